@@ -1,0 +1,36 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af apply`: makes a document the desired state.
+
+use std::fs;
+use std::path::Path;
+
+use wire::Document;
+
+use super::daemon::{call, report, settle_paths};
+use crate::arguments::Apply;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
+    let path = &arguments.document;
+    let text = fs::read_to_string(path)
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
+    let mut document = Document::parse_toml(&text)
+        .map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
+    settle_paths(&mut document, path.parent().unwrap_or(Path::new(".")))?;
+    if arguments.dry_run {
+        let planned = call(socket, async |node| node.plan(&document).await)?;
+        if arguments.json {
+            return output::json(&planned);
+        }
+        planned.steps.iter().for_each(|step| output::data(step));
+        output::note(&format!("{} steps; nothing was changed", planned.steps.len()));
+        return Ok(());
+    }
+    let applied = call(socket, async |node| node.apply(&document, arguments.expect_generation).await)?;
+    if arguments.json {
+        return output::json(&applied);
+    }
+    report(&applied);
+    Ok(())
+}

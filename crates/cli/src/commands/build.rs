@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af build`: from a folder with sources to a package.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use package::{Manifest, PackFile, PackSource};
+use wire::Layout;
+
+use super::clang::Clang;
+use crate::arguments::Build;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(arguments: &Build) -> Outcome {
+    let folder = &arguments.folder;
+    let path = folder.join("package.toml");
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+            .with_hint("`docs/package.md` describes the manifest of a package")
+    })?;
+    let manifest = Manifest::parse(&text)?;
+    let mut files = BTreeMap::new();
+    for (path, bytes) in objects(arguments, &manifest)? {
+        files.insert(path, PackFile { bytes, executable: false });
+    }
+    for path in companions(folder, &manifest)? {
+        files.insert(path.clone(), read(&folder.join(&path))?);
+    }
+    let packed = package::pack(&PackSource { manifest: text, files }, arguments.created)?;
+    let info = &manifest.package;
+    let name = format!("{}-{}.oci", info.name, info.version);
+    let target = arguments.output.clone().unwrap_or_else(|| PathBuf::from(name));
+    Layout::write(&target, &packed)?;
+    output::note(&format!("built {}/{} {} into `{}`", info.publisher, info.name, info.version, target.display()));
+    output::data(&packed.index.digest.to_string());
+    Ok(())
+}
+
+/// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
+fn objects(arguments: &Build, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut given = given_objects(&arguments.object)?;
+    let mut objects = BTreeMap::new();
+    let mut clang = None;
+    for program in &manifest.programs {
+        let path = program.object.as_str();
+        let name = path.rsplit('/').next().unwrap_or(path);
+        if objects.contains_key(path) {
+            continue;
+        }
+        let bytes = match (given.remove(name), &program.source) {
+            (Some(bytes), _) => bytes,
+            (None, Some(source)) => {
+                let clang = match &mut clang {
+                    Some(found) => found,
+                    none => none.insert(Clang::find(manifest.build.as_ref())?),
+                };
+                clang.compile(&arguments.folder, source)?
+            }
+            (None, None) => read(&arguments.folder.join(path))?.bytes,
+        };
+        objects.insert(path.to_owned(), bytes);
+    }
+    match given.keys().next() {
+        Some(stray) => Err(Failure::new(format!("`package.toml` names no object `{stray}`"))
+            .with_hint("an object takes the place of the one with the same file name")),
+        None => Ok(objects),
+    }
+}
+
+fn given_objects(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut given = BTreeMap::new();
+    for path in paths {
+        let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        given.insert(name, read(path)?.bytes);
+    }
+    Ok(given)
+}
+
+/// What else belongs into the package: its documentation, its user program, its sources, and licences.
+fn companions(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Failure> {
+    let mut paths = BTreeSet::from([manifest.package.documentation.clone()]);
+    paths.extend(manifest.user.iter().map(|user| user.command.clone()));
+    paths.extend(manifest.programs.iter().filter_map(|program| program.source.clone()));
+    for entry in fs::read_dir(folder)? {
+        let name = entry?.file_name().to_string_lossy().into_owned();
+        if name.starts_with("LICENSE") {
+            paths.insert(name);
+        }
+    }
+    Ok(paths)
+}
+
+fn read(path: &Path) -> Result<PackFile, Failure> {
+    let read = || -> std::io::Result<PackFile> {
+        let executable = fs::metadata(path)?.permissions().mode() & 0o111 != 0;
+        Ok(PackFile { bytes: fs::read(path)?, executable })
+    };
+    read().map_err(|error| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+            .with_hint("`package.toml` names it; `--object` gives an object that is elsewhere")
+    })
+}

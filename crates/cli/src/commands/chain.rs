@@ -1,0 +1,123 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af chain`: chains as pictures, with the packets that went through.
+
+use std::fmt::Write as _;
+use std::path::Path;
+
+use wire::{ChainView, Count};
+
+use super::daemon::call;
+use crate::arguments::Chain;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
+    let mut chains = call(socket, async |node| node.chains().await)?;
+    if let Some(interface) = &arguments.interface {
+        chains.retain(|chain| chain.interface == *interface);
+    }
+    if arguments.json {
+        return output::json(&chains);
+    }
+    match (&arguments.interface, chains.is_empty()) {
+        (Some(interface), true) => Err(Failure::new(format!("no chain runs on `{interface}`"))
+            .with_hint("`l3af ps` lists what runs")),
+        (None, true) => {
+            output::note("no chain runs");
+            Ok(())
+        }
+        _ => {
+            chains.iter().for_each(|chain| output::data(&draw(chain)));
+            Ok(())
+        }
+    }
+}
+
+/// One chain from the packets' way in to their way out.
+fn draw(chain: &ChainView) -> String {
+    let mut picture = format!("{}/{}", chain.interface, chain.hook);
+    if !chain.attached {
+        picture.push_str("  (detached: packets pass it by)");
+    }
+    for member in &chain.members {
+        let left: Vec<String> =
+            member.left.iter().map(|(verdict, count)| format!("{verdict} {}", count.packets)).collect();
+        // Writing to a string cannot fail.
+        let _ = write!(
+            picture,
+            "\n  │ {}\n  ▼\n┌ {}  {} {}  `{}`\n│   goes on after {}",
+            packets(member.seen),
+            member.name,
+            member.package,
+            member.version,
+            member.program,
+            if member.proceed.is_empty() { "nothing".to_owned() } else { member.proceed.join(", ") },
+        );
+        for (name, value) in &member.config {
+            let _ = write!(picture, "\n│   {name} = {value}");
+        }
+        let left = if left.is_empty() { "none".to_owned() } else { left.join(", ") };
+        let _ = write!(picture, "\n└─► left here: {left}");
+    }
+    let last = chain.members.last().map(|member| member.passed).unwrap_or_default();
+    if last.packets > 0 {
+        let _ = write!(picture, "\n  │ {}\n  ▼", packets(last));
+    }
+    picture
+}
+
+fn packets(count: Count) -> String {
+    format!("{} packets, {} bytes", count.packets, count.bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use package::{HookPoint, ParameterValue};
+    use wire::MemberView;
+
+    use super::*;
+
+    fn member(name: &str, seen: u64, left: &[(&str, u64)], passed: u64) -> MemberView {
+        let count = |packets| Count { packets, bytes: packets * 60 };
+        MemberView {
+            name: name.parse().unwrap(),
+            instance: format!("{name}#1"),
+            package: format!("l3af/{name}"),
+            version: "0.1.0".to_owned(),
+            program: name.to_owned(),
+            object_digest: String::new(),
+            proceed: vec!["pass".to_owned()],
+            config: BTreeMap::from([("limit".to_owned(), ParameterValue::integer(5))]),
+            seen: count(seen),
+            left: left.iter().map(|(verdict, packets)| ((*verdict).to_owned(), count(*packets))).collect(),
+            passed: count(passed),
+        }
+    }
+
+    #[test]
+    fn a_chain_is_drawn_from_the_way_in_to_the_way_out() {
+        let members = vec![
+            member("sanity", 10, &[("drop", 1)], 9),
+            member("ratelimit", 9, &[("drop", 4), ("pass", 5)], 0),
+        ];
+        let interface = "eth0".parse().unwrap();
+        let chain = ChainView { interface, hook: HookPoint::Xdp, attached: true, members };
+        insta::assert_snapshot!(draw(&chain), @"
+        eth0/xdp
+          │ 10 packets, 600 bytes
+          ▼
+        ┌ sanity  l3af/sanity 0.1.0  `sanity`
+        │   goes on after pass
+        │   limit = 5
+        └─► left here: drop 1
+          │ 9 packets, 540 bytes
+          ▼
+        ┌ ratelimit  l3af/ratelimit 0.1.0  `ratelimit`
+        │   goes on after pass
+        │   limit = 5
+        └─► left here: drop 4, pass 5
+        ");
+    }
+}

@@ -1,0 +1,157 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Compiling eBPF C so that the same sources give the same bytes everywhere.
+//!
+//! The major version of clang and the headers from outside of the package are pinned by the manifest. The helpers of
+//! libbpf come with this program. Debug information is stripped, BTF is kept, and no path of this machine gets in.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use package::{Build, Digest};
+use tempfile::TempDir;
+
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// The headers of libbpf 1.7.0 that programs include as `<bpf/...>`; `include/bpf/README.md` says where they are from.
+const HEADERS: [(&str, &str); 5] = [
+    ("bpf_core_read.h", include_str!("../../include/bpf/bpf_core_read.h")),
+    ("bpf_endian.h", include_str!("../../include/bpf/bpf_endian.h")),
+    ("bpf_helper_defs.h", include_str!("../../include/bpf/bpf_helper_defs.h")),
+    ("bpf_helpers.h", include_str!("../../include/bpf/bpf_helpers.h")),
+    ("bpf_tracing.h", include_str!("../../include/bpf/bpf_tracing.h")),
+];
+
+/// A compiler for eBPF, with what it needs in a folder of its own.
+pub(crate) struct Clang {
+    compiler: String,
+    strip: String,
+    scratch: TempDir,
+    pins: BTreeMap<String, Digest>,
+}
+
+impl Clang {
+    /// Finds the compiler that the manifest pins, or any where it pins none.
+    pub(crate) fn find(build: Option<&Build>) -> Result<Self, Failure> {
+        let wanted = build.map(|build| build.clang);
+        let names: Vec<String> = wanted.map(|major| format!("clang-{major}")).into_iter().chain(["clang".to_owned()]).collect();
+        let found = names.iter().find_map(|name| Some((name.clone(), major_version(name)?)));
+        let missing = || {
+            let major = wanted.unwrap_or(19);
+            Failure::new(format!("there is no clang {}", wanted.map_or("here".to_owned(), |major| major.to_string())))
+                .with_hint(format!("sudo apt-get install clang-{major} llvm-{major}"))
+        };
+        let (compiler, major) = found.ok_or_else(missing)?;
+        if let Some(wanted) = wanted.filter(|wanted| *wanted != major) {
+            return Err(Failure::new(format!("`package.toml` pins clang {wanted}, and `{compiler}` is clang {major}"))
+                .with_hint(format!("sudo apt-get install clang-{wanted} llvm-{wanted}")));
+        }
+        let strips = [format!("llvm-strip-{major}"), "llvm-strip".to_owned()];
+        let strip = strips.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
+        let strip = strip.ok_or_else(|| {
+            Failure::new("there is no `llvm-strip`").with_hint(format!("sudo apt-get install llvm-{major}"))
+        })?;
+        let scratch = tempfile::tempdir()?;
+        let headers = scratch.path().join("bpf");
+        fs::create_dir(&headers)?;
+        for (name, text) in HEADERS {
+            fs::write(headers.join(name), text)?;
+        }
+        let pins = build.map(|build| build.headers.clone()).unwrap_or_default();
+        Ok(Self { compiler, strip, scratch, pins })
+    }
+
+    /// Compiles a source of a package into the bytes of an object.
+    pub(crate) fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Failure> {
+        let object = self.scratch.path().join("object.o");
+        let dependencies = self.scratch.path().join("object.d");
+        let folder = folder.canonicalize().map_err(|error| {
+            Failure::new(format!("there is no folder `{}`: {error}", folder.display()))
+        })?;
+        let mut command = Command::new(&self.compiler);
+        command.current_dir(&folder);
+        command.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-fdebug-compilation-dir=."]);
+        command.arg(format!("-ffile-prefix-map={}=libbpf", self.scratch.path().display()));
+        command.arg("-isystem").arg(self.scratch.path());
+        command.arg("-MD").arg("-MF").arg(&dependencies);
+        command.arg("-c").arg(source).arg("-o").arg(&object);
+        succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
+        self.check_headers(&folder, &fs::read_to_string(&dependencies)?)?;
+        let strip = Command::new(&self.strip).arg("-g").arg(&object).output();
+        succeed(&format!("`{}` cannot strip what was compiled", self.strip), strip)?;
+        Ok(fs::read(&object)?)
+    }
+
+    /// Holds every header that was read from outside of the package against its pin.
+    fn check_headers(&self, folder: &Path, dependencies: &str) -> Outcome {
+        let read = dependencies.split_once(':').map_or("", |(_, read)| read);
+        for path in read.split_ascii_whitespace().filter(|word| *word != "\\") {
+            let header = folder.join(path).canonicalize()?;
+            let own = header.starts_with(folder) || header.starts_with(self.scratch.path().canonicalize()?);
+            if own {
+                continue;
+            }
+            let found = Digest::of(&fs::read(&header)?);
+            let pinned = self.pins.iter().find(|(pin, _)| folder.join(pin).canonicalize().is_ok_and(|pin| pin == header));
+            match pinned {
+                Some((_, wanted)) if *wanted == found => {}
+                Some((pin, wanted)) => {
+                    return Err(Failure::new(format!("the header `{pin}` is not the one that `package.toml` pins"))
+                        .with_hint(format!("it pins {wanted}; the file has {found}")));
+                }
+                None => warn_of_unpinned(&relative(folder, &header), &found),
+            }
+        }
+        Ok(())
+    }
+}
+
+fn warn_of_unpinned(path: &Path, found: &Digest) {
+    output::note(&format!(
+        "warning: `{0}` is not pinned, so others may build another object\nhint: add to `[build.headers]` in \
+         `package.toml`: \"{0}\" = \"{found}\"",
+        path.display()
+    ));
+}
+
+/// A path from a folder to a file, as `package.toml` spells it.
+fn relative(folder: &Path, file: &Path) -> PathBuf {
+    let shared = folder.components().zip(file.components()).take_while(|(one, other)| one == other).count();
+    let up = folder.components().skip(shared).map(|_| std::path::Component::ParentDir);
+    up.chain(file.components().skip(shared)).collect()
+}
+
+/// The major version that `<name> --version` tells; `None` when there is no such program.
+fn major_version(name: &str) -> Option<u32> {
+    let output = Command::new(name).arg("--version").output().ok()?;
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let (_, version) = text.split_once("clang version ")?;
+    version.split('.').next()?.parse().ok()
+}
+
+/// Passes on what a tool complained of.
+fn succeed(what: &str, result: io::Result<Output>) -> Outcome {
+    let output = result.map_err(|error| Failure::new(format!("{what}: {error}")))?;
+    let complaints = String::from_utf8_lossy(&output.stderr);
+    if !output.status.success() {
+        return Err(Failure::new(format!("{what}:\n{}", complaints.trim_end())));
+    }
+    if !complaints.is_empty() {
+        output::note(complaints.trim_end());
+    }
+    Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_header_is_named_from_the_folder_of_the_package() {
+        let path = relative(Path::new("/a/b/c"), Path::new("/a/x/y.h"));
+        assert_eq!(path, Path::new("../../x/y.h"));
+    }
+}

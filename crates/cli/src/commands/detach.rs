@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af detach --all`: takes everything off. It needs no daemon, no network and no policy: a link in the kernel lives as
+//! long as its pin, and a pin is a file.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use super::daemon::call;
+use crate::arguments::Detach;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(socket: &Path, arguments: &Detach) -> Outcome {
+    match call(socket, async |node| node.stop_all().await) {
+        Ok(applied) => output::note(&format!("the daemon stopped all members (generation {})", applied.generation)),
+        Err(failure) => {
+            output::note(&format!("the daemon did not do it: {failure}"));
+            hold(&arguments.state)?;
+        }
+    }
+    let removed = remove_pins(&arguments.pins).map_err(|error| {
+        Failure::new(format!("cannot remove the pins in `{}`: {error}", arguments.pins.display()))
+            .with_hint("run it as root")
+    })?;
+    for hook in &removed {
+        output::data(&format!("removed {hook}"));
+    }
+    output::note("nothing is attached any more");
+    Ok(())
+}
+
+/// Tells a daemon that starts later to leave everything off.
+fn hold(state: &Path) -> Outcome {
+    if !state.join("current").exists() {
+        return Ok(());
+    }
+    let marker = state.join("detached");
+    let text = "taken off by `l3af detach --all`; the next `l3af apply` or `l3af run` ends this\n";
+    fs::write(&marker, text)
+        .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", marker.display())).with_hint("run it as root"))
+}
+
+/// Removes links first: from then on packets pass, whatever else fails.
+fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
+    let mut hooks: Vec<PathBuf> = Vec::new();
+    for interface in folders(pins)? {
+        hooks.extend(folders(&interface)?);
+    }
+    for hook in &hooks {
+        match fs::remove_file(hook.join("root/link")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+    }
+    for interface in folders(pins)? {
+        fs::remove_dir_all(interface)?;
+    }
+    let name = |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
+    Ok(hooks.iter().map(name).collect())
+}
+
+fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let entries = match fs::read_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?,
+    };
+    let mut folders = Vec::new();
+    for entry in entries {
+        let entry = entry?;
+        if entry.file_type()?.is_dir() {
+            folders.push(entry.path());
+        }
+    }
+    folders.sort();
+    Ok(folders)
+}

@@ -1,0 +1,220 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af inspect`: shows what is in a package. Nothing of it is believed.
+
+use std::collections::BTreeMap;
+
+use package::{Digest, Object, Package, ParameterValue, ProceedSet};
+use serde::Serialize;
+use trust::Envelope;
+use wire::Layout;
+
+use crate::arguments::Inspect;
+use crate::failure::Outcome;
+use crate::output;
+
+#[derive(Serialize)]
+struct Report {
+    publisher: String,
+    name: String,
+    version: String,
+    description: String,
+    category: String,
+    license: String,
+    kernel_min: String,
+    index: Digest,
+    platforms: Vec<PlatformReport>,
+    programs: Vec<ProgramReport>,
+    maps: Vec<MapReport>,
+    parameters: Vec<ParameterReport>,
+    objects: BTreeMap<String, ObjectReport>,
+    user_program: Option<String>,
+    needs: Vec<String>,
+    signatures: Vec<Vec<String>>,
+}
+
+#[derive(Serialize)]
+struct PlatformReport {
+    platform: String,
+    manifest: Digest,
+    layer: Digest,
+}
+
+#[derive(Serialize)]
+struct ProgramReport {
+    function: String,
+    hook: String,
+    proceed: Vec<String>,
+    object: String,
+    section: String,
+    instructions: u64,
+}
+
+#[derive(Serialize)]
+struct MapReport {
+    name: String,
+    kind: String,
+    key_bytes: u32,
+    value_bytes: u32,
+    max_entries: u32,
+}
+
+#[derive(Serialize)]
+struct ParameterReport {
+    name: String,
+    kind: String,
+    default: ParameterValue,
+}
+
+#[derive(Serialize)]
+struct ObjectReport {
+    digest: Digest,
+    license: Option<String>,
+    btf: bool,
+    debug_information: bool,
+}
+
+pub(crate) fn run(arguments: &Inspect) -> Outcome {
+    let layout = Layout::open(&arguments.package)?;
+    let package = Package::read(&layout, &layout.index()?)?;
+    let report = report(&package, &layout.envelopes()?);
+    if arguments.json {
+        return output::json(&report);
+    }
+    print(&report);
+    Ok(())
+}
+
+fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
+    let manifest = &package.manifest;
+    let info = &manifest.package;
+    // Every platform was built from one manifest; the first one stands for what the programs are.
+    let first = &package.platforms[0];
+    let objects: BTreeMap<&str, (&[u8], Object)> = manifest
+        .objects()
+        .into_iter()
+        .filter_map(|path| first.files.bytes(path).map(|bytes| (path, bytes)))
+        .filter_map(|(path, bytes)| Object::parse(bytes).ok().map(|object| (path, (bytes, object))))
+        .collect();
+    let signers = envelopes.iter().filter_map(|bytes| Envelope::parse(bytes).ok());
+    Report {
+        publisher: info.publisher.to_string(),
+        name: info.name.to_string(),
+        version: info.version.to_string(),
+        description: info.description.clone(),
+        category: format!("{}/{}", info.category, info.subcategory),
+        license: info.license.clone(),
+        kernel_min: manifest.kernel.min.to_string(),
+        index: package.index,
+        platforms: package.platforms.iter().map(platform).collect(),
+        programs: manifest.programs.iter().map(|program| programs(program, &objects)).collect(),
+        maps: objects.values().flat_map(|(_, object)| &object.maps).map(map).collect(),
+        parameters: objects.values().flat_map(|(_, object)| &object.parameters).map(parameter).collect(),
+        objects: objects.iter().map(|(path, (bytes, object))| ((*path).to_owned(), describe(bytes, object))).collect(),
+        user_program: manifest.user.as_ref().map(|user| user.command.clone()),
+        needs: manifest
+            .user
+            .iter()
+            .flat_map(|user| &user.needs)
+            .map(|need| format!("{} {} ({})", need.name, need.version, need.why))
+            .collect(),
+        signatures: signers.map(|envelope| envelope.claimed_keys().into_iter().map(str::to_owned).collect()).collect(),
+    }
+}
+
+fn platform(read: &package::PackagePlatform) -> PlatformReport {
+    PlatformReport { platform: read.platform.to_string(), manifest: read.manifest, layer: read.layer }
+}
+
+fn programs(spec: &package::ProgramSpec, objects: &BTreeMap<&str, (&[u8], Object)>) -> ProgramReport {
+    let found = objects.get(spec.object.as_str()).and_then(|(_, object)| object.program(&spec.function));
+    let proceed = spec.proceed.clone().unwrap_or_else(|| ProceedSet::default_for(spec.hook));
+    ProgramReport {
+        function: spec.function.to_string(),
+        hook: spec.hook.to_string(),
+        proceed: proceed.names().into_iter().map(str::to_owned).collect(),
+        object: spec.object.clone(),
+        section: found.map(|program| program.section.clone()).unwrap_or_default(),
+        instructions: found.map(|program| program.instructions).unwrap_or_default(),
+    }
+}
+
+fn map(map: &package::ObjectMap) -> MapReport {
+    MapReport {
+        name: map.name.clone(),
+        kind: map.kind.clone(),
+        key_bytes: map.key_bytes,
+        value_bytes: map.value_bytes,
+        max_entries: map.max_entries,
+    }
+}
+
+fn parameter(parameter: &package::Parameter) -> ParameterReport {
+    let sign = if parameter.signed { "s" } else { "u" };
+    let kind = if parameter.boolean { "bool".to_owned() } else { format!("{sign}{}", parameter.bytes * 8) };
+    ParameterReport { name: parameter.name.clone(), kind, default: parameter.default }
+}
+
+fn describe(bytes: &[u8], object: &Object) -> ObjectReport {
+    ObjectReport {
+        digest: Digest::of(bytes),
+        license: object.license.clone(),
+        btf: object.has_btf,
+        debug_information: object.has_dwarf,
+    }
+}
+
+fn print(report: &Report) {
+    output::data(&format!("{}/{} {}", report.publisher, report.name, report.version));
+    output::data(&format!("  {}", report.description));
+    output::data(&format!("  category    {}", report.category));
+    output::data(&format!("  licence     {}", report.license));
+    output::data(&format!("  kernel      {} or newer", report.kernel_min));
+    output::data(&format!("  index       {}", report.index));
+    for platform in &report.platforms {
+        output::data(&format!("  {:<11} manifest {}, layer {}", platform.platform, platform.manifest, platform.layer));
+    }
+    for (path, object) in &report.objects {
+        let licence = object.license.as_deref().unwrap_or("none");
+        let btf = if object.btf { "BTF" } else { "no BTF" };
+        output::data(&format!("  {path}: {}, licence `{licence}`, {btf}", object.digest));
+    }
+    if let Some(user) = &report.user_program {
+        output::data(&format!("  user program `{user}`; needs {}", report.needs.join(", ")));
+    }
+    match report.signatures.as_slice() {
+        [] => output::data("  not signed"),
+        signatures => signatures.iter().for_each(|keys| {
+            output::data(&format!("  says it is signed by {}", keys.join(", ")));
+        }),
+    }
+    print_tables(report);
+}
+
+fn print_tables(report: &Report) {
+    let programs = report.programs.iter().map(|program| {
+        vec![
+            program.function.clone(),
+            program.hook.clone(),
+            program.proceed.join(", "),
+            program.section.clone(),
+            program.instructions.to_string(),
+        ]
+    });
+    let head = ["program", "hook", "goes on after", "section", "instructions"];
+    output::data(&format!("\n{}", output::table(&head, programs.collect())));
+    if !report.maps.is_empty() {
+        let maps = report.maps.iter().map(|map| {
+            let sizes = [map.key_bytes, map.value_bytes, map.max_entries].map(|size| size.to_string());
+            [map.name.clone(), map.kind.clone()].into_iter().chain(sizes).collect()
+        });
+        let head = ["map", "kind", "key bytes", "value bytes", "entries"];
+        output::data(&format!("\n{}", output::table(&head, maps.collect())));
+    }
+    if !report.parameters.is_empty() {
+        let parameters = report.parameters.iter().map(|parameter| {
+            vec![parameter.name.clone(), parameter.kind.clone(), parameter.default.to_string()]
+        });
+        let head = ["parameter", "kind", "default"];
+        output::data(&format!("\n{}", output::table(&head, parameters.collect())));
+    }
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af key`: makes and shows keys.
+
+use std::fs::{File, OpenOptions};
+use std::io::{Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use trust::{PrivateKey, PublicKey};
+
+use crate::arguments::Key;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(command: &Key) -> Outcome {
+    match command {
+        Key::New { file } => new(file),
+        Key::Show { file } => show(file),
+    }
+}
+
+fn new(file: &Path) -> Outcome {
+    let mut seed = [0; 32];
+    File::open("/dev/urandom")?.read_exact(&mut seed)?;
+    let key = PrivateKey::from_seed(seed);
+    let public = public_path(file);
+    create(file, &key.to_pem(), 0o600)?;
+    create(&public, &key.public().to_pem(), 0o644)?;
+    output::note(&format!("`{}` signs: keep it secret, keep a copy", file.display()));
+    output::note(&format!("`{}` verifies: give it to those who shall trust you", public.display()));
+    output::data(&key.public().id().to_string());
+    Ok(())
+}
+
+fn show(file: &Path) -> Outcome {
+    let text = read(file)?;
+    let key = match PrivateKey::from_pem(&text) {
+        Ok(private) => private.public(),
+        Err(_) => public_key(file)?,
+    };
+    output::data(&format!("{}  ed25519", key.id()));
+    Ok(())
+}
+
+/// Reads a public key.
+pub(crate) fn public_key(file: &Path) -> Result<PublicKey, Failure> {
+    PublicKey::from_pem(&read(file)?).map_err(|error| Failure::new(format!("`{}`: {error}", file.display())))
+}
+
+/// Reads a private key.
+pub(crate) fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
+    PrivateKey::from_pem(&read(file)?).map_err(|error| {
+        Failure::new(format!("`{}`: {error}", file.display())).with_hint("`l3af key new FILE` makes a key")
+    })
+}
+
+fn read(file: &Path) -> Result<String, Failure> {
+    std::fs::read_to_string(file).map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))
+}
+
+fn public_path(file: &Path) -> PathBuf {
+    let mut name = file.as_os_str().to_owned();
+    name.push(".pub");
+    PathBuf::from(name)
+}
+
+fn create(path: &Path, text: &str, mode: u32) -> Outcome {
+    let file = OpenOptions::new().write(true).create_new(true).mode(mode).open(path);
+    let written = file.and_then(|mut file| {
+        file.write_all(text.as_bytes())?;
+        file.sync_all()
+    });
+    written.map_err(|error| {
+        Failure::new(format!("cannot make `{}`: {error}", path.display()))
+            .with_hint("keys are never overwritten; choose another name")
+    })
+}

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af run`: puts a package into a chain, beside what runs there.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use package::{HookPoint, InterfaceName, Package};
+use wire::{ChainDocument, Document, Layout, MemberDocument};
+
+use super::daemon::{call, reference, report};
+use crate::arguments::Run;
+use crate::failure::{Failure, Outcome};
+
+pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
+    let layout = Layout::open(&arguments.package)?;
+    let package = Package::read(&layout, &layout.index()?)?;
+    let (interface, hook) = place(&arguments.on, &package)?;
+    let position = arguments.at;
+    let member = MemberDocument {
+        name: match arguments.name {
+            Some(name) => name,
+            None => package.manifest.package.name.as_ref().parse()?,
+        },
+        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        program: None,
+        proceed: arguments.proceed,
+        config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
+    };
+    let before = call(socket, async |node| node.desired().await)?;
+    let mut document = before.document;
+    insert(&mut document, (interface, hook), member, position)?;
+    // Somebody else's change in between is noticed, not overwritten.
+    let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
+    report(&applied);
+    Ok(())
+}
+
+/// Where to run: the hook that was named, or the only one that the package has programs for.
+fn place(on: &str, package: &Package) -> Result<(InterfaceName, HookPoint), Failure> {
+    if let Some((interface, hook)) = on.split_once('/') {
+        return Ok((interface.parse()?, hook.parse()?));
+    }
+    let mut hooks: Vec<HookPoint> = package.manifest.programs.iter().map(|program| program.hook).collect();
+    hooks.sort();
+    hooks.dedup();
+    match hooks.as_slice() {
+        [only] => Ok((on.parse()?, *only)),
+        _ => Err(Failure::new("the package has programs for several hooks")
+            .with_hint(format!("name one, as in `--on {on}/{}`", hooks[0]))),
+    }
+}
+
+fn insert(
+    document: &mut Document,
+    (interface, hook): (InterfaceName, HookPoint),
+    member: MemberDocument,
+    position: Option<usize>,
+) -> Outcome {
+    let found = document.chains.iter().position(|chain| chain.interface == interface && chain.hook == hook);
+    let at = found.unwrap_or_else(|| {
+        document.chains.push(ChainDocument { interface, hook, members: Vec::new() });
+        document.chains.len() - 1
+    });
+    let members = &mut document.chains[at].members;
+    let end = members.len() + 1;
+    let position = position.unwrap_or(end);
+    if !(1..=end).contains(&position) {
+        return Err(Failure::new(format!("there is no position {position} in a chain of {}", members.len()))
+            .with_hint(format!("positions go from 1 to {end}")));
+    }
+    members.insert(position - 1, member);
+    Ok(())
+}

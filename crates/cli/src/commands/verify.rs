@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af verify`: says whether a package is trusted here, and why.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::Path;
+
+use jiff::Timestamp;
+use package::{Package, Platform};
+use trust::{Assurance, Policy, PolicyDocument};
+use wire::Layout;
+
+use super::key::public_key;
+use crate::arguments::Verify;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(arguments: &Verify) -> Outcome {
+    let layout = Layout::open(&arguments.package)?;
+    let package = Package::read(&layout, &layout.index()?)?;
+    let info = package.manifest.package.clone();
+    let policy = match &arguments.key {
+        Some(key) => Policy::trusting(info.publisher.clone(), public_key(key)?),
+        None => read_policy(&arguments.policy)?,
+    };
+    let machine = match &arguments.platform {
+        Some(platform) => platform.clone(),
+        None => Platform::this_machine().ok_or_else(|| {
+            Failure::new("packages know no platform like this machine's").with_hint("name one with `--platform`")
+        })?,
+    };
+    let verified = trust::verify(package, &layout.envelopes()?, &policy, &machine, Timestamp::now())?;
+    output::data(&format!("{}/{} {} for {machine}", info.publisher, info.name, info.version));
+    output::data(&format!("  index      {}", verified.package().index));
+    output::data(&format!("  manifest   {}", verified.platform().manifest));
+    match verified.assurance() {
+        Assurance::Signed { publisher, keys, envelope } => {
+            output::data(&format!("  trusted    signed by `{publisher}` in {envelope}"));
+            keys.iter().for_each(|key| output::data(&format!("  key        {key}")));
+        }
+        Assurance::None => output::data("  accepted   NOT VERIFIED: the policy's mode is `normal`"),
+    }
+    Ok(())
+}
+
+fn read_policy(path: &Path) -> Result<Policy, Failure> {
+    let unusable = |why: String| {
+        Failure::new(format!("the policy `{}` cannot be used: {why}", path.display()))
+            .with_hint("`--policy` names a policy, `--key` a single key to trust")
+    };
+    let text = fs::read_to_string(path).map_err(|error| unusable(error.to_string()))?;
+    let document = PolicyDocument::parse(&text).map_err(|error| unusable(error.to_string()))?;
+    let folder = path.parent().unwrap_or(Path::new("."));
+    let mut keys = BTreeMap::new();
+    for file in document.key_files() {
+        let key = fs::read_to_string(folder.join(file)).map_err(|error| unusable(format!("`{file}`: {error}")))?;
+        keys.insert(file.to_owned(), key);
+    }
+    document.resolve(&keys).map_err(|error| unusable(error.to_string()))
+}

@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a command that failed tells: what, why, and what to do.
+
+use std::error::Error;
+use std::fmt;
+
+/// A command failed.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    source: Box<dyn Error + Send + Sync>,
+    hint: Option<String>,
+    log: Option<String>,
+}
+
+pub(crate) type Outcome = Result<(), Failure>;
+
+impl Failure {
+    /// A failure that says all in one sentence.
+    pub(crate) fn new(text: impl Into<String>) -> Self {
+        Self { source: text.into().into(), hint: None, log: None }
+    }
+
+    /// The same with what to do about it.
+    pub(crate) fn with_hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// What to do about it.
+    pub(crate) fn hint(&self) -> Option<&str> {
+        self.hint.as_deref()
+    }
+
+    /// The file that has the whole story.
+    pub(crate) fn log(&self) -> Option<&str> {
+        self.log.as_deref()
+    }
+}
+
+/// The failure with all its causes, each once.
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.source)?;
+        let mut cause = self.source.source();
+        while let Some(current) = cause {
+            write!(f, "\n  because {current}")?;
+            cause = current.source();
+        }
+        Ok(())
+    }
+}
+
+impl<E: Error + Send + Sync + 'static> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let source: Box<dyn Error + Send + Sync> = Box::new(error);
+        let call = source.downcast_ref::<wire::CallError>();
+        let hint = call.and_then(wire::CallError::hint);
+        let hint = hint.or_else(|| source.downcast_ref::<trust::Refused>().map(trust::Refused::hint));
+        let log = match call {
+            Some(wire::CallError::Refused(problem)) => problem.log.clone(),
+            _ => None,
+        };
+        Self { source, hint, log }
+    }
+}

@@ -1,0 +1,187 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A kernel in memory, for tests of what is built on the port.
+//!
+//! It keeps the rules it was taught, no more: a green run proves the logic against these rules, not that the rules
+//! are those of a kernel. Each rule has a story in `it` that shows it on a real one.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+
+use package::{InterfaceName, KernelVersion, MemberName};
+use plan::{Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State, Step, Target};
+
+use crate::{Kernel, Refused, Totals, Unseen};
+
+/// A kernel in memory.
+#[derive(Debug, Clone)]
+pub struct Fake {
+    observed: Observed,
+}
+
+impl Fake {
+    /// A Linux 6.12 with these interfaces and nothing loaded.
+    pub fn new(interfaces: impl IntoIterator<Item = InterfaceName>) -> Self {
+        let kernel = KernelVersion { major: 6, minor: 12 };
+        let facts = Facts { kernel, tcx: true, tail_calls: 33 };
+        let interfaces: BTreeSet<InterfaceName> = interfaces.into_iter().collect();
+        Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
+    }
+
+    /// Does half of a step, as a daemon does that is killed in the middle of it.
+    pub fn tear(&mut self, step: &Step) {
+        match step {
+            Step::CreateRoot { hook } => {
+                self.hook(hook).root = Root::Absent;
+            }
+            Step::Load { hook, instance, spec } => {
+                let found = self.hook(hook);
+                found.instances.insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
+                found.states.insert(State { member: spec.name.clone(), object: spec.object });
+            }
+            Step::Unload { hook, instance } => {
+                if let Some(found) = self.hook(hook).instances.get_mut(instance) {
+                    found.spec = None;
+                }
+            }
+            // The root is removed before the folder that held it.
+            Step::RemoveRoot { hook } => *self.hook(hook) = ObservedHook::default(),
+            // These are single system calls: they happen or they do not.
+            Step::Link { .. }
+            | Step::Attach { .. }
+            | Step::Detach { .. }
+            | Step::Account { .. }
+            | Step::Settle
+            | Step::Forget { .. } => {}
+        }
+    }
+
+    /// Takes an interface away, with the link that was on it.
+    pub fn remove_interface(&mut self, interface: &InterfaceName) {
+        self.observed.interfaces.remove(interface);
+        for (hook, found) in &mut self.observed.hooks {
+            if hook.interface == *interface && found.root == Root::Attached {
+                found.root = Root::Severed;
+            }
+        }
+    }
+
+    /// Lets somebody else detach the root of a hook.
+    pub fn sever(&mut self, hook: &Hook) {
+        let found = self.hook(hook);
+        if found.root == Root::Attached {
+            found.root = Root::Severed;
+        }
+    }
+
+    /// Lets somebody else write a program of theirs into a slot.
+    pub fn tamper(&mut self, hook: &Hook, slot: &Slot) {
+        let found = self.hook(hook);
+        match slot {
+            Slot::Root => found.first = Target::Foreign,
+            Slot::Instance(instance) => {
+                if let Some(found) = found.instances.get_mut(instance) {
+                    found.next = Target::Foreign;
+                }
+            }
+        }
+    }
+
+    fn hook(&mut self, hook: &Hook) -> &mut ObservedHook {
+        self.observed.hooks.entry(hook.clone()).or_default()
+    }
+
+    fn link(&mut self, hook: &Hook, from: &Slot, to: Option<&Instance>) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        if to.is_some_and(|to| !found.is_loaded(to)) {
+            return Err("there is no such program to point to");
+        }
+        let target = to.cloned().map_or(Target::Nothing, Target::Instance);
+        match from {
+            Slot::Root if found.root == Root::Absent => return Err("there is no root"),
+            Slot::Root => found.first = target,
+            Slot::Instance(instance) => {
+                found.instances.get_mut(instance).ok_or("there is no such slot")?.next = target;
+            }
+        }
+        Ok(())
+    }
+
+    fn attach(&mut self, hook: &Hook) -> Result<(), &'static str> {
+        if !self.observed.interfaces.contains(&hook.interface) {
+            return Err("there is no such interface");
+        }
+        let found = self.hook(hook);
+        match found.root {
+            Root::Detached => found.root = Root::Attached,
+            Root::Absent => return Err("there is no root"),
+            Root::Attached | Root::Severed => return Err("the link has a pin already"),
+        }
+        Ok(())
+    }
+}
+
+/// The rules that need to look at a hook.
+trait Rules {
+    fn is_loaded(&self, instance: &Instance) -> bool;
+}
+
+impl Rules for ObservedHook {
+    fn is_loaded(&self, instance: &Instance) -> bool {
+        self.instances.get(instance).is_some_and(|found| found.spec.is_some())
+    }
+}
+
+impl Kernel for Fake {
+    fn observe(&self) -> Result<Observed, Unseen> {
+        Ok(self.observed.clone())
+    }
+
+    fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
+        let result = match step {
+            Step::CreateRoot { hook } => {
+                let found = self.hook(hook);
+                (found.root, found.first, found.accounted) = (Root::Detached, Target::Nothing, Vec::new());
+                Ok(())
+            }
+            Step::Load { spec, .. } if desired.object(&spec.object).is_none() => Err("no package holds the object"),
+            Step::Load { hook, instance, spec } => {
+                let found = self.hook(hook);
+                found.states.insert(State { member: spec.name.clone(), object: spec.object });
+                let loaded = ObservedInstance { spec: Some((**spec).clone()), next: Target::Nothing };
+                found.instances.insert(instance.clone(), loaded);
+                Ok(())
+            }
+            Step::Link { hook, from, to } => self.link(hook, from, to.as_ref()),
+            Step::Attach { hook } => self.attach(hook),
+            Step::Detach { hook } => {
+                let found = self.hook(hook);
+                if found.root != Root::Absent {
+                    found.root = Root::Detached;
+                }
+                Ok(())
+            }
+            Step::Account { hook, order } => {
+                self.hook(hook).accounted.clone_from(order);
+                Ok(())
+            }
+            Step::Settle => Ok(()),
+            Step::Unload { hook, instance } => {
+                self.hook(hook).instances.remove(instance);
+                Ok(())
+            }
+            Step::Forget { hook, state } => {
+                self.hook(hook).states.remove(state);
+                Ok(())
+            }
+            Step::RemoveRoot { hook } => {
+                self.observed.hooks.remove(hook);
+                Ok(())
+            }
+        };
+        result.map_err(|why| Refused::action(step.to_string(), io::Error::other(why)))
+    }
+
+    fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
+        Ok(BTreeMap::new())
+    }
+}

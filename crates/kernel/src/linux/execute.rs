@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The steps of a plan, one function each.
+
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use libbpf_rs::{MapHandle, Object as Loaded, Program};
+use plan::{Desired, Hook, Instance, MemberSpec, Slot, State, Step};
+
+use super::load::{Ends, Loading};
+use super::pins::{Pins, remove_tree};
+use super::{Spelling, maps, sys};
+use crate::Refused;
+use crate::insn::{Insn, TAIL_CALL};
+use crate::record::Record;
+
+/// Carries out one step.
+pub(super) fn execute(pins: &Pins, step: &Step, desired: &Desired) -> Result<(), Refused> {
+    let result = match step {
+        Step::Load { hook, instance, spec } => return load(pins, &Place { hook, instance }, spec, desired),
+        Step::CreateRoot { hook } => create_root(pins, hook),
+        Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
+        Step::Attach { hook } => attach(pins, hook),
+        Step::Detach { hook } => remove_file(&pins.root(hook).join("link")),
+        Step::Account { hook, order } => account(pins, hook, order),
+        Step::Settle => maps::wait_for_running_programs(),
+        Step::Unload { hook, instance } => unload(pins, hook, instance),
+        Step::Forget { hook, state } => remove_tree(&pins.state(hook, state)),
+        Step::RemoveRoot { hook } => pins.remove_hook(hook),
+    };
+    result.map_err(|source| explain(step, source))
+}
+
+struct Place<'a> {
+    hook: &'a Hook,
+    instance: &'a Instance,
+}
+
+fn explain(step: &Step, source: io::Error) -> Refused {
+    let action = match step {
+        Step::Attach { hook } => format!("attach to `{hook}`"),
+        other => other.to_string(),
+    };
+    Refused::action(action, source)
+}
+
+/// The root is the constant beginning of a chain: it tail-calls its slot, and lets packets pass while that is empty.
+fn create_root(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    use std::os::fd::AsRawFd;
+    let folder = pins.root(hook);
+    remove_tree(&folder)?;
+    fs::create_dir_all(&folder)?;
+    let spelling = Spelling::of(hook.point);
+    let slot = maps::create_slot("l3af_root")?;
+    let mut insns = Insn::load_map(2, slot.as_fd().as_raw_fd()).to_vec();
+    insns.push(Insn::put_32(3, 0));
+    insns.push(Insn::call(TAIL_CALL));
+    insns.push(Insn::put_32(0, spelling.pass));
+    insns.push(Insn::exit());
+    let program = sys::load_program(c"l3af_root", spelling.kind, spelling.load, &insns)?;
+    maps::pin(&slot, &folder.join("slot"))?;
+    maps::pin(&maps::create_ledger()?, &folder.join("ledger"))?;
+    // The program is pinned last: a root that has it is complete.
+    sys::pin(program.as_fd(), &folder.join("program"))
+}
+
+fn load(pins: &Pins, place: &Place<'_>, spec: &MemberSpec, desired: &Desired) -> Result<(), Refused> {
+    let Place { hook, instance } = place;
+    let folder = pins.instance(hook, instance);
+    let refused = |source: io::Error| Refused::action(format!("load {instance} on `{hook}`"), source);
+    let object = desired.object(&spec.object).ok_or_else(|| {
+        refused(io::Error::new(io::ErrorKind::NotFound, format!("no package holds object {}", spec.object)))
+    })?;
+    let next = maps::create_slot("l3af_next").map_err(refused)?;
+    let counters = maps::create_counters(hook.point).map_err(refused)?;
+    let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+    let loading = Loading { point: hook.point, spec, object, state: &state };
+    let loaded = loading.load(&Ends { next: next.as_fd(), counters: counters.as_fd() })?;
+    let pinned = pin_instance(&folder, &loaded, spec, (&next, &counters));
+    if pinned.is_err() {
+        // The next observation finds what is left; removing it now only spares a step.
+        drop(remove_tree(&folder));
+    }
+    pinned.map_err(refused)
+}
+
+fn pin_instance(
+    folder: &Path,
+    loaded: &Loaded,
+    spec: &MemberSpec,
+    (next, counters): (&MapHandle, &MapHandle),
+) -> io::Result<()> {
+    remove_tree(folder)?;
+    fs::create_dir_all(folder)?;
+    let program = loaded.progs().find(|program| program.name() == spec.function.as_ref());
+    let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
+    maps::pin(next, &folder.join("next"))?;
+    maps::pin(counters, &folder.join("counters"))?;
+    sys::pin(program.as_fd(), &folder.join("program"))?;
+    // The record is pinned last: an instance that has it is complete.
+    maps::pin(&maps::create_record(&Record::from(spec))?, &folder.join("record"))
+}
+
+fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Result<()> {
+    let slot = match from {
+        Slot::Root => pins.root(hook).join("slot"),
+        Slot::Instance(instance) => pins.instance(hook, instance).join("next"),
+    };
+    let slot = MapHandle::from_pinned_path(slot).map_err(maps::plain)?;
+    match to {
+        Some(instance) => {
+            let program = pins.instance(hook, instance).join("program");
+            let program = Program::fd_from_pinned_path(program).map_err(maps::plain)?;
+            maps::write_descriptor(&slot, program.as_fd())
+        }
+        None => maps::clear_slot(&slot),
+    }
+}
+
+fn attach(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.root(hook);
+    let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+    let index = super::observe::interface_index(&hook.interface)?;
+    let link = sys::create_link(program.as_fd(), index, Spelling::of(hook.point).attach)?;
+    sys::pin(link.as_fd(), &folder.join("link"))
+}
+
+fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {
+    let mut ledger = maps::read_ledger(pins, hook)?;
+    ledger.take_over(&maps::read_counters(pins, hook)?, order.to_vec());
+    maps::write_ledger(pins, hook, &ledger)
+}
+
+fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
+    if let Some(last) = maps::read_instance_counters(pins, hook, instance)?
+        && pins.root(hook).join("ledger").exists()
+    {
+        let mut ledger = maps::read_ledger(pins, hook)?;
+        ledger.close(instance, last);
+        maps::write_ledger(pins, hook, &ledger)?;
+    }
+    remove_tree(&pins.instance(hook, instance))
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

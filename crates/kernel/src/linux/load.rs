@@ -1,0 +1,249 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Loading one member: first as its author wrote it, then with the splice.
+//!
+//! The first load gives a clean message when the verifier rejects the program itself, tells how much stack it uses,
+//! and makes its maps. The second loads what will run. Both go through libbpf, which keeps doing licences, BTF,
+//! CO-RE and map relocation.
+
+use std::cell::RefCell;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::path::Path;
+use std::rc::Rc;
+
+use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
+use package::{HookPoint, Object};
+use plan::MemberSpec;
+
+use super::maps::plain;
+use super::{Spelling, sys};
+use crate::insn::Insn;
+use crate::splice::{Keep, Splice, Unspliceable, splice, ways_to_keep};
+use crate::{Cause, Refused};
+
+/// `BPF_LOG_STATS`: the verifier tells how much stack each function uses.
+const LOG_STATS: u32 = 4;
+/// Room for the verifier's log of a rejected program.
+const LOG_BYTES: usize = 4 * 1024 * 1024;
+
+/// A member that is to be loaded.
+pub(super) struct Loading<'a> {
+    pub(super) point: HookPoint,
+    pub(super) spec: &'a MemberSpec,
+    pub(super) object: &'a [u8],
+    /// The folder in which the member's maps are pinned.
+    pub(super) state: &'a Path,
+}
+
+/// The member's own ends of the chain.
+pub(super) struct Ends<'a> {
+    pub(super) next: BorrowedFd<'a>,
+    pub(super) counters: BorrowedFd<'a>,
+}
+
+/// What the first load taught.
+struct Untouched {
+    insns: Vec<Insn>,
+    stack_bytes: u16,
+}
+
+/// An attempt to load that the verifier ended.
+struct Rejected {
+    log: String,
+    source: Cause,
+}
+
+impl Loading<'_> {
+    /// Loads the program so that it goes on with what `ends.next` holds.
+    pub(super) fn load(&self, ends: &Ends<'_>) -> Result<Loaded, Refused> {
+        let untouched = self.load_untouched()?;
+        let mut last = Rejected { log: String::new(), source: "there is no room to keep its context".into() };
+        for keep in ways_to_keep(&untouched.insns, untouched.stack_bytes) {
+            match self.load_spliced(keep, ends)? {
+                Ok(loaded) => return Ok(loaded),
+                Err(rejected) => last = rejected,
+            }
+        }
+        let line = telling_line(&last.log).unwrap_or_else(|| last.source.to_string());
+        Err(Refused::Splice { function: self.function(), line, log: last.log })
+    }
+
+    fn load_untouched(&self) -> Result<Untouched, Refused> {
+        let seen = Rc::new(RefCell::new(Vec::new()));
+        let insns = Rc::clone(&seen);
+        let look = Box::new(move |found: &[Insn]| {
+            *insns.borrow_mut() = found.to_vec();
+            None
+        });
+        match self.attempt(LOG_STATS, look)? {
+            Ok((loaded, log)) => {
+                self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+                Ok(Untouched { insns: seen.take(), stack_bytes: stack_bytes(&log) })
+            }
+            Err(_) => Err(self.rejection()?),
+        }
+    }
+
+    /// Loads once more, for the whole story.
+    fn rejection(&self) -> Result<Refused, Refused> {
+        let Err(rejected) = self.attempt(0, Box::new(|_| None))? else {
+            return Err(self.action("load", "the verifier rejected it once and accepted it the next time"));
+        };
+        let Some(line) = telling_line(&rejected.log) else {
+            return Err(self.action("load", rejected.source));
+        };
+        Ok(Refused::Verifier { function: self.function(), line, log: rejected.log })
+    }
+
+    fn load_spliced(&self, keep: Keep, ends: &Ends<'_>) -> Result<Result<Loaded, Rejected>, Refused> {
+        let (next, counters) = (ends.next.as_raw_fd(), ends.counters.as_raw_fd());
+        let (point, proceed) = (self.point, self.spec.proceed.clone());
+        let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
+        let told = Rc::clone(&outcome);
+        let rewrite = Box::new(move |insns: &[Insn]| {
+            let spliced = splice(insns, &Splice { point, proceed: &proceed, next, counters, keep });
+            *told.borrow_mut() = Some(spliced.as_ref().map(drop).map_err(Clone::clone));
+            spliced.ok()
+        });
+        let attempt = self.attempt(0, rewrite)?;
+        match outcome.take() {
+            Some(Ok(())) => Ok(attempt.map(|(loaded, _)| loaded)),
+            Some(Err(unspliceable)) => {
+                let line = unspliceable.to_string();
+                Err(Refused::Splice { function: self.function(), line, log: String::new() })
+            }
+            // A member that was not spliced would end its chain without a word.
+            None => Err(self.action("splice", "its section is one of another kind of program than its hook")),
+        }
+    }
+
+    /// Opens the object anew and loads its one program, whose instructions go through `rewrite`.
+    fn attempt(&self, log_level: u32, rewrite: sys::Rewrite) -> Result<Result<(Loaded, String), Rejected>, Refused> {
+        let mut log = vec![0; LOG_BYTES];
+        let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
+        let result = sys::rewriting(rewrite, || open.load());
+        let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+        let log = String::from_utf8_lossy(&log[..end]).into_owned();
+        let warning = sys::take_warning();
+        Ok(result.map(|loaded| (loaded, log.clone())).map_err(|error| Rejected {
+            log,
+            source: warning.map_or_else(|| error.into(), Cause::from),
+        }))
+    }
+
+    fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<OpenObject> {
+        let mut builder = ObjectBuilder::default();
+        // libbpf names the maps of global variables after the object: a fixed name keeps them the same.
+        let mut object = builder.name("l3af").and_then(|named| named.open_memory(self.object)).map_err(plain)?;
+        let spelling = Spelling::of(self.point);
+        for mut program in object.progs_mut() {
+            let wanted = program.name() == self.spec.function.as_ref();
+            program.set_autoload(wanted);
+            if wanted {
+                program.set_prog_type(spelling.kind.into());
+                program.set_attach_type(spelling.load.into());
+                program.set_log_level(log_level);
+                sys::log_to(&program, log)?;
+            }
+        }
+        for mut map in object.maps_mut() {
+            sys::forget_pin_path(&map)?;
+            self.prepare_map(&mut map)?;
+        }
+        Ok(object)
+    }
+
+    /// Gives constants their configured values, and every other map what earlier instances left in it.
+    fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
+        let name = map.name().to_string_lossy().into_owned();
+        if name.ends_with(".rodata") {
+            return self.configure(map);
+        }
+        let pinned = self.state.join(pin_name(&name));
+        if is_constant(&name) || !pinned.exists() {
+            return Ok(());
+        }
+        let kept = MapHandle::from_pinned_path(&pinned).map_err(plain)?;
+        map.reuse_fd(kept.as_fd()).map_err(plain)
+    }
+
+    fn configure(&self, constants: &mut OpenMapMut<'_>) -> io::Result<()> {
+        let object = Object::parse(self.object).map_err(io::Error::other)?;
+        let Some(bytes) = constants.initial_value_mut() else { return Ok(()) };
+        for parameter in &object.parameters {
+            let Some(value) = self.spec.config.get(&parameter.name) else { continue };
+            let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
+            let at = parameter.offset_bytes;
+            let room = bytes.get_mut(at..at + value.len()).ok_or_else(|| {
+                io::Error::other(format!("parameter `{}` lies outside of the constants", parameter.name))
+            })?;
+            room.copy_from_slice(&value);
+        }
+        Ok(())
+    }
+
+    /// Pins the maps that outlive this instance.
+    fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
+        fs::create_dir_all(self.state)?;
+        for map in loaded.maps().filter(libbpf_rs::Map::autocreate) {
+            let name = map.name().to_string_lossy().into_owned();
+            let path = self.state.join(pin_name(&name));
+            if !is_constant(&name) && !path.exists() {
+                sys::pin(map.as_fd(), &path)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn function(&self) -> String {
+        self.spec.function.to_string()
+    }
+
+    fn action(&self, verb: &str, source: impl Into<Cause>) -> Refused {
+        Refused::action(format!("{verb} `{}` of package `{}`", self.spec.function, self.spec.package.name), source)
+    }
+}
+
+/// Constants belong to one instance: they hold its configuration, and the kernel freezes them.
+fn is_constant(map: &str) -> bool {
+    map.contains(".rodata") || map.ends_with(".kconfig")
+}
+
+/// bpffs refuses dots in names. No map that an author names has a colon, as it comes from a C identifier.
+fn pin_name(map: &str) -> String {
+    map.replace('.', ":")
+}
+
+/// The stack that the main function uses, from a line like `stack depth 64+16`; all of it where nothing is said.
+fn stack_bytes(log: &str) -> u16 {
+    const ALL: u16 = 512;
+    let depths = log.lines().find_map(|line| line.strip_prefix("stack depth "));
+    depths.and_then(|depths| depths.split('+').next()?.trim().parse().ok()).unwrap_or(ALL)
+}
+
+/// The last line of a verifier log that says what is wrong.
+fn telling_line(log: &str) -> Option<String> {
+    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "max_states"];
+    let tells = |line: &&str| !line.trim().is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
+    log.lines().rfind(tells).map(|line| line.trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{stack_bytes, telling_line};
+
+    #[test]
+    fn the_main_function_s_stack_is_the_first_number() {
+        assert_eq!(stack_bytes("verification time 20 usec\nstack depth 64+16\nprocessed 9 insns"), 64);
+        assert_eq!(stack_bytes("stack depth 0"), 0);
+        assert_eq!(stack_bytes(""), 512);
+    }
+
+    #[test]
+    fn statistics_are_not_what_a_rejection_is_about() {
+        let log = "0: R1=ctx()\n1: (61) r0 = *(u32 *)(r2 +0)\nR2 !read_ok\nprocessed 2 insns (limit 1000000)\n\n";
+        assert_eq!(telling_line(log).as_deref(), Some("R2 !read_ok"));
+        assert_eq!(telling_line("processed 2 insns"), None);
+    }
+}

@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The maps that the daemon itself keeps: slots, counters, records and ledgers.
+
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
+use package::HookPoint;
+use plan::{Hook, Instance};
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+
+use super::pins::{Pins, names, parse_instance};
+use super::sys;
+use crate::{Cell, Cells, Ledger, Readings};
+
+/// Every map of ours has small numbers as keys, and most have one entry.
+pub(super) const FIRST: [u8; 4] = 0_u32.to_ne_bytes();
+/// A cell in the kernel: packets and bytes, eight bytes each.
+const CELL_BYTES: u32 = 16;
+/// Room for the sums of the longest chain with all its counters.
+const LEDGER_BYTES: u32 = 256 * 1024;
+const RECORD_BYTES: u32 = 16 * 1024;
+
+/// A program array of one slot.
+pub(super) fn create_slot(name: &str) -> io::Result<MapHandle> {
+    create(MapType::ProgArray, name, 4, 1)
+}
+
+/// The counters of one instance.
+pub(super) fn create_counters(point: HookPoint) -> io::Result<MapHandle> {
+    create(MapType::PercpuArray, "l3af_counters", CELL_BYTES, Cells::count(point))
+}
+
+/// An empty ledger.
+pub(super) fn create_ledger() -> io::Result<MapHandle> {
+    let map = create(MapType::Array, "l3af_ledger", LEDGER_BYTES, 1)?;
+    write_value(&map, &Ledger::default(), LEDGER_BYTES)?;
+    Ok(map)
+}
+
+/// A record that nobody can change any more.
+pub(super) fn create_record(value: &impl Serialize) -> io::Result<MapHandle> {
+    let map = create(MapType::Array, "l3af_record", RECORD_BYTES, 1)?;
+    write_value(&map, value, RECORD_BYTES)?;
+    map.freeze().map_err(plain)?;
+    Ok(map)
+}
+
+fn create(kind: MapType, name: &str, value_bytes: u32, entries: u32) -> io::Result<MapHandle> {
+    let opts = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
+        ..libbpf_sys::bpf_map_create_opts::default()
+    };
+    MapHandle::create(kind, Some(name), 4, value_bytes, entries, &opts).map_err(plain)
+}
+
+/// Waits until all programs that were running have finished.
+///
+/// An update of a map of maps does, so that user space may rely on it (`maybe_wait_bpf_programs` of
+/// `kernel/bpf/syscall.c`, Linux 5.0).
+pub(super) fn wait_for_running_programs() -> io::Result<()> {
+    let inner = create(MapType::Array, "l3af_settle", 4, 1)?;
+    let opts = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
+        inner_map_fd: std::os::fd::AsRawFd::as_raw_fd(&inner.as_fd()).unsigned_abs(),
+        ..libbpf_sys::bpf_map_create_opts::default()
+    };
+    let outer = MapHandle::create(MapType::ArrayOfMaps, Some("l3af_settle"), 4, 4, 1, &opts).map_err(plain)?;
+    write_descriptor(&outer, inner.as_fd())
+}
+
+/// Points a slot to a program.
+pub(super) fn write_descriptor(slot: &MapHandle, target: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
+    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&target).to_ne_bytes();
+    slot.update(&FIRST, &descriptor, MapFlags::ANY).map_err(plain)
+}
+
+/// The id of the program that a slot leads to.
+pub(super) fn read_slot(path: &Path) -> io::Result<Option<u32>> {
+    let slot = MapHandle::from_pinned_path(path).map_err(plain)?;
+    match slot.lookup(&FIRST, MapFlags::ANY) {
+        Ok(Some(id)) => Ok(id.try_into().ok().map(u32::from_ne_bytes)),
+        Ok(None) => Ok(None),
+        Err(error) => Err(plain(error)),
+    }
+}
+
+/// Empties a slot: the chain ends there.
+pub(super) fn clear_slot(slot: &MapHandle) -> io::Result<()> {
+    match slot.delete(&FIRST) {
+        Err(error) if error.kind() == libbpf_rs::ErrorKind::NotFound => Ok(()),
+        result => result.map_err(plain),
+    }
+}
+
+/// Reads the record of an instance.
+pub(super) fn read_record<T: DeserializeOwned>(path: &Path) -> io::Result<T> {
+    read_value(&MapHandle::from_pinned_path(path).map_err(plain)?)
+}
+
+/// Reads the sums of a hook; they are empty where there is no root.
+pub(super) fn read_ledger(pins: &Pins, hook: &Hook) -> io::Result<Ledger> {
+    let path = pins.root(hook).join("ledger");
+    if !path.exists() {
+        return Ok(Ledger::default());
+    }
+    read_value(&MapHandle::from_pinned_path(path).map_err(plain)?)
+}
+
+/// Writes the sums of a hook, all at once.
+pub(super) fn write_ledger(pins: &Pins, hook: &Hook, ledger: &Ledger) -> io::Result<()> {
+    let map = MapHandle::from_pinned_path(pins.root(hook).join("ledger")).map_err(plain)?;
+    write_value(&map, ledger, LEDGER_BYTES)
+}
+
+/// Reads the counters of all instances of a hook.
+pub(super) fn read_counters(pins: &Pins, hook: &Hook) -> io::Result<Readings> {
+    let mut readings = Readings::new();
+    for name in names(&pins.instances(hook))? {
+        let Some(instance) = parse_instance(&name) else { continue };
+        if let Some(cells) = read_instance_counters(pins, hook, &instance)? {
+            readings.insert(instance, cells);
+        }
+    }
+    Ok(readings)
+}
+
+/// Reads the counters of one instance, summed over the processors; none when it was never finished.
+pub(super) fn read_instance_counters(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<Option<Cells>> {
+    let path = pins.instance(hook, instance).join("counters");
+    if !path.exists() {
+        return Ok(None);
+    }
+    let map = MapHandle::from_pinned_path(path).map_err(plain)?;
+    let cells = (0..Cells::count(hook.point)).map(|index| read_cell(&map, index)).collect::<io::Result<_>>()?;
+    Ok(Some(Cells(cells)))
+}
+
+fn read_cell(counters: &MapHandle, index: u32) -> io::Result<Cell> {
+    let per_cpu = counters.lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY).map_err(plain)?.unwrap_or_default();
+    let mut sum = Cell::default();
+    for value in per_cpu {
+        let word = |at: usize| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
+        sum.packets += word(0).unwrap_or_default();
+        sum.bytes += word(8).unwrap_or_default();
+    }
+    Ok(sum)
+}
+
+fn write_value(map: &MapHandle, value: &impl Serialize, room: u32) -> io::Result<()> {
+    let mut bytes = serde_json::to_vec(value)?;
+    if bytes.len() > room as usize {
+        return Err(io::Error::new(io::ErrorKind::FileTooLarge, format!("{} bytes in {room}", bytes.len())));
+    }
+    bytes.resize(room as usize, 0);
+    map.update(&FIRST, &bytes, MapFlags::ANY).map_err(plain)
+}
+
+fn read_value<T: DeserializeOwned>(map: &MapHandle) -> io::Result<T> {
+    let bytes = map.lookup(&FIRST, MapFlags::ANY).map_err(plain)?.unwrap_or_default();
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    Ok(serde_json::from_slice(&bytes[..end])?)
+}
+
+/// Pins a map.
+pub(super) fn pin(map: &MapHandle, path: &Path) -> io::Result<()> {
+    sys::pin(map.as_fd(), path)
+}
+
+/// libbpf's errors as those of the operating system they mostly are.
+pub(super) fn plain(error: libbpf_rs::Error) -> io::Error {
+    io::Error::other(error)
+}

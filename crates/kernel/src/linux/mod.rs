@@ -1,0 +1,105 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The real kernel, through libbpf.
+
+mod execute;
+mod load;
+mod maps;
+mod observe;
+mod pins;
+mod sys;
+
+use std::collections::BTreeMap;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use package::{HookPoint, MemberName};
+use plan::{Desired, Hook, Observed, Step};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+use thiserror::Error;
+
+use crate::{Kernel, Ledger, Refused, Totals, Unseen};
+use pins::Pins;
+
+/// The kernel of this machine, as seen from one network namespace.
+#[derive(Debug)]
+pub struct Linux {
+    pins: Pins,
+}
+
+/// The kernel cannot be used.
+#[derive(Debug, Error)]
+#[error("cannot use the kernel through `{}`", pins.display())]
+pub struct Unopened {
+    /// The folder of the pins.
+    pub pins: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+impl Linux {
+    /// Uses the kernel through a folder of pins, for instance `/sys/fs/bpf/l3af`. A bpffs is mounted where there is
+    /// none.
+    ///
+    /// # Errors
+    /// When bpffs cannot be mounted or libbpf cannot be set up; both need root.
+    pub fn open(pins: &Path) -> Result<Self, Unopened> {
+        let unopened = |source| Unopened { pins: pins.to_owned(), source };
+        sys::register_handlers().map_err(unopened)?;
+        lift_memory_limit();
+        Ok(Self { pins: Pins::open(pins).map_err(unopened)? })
+    }
+}
+
+impl Kernel for Linux {
+    fn observe(&self) -> Result<Observed, Unseen> {
+        observe::observe(&self.pins)
+    }
+
+    fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
+        execute::execute(&self.pins, step, desired)
+    }
+
+    fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
+        let unseen = |source: io::Error| Unseen::new(format!("the counters of `{hook}`"), source);
+        let ledger: Ledger = maps::read_ledger(&self.pins, hook).map_err(unseen)?;
+        let readings = maps::read_counters(&self.pins, hook).map_err(unseen)?;
+        Ok(ledger.totals(&readings))
+    }
+}
+
+/// How a kind of hook is spelled for the kernel.
+struct Spelling {
+    kind: libbpf_sys::bpf_prog_type,
+    /// What programs are loaded for. All members of a program array must agree, the root included (Linux 5.15.y).
+    load: libbpf_sys::bpf_attach_type,
+    /// Where the link attaches.
+    attach: libbpf_sys::bpf_attach_type,
+    /// What the root answers when the chain is empty.
+    pass: i32,
+}
+
+impl Spelling {
+    fn of(point: HookPoint) -> Self {
+        let tc = |attach| Self { kind: libbpf_sys::BPF_PROG_TYPE_SCHED_CLS, load: 0, attach, pass: -1 };
+        match point {
+            HookPoint::Xdp => Self {
+                kind: libbpf_sys::BPF_PROG_TYPE_XDP,
+                load: libbpf_sys::BPF_XDP,
+                attach: libbpf_sys::BPF_XDP,
+                pass: 2,
+            },
+            HookPoint::TcIngress => tc(libbpf_sys::BPF_TCX_INGRESS),
+            HookPoint::TcEgress => tc(libbpf_sys::BPF_TCX_EGRESS),
+        }
+    }
+}
+
+/// Before Linux 5.11 maps count against the locked memory of the process. Where the limit cannot be lifted, creating
+/// a map fails and says so.
+fn lift_memory_limit() {
+    let limit = getrlimit(Resource::Memlock);
+    if limit.current.is_some() {
+        let _refused = setrlimit(Resource::Memlock, Rlimit { current: None, maximum: None });
+    }
+}

@@ -1,0 +1,144 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading what the kernel holds: pins, links, and where each slot leads.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd;
+use std::path::Path;
+
+use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
+use libbpf_rs::{Link, Program};
+use package::{HookPoint, InterfaceName, KernelVersion};
+use plan::{Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
+use rustix::net::netdevice::name_to_index;
+
+use super::pins::{Pins, names, parse_instance, parse_state};
+use super::{maps, sys};
+use crate::Unseen;
+use crate::record::Record;
+
+/// TCX links came with this kernel.
+const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };
+/// `MAX_TAIL_CALL_CNT` of `linux/bpf.h`.
+const TAIL_CALLS: usize = 33;
+
+/// Reads everything.
+pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
+    let unseen = |what: &str| {
+        let what = what.to_owned();
+        move |source: io::Error| Unseen::new(what, source)
+    };
+    let kernel = kernel_version().map_err(unseen("the kernel's version"))?;
+    let interfaces = interfaces().map_err(unseen("the network interfaces"))?;
+    let mut hooks = BTreeMap::new();
+    for hook in pins.hooks().map_err(unseen("the folder of pins"))? {
+        let found = observe_hook(pins, &hook).map_err(unseen(&format!("the pins of `{hook}`")))?;
+        hooks.insert(hook, found);
+    }
+    let foreign = foreign(&interfaces, &hooks).map_err(unseen("the programs on the interfaces"))?;
+    let facts = Facts { kernel, tcx: kernel >= TCX, tail_calls: TAIL_CALLS };
+    Ok(Observed { facts, interfaces, hooks, foreign })
+}
+
+/// The index of an interface of this network namespace.
+pub(super) fn interface_index(name: &InterfaceName) -> io::Result<u32> {
+    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
+    Ok(name_to_index(socket.as_fd(), name.as_ref())?)
+}
+
+fn kernel_version() -> io::Result<KernelVersion> {
+    let release = rustix::system::uname().release().to_string_lossy().into_owned();
+    release.parse().map_err(io::Error::other)
+}
+
+/// `/proc/self/net` belongs to the network namespace of the process, which `/sys` need not.
+fn interfaces() -> io::Result<BTreeSet<InterfaceName>> {
+    let table = fs::read_to_string("/proc/self/net/dev")?;
+    let names = table.lines().filter_map(|line| line.split_once(':'));
+    Ok(names.filter_map(|(name, _)| name.trim().parse().ok()).collect())
+}
+
+fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
+    let mut by_program = BTreeMap::new();
+    let mut instances = BTreeMap::new();
+    for name in names(&pins.instances(hook))? {
+        let Some(instance) = parse_instance(&name) else { continue };
+        if let Some(id) = program_id(&pins.instance(hook, &instance).join("program"))? {
+            by_program.insert(id, instance.clone());
+        }
+        instances.insert(instance, ObservedInstance { spec: None, next: Target::Nothing });
+    }
+    for (instance, found) in &mut instances {
+        let folder = pins.instance(hook, instance);
+        if folder.join("record").exists() {
+            let record: Record = maps::read_record(&folder.join("record"))?;
+            found.spec = Some(record.into_spec(hook.point).map_err(io::Error::other)?);
+            found.next = target(&folder.join("next"), &by_program)?;
+        }
+    }
+    let root = observe_root(pins, hook)?;
+    let first = match root {
+        Root::Absent => Target::Nothing,
+        Root::Detached | Root::Attached | Root::Severed => target(&pins.root(hook).join("slot"), &by_program)?,
+    };
+    let accounted = match root {
+        Root::Absent => Vec::new(),
+        Root::Detached | Root::Attached | Root::Severed => maps::read_ledger(pins, hook)?.order().to_vec(),
+    };
+    let states = names(&pins.states(hook))?.iter().filter_map(|name| parse_state(name)).collect();
+    Ok(ObservedHook { root, first, instances, accounted, states })
+}
+
+fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
+    let folder = pins.root(hook);
+    let Some(program) = program_id(&folder.join("program"))? else { return Ok(Root::Absent) };
+    if !folder.join("link").exists() {
+        return Ok(Root::Detached);
+    }
+    let link = Link::open(folder.join("link")).map_err(maps::plain)?;
+    let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
+    let index = match info.info {
+        LinkTypeInfo::Xdp(info) => info.ifindex,
+        LinkTypeInfo::Tcx(info) => info.ifindex,
+        _ => 0,
+    };
+    let here = interface_index(&hook.interface).is_ok_and(|here| here == index);
+    Ok(if here && info.prog_id == program { Root::Attached } else { Root::Severed })
+}
+
+fn target(slot: &Path, by_program: &BTreeMap<u32, Instance>) -> io::Result<Target> {
+    Ok(match maps::read_slot(slot)? {
+        None => Target::Nothing,
+        Some(id) => by_program.get(&id).cloned().map_or(Target::Foreign, Target::Instance),
+    })
+}
+
+fn program_id(pin: &Path) -> io::Result<Option<u32>> {
+    if !pin.exists() {
+        return Ok(None);
+    }
+    let program = Program::fd_from_pinned_path(pin).map_err(maps::plain)?;
+    Program::id_from_fd(program.as_fd()).map(Some).map_err(maps::plain)
+}
+
+/// XDP programs of others: an interface has room for one.
+fn foreign(
+    interfaces: &BTreeSet<InterfaceName>,
+    hooks: &BTreeMap<Hook, ObservedHook>,
+) -> io::Result<BTreeMap<Hook, String>> {
+    let mut foreign = BTreeMap::new();
+    for interface in interfaces {
+        let hook = Hook { interface: interface.clone(), point: HookPoint::Xdp };
+        if hooks.get(&hook).is_some_and(|found| matches!(found.root, Root::Attached | Root::Severed)) {
+            continue;
+        }
+        // The interface may have gone since it was listed.
+        let Ok(index) = interface_index(interface) else { continue };
+        let id = sys::xdp_program(index)?;
+        if id != 0 {
+            foreign.insert(hook, format!("XDP program {id}"));
+        }
+    }
+    Ok(foreign)
+}

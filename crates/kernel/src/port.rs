@@ -1,0 +1,135 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The port through which a plan reaches a kernel, and the executor that walks a plan through it.
+
+use std::collections::BTreeMap;
+use std::error::Error;
+use std::path::PathBuf;
+
+use package::MemberName;
+use plan::{Desired, Hook, Observed, Plan, Step};
+use thiserror::Error;
+
+use crate::ledger::Totals;
+
+/// What one kernel offers: the truth, single steps, and counters.
+pub trait Kernel {
+    /// Reads what the kernel holds now.
+    ///
+    /// # Errors
+    /// When the kernel or the file system of pins cannot be read.
+    fn observe(&self) -> Result<Observed, Unseen>;
+
+    /// Carries out one step. Objects that the step loads are taken from `desired`.
+    ///
+    /// # Errors
+    /// When the kernel refuses; what the step had begun is taken back, or is found by the next observation.
+    fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused>;
+
+    /// What each member of a hook's chain saw, let go and passed on.
+    ///
+    /// # Errors
+    /// When the counters cannot be read.
+    fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen>;
+}
+
+/// A cause from the layer below.
+pub type Cause = Box<dyn Error + Send + Sync>;
+
+/// The kernel could not be asked.
+#[derive(Debug, Error)]
+#[error("could not read {what}")]
+pub struct Unseen {
+    /// What was to be read.
+    pub what: String,
+    /// Why it could not.
+    #[source]
+    pub source: Cause,
+}
+
+/// The kernel, or the splice, refused a step.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// The verifier rejected the program as its author wrote it.
+    #[error("the kernel's verifier rejects `{function}`: {line}")]
+    Verifier {
+        /// The program.
+        function: String,
+        /// The last telling line of the verifier's log.
+        line: String,
+        /// The whole log.
+        log: String,
+    },
+    /// The program loads as it is but not as a member of a chain.
+    #[error("`{function}` runs alone but not in a chain: {line}")]
+    Splice {
+        /// The program.
+        function: String,
+        /// Why, in a line.
+        line: String,
+        /// The verifier's log of the last variant that was tried; empty when none was.
+        log: String,
+    },
+    /// A system call failed.
+    #[error("could not {action}")]
+    Action {
+        /// What was to be done.
+        action: String,
+        /// Why it could not.
+        #[source]
+        source: Cause,
+    },
+}
+
+/// A plan stopped at a step. What was done before it is found by the next observation.
+#[derive(Debug, Error)]
+#[error("stopped at step {number} of {total}: {step}")]
+pub struct Halted {
+    /// Which step, counted from 1.
+    pub number: usize,
+    /// How many steps the plan has.
+    pub total: usize,
+    /// The step, as text.
+    pub step: String,
+    /// Where the whole verifier log was written, if there is one.
+    pub log: Option<PathBuf>,
+    /// Why.
+    #[source]
+    pub refused: Refused,
+}
+
+impl Refused {
+    /// The whole verifier log, where there is one.
+    pub fn log(&self) -> Option<&str> {
+        match self {
+            Self::Verifier { log, .. } | Self::Splice { log, .. } if !log.is_empty() => Some(log),
+            Self::Verifier { .. } | Self::Splice { .. } | Self::Action { .. } => None,
+        }
+    }
+
+    pub(crate) fn action(action: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self::Action { action: action.into(), source: source.into() }
+    }
+}
+
+impl Unseen {
+    pub(crate) fn new(what: impl Into<String>, source: impl Into<Cause>) -> Self {
+        Self { what: what.into(), source: source.into() }
+    }
+}
+
+/// Carries out a plan step by step. It makes no choices: it stops at the first step that is refused.
+///
+/// # Errors
+/// When a step is refused.
+pub fn apply(kernel: &mut dyn Kernel, plan: &Plan, desired: &Desired) -> Result<(), Halted> {
+    for (index, planned) in plan.steps.iter().enumerate() {
+        kernel.execute(&planned.step, desired).map_err(|refused| Halted {
+            number: index + 1,
+            total: plan.steps.len(),
+            step: planned.step.to_string(),
+            log: None,
+            refused,
+        })?;
+    }
+    Ok(())
+}

@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is written beside a pinned instance, so that the chain explains itself to whoever finds it.
+
+use std::collections::BTreeMap;
+
+use package::{
+    Digest, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName, PublisherName, UnknownVerdict,
+    Version,
+};
+use plan::{MemberSpec, PackageRef};
+use serde::{Deserialize, Serialize};
+
+/// The record of one instance. It is stored as JSON in a frozen map of one value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Record {
+    member: MemberName,
+    publisher: PublisherName,
+    package: PackageName,
+    version: Version,
+    index: Digest,
+    object: Digest,
+    function: ProgramName,
+    proceed: Vec<String>,
+    config: BTreeMap<String, ParameterValue>,
+}
+
+impl From<&MemberSpec> for Record {
+    fn from(spec: &MemberSpec) -> Self {
+        Self {
+            member: spec.name.clone(),
+            publisher: spec.package.publisher.clone(),
+            package: spec.package.name.clone(),
+            version: spec.package.version.clone(),
+            index: spec.package.index,
+            object: spec.object,
+            function: spec.function.clone(),
+            proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
+            config: spec.config.clone(),
+        }
+    }
+}
+
+impl Record {
+    /// The spec that was recorded, for a hook at this point.
+    pub(crate) fn into_spec(self, point: HookPoint) -> Result<MemberSpec, UnknownVerdict> {
+        Ok(MemberSpec {
+            name: self.member,
+            package: PackageRef {
+                publisher: self.publisher,
+                name: self.package,
+                version: self.version,
+                index: self.index,
+            },
+            object: self.object,
+            function: self.function,
+            proceed: ProceedSet::parse(point, &self.proceed)?,
+            config: self.config,
+        })
+    }
+}

@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use axum::Router;
+use axum::extract::rejection::JsonRejection;
+use axum::extract::{Path, Query, State};
+use axum::http::{HeaderMap, StatusCode, header};
+use axum::response::{IntoResponse, Response};
+use axum::routing::{delete, get, post};
+use package::MemberName;
+use plan::Hook;
+use serde::{Deserialize, Serialize};
+use utoipa::OpenApi;
+use wire::{
+    Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned, Problem,
+    Status,
+};
+
+use crate::{Engine, Rejected};
+
+/// The engine, as all requests share it. It does one thing at a time.
+type Shared = Arc<Mutex<Engine>>;
+type Json = Result<axum::Json<Document>, JsonRejection>;
+
+#[derive(OpenApi)]
+#[openapi(
+    info(title = "l3afd", description = "The chains of eBPF programs of one node"),
+    paths(status, desired, apply, plan, stop, stop_all, chains),
+    components(schemas(
+        Status, Generation, Document, ChainDocument, MemberDocument, Applied, Planned, ChainView, MemberView, Count,
+        Problem, wire::State
+    ))
+)]
+struct Description;
+
+/// The routes of the API over an engine.
+pub fn router(engine: Shared) -> Router {
+    Router::new()
+        .route("/v1/status", get(status))
+        .route("/v1/desired", get(desired).put(apply).delete(stop_all))
+        .route("/v1/desired/members/{member}", delete(stop))
+        .route("/v1/plan", post(plan))
+        .route("/v1/chains", get(chains))
+        .route("/openapi.json", get(async || axum::Json(Description::openapi())))
+        .fallback(async || refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them"))
+        .with_state(engine)
+}
+
+/// How the node is
+#[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = "default", body = Problem)))]
+async fn status(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.status()).await
+}
+
+/// The desired state in force
+#[utoipa::path(get, path = "/v1/desired", responses((status = 200, body = Generation), (status = "default", body = Problem)))]
+async fn desired(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.desired()).await
+}
+
+/// Replaces the desired state, and reaches it or leaves everything as it was
+#[utoipa::path(
+    put, path = "/v1/desired", request_body = Document,
+    params(("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes")),
+    responses((status = 200, body = Applied), (status = 412, body = Problem), (status = "default", body = Problem))
+)]
+async fn apply(State(engine): State<Shared>, headers: HeaderMap, document: Json) -> Response {
+    let document = match document {
+        Ok(axum::Json(document)) => document,
+        Err(rejection) => return not_a_document(&rejection),
+    };
+    match expected(&headers) {
+        Ok(expected) => answer(engine, move |engine| engine.apply(document, expected)).await,
+        Err(response) => response,
+    }
+}
+
+/// The steps that a desired state would take; nothing is changed
+#[utoipa::path(
+    post, path = "/v1/plan", request_body = Document,
+    responses((status = 200, body = Planned), (status = "default", body = Problem))
+)]
+async fn plan(State(engine): State<Shared>, document: Json) -> Response {
+    match document {
+        Ok(axum::Json(document)) => answer(engine, move |engine| engine.plan(&document)).await,
+        Err(rejection) => not_a_document(&rejection),
+    }
+}
+
+#[derive(Deserialize)]
+struct Where {
+    hook: Option<String>,
+}
+
+/// Takes a member out of its chain, or out of one chain when `hook` names it
+#[utoipa::path(
+    delete, path = "/v1/desired/members/{member}",
+    params(
+        ("member" = String, Path, description = "the member's name"),
+        ("hook" = Option<String>, Query, description = "`<interface>/<point>`")
+    ),
+    responses((status = 200, body = Applied), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+async fn stop(State(engine): State<Shared>, Path(member): Path<String>, Query(place): Query<Where>) -> Response {
+    let member = match member.parse::<MemberName>() {
+        Ok(member) => member,
+        Err(bad) => return refuse(400, "name", &bad.to_string(), "`l3af ps` lists the members"),
+    };
+    let hook = match place.hook.as_deref().map(parse_hook).transpose() {
+        Ok(hook) => hook,
+        Err(bad) => return refuse(400, "hook", &bad, "name it as `eth0/xdp`"),
+    };
+    answer(engine, move |engine| engine.stop(Some(&member), hook.as_ref())).await
+}
+
+/// Takes all members out of all chains
+#[utoipa::path(delete, path = "/v1/desired", responses((status = 200, body = Applied), (status = "default", body = Problem)))]
+async fn stop_all(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.stop(None, None)).await
+}
+
+/// The chains as they are in the kernel, with their counters
+#[utoipa::path(get, path = "/v1/chains", responses((status = 200, body = Vec<ChainView>), (status = "default", body = Problem)))]
+async fn chains(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.chains()).await
+}
+
+/// Calls the engine on a thread that may wait for the kernel and for disks.
+async fn answer<T, F>(engine: Shared, call: F) -> Response
+where
+    T: Serialize + Send + 'static,
+    F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
+{
+    let called = tokio::task::spawn_blocking(move || {
+        // An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
+        call(&mut engine.lock().unwrap_or_else(PoisonError::into_inner))
+    });
+    match called.await {
+        Ok(Ok(body)) => axum::Json(body).into_response(),
+        Ok(Err(rejected)) => {
+            let problem = rejected.problem();
+            tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
+            problem_response(&problem)
+        }
+        Err(panicked) => {
+            tracing::error!("a request failed inside: {panicked}");
+            refuse(500, "internal", "the daemon failed while it worked on this", "its log says more")
+        }
+    }
+}
+
+fn parse_hook(text: &str) -> Result<Hook, String> {
+    let (interface, point) = text.split_once('/').ok_or_else(|| format!("`{text}` is not a hook"))?;
+    let interface = interface.parse().map_err(|bad: package::BadName| bad.to_string())?;
+    let point = point.parse().map_err(|bad: package::BadHookPoint| bad.to_string())?;
+    Ok(Hook { interface, point })
+}
+
+fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {
+    let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
+    let number = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
+    let bad = || refuse(400, "if-match", "`If-Match` is not the number of a generation", "for example `\"3\"`");
+    number.map(Some).ok_or_else(bad)
+}
+
+fn not_a_document(rejection: &JsonRejection) -> Response {
+    let hint = "`docs/node.md` describes the document; `/openapi.json` has its schema";
+    refuse(rejection.status().as_u16(), "document", &rejection.body_text(), hint)
+}
+
+fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Response {
+    problem_response(&Problem {
+        kind: format!("urn:l3af:problem:{kind}"),
+        title: title.to_owned(),
+        status,
+        detail: String::new(),
+        hint: Some(hint.to_owned()),
+        log: None,
+    })
+}
+
+fn problem_response(problem: &Problem) -> Response {
+    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let mut response = (status, axum::Json(problem)).into_response();
+    let kind = header::HeaderValue::from_static("application/problem+json");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}

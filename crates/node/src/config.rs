@@ -1,0 +1,134 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The daemon's configuration: one file, read once, with flags over it.
+
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+
+use clap::Parser;
+use serde::Deserialize;
+use thiserror::Error;
+
+/// Keeps the eBPF programs of this machine as a desired state says.
+///
+/// Packages are verified against the policy before anything of them is loaded; without a policy nothing verifies.
+/// Programs keep running while the daemon is down, and are adopted when it comes back.
+#[derive(Debug, Parser)]
+#[command(name = "l3afd", version, after_help = HELP)]
+pub struct Arguments {
+    /// Configuration file (TOML); every key has a default
+    #[arg(long, value_name = "FILE")]
+    pub config: Option<PathBuf>,
+    /// Unix socket of the API
+    #[arg(long, value_name = "PATH")]
+    pub socket: Option<PathBuf>,
+    /// Folder of generations and packages
+    #[arg(long, value_name = "DIR")]
+    pub state: Option<PathBuf>,
+    /// Folder of pins, in a bpffs; one is mounted where there is none
+    #[arg(long, value_name = "DIR")]
+    pub pins: Option<PathBuf>,
+    /// Trust policy: which publishers this machine trusts, for what
+    #[arg(long, value_name = "FILE")]
+    pub policy: Option<PathBuf>,
+}
+
+const HELP: &str = "\
+Configuration keys and their defaults:
+  socket = \"/run/l3af/l3afd.sock\"   unix socket of the API, mode 0600
+  state  = \"/var/lib/l3af\"          generations, packages, verifier logs
+  pins   = \"/sys/fs/bpf/l3af\"       pinned programs, maps and links
+  policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
+  poll_seconds = 5                  how often the kernel is compared with the desired state
+
+Examples:
+  l3afd --policy ./trust.toml         try it with a policy of your own
+  RUST_LOG=debug l3afd                tell more; logs go to stderr";
+
+/// The configuration in force.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Unix socket of the API. Default `/run/l3af/l3afd.sock`.
+    pub socket: PathBuf,
+    /// Folder of generations, packages and verifier logs. Default `/var/lib/l3af`.
+    pub state: PathBuf,
+    /// Folder of pins. Default `/sys/fs/bpf/l3af`.
+    pub pins: PathBuf,
+    /// Trust policy. Default `/etc/l3af/trust.toml`; when there is no such file nothing verifies.
+    pub policy: PathBuf,
+    /// Seconds between two comparisons of the kernel with the desired state. Default 5.
+    pub poll_seconds: u64,
+}
+
+/// The configuration cannot be used.
+#[derive(Debug, Error)]
+pub enum BadConfig {
+    /// The file cannot be read.
+    #[error("cannot read the configuration `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The file is not what it should be.
+    #[error("the configuration `{}` is not valid", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, with line and column.
+        #[source]
+        source: toml::de::Error,
+    },
+    /// Never is no period.
+    #[error("`poll_seconds` in the configuration must be at least 1")]
+    NoPeriod,
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            socket: "/run/l3af/l3afd.sock".into(),
+            state: "/var/lib/l3af".into(),
+            pins: "/sys/fs/bpf/l3af".into(),
+            policy: "/etc/l3af/trust.toml".into(),
+            poll_seconds: 5,
+        }
+    }
+}
+
+impl Config {
+    /// Reads the file that the arguments name, and lays the flags over it.
+    ///
+    /// # Errors
+    /// When the file cannot be read or has unknown keys or values.
+    pub fn read(arguments: Arguments) -> Result<Self, BadConfig> {
+        let mut config = match &arguments.config {
+            Some(path) => Self::from_file(path)?,
+            None => Self::default(),
+        };
+        let flags = [
+            (arguments.socket, &mut config.socket),
+            (arguments.state, &mut config.state),
+            (arguments.pins, &mut config.pins),
+            (arguments.policy, &mut config.policy),
+        ];
+        for (flag, value) in flags {
+            if let Some(flag) = flag {
+                *value = flag;
+            }
+        }
+        if config.poll_seconds == 0 {
+            return Err(BadConfig::NoPeriod);
+        }
+        Ok(config)
+    }
+
+    fn from_file(path: &Path) -> Result<Self, BadConfig> {
+        let text = fs::read_to_string(path)
+            .map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
+        toml::from_str(&text).map_err(|source| BadConfig::Invalid { path: path.to_owned(), source })
+    }
+}

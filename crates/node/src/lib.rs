@@ -1,0 +1,22 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The node daemon: takes a desired state, verifies its packages, plans, applies, and tells what runs.
+//!
+//! The [`Engine`] is the one owner of the kernel; the API and the clock only call it. It never decides what the plan
+//! decides, and never touches a kernel but through the port.
+
+mod api;
+mod config;
+mod durable;
+mod engine;
+mod generation;
+mod rejected;
+mod resolve;
+mod server;
+mod store;
+mod view;
+
+pub use api::router;
+pub use config::{Arguments, BadConfig, Config};
+pub use engine::{Engine, Parts};
+pub use rejected::Rejected;
+pub use server::{Unserved, serve};

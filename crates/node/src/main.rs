@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3afd`: reads its configuration, opens the kernel, and serves.
+
+use std::io::IsTerminal;
+use std::process::ExitCode;
+
+use anyhow::Context;
+use clap::Parser;
+use node::{Arguments, Config, Engine, Parts};
+use package::Platform;
+use tracing_subscriber::EnvFilter;
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
+    let colours = std::io::stderr().is_terminal();
+    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
+    match run(arguments) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            tracing::error!("{error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let config = Config::read(arguments)?;
+    let kernel = kernel::Linux::open(&config.pins).context("`l3afd` must run as root")?;
+    let machine = Platform::this_machine().context("there are no packages for machines like this one")?;
+    let parts = Parts { kernel: Box::new(kernel), config: config.clone(), machine, clock: jiff::Timestamp::now };
+    let mut engine = Engine::new(parts);
+    if let Err(rejected) = engine.resume() {
+        let problem = rejected.problem();
+        tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
+    }
+    engine.warn_of_mode();
+    let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
+    Ok(runtime.block_on(node::serve(engine, &config))?)
+}

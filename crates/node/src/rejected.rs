@@ -1,0 +1,185 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why the daemon does not do what was asked, and how that is told over the API.
+
+use std::error::Error;
+use std::io;
+use std::path::PathBuf;
+
+use package::{MemberName, ReadError};
+use plan::{DuplicateMember, Hook, Refusal, Unfit};
+use thiserror::Error;
+use wire::Problem;
+
+/// A request that was not carried out. Nothing of it is in force.
+#[derive(Debug, Error)]
+pub enum Rejected {
+    /// Somebody else changed the desired state meanwhile.
+    #[error("generation {expected} was expected, but generation {current} is in force")]
+    Changed {
+        /// What the caller had seen.
+        expected: u64,
+        /// What is in force.
+        current: u64,
+    },
+    /// There is nothing by that name.
+    #[error("no chain has a member `{member}`")]
+    NoMember {
+        /// The name.
+        member: MemberName,
+    },
+    /// A hook appears twice in a document.
+    #[error("the document has two chains for `{hook}`")]
+    TwoChains {
+        /// The hook.
+        hook: Hook,
+    },
+    /// A package reference is of no known kind.
+    #[error("`{reference}` is not a package reference")]
+    Reference {
+        /// What was given.
+        reference: String,
+    },
+    /// A package cannot be fetched.
+    #[error("cannot fetch package `{reference}`")]
+    Unfetched {
+        /// Where from.
+        reference: String,
+        /// Why not.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A package is not what it should be.
+    #[error("package `{reference}` cannot be read")]
+    Unreadable {
+        /// Where from.
+        reference: String,
+        /// What is wrong.
+        #[source]
+        source: ReadError,
+    },
+    /// The policy of this machine cannot be used.
+    #[error("the trust policy `{}` cannot be used", path.display())]
+    Policy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A package did not pass verification.
+    #[error("package `{reference}` is not trusted on this machine")]
+    Untrusted {
+        /// Where from.
+        reference: String,
+        /// Why not.
+        #[source]
+        source: Box<trust::Refused>,
+    },
+    /// A package cannot do what the document asks of it.
+    #[error("the chain on `{hook}` cannot be made")]
+    Unfit {
+        /// The chain.
+        hook: Hook,
+        /// Why not.
+        #[source]
+        source: Unfit,
+    },
+    /// A chain has two members of one name.
+    #[error(transparent)]
+    Duplicate(#[from] DuplicateMember),
+    /// This machine cannot run what is desired.
+    #[error(transparent)]
+    Refusal(#[from] Refusal),
+    /// The kernel refused a step; the chains from before are in force.
+    #[error("the kernel refused; what ran before runs on")]
+    Halted(#[source] Box<kernel::Halted>),
+    /// The kernel cannot be asked.
+    #[error(transparent)]
+    Unseen(#[from] kernel::Unseen),
+    /// The daemon's own files cannot be read or written.
+    #[error("cannot {action} in the folder of state")]
+    State {
+        /// What was to be done.
+        action: &'static str,
+        /// Why it could not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Rejected {
+    /// The HTTP status that tells it.
+    pub fn status(&self) -> u16 {
+        match self {
+            Self::Changed { .. } => 412,
+            Self::NoMember { .. } => 404,
+            Self::Untrusted { .. } => 403,
+            Self::TwoChains { .. }
+            | Self::Reference { .. }
+            | Self::Unfetched { .. }
+            | Self::Unreadable { .. }
+            | Self::Unfit { .. }
+            | Self::Duplicate(_)
+            | Self::Refusal(_)
+            | Self::Halted(_) => 422,
+            Self::Policy { .. } | Self::Unseen(_) | Self::State { .. } => 500,
+        }
+    }
+
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Changed { .. } => Some("look at the state in force with `l3af status`, then try again".to_owned()),
+            Self::NoMember { .. } => Some("`l3af ps` lists the members".to_owned()),
+            Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
+            Self::Reference { .. } => Some("use `file:` and the absolute path of an OCI layout folder".to_owned()),
+            Self::Unfetched { .. } => Some("`l3af build` makes the folder".to_owned()),
+            Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
+            Self::Policy { .. } => Some("correct the file; nothing verifies until then".to_owned()),
+            Self::Untrusted { source, .. } => Some(source.hint()),
+            Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
+            Self::Unfit { .. } => Some("`l3af inspect` shows the programs and parameters of a package".to_owned()),
+            Self::Halted(_) | Self::Duplicate(_) | Self::Unseen(_) | Self::State { .. } => None,
+        }
+    }
+
+    /// The same as problem details (RFC 9457).
+    pub fn problem(&self) -> Problem {
+        let mut causes = Vec::new();
+        let mut next = self.source();
+        while let Some(cause) = next {
+            causes.push(cause.to_string());
+            next = cause.source();
+        }
+        let log = match self {
+            Self::Halted(halted) => halted.log.as_ref().map(|path| path.display().to_string()),
+            _ => None,
+        };
+        Problem {
+            kind: format!("urn:l3af:problem:{}", self.slug()),
+            title: self.to_string(),
+            status: self.status(),
+            detail: causes.join(": "),
+            hint: self.hint(),
+            log,
+        }
+    }
+
+    fn slug(&self) -> &'static str {
+        match self {
+            Self::Changed { .. } => "changed",
+            Self::NoMember { .. } => "no-member",
+            Self::TwoChains { .. } | Self::Duplicate(_) => "duplicate",
+            Self::Reference { .. } => "reference",
+            Self::Unfetched { .. } => "unfetched",
+            Self::Unreadable { .. } => "unreadable",
+            Self::Policy { .. } => "policy",
+            Self::Untrusted { .. } => "untrusted",
+            Self::Unfit { .. } => "unfit",
+            Self::Refusal(_) => "refusal",
+            Self::Halted(_) => "kernel",
+            Self::Unseen(_) => "unseen",
+            Self::State { .. } => "state",
+        }
+    }
+}

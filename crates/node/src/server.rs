@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Serving: the socket, the clock of repairs, and the end.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use thiserror::Error;
+use tokio::net::UnixListener;
+use tokio::signal::unix::{SignalKind, signal};
+use tokio::sync::watch;
+use tokio::time::{MissedTickBehavior, interval};
+
+use crate::{Config, Engine, router};
+
+/// The daemon cannot serve.
+#[derive(Debug, Error)]
+#[error("cannot serve at `{}`", socket.display())]
+pub struct Unserved {
+    /// The socket.
+    pub socket: PathBuf,
+    /// Why not.
+    #[source]
+    pub source: io::Error,
+}
+
+/// Serves until it is told to end. Programs run on.
+///
+/// # Errors
+/// When the socket cannot be made.
+pub async fn serve(engine: Engine, config: &Config) -> Result<(), Unserved> {
+    let unserved = |source| Unserved { socket: config.socket.clone(), source };
+    let listener = listen(&config.socket).map_err(unserved)?;
+    let end = end_of_service().map_err(unserved)?;
+    let engine = Arc::new(Mutex::new(engine));
+    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, end.clone()));
+    tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
+    let served = axum::serve(listener, router(engine)).with_graceful_shutdown(ended(end)).await;
+    repairs.abort();
+    tracing::info!("ending; the programs run on");
+    let removed = fs::remove_file(&config.socket);
+    served.and(removed).map_err(unserved)
+}
+
+/// Takes the socket over from a daemon that is gone, and never from one that answers.
+fn listen(socket: &Path) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));
+    }
+    if let Some(folder) = socket.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let listener = UnixListener::bind(socket)?;
+    // Whoever may connect may load programs into the kernel.
+    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
+    Ok(listener)
+}
+
+/// Compares the kernel with what is wanted, at every tick.
+async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut end: watch::Receiver<bool>) {
+    let mut ticks = interval(Duration::from_secs(seconds));
+    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            _ = ticks.tick() => {}
+            _ = end.changed() => return,
+        }
+        let engine = Arc::clone(&engine);
+        let ticked = tokio::task::spawn_blocking(move || engine.lock().unwrap_or_else(PoisonError::into_inner).tick());
+        match ticked.await {
+            Ok(Ok(plan)) if plan.steps.is_empty() => {}
+            Ok(Ok(plan)) => {
+                tracing::warn!(steps = plan.steps.len(), "the kernel had drifted; repaired:\n{plan}");
+            }
+            Ok(Err(rejected)) => {
+                let problem = rejected.problem();
+                tracing::error!(problem = %problem.kind, "cannot reach the desired state: {problem}");
+            }
+            Err(panicked) => tracing::error!("a repair failed inside: {panicked}"),
+        }
+    }
+}
+
+/// Becomes true when the daemon is asked to end.
+fn end_of_service() -> io::Result<watch::Receiver<bool>> {
+    let (tell, end) = watch::channel(false);
+    let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
+    tokio::spawn(async move {
+        tokio::select! {
+            _ = terminate.recv() => {}
+            _ = interrupt.recv() => {}
+        }
+        tell.send_replace(true);
+    });
+    Ok(end)
+}
+
+async fn ended(mut end: watch::Receiver<bool>) {
+    // A sender that is gone means the end as well.
+    drop(end.wait_for(|ended| *ended).await);
+}

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From what was observed to what the API shows.
+
+use std::collections::BTreeMap;
+
+use kernel::{Cell, Cells, Totals};
+use package::{HookPoint, MemberName};
+use plan::{Hook, ObservedHook, Root};
+use wire::{ChainView, Count, MemberView};
+
+/// One chain, with the sums of its members.
+pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberName, Totals>) -> ChainView {
+    let order = found.order();
+    let members = order.iter().filter_map(|instance| {
+        let spec = found.instances.get(instance)?.spec.as_ref()?;
+        let totals = totals.get(&instance.member).cloned().unwrap_or_default();
+        Some(MemberView {
+            name: spec.name.clone(),
+            instance: instance.to_string(),
+            package: format!("{}/{}", spec.package.publisher, spec.package.name),
+            version: spec.package.version.to_string(),
+            program: spec.function.to_string(),
+            object_digest: spec.object.to_string(),
+            proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
+            config: spec.config.clone(),
+            seen: count(totals.seen()),
+            left: left(hook.point, &totals.left),
+            passed: count(totals.passed),
+        })
+    });
+    ChainView {
+        interface: hook.interface.clone(),
+        hook: hook.point,
+        attached: found.root == Root::Attached,
+        members: members.collect(),
+    }
+}
+
+/// The verdicts that packets left with; those that none left with are not shown.
+fn left(point: HookPoint, cells: &Cells) -> BTreeMap<String, Count> {
+    let counted = cells.0.iter().enumerate().filter(|(_, cell)| cell.packets > 0);
+    let named = counted.map(|(index, cell)| {
+        let verdict = Cells::verdict(point, index).and_then(|value| point.verdict(value));
+        (verdict.map_or("other", package::Verdict::name).to_owned(), count(*cell))
+    });
+    named.collect()
+}
+
+fn count(cell: Cell) -> Count {
+    Count { packets: cell.packets, bytes: cell.bytes }
+}

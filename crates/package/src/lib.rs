@@ -1,0 +1,38 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The eBPF package: its manifest, its objects, its archive, and how it is laid out as an OCI image.
+//!
+//! This crate believes nothing it reads: every size has a bound, every digest is computed, every name is parsed into a
+//! type that cannot be wrong. It does no I/O; bytes come in through [`Blobs`] and go out as [`Packed`].
+
+mod archive;
+mod btf;
+mod digest;
+mod hook;
+mod manifest;
+mod names;
+mod object;
+mod oci;
+mod pack;
+mod parameter;
+mod platform;
+mod read;
+mod version;
+
+pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
+pub use digest::{BadDigest, Digest};
+pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
+pub use manifest::{
+    Build, KernelRequirement, Manifest, ManifestError, Need, PackageInfo, ProgramSpec, UserProgram,
+};
+pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
+pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
+pub use oci::{
+    ARTIFACT_TYPE, Blob, Descriptor, ENVELOPE_MEDIA_TYPE, Index, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
+    STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
+};
+pub use pack::{PackError, PackFile, PackSource, Packed, pack};
+pub use parameter::{BadParameter, Parameter, ParameterValue};
+pub use platform::{BadPlatform, Platform};
+pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};
+pub use semver::Version;
+pub use version::{BadKernelVersion, KernelVersion};

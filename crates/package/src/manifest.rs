@@ -1,0 +1,288 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The manifest of a package, `package.toml`.
+//!
+//! Parsing has two parts: the TOML is read into types that hold only valid values, and then what those values say
+//! together is checked. `docs/package.md` describes every key.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use semver::Version;
+use serde::Deserialize;
+use thiserror::Error;
+
+use crate::archive::is_safe_path;
+use crate::{Digest, HookPoint, KernelVersion, PackageName, Platform, ProceedSet, ProgramName, PublisherName};
+
+/// What a package says of itself.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Manifest {
+    /// Name, version and words about it.
+    pub package: PackageInfo,
+    /// What it needs of a kernel.
+    pub kernel: KernelRequirement,
+    /// What it was built for, Linux first; never empty.
+    pub platforms: Vec<Platform>,
+    /// Its programs; never empty, no function twice.
+    pub programs: Vec<ProgramSpec>,
+    /// The program that cooperates with them from user space.
+    pub user: Option<UserProgram>,
+    /// What building it again takes.
+    pub build: Option<Build>,
+}
+
+/// Name, version and words about a package.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct PackageInfo {
+    /// Its name.
+    pub name: PackageName,
+    /// Who publishes it.
+    pub publisher: PublisherName,
+    /// Its version (Semantic Versioning 2.0).
+    pub version: Version,
+    /// What it does, in one line.
+    pub description: String,
+    /// The shelf it stands on.
+    pub category: PackageName,
+    /// The part of the shelf.
+    pub subcategory: PackageName,
+    /// Words to find it by; at most ten.
+    #[serde(default)]
+    pub tags: Vec<PackageName>,
+    /// Its licence, as an SPDX expression.
+    pub license: String,
+    /// The file of the package that documents it.
+    pub documentation: String,
+    /// Where it lives.
+    pub homepage: Option<String>,
+    /// Where its source is.
+    pub source: Option<String>,
+}
+
+/// What a package needs of a kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct KernelRequirement {
+    /// The oldest release that it runs on.
+    pub min: KernelVersion,
+}
+
+/// One program of a package.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProgramSpec {
+    /// The function in the object.
+    pub function: ProgramName,
+    /// The object, a file of the package.
+    pub object: String,
+    /// The C source that the object is built from.
+    pub source: Option<String>,
+    /// Where the program runs.
+    pub hook: HookPoint,
+    /// The verdicts after which a chain goes on, where the package knows better than the default.
+    pub proceed: Option<ProceedSet>,
+}
+
+/// A program that cooperates from user space.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct UserProgram {
+    /// The executable, a file of the package.
+    pub command: String,
+    /// Its arguments.
+    #[serde(default)]
+    pub args: Vec<String>,
+    /// What must be installed for it to run.
+    #[serde(default)]
+    pub needs: Vec<Need>,
+}
+
+/// Something that must be installed.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Need {
+    /// What.
+    pub name: String,
+    /// Which versions, in its own way of counting.
+    pub version: String,
+    /// What for.
+    pub why: String,
+}
+
+/// What building a package again takes to get the same bytes.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Build {
+    /// The major version of clang.
+    pub clang: u32,
+    /// The headers from outside of the package, by path from its folder, with their digests.
+    #[serde(default)]
+    pub headers: BTreeMap<String, Digest>,
+}
+
+/// A manifest cannot be used.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ManifestError {
+    /// A key is missing, unknown, or has a value of the wrong kind.
+    #[error("`package.toml` is not a manifest: {0}")]
+    Toml(#[from] toml::de::Error),
+    /// A value is empty that must say something.
+    #[error("`{key}` in `package.toml` is empty")]
+    Empty {
+        /// The key.
+        key: &'static str,
+    },
+    /// There are more tags than ten.
+    #[error("`tags` in `package.toml` has {count} entries, more than 10")]
+    TooManyTags {
+        /// How many.
+        count: usize,
+    },
+    /// The licence is not an SPDX expression.
+    #[error("`license` in `package.toml`, `{given}`, is not an SPDX licence expression: {reason}")]
+    License {
+        /// What was given.
+        given: String,
+        /// Which part is unknown.
+        reason: String,
+    },
+    /// A path leads out of the package.
+    #[error("`{key}` in `package.toml`, `{path}`, is not the path of a file in the package")]
+    Path {
+        /// The key.
+        key: &'static str,
+        /// The path.
+        path: String,
+    },
+    /// There is no program.
+    #[error("`package.toml` has no `[[program]]`")]
+    NoProgram,
+    /// Two programs have one function.
+    #[error("`package.toml` has two programs with the function `{function}`")]
+    DuplicateProgram {
+        /// The function.
+        function: ProgramName,
+    },
+    /// There is no platform.
+    #[error("`package.toml` has no `[[platform]]`")]
+    NoPlatform,
+    /// A platform appears twice.
+    #[error("`package.toml` names the platform `{platform}` twice")]
+    DuplicatePlatform {
+        /// The platform.
+        platform: Platform,
+    },
+    /// A verdict in a proceed set does not exist.
+    #[error("`proceed` of the program `{function}` in `package.toml`: {source}")]
+    Proceed {
+        /// The program.
+        function: ProgramName,
+        /// Which verdict, and what is known.
+        source: crate::UnknownVerdict,
+    },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Written {
+    package: PackageInfo,
+    kernel: KernelRequirement,
+    #[serde(default)]
+    platform: Vec<Platform>,
+    #[serde(default)]
+    program: Vec<WrittenProgram>,
+    user: Option<UserProgram>,
+    build: Option<Build>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct WrittenProgram {
+    function: ProgramName,
+    object: String,
+    source: Option<String>,
+    hook: HookPoint,
+    proceed: Option<Vec<String>>,
+}
+
+impl Manifest {
+    /// Reads and checks a manifest.
+    ///
+    /// # Errors
+    /// When it is not TOML, lacks a key or has one too many, or says something that cannot be.
+    pub fn parse(text: &str) -> Result<Self, ManifestError> {
+        let written: Written = toml::from_str(text)?;
+        check_info(&written.package)?;
+        let mut platforms = written.platform;
+        platforms.sort();
+        let programs = written.program.into_iter().map(program).collect::<Result<Vec<_>, _>>()?;
+        check_platforms(&platforms)?;
+        check_programs(&programs)?;
+        if let Some(user) = &written.user {
+            check_path("user.command", &user.command)?;
+        }
+        let (package, kernel) = (written.package, written.kernel);
+        Ok(Self { package, kernel, platforms, programs, user: written.user, build: written.build })
+    }
+
+    /// The program with this function.
+    pub fn program(&self, function: &ProgramName) -> Option<&ProgramSpec> {
+        self.programs.iter().find(|program| program.function == *function)
+    }
+
+    /// The paths of its objects, each once.
+    pub fn objects(&self) -> BTreeSet<&str> {
+        self.programs.iter().map(|program| program.object.as_str()).collect()
+    }
+}
+
+fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
+    let WrittenProgram { function, object, source, hook, proceed } = written;
+    check_path("program.object", &object)?;
+    if let Some(source) = &source {
+        check_path("program.source", source)?;
+    }
+    let proceed = proceed.map(|names| ProceedSet::parse(hook, &names)).transpose();
+    let proceed = proceed.map_err(|source| ManifestError::Proceed { function: function.clone(), source })?;
+    Ok(ProgramSpec { function, object, source, hook, proceed })
+}
+
+fn check_info(info: &PackageInfo) -> Result<(), ManifestError> {
+    if info.description.trim().is_empty() {
+        return Err(ManifestError::Empty { key: "package.description" });
+    }
+    if info.tags.len() > 10 {
+        return Err(ManifestError::TooManyTags { count: info.tags.len() });
+    }
+    check_path("package.documentation", &info.documentation)?;
+    match spdx::Expression::parse(&info.license) {
+        Ok(_) => Ok(()),
+        Err(error) => {
+            Err(ManifestError::License { given: info.license.clone(), reason: error.reason.to_string() })
+        }
+    }
+}
+
+fn check_path(key: &'static str, path: &str) -> Result<(), ManifestError> {
+    if is_safe_path(path) { Ok(()) } else { Err(ManifestError::Path { key, path: path.to_owned() }) }
+}
+
+fn check_platforms(platforms: &[Platform]) -> Result<(), ManifestError> {
+    if platforms.is_empty() {
+        return Err(ManifestError::NoPlatform);
+    }
+    match platforms.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(ManifestError::DuplicatePlatform { platform: pair[0].clone() }),
+        None => Ok(()),
+    }
+}
+
+fn check_programs(programs: &[ProgramSpec]) -> Result<(), ManifestError> {
+    if programs.is_empty() {
+        return Err(ManifestError::NoProgram);
+    }
+    let mut functions = BTreeSet::new();
+    match programs.iter().find(|program| !functions.insert(&program.function)) {
+        Some(twice) => Err(ManifestError::DuplicateProgram { function: twice.function.clone() }),
+        None => Ok(()),
+    }
+}

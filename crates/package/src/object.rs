@@ -1,0 +1,243 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Reading an eBPF object: an ELF file of machine `EM_BPF` (RFC 9669 and the conventions of libbpf).
+
+use std::collections::BTreeMap;
+
+use object::elf::{EM_BPF, FileHeader64, SHF_EXECINSTR};
+use object::read::elf::{ElfFile, FileHeader};
+use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind};
+use thiserror::Error;
+
+use crate::btf::{Btf, BtfError, Kind};
+use crate::{Parameter, ProgramName};
+
+/// The byte order of an object.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Endian {
+    /// The least byte first.
+    Little,
+    /// The greatest byte first.
+    Big,
+}
+
+/// What an object holds.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Object {
+    /// The functions that can be loaded as programs, by name.
+    pub programs: Vec<ObjectProgram>,
+    /// The maps that the author declared, by name. Those of global variables are not among them.
+    pub maps: Vec<ObjectMap>,
+    /// The constants that may be given another value, by name.
+    pub parameters: Vec<Parameter>,
+    /// The licence that the kernel is told.
+    pub license: Option<String>,
+    /// Whether types are described.
+    pub has_btf: bool,
+    /// Whether information for debuggers is left in.
+    pub has_dwarf: bool,
+    /// The byte order.
+    pub endian: Endian,
+}
+
+/// A function that can be loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObjectProgram {
+    /// Its symbol.
+    pub function: ProgramName,
+    /// The ELF section it is in, which tells loaders what kind it is.
+    pub section: String,
+    /// How many instruction slots it has.
+    pub instructions: u64,
+}
+
+/// A map that the author declared.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObjectMap {
+    /// Its name.
+    pub name: String,
+    /// Its kind, as `bpftool` spells it.
+    pub kind: String,
+    /// The size of a key in bytes.
+    pub key_bytes: u32,
+    /// The size of a value in bytes.
+    pub value_bytes: u32,
+    /// How many entries it has at most.
+    pub max_entries: u32,
+    /// Whether loaders are asked to pin it under its name.
+    pub pinned_by_name: bool,
+}
+
+/// Bytes that are not an eBPF object.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum ObjectError {
+    /// The bytes are not ELF.
+    #[error("it is not an ELF file: {reason}")]
+    Elf {
+        /// What is wrong.
+        reason: String,
+    },
+    /// The ELF is for another machine.
+    #[error("it is an ELF file for machine {machine}, not for BPF (247)")]
+    Machine {
+        /// The number of the machine.
+        machine: u16,
+    },
+    /// The types cannot be read.
+    #[error(transparent)]
+    Btf(#[from] BtfError),
+}
+
+type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>>;
+
+impl Object {
+    /// Reads an object.
+    ///
+    /// # Errors
+    /// When the bytes are not a 64-bit ELF for BPF, or are damaged.
+    pub fn parse(bytes: &[u8]) -> Result<Self, ObjectError> {
+        let elf = Elf::parse(bytes).map_err(damaged)?;
+        let machine = elf.elf_header().e_machine(elf.endian());
+        if machine != EM_BPF {
+            return Err(ObjectError::Machine { machine });
+        }
+        let endian = if elf.is_little_endian() { Endian::Little } else { Endian::Big };
+        let btf = match elf.section_by_name(".BTF") {
+            Some(section) => Some(Btf::parse(section.data().map_err(damaged)?, endian)?),
+            None => None,
+        };
+        let constants = constants(&elf)?;
+        Ok(Self {
+            programs: programs(&elf)?,
+            maps: btf.as_ref().map(maps).unwrap_or_default(),
+            parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
+            license: license(&elf)?,
+            has_btf: btf.is_some(),
+            has_dwarf: elf.sections().any(|section| section.name().is_ok_and(|name| name.starts_with(".debug_"))),
+            endian,
+        })
+    }
+
+    /// The program with this function.
+    pub fn program(&self, function: &ProgramName) -> Option<&ObjectProgram> {
+        self.programs.iter().find(|program| program.function == *function)
+    }
+}
+
+#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
+fn damaged(error: object::Error) -> ObjectError {
+    ObjectError::Elf { reason: error.to_string() }
+}
+
+fn programs(elf: &Elf<'_>) -> Result<Vec<ObjectProgram>, ObjectError> {
+    let mut programs = Vec::new();
+    for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
+        let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else {
+            continue;
+        };
+        let name = section.name().map_err(damaged)?;
+        // Functions in `.text` are called by programs and are none themselves.
+        if name == ".text" || !is_code(&section) {
+            continue;
+        }
+        let Ok(Ok(function)) = symbol.name().map(str::parse::<ProgramName>) else { continue };
+        programs.push(ObjectProgram { function, section: name.to_owned(), instructions: symbol.size() / 8 });
+    }
+    programs.sort_by(|one, other| one.function.cmp(&other.function));
+    Ok(programs)
+}
+
+fn is_code<'a>(section: &impl ObjectSection<'a>) -> bool {
+    let executable = match section.flags() {
+        SectionFlags::Elf { sh_flags } => sh_flags & u64::from(SHF_EXECINSTR) != 0,
+        _ => false,
+    };
+    executable || section.kind() == SectionKind::Text
+}
+
+fn license(elf: &Elf<'_>) -> Result<Option<String>, ObjectError> {
+    let Some(section) = elf.section_by_name("license") else { return Ok(None) };
+    let bytes = section.data().map_err(damaged)?;
+    let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
+    Ok(Some(String::from_utf8_lossy(&bytes[..end]).into_owned()))
+}
+
+/// Declarations in `.maps` are structures whose members carry numbers as the length of an array behind a pointer.
+fn maps(btf: &Btf) -> Vec<ObjectMap> {
+    let declared = btf.section(".maps").iter();
+    let mut maps: Vec<ObjectMap> = declared.map(|variable| map(btf, variable.target)).collect();
+    maps.sort_by(|one, other| one.name.cmp(&other.name));
+    maps
+}
+
+fn map(btf: &Btf, variable: u32) -> ObjectMap {
+    let (structure, ..) = btf.resolve(variable);
+    let mut map = ObjectMap { name: btf.name(variable).to_owned(), ..ObjectMap::default() };
+    for member in btf.members(structure) {
+        let Kind::Pointer { target } = btf.resolve(member.target).1 else { continue };
+        let number = match btf.resolve(target).1 {
+            Kind::Array { count, .. } => count,
+            _ => 0,
+        };
+        match member.name.as_str() {
+            "type" => map.kind = map_kind(number),
+            "key" => map.key_bytes = btf.bytes(target).unwrap_or_default(),
+            "value" => map.value_bytes = btf.bytes(target).unwrap_or_default(),
+            "key_size" => map.key_bytes = number,
+            "value_size" => map.value_bytes = number,
+            "max_entries" => map.max_entries = number,
+            // LIBBPF_PIN_BY_NAME
+            "pinning" => map.pinned_by_name = number == 1,
+            _ => {}
+        }
+    }
+    map
+}
+
+/// Names of `enum bpf_map_type` as `bpftool` spells them.
+fn map_kind(number: u32) -> String {
+    const KINDS: [&str; 35] = [
+        "unspec", "hash", "array", "prog_array", "perf_event_array", "percpu_hash", "percpu_array",
+        "stack_trace", "cgroup_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "array_of_maps",
+        "hash_of_maps", "devmap", "sockmap", "cpumap", "xskmap", "sockhash", "cgroup_storage",
+        "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack", "sk_storage", "devmap_hash",
+        "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter", "user_ringbuf",
+        "cgrp_storage", "arena", "insn_array",
+    ];
+    let known = usize::try_from(number).ok().and_then(|index| KINDS.get(index));
+    known.map_or_else(|| format!("type_{number}"), |kind| (*kind).to_owned())
+}
+
+/// The bytes of the section of constants, and where each variable lies in it.
+struct Constants<'a> {
+    bytes: &'a [u8],
+    offsets: BTreeMap<&'a str, u64>,
+}
+
+/// Compilers leave the offsets in BTF empty; the symbols have them.
+fn constants<'a>(elf: &Elf<'a>) -> Result<Constants<'a>, ObjectError> {
+    let Some(section) = elf.section_by_name(".rodata") else {
+        return Ok(Constants { bytes: &[], offsets: BTreeMap::new() });
+    };
+    let inside = elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index()));
+    let offsets = inside.filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))).collect();
+    Ok(Constants { bytes: section.data().map_err(damaged)?, offsets })
+}
+
+/// Constants that are numbers or truth values and that the author marked as ones to be set.
+fn parameters(btf: &Btf, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
+    let variables = btf.section(".rodata").iter();
+    let found = variables.filter_map(|variable| parameter(btf, variable.target, constants, endian));
+    let mut parameters: Vec<Parameter> = found.collect();
+    parameters.sort_by(|one, other| one.name.cmp(&other.name));
+    parameters
+}
+
+fn parameter(btf: &Btf, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
+    let (_, Kind::Int { bytes, signed, boolean }, true) = btf.resolve(variable) else { return None };
+    let bytes = usize::try_from(bytes).ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
+    let name = btf.name(variable);
+    let offset_bytes = usize::try_from(*constants.offsets.get(name)?).ok()?;
+    let held = constants.bytes.get(offset_bytes..offset_bytes.checked_add(bytes)?)?;
+    let default = Parameter::decode(held, signed, boolean, endian);
+    Some(Parameter { name: name.to_owned(), bytes, signed, boolean, offset_bytes, default })
+}

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is wanted of one machine, made of verified packages only.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use package::{Digest, MemberName};
+use thiserror::Error;
+use trust::Verified;
+
+use crate::{Hook, Member, Observed};
+
+/// The chains that one machine should run.
+#[derive(Debug, Clone, Default)]
+pub struct Desired {
+    chains: BTreeMap<Hook, Vec<Member>>,
+}
+
+/// Two members of a chain have the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("the chain on `{hook}` has two members named `{member}`")]
+pub struct DuplicateMember {
+    /// The chain.
+    pub hook: Hook,
+    /// The name that is taken.
+    pub member: MemberName,
+}
+
+impl Desired {
+    /// Puts a chain on a hook, in the order packets meet its members. A chain without members means none.
+    ///
+    /// # Errors
+    /// When two members have the same name.
+    pub fn chain(&mut self, hook: Hook, members: Vec<Member>) -> Result<(), DuplicateMember> {
+        let mut names = BTreeSet::new();
+        if let Some(twice) = members.iter().find(|member| !names.insert(&member.spec().name)) {
+            return Err(DuplicateMember { member: twice.spec().name.clone(), hook });
+        }
+        if members.is_empty() {
+            self.chains.remove(&hook);
+        } else {
+            self.chains.insert(hook, members);
+        }
+        Ok(())
+    }
+
+    /// The chains by hook, each in the order packets meet its members. None is empty.
+    pub fn chains(&self) -> &BTreeMap<Hook, Vec<Member>> {
+        &self.chains
+    }
+
+    /// The bytes of an object that some member runs, by their digest.
+    pub fn object(&self, digest: &Digest) -> Option<&[u8]> {
+        self.members().find(|member| member.spec().object == *digest).map(Member::object)
+    }
+
+    /// The verified packages that the members come from, each once.
+    pub fn packages(&self) -> Vec<&Arc<Verified>> {
+        let mut by_index = BTreeMap::new();
+        for member in self.members() {
+            by_index.entry(member.spec().package.index).or_insert(member.verified());
+        }
+        by_index.into_values().collect()
+    }
+
+    /// Splits off the chains whose interface does not exist: a machine that lacks one card runs the rest.
+    pub fn without_missing_interfaces(mut self, observed: &Observed) -> (Desired, Vec<Hook>) {
+        let present = |hook: &Hook| observed.interfaces.contains(&hook.interface);
+        let missing = self.chains.keys().filter(|hook| !present(hook)).cloned().collect();
+        self.chains.retain(|hook, _| present(hook));
+        (self, missing)
+    }
+
+    fn members(&self) -> impl Iterator<Item = &Member> {
+        self.chains.values().flatten()
+    }
+}

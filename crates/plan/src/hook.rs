@@ -1,0 +1,56 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The names by which a plan speaks of places and things in a kernel.
+
+use std::fmt;
+
+use package::{Digest, HookPoint, InterfaceName, MemberName};
+use serde::{Deserialize, Serialize};
+
+/// A place in a kernel where a chain runs: an interface and a direction.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hook {
+    /// The network interface, by name.
+    pub interface: InterfaceName,
+    /// Where on the interface.
+    pub point: HookPoint,
+}
+
+impl fmt::Display for Hook {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.interface, self.point)
+    }
+}
+
+/// One loaded incarnation of a member.
+///
+/// A change of a chain loads new instances beside the running ones; the serial number tells them apart.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Instance {
+    /// The member this is an instance of.
+    pub member: MemberName,
+    /// Counts up for each new instance of the member on its hook.
+    pub serial: u64,
+}
+
+impl fmt::Display for Instance {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}#{}", self.member, self.serial)
+    }
+}
+
+/// The maps of a member, shared by all its instances that run the same object.
+///
+/// State outlives the instances: a reordered or reconfigured member goes on counting where it was.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct State {
+    /// The member that owns the maps.
+    pub member: MemberName,
+    /// The digest of the object that declares them.
+    pub object: Digest,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "maps of `{}` from object {}", self.member, self.object)
+    }
+}

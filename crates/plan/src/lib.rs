@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is wanted, what was seen, and the steps from one to the other.
+//!
+//! [`Desired`] is made of verified packages only. [`Observed`] is what a kernel holds, in names and digests.
+//! [`reconcile`] compares the two and returns a [`Plan`]: a list of [`Step`]s that can be printed, compared and
+//! stopped after any step, because planning again from what is then observed always arrives.
+//!
+//! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.
+
+mod chain;
+mod desired;
+mod hook;
+mod member;
+mod observed;
+mod reconcile;
+mod step;
+
+pub use desired::{Desired, DuplicateMember};
+pub use hook::{Hook, Instance, State};
+pub use member::{Member, MemberSpec, MemberWish, PackageRef, Unfit};
+pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
+pub use reconcile::{Refusal, reconcile};
+pub use step::{Plan, Planned, Slot, Step};

@@ -1,0 +1,224 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A member of a chain: which program of which verified package, and how it is to run.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use package::{
+    BadParameter, Digest, HookPoint, MemberName, Object, PackageName, ParameterValue, ProceedSet, ProgramName,
+    ProgramSpec, PublisherName, Version,
+};
+use thiserror::Error;
+use trust::Verified;
+
+/// A release, by name and by digest.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PackageRef {
+    /// Who published it.
+    pub publisher: PublisherName,
+    /// Its name.
+    pub name: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// The digest of its index.
+    pub index: Digest,
+}
+
+/// All that distinguishes one way of running a program from another. Two equal specs need one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MemberSpec {
+    /// The member's name in its chain.
+    pub name: MemberName,
+    /// The release it comes from.
+    pub package: PackageRef,
+    /// The digest of the object it is loaded from.
+    pub object: Digest,
+    /// The function in that object.
+    pub function: ProgramName,
+    /// The verdicts after which the chain goes on.
+    pub proceed: ProceedSet,
+    /// The parameters that differ from the object's defaults.
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// What somebody asks of a member; what is left out comes from the package.
+#[derive(Debug, Clone, Default)]
+pub struct MemberWish {
+    /// The function; may be left out when the package has one for the hook.
+    pub program: Option<ProgramName>,
+    /// Names of verdicts after which the chain goes on; the package's, else the hook's, when left out.
+    pub proceed: Option<Vec<String>>,
+    /// Values for parameters of the object.
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// A member that is wanted, with the verified package that provides it.
+#[derive(Debug, Clone)]
+pub struct Member {
+    spec: MemberSpec,
+    verified: Arc<Verified>,
+    object: Arc<[u8]>,
+}
+
+/// A package cannot do what is asked of it.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unfit {
+    /// The package has no program for the hook.
+    #[error("package `{package}` has no program for the hook `{point}`")]
+    NoProgram {
+        /// The package.
+        package: PackageName,
+        /// The hook.
+        point: HookPoint,
+    },
+    /// The package has several programs for the hook and none was named.
+    #[error("package `{package}` has several programs for the hook `{point}`: {}", list(.programs))]
+    Ambiguous {
+        /// The package.
+        package: PackageName,
+        /// The hook.
+        point: HookPoint,
+        /// The programs to choose from.
+        programs: Vec<ProgramName>,
+    },
+    /// The package has no such program for the hook.
+    #[error("package `{package}` has no program `{program}` for the hook `{point}`; it has {}", list(.known))]
+    UnknownProgram {
+        /// The package.
+        package: PackageName,
+        /// What was asked for.
+        program: ProgramName,
+        /// The hook.
+        point: HookPoint,
+        /// The programs it has for the hook.
+        known: Vec<ProgramName>,
+    },
+    /// A verdict in the proceed set does not exist at this hook.
+    #[error("the proceed set of `{member}` cannot be used")]
+    Proceed {
+        /// The member.
+        member: MemberName,
+        /// Which verdict, and what is known.
+        #[source]
+        source: package::UnknownVerdict,
+    },
+    /// The object has no such parameter.
+    #[error("program `{program}` has no parameter `{parameter}`; it has {}", list(.known))]
+    UnknownParameter {
+        /// The program.
+        program: ProgramName,
+        /// What was asked for.
+        parameter: String,
+        /// The parameters it has.
+        known: Vec<String>,
+    },
+    /// A value does not fit its parameter.
+    #[error("a parameter of `{program}` cannot take its value")]
+    Parameter {
+        /// The program.
+        program: ProgramName,
+        /// Which value, and what fits.
+        #[source]
+        source: BadParameter,
+    },
+}
+
+fn list<T: ToString>(names: &[T]) -> String {
+    if names.is_empty() {
+        return "none".to_owned();
+    }
+    names.iter().map(|name| format!("`{}`", name.to_string())).collect::<Vec<_>>().join(", ")
+}
+
+impl Member {
+    /// Settles what a wish leaves open from the package's manifest and object.
+    ///
+    /// # Errors
+    /// When the package has no such program, verdict or parameter, or a value does not fit.
+    pub fn new(
+        name: MemberName,
+        point: HookPoint,
+        verified: &Arc<Verified>,
+        wish: MemberWish,
+    ) -> Result<Self, Unfit> {
+        let manifest = &verified.package().manifest;
+        let program = choose(manifest, point, wish.program.as_ref())?;
+        let proceed = match &wish.proceed {
+            Some(names) => ProceedSet::parse(point, names)
+                .map_err(|source| Unfit::Proceed { member: name.clone(), source })?,
+            None => program.proceed.clone().unwrap_or_else(|| ProceedSet::default_for(point)),
+        };
+        let object: Arc<[u8]> = verified.platform().object(program).into();
+        check_config(program, &object, &wish.config)?;
+        let info = &manifest.package;
+        let package = PackageRef {
+            publisher: info.publisher.clone(),
+            name: info.name.clone(),
+            version: info.version.clone(),
+            index: verified.package().index,
+        };
+        let spec = MemberSpec {
+            name,
+            package,
+            object: Digest::of(&object),
+            function: program.function.clone(),
+            proceed,
+            config: wish.config,
+        };
+        Ok(Self { spec, verified: Arc::clone(verified), object })
+    }
+
+    /// What it runs and how.
+    pub fn spec(&self) -> &MemberSpec {
+        &self.spec
+    }
+
+    /// The package it comes from.
+    pub fn verified(&self) -> &Arc<Verified> {
+        &self.verified
+    }
+
+    /// The bytes of its object, as verified.
+    pub fn object(&self) -> &[u8] {
+        &self.object
+    }
+}
+
+fn choose<'a>(
+    manifest: &'a package::Manifest,
+    point: HookPoint,
+    wanted: Option<&ProgramName>,
+) -> Result<&'a ProgramSpec, Unfit> {
+    let package = manifest.package.name.clone();
+    let fitting: Vec<&ProgramSpec> = manifest.programs.iter().filter(|program| program.hook == point).collect();
+    let names = || fitting.iter().map(|program| program.function.clone()).collect();
+    match (wanted, fitting.as_slice()) {
+        (None, []) => Err(Unfit::NoProgram { package, point }),
+        (None, [only]) => Ok(*only),
+        (None, _) => Err(Unfit::Ambiguous { package, point, programs: names() }),
+        (Some(wanted), _) => fitting.iter().find(|program| program.function == *wanted).copied().ok_or_else(|| {
+            Unfit::UnknownProgram { package, program: wanted.clone(), point, known: names() }
+        }),
+    }
+}
+
+fn check_config(
+    program: &ProgramSpec,
+    object: &[u8],
+    config: &BTreeMap<String, ParameterValue>,
+) -> Result<(), Unfit> {
+    let object = Object::parse(object).expect("a package that was read has objects that parse");
+    for (name, value) in config {
+        let parameter = object.parameters.iter().find(|parameter| parameter.name == *name).ok_or_else(|| {
+            Unfit::UnknownParameter {
+                program: program.function.clone(),
+                parameter: name.clone(),
+                known: object.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
+            }
+        })?;
+        parameter
+            .check(value)
+            .map_err(|source| Unfit::Parameter { program: program.function.clone(), source })?;
+    }
+    Ok(())
+}

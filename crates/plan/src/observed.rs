@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What was seen in a kernel, in names and digests. Never a kernel id, never what was meant.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use package::{InterfaceName, KernelVersion};
+
+use crate::{Hook, Instance, MemberSpec, State};
+
+/// Everything a plan needs to know about one machine.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Observed {
+    /// What this kernel can do.
+    pub facts: Facts,
+    /// The interfaces that exist, the loopback included.
+    pub interfaces: BTreeSet<InterfaceName>,
+    /// The hooks where anything of ours was found.
+    pub hooks: BTreeMap<Hook, ObservedHook>,
+    /// Hooks that somebody else's program occupies alone, with a description of it.
+    pub foreign: BTreeMap<Hook, String>,
+}
+
+/// What a kernel can do. Facts are observed, so that planning asks nobody.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Facts {
+    /// The running kernel.
+    pub kernel: KernelVersion,
+    /// Whether TC programs attach by link (TCX, Linux 6.6).
+    pub tcx: bool,
+    /// How many tail calls may follow each other; one is spent for each member (`MAX_TAIL_CALL_CNT`, 33).
+    pub tail_calls: usize,
+}
+
+/// What was found at one hook.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedHook {
+    /// The program that holds the link.
+    pub root: Root,
+    /// Where the root sends packets.
+    pub first: Target,
+    /// Every instance that has a pin, in the chain or not.
+    pub instances: BTreeMap<Instance, ObservedInstance>,
+    /// The order of the chain that the counters are summed up by.
+    pub accounted: Vec<Instance>,
+    /// The sets of maps that have a pin.
+    pub states: BTreeSet<State>,
+}
+
+/// The condition of a hook's root program.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Root {
+    /// There is none, or one that was not finished.
+    #[default]
+    Absent,
+    /// It is loaded and receives no packets.
+    Detached,
+    /// It receives the packets of its hook.
+    Attached,
+    /// Its link is pinned but leads nowhere: somebody detached it, or the interface went away.
+    Severed,
+}
+
+/// Where a tail-call slot leads.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Target {
+    /// Nowhere: the chain ends here.
+    #[default]
+    Nothing,
+    /// To an instance of ours.
+    Instance(Instance),
+    /// To a program that is not ours.
+    Foreign,
+}
+
+/// What was found of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedInstance {
+    /// What it runs; `None` when loading it was not finished.
+    pub spec: Option<MemberSpec>,
+    /// Where it sends packets whose verdict is in its proceed set.
+    pub next: Target,
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//! From what is observed to what is desired, with path copies.
+//!
+//! A chain is an immutable path. What a new chain shares with the running one at its head and at its tail stays as
+//! it is; new instances are made for the rest, linked among themselves and to the shared tail, and one write of one
+//! slot puts them into effect. A packet meets the old path or the new one, never a mixture.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use package::KernelVersion;
+use thiserror::Error;
+
+use crate::chain::Live;
+use crate::{
+    Desired, Facts, Hook, Instance, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Root, Slot, State,
+    Step,
+};
+
+/// Why a desired state cannot be reached on this machine.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Refusal {
+    /// The interface does not exist.
+    #[error("there is no interface `{}` for the chain on `{hook}`", hook.interface)]
+    NoInterface {
+        /// The chain.
+        hook: Hook,
+    },
+    /// Somebody else's program occupies the hook.
+    #[error("`{hook}` is occupied by {program}, which is not ours")]
+    Occupied {
+        /// The hook.
+        hook: Hook,
+        /// A description of the program.
+        program: String,
+    },
+    /// The kernel follows fewer tail calls than the chain has members, and then lets packets pass unchecked.
+    #[error("the chain on `{hook}` has {members} members, but the kernel follows only {limit} tail calls")]
+    TooLong {
+        /// The chain.
+        hook: Hook,
+        /// How many members it has.
+        members: usize,
+        /// How many the kernel allows.
+        limit: usize,
+    },
+    /// The kernel has no links for TC programs.
+    #[error("`{hook}` needs TCX, which came with Linux 6.6; this is Linux {kernel}")]
+    NoTcx {
+        /// The chain.
+        hook: Hook,
+        /// The running kernel.
+        kernel: KernelVersion,
+    },
+    /// A package needs a newer kernel.
+    #[error("package `{package}` on `{hook}` needs Linux {needs}; this is Linux {kernel}")]
+    KernelTooOld {
+        /// The chain.
+        hook: Hook,
+        /// The package.
+        package: package::PackageName,
+        /// What it needs.
+        needs: KernelVersion,
+        /// The running kernel.
+        kernel: KernelVersion,
+    },
+}
+
+impl Refusal {
+    /// What can be done about it.
+    pub fn hint(&self) -> &'static str {
+        match self {
+            Self::NoInterface { .. } => "`ip link` lists the interfaces of this network namespace",
+            Self::Occupied { .. } => "ask its owner, or take it off with `ip link set dev <interface> xdp off`",
+            Self::TooLong { .. } => "split the chain, or merge members into one program",
+            Self::NoTcx { .. } => "use Linux 6.6 or newer, or the hook `xdp`",
+            Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
+        }
+    }
+}
+
+/// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
+/// running chains, switch hook by hook, clean up; a failure in the first leaves the running chains untouched.
+///
+/// # Errors
+/// When the machine cannot run what is desired; then nothing is planned for any hook.
+pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal> {
+    let mut phases = Phases::default();
+    let absent = ObservedHook::default();
+    for (hook, members) in desired.chains() {
+        admit(hook, members, observed)?;
+        let found = observed.hooks.get(hook).unwrap_or(&absent);
+        HookPlan { hook, found, phases: &mut phases }.reach(members);
+    }
+    for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
+        HookPlan { hook, found, phases: &mut phases }.clear();
+    }
+    Ok(phases.into_plan())
+}
+
+fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Refusal> {
+    let Facts { kernel, tcx, tail_calls } = &observed.facts;
+    if !observed.interfaces.contains(&hook.interface) {
+        return Err(Refusal::NoInterface { hook: hook.clone() });
+    }
+    if let Some(program) = observed.foreign.get(hook) {
+        return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
+    }
+    if members.len() > *tail_calls {
+        return Err(Refusal::TooLong { hook: hook.clone(), members: members.len(), limit: *tail_calls });
+    }
+    if hook.point != package::HookPoint::Xdp && !tcx {
+        return Err(Refusal::NoTcx { hook: hook.clone(), kernel: *kernel });
+    }
+    for member in members {
+        let manifest = &member.verified().package().manifest;
+        let needs = manifest.kernel.min;
+        if *kernel < needs {
+            let package = manifest.package.name.clone();
+            return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
+        }
+    }
+    Ok(())
+}
+
+#[derive(Default)]
+struct Phases {
+    prepare: Vec<Planned>,
+    switch: Vec<Planned>,
+    clean: Vec<Planned>,
+}
+
+impl Phases {
+    fn into_plan(self) -> Plan {
+        let mut steps = self.prepare;
+        steps.extend(self.switch);
+        if self.clean.iter().any(|planned| matches!(planned.step, Step::Unload { .. })) {
+            steps.push(Planned { step: Step::Settle, reason: "packets may still be inside what was replaced" });
+        }
+        steps.extend(self.clean);
+        Plan { steps }
+    }
+}
+
+/// The planning of one hook: its steps go into the phases shared by all.
+struct HookPlan<'a> {
+    hook: &'a Hook,
+    found: &'a ObservedHook,
+    phases: &'a mut Phases,
+}
+
+impl HookPlan<'_> {
+    fn reach(mut self, members: &[Member]) {
+        let wanted: Vec<&MemberSpec> = members.iter().map(Member::spec).collect();
+        let live = self.found.live();
+        let shared = Shared::between(&live, &wanted);
+        let order = self.copy_path(&live, &wanted, &shared);
+        if self.found.root != Root::Attached {
+            self.attach();
+        }
+        if self.found.accounted != order {
+            let step = Step::Account { hook: self.hook.clone(), order: order.clone() };
+            self.switch(step, "each member's packets follow from the order of the chain");
+        }
+        let kept: BTreeSet<&Instance> = order.iter().collect();
+        let states = wanted.iter().map(|spec| state_of(spec)).collect();
+        self.unload_all_but(&kept);
+        self.forget_all_but(&states);
+    }
+
+    /// Takes the hook down and leaves nothing behind.
+    fn clear(mut self) {
+        if matches!(self.found.root, Root::Attached | Root::Severed) {
+            self.switch(Step::Detach { hook: self.hook.clone() }, "no chain is wanted here");
+        }
+        self.unload_all_but(&BTreeSet::new());
+        self.forget_all_but(&BTreeSet::new());
+        self.clean(Step::RemoveRoot { hook: self.hook.clone() }, "no chain is wanted here");
+    }
+
+    /// Builds what the new path does not share with the old one; returns the instances of the whole path.
+    fn copy_path(&mut self, live: &Live<'_>, wanted: &[&MemberSpec], shared: &Shared) -> Vec<Instance> {
+        if self.found.root == Root::Absent {
+            self.prepare(Step::CreateRoot { hook: self.hook.clone() }, "the first chain on this hook");
+        }
+        let middle = &wanted[shared.head..wanted.len() - shared.tail];
+        let mut serials = self.fresh_serials();
+        let fresh: Vec<Instance> = middle.iter().map(|spec| serials.next(spec)).collect();
+        let head = live.members[..shared.head].iter().map(|(instance, _)| (*instance).clone());
+        let tail = live.members[live.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
+        let order: Vec<Instance> = head.chain(fresh.iter().cloned()).chain(tail).collect();
+        for (instance, spec) in fresh.iter().zip(middle) {
+            let spec = Box::new((*spec).clone());
+            let step = Step::Load { hook: self.hook.clone(), instance: instance.clone(), spec };
+            self.prepare(step, "new in its place in the chain");
+        }
+        for (at, instance) in fresh.iter().enumerate() {
+            if let Some(next) = order.get(shared.head + at + 1) {
+                let from = Slot::Instance(instance.clone());
+                let step = Step::Link { hook: self.hook.clone(), from, to: Some(next.clone()) };
+                self.prepare(step, "not yet reached by packets");
+            }
+        }
+        if !shared.is_whole(live, wanted) || self.found.root != Root::Attached {
+            let from = order[..shared.head].last().map_or(Slot::Root, |last| Slot::Instance(last.clone()));
+            let to = order.get(shared.head).cloned();
+            let step = Step::Link { hook: self.hook.clone(), from, to };
+            self.switch(step, "one write puts the new path into effect");
+        }
+        order
+    }
+
+    fn attach(&mut self) {
+        if self.found.root == Root::Severed {
+            self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
+        }
+        self.switch(Step::Attach { hook: self.hook.clone() }, "packets enter the chain from here on");
+    }
+
+    fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {
+        for instance in self.found.instances.keys().filter(|instance| !kept.contains(instance)) {
+            let step = Step::Unload { hook: self.hook.clone(), instance: instance.clone() };
+            self.clean(step, "not in the chain");
+        }
+    }
+
+    fn forget_all_but(&mut self, kept: &BTreeSet<State>) {
+        for state in self.found.states.difference(kept) {
+            let step = Step::Forget { hook: self.hook.clone(), state: state.clone() };
+            self.clean(step, "no member uses them");
+        }
+    }
+
+    fn fresh_serials(&self) -> Serials {
+        let mut highest = BTreeMap::new();
+        for instance in self.found.instances.keys() {
+            // Instances are ordered by member, then by serial: the last one of a member stays.
+            highest.insert(instance.member.clone(), instance.serial);
+        }
+        Serials { highest }
+    }
+
+    fn prepare(&mut self, step: Step, reason: &'static str) {
+        self.phases.prepare.push(Planned { step, reason });
+    }
+
+    fn switch(&mut self, step: Step, reason: &'static str) {
+        self.phases.switch.push(Planned { step, reason });
+    }
+
+    fn clean(&mut self, step: Step, reason: &'static str) {
+        self.phases.clean.push(Planned { step, reason });
+    }
+}
+
+/// Serial numbers that no instance on the hook has yet.
+struct Serials {
+    highest: BTreeMap<package::MemberName, u64>,
+}
+
+impl Serials {
+    fn next(&mut self, spec: &MemberSpec) -> Instance {
+        let serial = self.highest.entry(spec.name.clone()).or_insert(0);
+        *serial += 1;
+        Instance { member: spec.name.clone(), serial: *serial }
+    }
+}
+
+/// How many members the old and the new path share at either end.
+struct Shared {
+    head: usize,
+    tail: usize,
+}
+
+impl Shared {
+    fn between(live: &Live<'_>, wanted: &[&MemberSpec]) -> Self {
+        let same = |(have, want): &((&Instance, &MemberSpec), &&MemberSpec)| have.1 == **want;
+        let old = || live.members.iter().copied();
+        let head = old().zip(wanted).take_while(same).count();
+        // A path that does not end where it should has no tail to share.
+        let room = if live.ends { live.members.len().min(wanted.len()) - head } else { 0 };
+        let tail = old().rev().zip(wanted.iter().rev()).take(room).take_while(same).count();
+        Self { head, tail }
+    }
+
+    fn is_whole(&self, live: &Live<'_>, wanted: &[&MemberSpec]) -> bool {
+        live.ends && self.head == wanted.len() && self.head == live.members.len()
+    }
+}
+
+fn state_of(spec: &MemberSpec) -> State {
+    State { member: spec.name.clone(), object: spec.object }
+}

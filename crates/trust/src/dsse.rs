@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Signed envelopes (Dead Simple Signing Envelope 1.0.2).
+//!
+//! Signatures are over the exact bytes of the payload. A key id in an envelope is a hint and decides nothing. What was
+//! verified is what is parsed: the payload comes out of an envelope through [`Envelope::verify`] only.
+
+use std::collections::BTreeSet;
+
+use base64::Engine as _;
+use base64::engine::general_purpose::{STANDARD, URL_SAFE};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+use crate::{KeyId, PrivateKey, PublicKey};
+
+/// The type of the payloads of this project: in-toto statements.
+pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
+/// The largest envelope that is read.
+pub const MAX_ENVELOPE_BYTES: usize = 4 * 1024 * 1024;
+const MAX_SIGNATURES: usize = 64;
+
+/// A payload with signatures. Nothing of it is trusted.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Envelope {
+    payload_type: String,
+    payload: Vec<u8>,
+    signatures: Vec<(String, Vec<u8>)>,
+}
+
+/// The payload of an envelope that enough keys signed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct VerifiedPayload<'a> {
+    /// The bytes that were signed.
+    pub payload: &'a [u8],
+    /// The keys that signed them, each once.
+    pub keys: BTreeSet<KeyId>,
+}
+
+/// Bytes that are not an envelope.
+#[derive(Debug, Error)]
+pub enum BadEnvelope {
+    /// There are too many bytes.
+    #[error("the envelope has {bytes} bytes, more than {MAX_ENVELOPE_BYTES}")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+    },
+    /// It is not the JSON of an envelope.
+    #[error("the envelope is not JSON of DSSE")]
+    Json(#[source] serde_json::Error),
+    /// A field is not base64.
+    #[error("`{field}` in the envelope is not base64")]
+    Base64 {
+        /// The field.
+        field: &'static str,
+    },
+    /// There are too many signatures.
+    #[error("the envelope has {count} signatures, more than {MAX_SIGNATURES}")]
+    TooManySignatures {
+        /// How many.
+        count: usize,
+    },
+}
+
+/// Not enough trusted keys signed an envelope.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum Unsigned {
+    /// The payload is of another type.
+    #[error("the payload is a `{found}`, not a `{PAYLOAD_TYPE}`")]
+    PayloadType {
+        /// What it is.
+        found: String,
+    },
+    /// Too few keys signed.
+    #[error("{valid} of the trusted keys signed it, {threshold} must; it names the keys {}", named(.claimed))]
+    Threshold {
+        /// How many trusted keys signed.
+        valid: usize,
+        /// How many must.
+        threshold: usize,
+        /// The keys that the envelope says signed it.
+        claimed: Vec<String>,
+    },
+}
+
+fn named(keys: &[String]) -> String {
+    let short: Vec<String> = keys.iter().map(|key| key.chars().take(16).collect()).collect();
+    if short.is_empty() { "none".to_owned() } else { short.join(", ") }
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct Written {
+    payload: String,
+    payload_type: String,
+    signatures: Vec<WrittenSignature>,
+}
+
+#[derive(Serialize, Deserialize)]
+struct WrittenSignature {
+    #[serde(default)]
+    keyid: String,
+    sig: String,
+}
+
+/// The bytes that are signed (`PAEv1` of the DSSE protocol).
+fn signed_bytes(payload_type: &str, payload: &[u8]) -> Vec<u8> {
+    let mut bytes = format!("DSSEv1 {} {payload_type} {} ", payload_type.len(), payload.len()).into_bytes();
+    bytes.extend_from_slice(payload);
+    bytes
+}
+
+/// DSSE allows both alphabets.
+fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, BadEnvelope> {
+    STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok().ok_or(BadEnvelope::Base64 { field })
+}
+
+impl Envelope {
+    /// Signs a payload with each of the keys.
+    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&PrivateKey]) -> Self {
+        let message = signed_bytes(payload_type, &payload);
+        let signatures = keys.iter().map(|key| (key.public().id().to_string(), key.sign(&message))).collect();
+        Self { payload_type: payload_type.to_owned(), payload, signatures }
+    }
+
+    /// Reads an envelope.
+    ///
+    /// # Errors
+    /// When the bytes are too many, or not an envelope.
+    pub fn parse(bytes: &[u8]) -> Result<Self, BadEnvelope> {
+        if bytes.len() > MAX_ENVELOPE_BYTES {
+            return Err(BadEnvelope::TooLarge { bytes: bytes.len() });
+        }
+        let written: Written = serde_json::from_slice(bytes).map_err(BadEnvelope::Json)?;
+        if written.signatures.len() > MAX_SIGNATURES {
+            return Err(BadEnvelope::TooManySignatures { count: written.signatures.len() });
+        }
+        let payload = decode("payload", &written.payload)?;
+        let signatures = written.signatures.into_iter();
+        let signatures = signatures.map(|signature| Ok((signature.keyid, decode("sig", &signature.sig)?)));
+        let signatures = signatures.collect::<Result<_, BadEnvelope>>()?;
+        Ok(Self { payload_type: written.payload_type, payload, signatures })
+    }
+
+    /// The envelope as JSON.
+    pub fn to_json(&self) -> Vec<u8> {
+        let signatures = self.signatures.iter();
+        let written = Written {
+            payload: STANDARD.encode(&self.payload),
+            payload_type: self.payload_type.clone(),
+            signatures: signatures
+                .map(|(keyid, sig)| WrittenSignature { keyid: keyid.clone(), sig: STANDARD.encode(sig) })
+                .collect(),
+        };
+        serde_json::to_vec(&written).expect("an envelope has text keys only")
+    }
+
+    /// The names of the keys that the envelope says signed it. They are claims, to be shown and not to be believed.
+    pub fn claimed_keys(&self) -> Vec<&str> {
+        self.signatures.iter().map(|(key, _)| key.as_str()).collect()
+    }
+
+    /// The payload, when at least `threshold` different keys of these signed it.
+    ///
+    /// # Errors
+    /// When fewer did, or the payload is of another type than this project's.
+    pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<VerifiedPayload<'_>, Unsigned> {
+        if self.payload_type != PAYLOAD_TYPE {
+            return Err(Unsigned::PayloadType { found: self.payload_type.clone() });
+        }
+        let message = signed_bytes(&self.payload_type, &self.payload);
+        let signed = |key: &&PublicKey| self.signatures.iter().any(|(_, sig)| key.accepts(&message, sig));
+        let valid: BTreeSet<KeyId> = keys.iter().filter(signed).map(PublicKey::id).collect();
+        // A threshold of nothing would be met by anybody.
+        if valid.len() < threshold.max(1) {
+            let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
+            return Err(Unsigned::Threshold { valid: valid.len(), threshold: threshold.max(1), claimed });
+        }
+        Ok(VerifiedPayload { payload: &self.payload, keys: valid })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn key(seed: u8) -> PrivateKey {
+        PrivateKey::from_seed([seed; 32])
+    }
+
+    #[test]
+    fn the_signed_bytes_are_those_of_the_protocol() {
+        // The example of the DSSE protocol, "PAE".
+        let bytes = signed_bytes("http://example.com/HelloWorld", b"hello world");
+        assert_eq!(bytes, b"DSSEv1 29 http://example.com/HelloWorld 11 hello world");
+    }
+
+    #[test]
+    fn two_signatures_of_one_key_count_once() {
+        let one = key(1);
+        let envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[&one, &one]);
+        let keys = [one.public(), key(2).public()];
+        assert_eq!(envelope.verify(&keys, 1).unwrap().keys.len(), 1);
+        assert!(matches!(envelope.verify(&keys, 2), Err(Unsigned::Threshold { valid: 1, threshold: 2, .. })));
+        // Nor does a key count twice that is listed twice.
+        assert!(envelope.verify(&[one.public(), one.public()], 2).is_err());
+    }
+
+    #[test]
+    fn a_threshold_of_nothing_is_one() {
+        let envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[]);
+        assert!(envelope.verify(&[key(1).public()], 0).is_err());
+    }
+
+    #[test]
+    fn a_key_id_decides_nothing() {
+        let mut envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[&key(1)]);
+        envelope.signatures[0].0 = key(2).public().id().to_string();
+        assert!(envelope.verify(&[key(2).public()], 1).is_err());
+        assert!(envelope.verify(&[key(1).public()], 1).is_ok());
+    }
+
+    #[test]
+    fn a_payload_of_another_type_is_refused() {
+        let envelope = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]);
+        let refused = envelope.verify(&[key(1).public()], 1).unwrap_err();
+        insta::assert_snapshot!(refused, @"the payload is a `text/plain`, not a `application/vnd.in-toto+json`");
+    }
+
+    #[test]
+    fn damaged_envelopes_are_told_apart() {
+        let text = |bytes: &[u8]| Envelope::parse(bytes).unwrap_err().to_string();
+        insta::assert_snapshot!(text(b"{"), @"the envelope is not JSON of DSSE");
+        insta::assert_snapshot!(text(br#"{"payload":"!","payloadType":"x","signatures":[]}"#), @"`payload` in the envelope is not base64");
+        insta::assert_snapshot!(text(br#"{"payload":"","payloadType":"x","signatures":[{"sig":"!"}]}"#), @"`sig` in the envelope is not base64");
+        let many = vec![r#"{"sig":""}"#; 65].join(",");
+        let many = format!(r#"{{"payload":"","payloadType":"x","signatures":[{many}]}}"#);
+        insta::assert_snapshot!(text(many.as_bytes()), @"the envelope has 65 signatures, more than 64");
+        insta::assert_snapshot!(text(&vec![b' '; MAX_ENVELOPE_BYTES + 1]), @"the envelope has 4194305 bytes, more than 4194304");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_bytes_make_the_reader_panic(bytes: Vec<u8>) {
+            drop(Envelope::parse(&bytes));
+        }
+
+        #[test]
+        fn what_is_signed_verifies_and_nothing_else(payload: Vec<u8>, flip: usize) {
+            let envelope = Envelope::sign(PAYLOAD_TYPE, payload, &[&key(1)]);
+            let mut read = Envelope::parse(&envelope.to_json()).unwrap();
+            assert_eq!(read, envelope);
+            assert!(read.verify(&[key(1).public()], 1).is_ok());
+            read.payload.push(0);
+            let at = flip % read.payload.len();
+            read.payload[at] ^= 1;
+            assert!(read.verify(&[key(1).public()], 1).is_err());
+        }
+    }
+}

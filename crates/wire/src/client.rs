@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A client of the node's API over its unix socket.
+
+use std::io;
+use std::path::{Path, PathBuf};
+
+use package::MemberName;
+use reqwest::{Client, Method, RequestBuilder, Response};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use crate::{Applied, ChainView, Document, Generation, Planned, Problem, Status};
+
+/// A connection to one node.
+#[derive(Debug, Clone)]
+pub struct NodeClient {
+    http: Client,
+    socket: PathBuf,
+}
+
+/// A call that did not succeed.
+#[derive(Debug, Error)]
+pub enum CallError {
+    /// Nobody answers.
+    #[error("no daemon answers at `{}`", socket.display())]
+    Unreachable {
+        /// The socket.
+        socket: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// The connection broke, or the answer is not one of the node's API.
+    #[error("the daemon at `{}` gave no answer that can be understood", socket.display())]
+    Broken {
+        /// The socket.
+        socket: PathBuf,
+        /// What happened.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// The node refused.
+    #[error("{0}")]
+    Refused(Box<Problem>),
+}
+
+impl CallError {
+    /// What can be done about it.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::Unreachable { .. } => {
+                Some("is `l3afd` running, and are you root? `--socket` names another socket".to_owned())
+            }
+            Self::Broken { .. } => Some("are `l3af` and `l3afd` of the same version?".to_owned()),
+            Self::Refused(problem) => problem.hint.clone(),
+        }
+    }
+}
+
+impl NodeClient {
+    /// A client for the node behind a socket. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When the client cannot be set up.
+    pub fn new(socket: &Path) -> Result<Self, CallError> {
+        let broken = |source| CallError::Broken { socket: socket.to_owned(), source };
+        let http = Client::builder().unix_socket(socket).no_proxy().build().map_err(broken)?;
+        Ok(Self { http, socket: socket.to_owned() })
+    }
+
+    /// How the node is.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn status(&self) -> Result<Status, CallError> {
+        self.answer(self.request(Method::GET, "/v1/status")).await
+    }
+
+    /// The desired state in force.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn desired(&self) -> Result<Generation, CallError> {
+        self.answer(self.request(Method::GET, "/v1/desired")).await
+    }
+
+    /// Replaces the desired state; `expected` is the generation that the caller saw.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn apply(&self, document: &Document, expected: Option<u64>) -> Result<Applied, CallError> {
+        let mut request = self.request(Method::PUT, "/v1/desired").json(document);
+        if let Some(expected) = expected {
+            request = request.header("if-match", format!("\"{expected}\""));
+        }
+        self.answer(request).await
+    }
+
+    /// What applying a document would do.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn plan(&self, document: &Document) -> Result<Planned, CallError> {
+        self.answer(self.request(Method::POST, "/v1/plan").json(document)).await
+    }
+
+    /// Takes a member out of its chain; `hook` is `<interface>/<point>` where several chains have it.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn stop(&self, member: &MemberName, hook: Option<&str>) -> Result<Applied, CallError> {
+        let query = hook.map(|hook| format!("?hook={hook}")).unwrap_or_default();
+        self.answer(self.request(Method::DELETE, &format!("/v1/desired/members/{member}{query}"))).await
+    }
+
+    /// Takes all members out of all chains.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn stop_all(&self) -> Result<Applied, CallError> {
+        self.answer(self.request(Method::DELETE, "/v1/desired")).await
+    }
+
+    /// The chains as they are in the kernel.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn chains(&self) -> Result<Vec<ChainView>, CallError> {
+        self.answer(self.request(Method::GET, "/v1/chains")).await
+    }
+
+    fn request(&self, method: Method, path: &str) -> RequestBuilder {
+        self.http.request(method, format!("http://l3afd{path}"))
+    }
+
+    async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
+        let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
+        // A socket that nobody listens to is told apart from a call that broke off.
+        if let Err(source) = std::os::unix::net::UnixStream::connect(&self.socket) {
+            return Err(CallError::Unreachable { socket: self.socket.clone(), source });
+        }
+        let response: Response = request.send().await.map_err(broken)?;
+        if response.status().is_success() {
+            response.json().await.map_err(broken)
+        } else {
+            Err(CallError::Refused(Box::new(response.json().await.map_err(broken)?)))
+        }
+    }
+}

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The desired state of a node, as people write it.
+//!
+//! ```toml
+//! [[chain]]
+//! interface = "eth0"
+//! hook = "xdp"
+//!
+//! [[chain.member]]
+//! name = "sanity"
+//! package = "file:/srv/packages/sanity"
+//!
+//! [[chain.member]]
+//! name = "ratelimit"
+//! package = "file:/srv/packages/ratelimit"
+//! proceed = ["pass"]
+//! config = { connections_per_second = 50 }
+//! ```
+
+use std::collections::BTreeMap;
+
+use package::{HookPoint, InterfaceName, MemberName, ParameterValue, ProgramName};
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use utoipa::ToSchema;
+
+/// The chains that a node should run. Hooks that are not in it run none.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Document {
+    /// The chains, one for each hook.
+    #[serde(default, rename = "chain")]
+    pub chains: Vec<ChainDocument>,
+}
+
+/// The chain of one hook.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChainDocument {
+    /// The network interface.
+    #[schema(value_type = String)]
+    pub interface: InterfaceName,
+    /// `xdp`, `tc-ingress` or `tc-egress`.
+    #[schema(value_type = String)]
+    pub hook: HookPoint,
+    /// The members in the order in which packets meet them.
+    #[serde(default, rename = "member")]
+    pub members: Vec<MemberDocument>,
+}
+
+/// One member of a chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct MemberDocument {
+    /// Its name, unique in the chain.
+    #[schema(value_type = String)]
+    pub name: MemberName,
+    /// Where the package is: `file:` and the path of an OCI layout folder.
+    pub package: String,
+    /// The function, where the package has several for the hook.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub program: Option<ProgramName>,
+    /// The verdicts after which the chain goes on, in place of the package's.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub proceed: Option<Vec<String>>,
+    /// Values for parameters of the program: numbers and truth values by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// A text is not a desired state.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("it is not a desired state: {0}")]
+pub struct UnreadableDocument(#[from] toml::de::Error);
+
+impl Document {
+    /// Reads TOML.
+    ///
+    /// # Errors
+    /// When a key is unknown, missing, or has a value of the wrong kind; the error tells line and column.
+    pub fn parse_toml(text: &str) -> Result<Self, UnreadableDocument> {
+        Ok(toml::from_str(text)?)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Document;
+
+    #[test]
+    fn a_document_reads_in_toml_as_in_json() {
+        let toml = "[[chain]]\ninterface = \"eth0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"a\"\npackage = \"file:/a\"\nconfig = { limit = 5, strict = true }\n";
+        let document = Document::parse_toml(toml).unwrap();
+        let json = serde_json::to_string(&document).unwrap();
+        insta::assert_snapshot!(json, @r#"{"chain":[{"interface":"eth0","hook":"xdp","member":[{"name":"a","package":"file:/a","config":{"limit":5,"strict":true}}]}]}"#);
+        assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
+    }
+
+    #[test]
+    fn a_document_that_cannot_be_read_says_where() {
+        let error = Document::parse_toml("[[chain]]\ninterface = \"eth0\"\nhook = \"xpd\"\n").unwrap_err();
+        insta::assert_snapshot!(error, @r#"
+        it is not a desired state: TOML parse error at line 3, column 8
+          |
+        3 | hook = "xpd"
+          |        ^^^^^
+        unknown variant `xpd`, expected one of `xdp`, `tc-ingress`, `tc-egress`
+        "#);
+    }
+}

@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A package as a folder: an OCI image layout (image-spec 1.1) with the index of one package and its statements.
+
+use std::fs::{self, File};
+use std::io::{self, Read, Write};
+use std::path::{Path, PathBuf};
+
+use package::{
+    ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_MANIFEST_BYTES, Packed,
+    STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
+};
+use thiserror::Error;
+
+/// The file that makes a folder a layout.
+const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
+/// The most statements that are read from a folder.
+const MAX_STATEMENTS: usize = 256;
+
+/// A folder with a package.
+#[derive(Debug, Clone)]
+pub struct Layout {
+    folder: PathBuf,
+}
+
+/// A folder cannot be used as a layout.
+#[derive(Debug, Error)]
+pub enum LayoutError {
+    /// It is not one.
+    #[error("`{}` is not an OCI layout: it has no usable `{file}`", folder.display())]
+    NotALayout {
+        /// The folder.
+        folder: PathBuf,
+        /// What is missing.
+        file: &'static str,
+        /// Why it cannot be used.
+        #[source]
+        source: io::Error,
+    },
+    /// It holds no package, or several.
+    #[error("`{}` holds {count} packages, and must hold one", folder.display())]
+    Packages {
+        /// The folder.
+        folder: PathBuf,
+        /// How many it holds.
+        count: usize,
+    },
+    /// A statement in it cannot be read.
+    #[error("the statement {digest} in `{}` cannot be read", folder.display())]
+    Statement {
+        /// The folder.
+        folder: PathBuf,
+        /// The statement's manifest or envelope.
+        digest: Digest,
+        /// Why not.
+        #[source]
+        source: BlobError,
+    },
+    /// It cannot be written.
+    #[error("cannot write `{}`", path.display())]
+    Unwritten {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+impl Layout {
+    /// Uses a folder that is a layout.
+    ///
+    /// # Errors
+    /// When it is not one.
+    pub fn open(folder: &Path) -> Result<Self, LayoutError> {
+        let layout = Self { folder: folder.to_owned() };
+        let found = layout.folder.join("oci-layout");
+        fs::metadata(found).map_err(|source| layout.not_a_layout("oci-layout", source))?;
+        Ok(layout)
+    }
+
+    /// Makes a folder the layout of a package, in place of what was in it under the same names.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn write(folder: &Path, packed: &Packed) -> Result<Self, LayoutError> {
+        let layout = Self { folder: folder.to_owned() };
+        layout.keep(&packed.blobs)?;
+        layout.put(Path::new("oci-layout"), MARKER.as_bytes())?;
+        layout.list(vec![packed.index.clone()])?;
+        Ok(layout)
+    }
+
+    /// The folder.
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    /// The digest of the package's index.
+    ///
+    /// # Errors
+    /// When the folder does not hold exactly one package.
+    pub fn index(&self) -> Result<Digest, LayoutError> {
+        self.package().map(|descriptor| descriptor.digest)
+    }
+
+    /// The signed statements about the package, as envelopes.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn envelopes(&self) -> Result<Vec<Vec<u8>>, LayoutError> {
+        let package = self.index()?;
+        let listed = self.listed()?;
+        let kind = |entry: &&Descriptor| entry.artifact_type.as_deref() == Some(STATEMENT_ARTIFACT_TYPE);
+        let mut envelopes = Vec::new();
+        for entry in listed.manifests.iter().filter(kind).take(MAX_STATEMENTS) {
+            let manifest = self.statement_blob(&entry.digest)?;
+            let Some((subject, envelope)) = StatementManifest::parse(&manifest) else { continue };
+            if subject == package {
+                envelopes.push(self.statement_blob(&envelope.digest)?);
+            }
+        }
+        Ok(envelopes)
+    }
+
+    /// Adds a signed statement about the package.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn add_statement(&self, envelope: &[u8]) -> Result<(), LayoutError> {
+        let statement = statement_manifest(&self.package()?, envelope);
+        self.keep(&statement.blobs)?;
+        let mut listed = self.listed()?.manifests;
+        if !listed.contains(&statement.descriptor) {
+            listed.push(statement.descriptor);
+        }
+        self.list(listed)
+    }
+
+    fn package(&self) -> Result<Descriptor, LayoutError> {
+        let listed = self.listed()?.manifests;
+        let is_package = |entry: &Descriptor| {
+            entry.media_type == INDEX_MEDIA_TYPE && entry.artifact_type.as_deref() == Some(ARTIFACT_TYPE)
+        };
+        let mut packages: Vec<Descriptor> = listed.into_iter().filter(is_package).collect();
+        match (packages.pop(), packages.len()) {
+            (Some(only), 0) => Ok(only),
+            (last, before) => {
+                let count = before + usize::from(last.is_some());
+                Err(LayoutError::Packages { folder: self.folder.clone(), count })
+            }
+        }
+    }
+
+    fn statement_blob(&self, digest: &Digest) -> Result<Vec<u8>, LayoutError> {
+        self.blob(digest, MAX_MANIFEST_BYTES).map_err(|source| LayoutError::Statement {
+            folder: self.folder.clone(),
+            digest: *digest,
+            source,
+        })
+    }
+
+    fn listed(&self) -> Result<Index, LayoutError> {
+        let read = read_bounded(&self.folder.join("index.json"), MAX_MANIFEST_BYTES);
+        let parsed = read.and_then(|bytes| Ok(serde_json::from_slice(&bytes)?));
+        parsed.map_err(|source| self.not_a_layout("index.json", source))
+    }
+
+    fn list(&self, manifests: Vec<Descriptor>) -> Result<(), LayoutError> {
+        let index = Index {
+            schema_version: 2,
+            media_type: Some(INDEX_MEDIA_TYPE.to_owned()),
+            artifact_type: None,
+            manifests,
+            annotations: std::collections::BTreeMap::new(),
+        };
+        let bytes = serde_json::to_vec(&index).expect("an index has text keys only");
+        self.put(Path::new("index.json"), &bytes)
+    }
+
+    fn keep(&self, blobs: &[Blob]) -> Result<(), LayoutError> {
+        blobs.iter().try_for_each(|blob| self.put(&blob_path(&blob.digest()), &blob.bytes))
+    }
+
+    /// Writes beside the file and renames, so that nobody reads a part.
+    fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {
+        let path = self.folder.join(path);
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
+            let beside = path.with_extension("new");
+            let mut file = File::create(&beside)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(beside, &path)
+        };
+        write().map_err(|source| LayoutError::Unwritten { path: path.clone(), source })
+    }
+
+    fn not_a_layout(&self, file: &'static str, source: io::Error) -> LayoutError {
+        LayoutError::NotALayout { folder: self.folder.clone(), file, source }
+    }
+}
+
+impl Blobs for Layout {
+    fn blob(&self, digest: &Digest, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
+        match read_bounded(&self.folder.join(blob_path(digest)), max_bytes) {
+            Ok(bytes) => Ok(bytes),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Err(BlobError::Missing),
+            Err(error) if error.kind() == io::ErrorKind::FileTooLarge => Err(BlobError::TooLarge),
+            Err(error) => Err(BlobError::Other(error.into())),
+        }
+    }
+}
+
+fn blob_path(digest: &Digest) -> PathBuf {
+    Path::new("blobs/sha256").join(digest.hex())
+}
+
+fn read_bounded(path: &Path, max_bytes: u64) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    File::open(path)?.take(max_bytes.saturating_add(1)).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > max_bytes { Err(io::ErrorKind::FileTooLarge.into()) } else { Ok(bytes) }
+}

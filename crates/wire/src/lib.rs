@@ -1,0 +1,14 @@
+// SPDX-License-Identifier: Apache-2.0
+//! All that crosses a socket or is handed over as a folder: the node's API, its client, and OCI layouts.
+//!
+//! These types say how things are spelled. What they mean is decided behind the API.
+
+mod client;
+mod document;
+mod layout;
+mod node;
+
+pub use client::{CallError, NodeClient};
+pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
+pub use layout::{Layout, LayoutError};
+pub use node::{Applied, ChainView, Count, Generation, MemberView, Planned, Problem, State, Status};

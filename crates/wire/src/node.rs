@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the node's API answers. `docs/node.md` lists the calls.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use package::{HookPoint, InterfaceName, MemberName, ParameterValue};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::Document;
+
+/// How a node is.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Status {
+    /// The version of the daemon.
+    pub version: String,
+    /// `trusted`: only verified packages run. `normal`: nothing is verified.
+    pub mode: String,
+    /// The number of the desired state in force; 0 when there never was one.
+    pub generation: u64,
+    /// Whether that state is reached.
+    pub state: State,
+    /// Why it is not.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub problem: Option<Problem>,
+    /// The hooks whose interface does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
+    /// The running kernel.
+    pub kernel: String,
+    /// The folder of pins.
+    pub pins: String,
+}
+
+/// Whether the desired state is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "lowercase")]
+pub enum State {
+    /// What is desired runs.
+    Converged,
+    /// What is desired runs, but for interfaces that do not exist.
+    Waiting,
+    /// What is desired cannot be reached.
+    Refused,
+    /// Somebody took all programs off by hand; nothing is applied until the next document.
+    Detached,
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Converged => "converged",
+            Self::Waiting => "waiting",
+            Self::Refused => "refused",
+            Self::Detached => "detached",
+        })
+    }
+}
+
+/// A desired state with its number.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Generation {
+    /// Counts up from 1; 0 when there never was one.
+    pub number: u64,
+    /// What is desired.
+    pub document: Document,
+}
+
+/// A desired state was accepted and reached.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Applied {
+    /// Its number.
+    pub generation: u64,
+    /// What was done, in order.
+    pub steps: Vec<String>,
+    /// What should be known although nothing is wrong.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notes: Vec<String>,
+}
+
+/// What would be done.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Planned {
+    /// The steps, in order; none when there is nothing to do.
+    pub steps: Vec<String>,
+}
+
+/// A chain as it is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ChainView {
+    /// The network interface.
+    #[schema(value_type = String)]
+    pub interface: InterfaceName,
+    /// Where on it.
+    #[schema(value_type = String)]
+    pub hook: HookPoint,
+    /// Whether packets enter the chain.
+    pub attached: bool,
+    /// The members in the order in which packets meet them.
+    pub members: Vec<MemberView>,
+}
+
+/// A member of a chain as it is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct MemberView {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: MemberName,
+    /// The incarnation that runs.
+    pub instance: String,
+    /// The publisher and the name of its package.
+    pub package: String,
+    /// The version of its package.
+    pub version: String,
+    /// The function that runs.
+    pub program: String,
+    /// The digest of the object that was loaded.
+    pub object_digest: String,
+    /// The verdicts after which the chain goes on.
+    pub proceed: Vec<String>,
+    /// The parameters that were set.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub config: BTreeMap<String, ParameterValue>,
+    /// Packets that reached it, since it joined the chain.
+    pub seen: Count,
+    /// Packets that left the chain at it, by verdict; `other` counts numbers that are no verdict.
+    pub left: BTreeMap<String, Count>,
+    /// Packets that went on to the next member.
+    pub passed: Count,
+}
+
+/// Packets and their bytes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct Count {
+    /// How many packets.
+    pub packets: u64,
+    /// How many bytes.
+    pub bytes: u64,
+}
+
+/// Why a request was not carried out (problem details, RFC 9457).
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Problem {
+    /// Which kind of problem, as a URN.
+    #[serde(rename = "type")]
+    pub kind: String,
+    /// What was refused.
+    pub title: String,
+    /// The HTTP status.
+    pub status: u16,
+    /// Why.
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub detail: String,
+    /// What to do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub hint: Option<String>,
+    /// The file with the whole log of the kernel's verifier.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub log: Option<String>,
+}
+
+impl fmt::Display for Problem {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.title)?;
+        if !self.detail.is_empty() {
+            write!(f, ": {}", self.detail)?;
+        }
+        Ok(())
+    }
+}
