@@ -149,11 +149,8 @@ impl Ledger {
             if let Some(totals) = self.totals.get_mut(&account.instance.member) {
                 totals.left = totals.left.combine(&news, Cell::plus);
             }
-            for predecessor in &account.predecessors {
-                if let Some(totals) = self.totals.get_mut(predecessor) {
-                    totals.passed = totals.passed.plus(news.sum());
-                }
-            }
+            let before = self.totals.iter_mut().filter(|(member, _)| account.predecessors.contains(member));
+            before.for_each(|(_, totals)| totals.passed = totals.passed.plus(news.sum()));
         }
     }
 

@@ -151,17 +151,14 @@ impl Rejected {
             causes.push(cause.to_string());
             next = cause.source();
         }
-        let log = match self {
-            Self::Halted(halted) => halted.log.as_ref().map(|path| path.display().to_string()),
-            _ => None,
-        };
+        let log = if let Self::Halted(halted) = self { halted.log.as_ref() } else { None };
         Problem {
             kind: format!("urn:l3af:problem:{}", self.slug()),
             title: self.to_string(),
             status: self.status(),
             detail: causes.join(": "),
             hint: self.hint(),
-            log,
+            log: log.map(|path| path.display().to_string()),
         }
     }
 

@@ -77,7 +77,7 @@ impl Resolver<'_> {
         let index = layout.index().map_err(|error| unfetched(error.into()))?;
         let envelopes = layout.envelopes().map_err(|error| unfetched(error.into()))?;
         let recorder = Recorder::new(&layout);
-        self.read(&recorder, reference, &Pinned { index, statements: Vec::new() })?;
+        read(&recorder, reference, &Pinned { index, statements: Vec::new() })?;
         let keep = || -> io::Result<Vec<_>> {
             for blob in recorder.into_blobs() {
                 self.store.keep(&blob)?;
@@ -91,7 +91,7 @@ impl Resolver<'_> {
     fn verify(&self, reference: &str, pinned: &Pinned) -> Result<Verified, Rejected> {
         /// What [`trust`] accepts as an envelope.
         const ENVELOPE_BYTES: u64 = 4 * 1024 * 1024;
-        let package = self.read(self.store, reference, pinned)?;
+        let package = read(self.store, reference, pinned)?;
         let envelopes = pinned.statements.iter().map(|digest| self.store.blob(digest, ENVELOPE_BYTES));
         let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
@@ -99,11 +99,11 @@ impl Resolver<'_> {
         trust::verify(package, &envelopes, self.policy, self.machine, self.now)
             .map_err(|source| Rejected::Untrusted { reference: reference.to_owned(), source: Box::new(source) })
     }
+}
 
-    fn read(&self, blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
-        Package::read(blobs, &pinned.index)
-            .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
-    }
+fn read(blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
+    Package::read(blobs, &pinned.index)
+        .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
 }
 
 fn folder(reference: &str) -> Result<PathBuf, Rejected> {

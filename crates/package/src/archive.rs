@@ -7,7 +7,7 @@
 use std::collections::BTreeSet;
 use std::io::{self, Read};
 
-use flate2::read::GzDecoder;
+use flate2::bufread::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use thiserror::Error;
 

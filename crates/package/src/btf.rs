@@ -152,13 +152,14 @@ impl Btf {
         match kind {
             Kind::Int { bytes, .. } | Kind::Struct { bytes } => Some(bytes),
             Kind::Pointer { .. } => Some(8),
-            Kind::Array { element, count } => match self.resolve(element).1 {
+            Kind::Array { element, count } => {
                 // Arrays of arrays are rare where sizes matter here; one level more is enough for them.
-                Kind::Array { element, count: inner } => {
+                if let Kind::Array { element, count: inner } = self.resolve(element).1 {
                     self.scalar_bytes(element)?.checked_mul(inner)?.checked_mul(count)
+                } else {
+                    self.scalar_bytes(element)?.checked_mul(count)
                 }
-                _ => self.scalar_bytes(element)?.checked_mul(count),
-            },
+            }
             Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => None,
         }
     }

@@ -3,9 +3,9 @@
 
 use std::collections::BTreeMap;
 
-use object::elf::{EM_BPF, FileHeader64, SHF_EXECINSTR};
+use object::elf::{EM_BPF, FileHeader64};
 use object::read::elf::{ElfFile, FileHeader};
-use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionFlags, SectionKind, SymbolKind};
+use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use thiserror::Error;
 
 use crate::btf::{Btf, BtfError, Kind};
@@ -123,7 +123,6 @@ impl Object {
     }
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "it stands in `map_err`")]
 fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
@@ -147,11 +146,7 @@ fn programs(elf: &Elf<'_>) -> Result<Vec<ObjectProgram>, ObjectError> {
 }
 
 fn is_code<'a>(section: &impl ObjectSection<'a>) -> bool {
-    let executable = match section.flags() {
-        SectionFlags::Elf { sh_flags } => sh_flags & u64::from(SHF_EXECINSTR) != 0,
-        _ => false,
-    };
-    executable || section.kind() == SectionKind::Text
+    section.kind() == SectionKind::Text
 }
 
 fn license(elf: &Elf<'_>) -> Result<Option<String>, ObjectError> {
@@ -174,10 +169,7 @@ fn map(btf: &Btf, variable: u32) -> ObjectMap {
     let mut map = ObjectMap { name: btf.name(variable).to_owned(), ..ObjectMap::default() };
     for member in btf.members(structure) {
         let Kind::Pointer { target } = btf.resolve(member.target).1 else { continue };
-        let number = match btf.resolve(target).1 {
-            Kind::Array { count, .. } => count,
-            _ => 0,
-        };
+        let number = if let Kind::Array { count, .. } = btf.resolve(target).1 { count } else { 0 };
         match member.name.as_str() {
             "type" => map.kind = map_kind(number),
             "key" => map.key_bytes = btf.bytes(target).unwrap_or_default(),

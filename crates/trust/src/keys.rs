@@ -63,7 +63,7 @@ impl PublicKey {
     /// The key's name.
     pub fn id(&self) -> KeyId {
         let Self::Ed25519(key) = self;
-        let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+        let hex = key.iter().fold(String::new(), |hex, byte| hex + &format!("{byte:02x}"));
         // Canonical JSON of TUF: keys sorted, no blanks.
         let canonical = format!(r#"{{"keytype":"ed25519","keyval":{{"public":"{hex}"}},"scheme":"ed25519"}}"#);
         KeyId(Digest::of(canonical.as_bytes()).hex())

@@ -39,11 +39,7 @@ struct Place<'a> {
 }
 
 fn explain(step: &Step, source: io::Error) -> Refused {
-    let action = match step {
-        Step::Attach { hook } => format!("attach to `{hook}`"),
-        other => other.to_string(),
-    };
-    Refused::action(action, source)
+    Refused::action(step.to_string(), source)
 }
 
 /// The root is the constant beginning of a chain: it tail-calls its slot, and lets packets pass while that is empty.

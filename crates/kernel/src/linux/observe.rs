@@ -98,12 +98,14 @@ fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
     }
     let link = Link::open(folder.join("link")).map_err(maps::plain)?;
     let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
-    let index = match info.info {
-        LinkTypeInfo::Xdp(info) => info.ifindex,
-        LinkTypeInfo::Tcx(info) => info.ifindex,
-        _ => 0,
+    let index = if let LinkTypeInfo::Xdp(info) = &info.info {
+        Some(info.ifindex)
+    } else if let LinkTypeInfo::Tcx(info) = &info.info {
+        Some(info.ifindex)
+    } else {
+        None
     };
-    let here = interface_index(&hook.interface).is_ok_and(|here| here == index);
+    let here = interface_index(&hook.interface).is_ok_and(|here| index == Some(here));
     Ok(if here && info.prog_id == program { Root::Attached } else { Root::Severed })
 }
 

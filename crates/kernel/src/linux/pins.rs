@@ -67,12 +67,11 @@ impl Pins {
     /// The hooks that have a folder.
     pub(super) fn hooks(&self) -> io::Result<Vec<Hook>> {
         let mut hooks = Vec::new();
-        for interface in names(&self.0)? {
-            let Ok(name) = interface.replace(':', ".").parse::<InterfaceName>() else { continue };
-            for point in names(&self.0.join(&interface))? {
-                let Ok(point) = point.parse::<HookPoint>() else { continue };
-                hooks.push(Hook { interface: name.clone(), point });
-            }
+        for folder in names(&self.0)? {
+            let Ok(interface) = folder.replace(':', ".").parse::<InterfaceName>() else { continue };
+            let points = names(&self.0.join(&folder))?;
+            let points = points.iter().filter_map(|point| point.parse::<HookPoint>().ok());
+            hooks.extend(points.map(|point| Hook { interface: interface.clone(), point }));
         }
         Ok(hooks)
     }

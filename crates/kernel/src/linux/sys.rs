@@ -70,6 +70,7 @@ fn register(section: Option<&CStr>, kind: bpf_prog_type) -> c_int {
     unsafe { libbpf_sys::libbpf_register_prog_handler(section, kind, 0, &raw const opts) }
 }
 
+#[expect(clippy::needless_pass_by_value, reason = "libbpf-rs calls it so")]
 fn keep_warning(_: libbpf_rs::PrintLevel, message: String) {
     WARNINGS.with_borrow_mut(|kept| kept.push_str(&message));
 }
@@ -105,10 +106,10 @@ unsafe extern "C" fn prepare_load(prog: *mut bpf_program, opts: *mut bpf_prog_lo
         let opts = unsafe { &mut *opts };
         move_functions(pending, opts, &spliced);
         move_lines(pending, opts, &spliced);
-        let mut bytes: Vec<[u8; 8]> = spliced.insns.iter().map(|insn| insn.to_bytes()).collect();
-        let count = bytes.len() as u64;
-        // SAFETY: `bytes` holds `count` instructions, which libbpf copies; `prog` is its own.
-        unsafe { libbpf_sys::bpf_program__set_insns(prog, bytes.as_mut_ptr().cast::<bpf_insn>(), count) }
+        let mut words = aligned(&spliced.insns);
+        let count = words.len() as u64;
+        // SAFETY: `words` holds `count` instructions, which libbpf copies; `prog` is its own.
+        unsafe { libbpf_sys::bpf_program__set_insns(prog, words.as_mut_ptr().cast::<bpf_insn>(), count) }
     })
 }
 
@@ -138,6 +139,11 @@ fn move_lines(pending: &mut Pending, opts: &mut bpf_prog_load_opts, spliced: &Sp
     opts.line_info = pending.lines.as_ptr().cast::<c_void>();
 }
 
+/// Instructions as the kernel reads them, aligned as it wants them.
+fn aligned(insns: &[Insn]) -> Vec<u64> {
+    insns.iter().map(|insn| u64::from_ne_bytes(insn.to_bytes())).collect()
+}
+
 fn moved(spliced: &Spliced, offset: u32) -> u32 {
     u32::try_from(spliced.moved.offset(offset as usize)).expect("programs are shorter than that")
 }
@@ -164,14 +170,14 @@ pub(crate) fn load_program(
     attach: bpf_attach_type,
     insns: &[Insn],
 ) -> io::Result<OwnedFd> {
-    let bytes: Vec<[u8; 8]> = insns.iter().map(|insn| insn.to_bytes()).collect();
+    let words = aligned(insns);
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as u64,
         expected_attach_type: attach,
         ..bpf_prog_load_opts::default()
     };
-    let first = bytes.as_ptr().cast::<bpf_insn>();
-    let count = bytes.len() as u64;
+    let first = words.as_ptr().cast::<bpf_insn>();
+    let count = words.len() as u64;
     let licence = c"Dual BSD/GPL".as_ptr();
     // SAFETY: all pointers are to live values of the given lengths.
     own(unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), licence, first, count, &raw mut opts) })
