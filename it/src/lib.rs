@@ -1,1 +1,17 @@
-//! placeholder
+// SPDX-License-Identifier: Apache-2.0
+//! What whole stories are made of: namespaces, packages, daemons, traffic. Used by the stories and by the demo.
+//!
+//! Everything is made under a name of its own and removed when it goes out of scope, so that stories run beside each
+//! other. All of it needs root.
+
+mod command;
+mod net;
+mod node;
+mod packages;
+mod traffic;
+
+pub use command::{Ran, binary, run, run_in};
+pub use net::{Pair, Side, unique};
+pub use node::Node;
+pub use packages::{Packages, repository};
+pub use traffic::{Connections, connect, ping, ping_while};

@@ -1,31 +1,73 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * The types and constants of the kernel's stable interface that the programs
- * of this folder use: nothing here changes between kernels. Packages pin this
- * file by its digest, so that they build to the same bytes everywhere.
+ * The part of the kernel's stable interface that packet programs need: integer
+ * types, map types, verdicts, the XDP context and protocol headers.
+ *
+ * It is short on purpose. Nothing here depends on the kernel that a build runs
+ * on, so a package that pins this file by digest builds to the same bytes
+ * everywhere. Headers from the wire are laid out as their RFC says; fields keep
+ * the kernel's names.
  */
-#ifndef L3AF_VMLINUX_H
-#define L3AF_VMLINUX_H
+#ifndef __VMLINUX_H__
+#define __VMLINUX_H__
 
 typedef unsigned char __u8;
 typedef signed char __s8;
 typedef unsigned short __u16;
-typedef short __s16;
+typedef signed short __s16;
 typedef unsigned int __u32;
-typedef int __s32;
+typedef signed int __s32;
 typedef unsigned long long __u64;
-typedef long long __s64;
+typedef signed long long __s64;
 
+/* In network byte order. */
 typedef __u16 __be16;
 typedef __u32 __be32;
 typedef __u64 __be64;
+typedef __u16 __sum16;
 typedef __u32 __wsum;
 
 typedef _Bool bool;
-#define true 1
-#define false 0
+enum {
+	false = 0,
+	true = 1,
+};
 
-/* linux/bpf.h */
+#define NULL ((void *)0)
+
+enum bpf_map_type {
+	BPF_MAP_TYPE_UNSPEC = 0,
+	BPF_MAP_TYPE_HASH = 1,
+	BPF_MAP_TYPE_ARRAY = 2,
+	BPF_MAP_TYPE_PROG_ARRAY = 3,
+	BPF_MAP_TYPE_PERF_EVENT_ARRAY = 4,
+	BPF_MAP_TYPE_PERCPU_HASH = 5,
+	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
+	BPF_MAP_TYPE_LRU_HASH = 9,
+	BPF_MAP_TYPE_LRU_PERCPU_HASH = 10,
+	BPF_MAP_TYPE_LPM_TRIE = 11,
+	BPF_MAP_TYPE_ARRAY_OF_MAPS = 12,
+	BPF_MAP_TYPE_HASH_OF_MAPS = 13,
+	BPF_MAP_TYPE_RINGBUF = 27,
+};
+
+/* Flags of map creation and update. */
+enum {
+	BPF_ANY = 0,
+	BPF_NOEXIST = 1,
+	BPF_EXIST = 2,
+	BPF_F_LOCK = 4,
+};
+
+enum {
+	BPF_F_NO_PREALLOC = 1,
+};
+
+/* The kernel finds it in a map value by this name. */
+struct bpf_spin_lock {
+	__u32 val;
+};
+
 enum xdp_action {
 	XDP_ABORTED = 0,
 	XDP_DROP = 1,
@@ -43,21 +85,17 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
-enum bpf_map_type {
-	BPF_MAP_TYPE_HASH = 1,
-	BPF_MAP_TYPE_ARRAY = 2,
-	BPF_MAP_TYPE_PERCPU_ARRAY = 6,
-};
+/* EtherTypes. */
+#define ETH_P_IP     0x0800
+#define ETH_P_8021Q  0x8100
+#define ETH_P_IPV6   0x86DD
+#define ETH_P_8021AD 0x88A8
 
-/* linux/if_ether.h, linux/if_vlan.h */
-#define ETH_P_IP 0x0800
-#define ETH_P_8021Q 0x8100
-#define ETH_P_IPV6 0x86dd
-#define ETH_P_8021AD 0x88a8
+#define ETH_ALEN 6
 
 struct ethhdr {
-	__u8 h_dest[6];
-	__u8 h_source[6];
+	__u8 h_dest[ETH_ALEN];
+	__u8 h_source[ETH_ALEN];
 	__be16 h_proto;
 } __attribute__((packed));
 
@@ -66,35 +104,63 @@ struct vlan_hdr {
 	__be16 h_vlan_encapsulated_proto;
 };
 
-/* linux/in.h, linux/in6.h */
-#define IPPROTO_HOPOPTS 0
-#define IPPROTO_TCP 6
-#define IPPROTO_UDP 17
-#define IPPROTO_ROUTING 43
-#define IPPROTO_FRAGMENT 44
-#define IPPROTO_DSTOPTS 60
-
-struct in6_addr {
-	__be32 word[4];
+/* Protocol numbers, also those of IPv6 extension headers. */
+enum {
+	IPPROTO_HOPOPTS = 0,
+	IPPROTO_ICMP = 1,
+	IPPROTO_TCP = 6,
+	IPPROTO_UDP = 17,
+	IPPROTO_ROUTING = 43,
+	IPPROTO_FRAGMENT = 44,
+	IPPROTO_ESP = 50,
+	IPPROTO_AH = 51,
+	IPPROTO_ICMPV6 = 58,
+	IPPROTO_NONE = 59,
+	IPPROTO_DSTOPTS = 60,
 };
 
-/* linux/ip.h; bit fields are spelled as whole bytes */
+/* RFC 791. */
 struct iphdr {
-	__u8 version_ihl;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u8 ihl : 4;
+	__u8 version : 4;
+#else
+	__u8 version : 4;
+	__u8 ihl : 4;
+#endif
 	__u8 tos;
 	__be16 tot_len;
 	__be16 id;
 	__be16 frag_off;
 	__u8 ttl;
 	__u8 protocol;
-	__be16 check;
+	__sum16 check;
 	__be32 saddr;
 	__be32 daddr;
 };
 
-/* linux/ipv6.h */
+/* In `frag_off`: more fragments follow; where this one starts, in 8 bytes. */
+#define IP_MF	  0x2000
+#define IP_OFFSET 0x1FFF
+
+struct in6_addr {
+	union {
+		__u8 u6_addr8[16];
+		__be16 u6_addr16[8];
+		__be32 u6_addr32[4];
+	} in6_u;
+};
+
+/* RFC 8200, section 3. */
 struct ipv6hdr {
-	__be32 version_class_flow;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u8 priority : 4;
+	__u8 version : 4;
+#else
+	__u8 version : 4;
+	__u8 priority : 4;
+#endif
+	__u8 flow_lbl[3];
 	__be16 payload_len;
 	__u8 nexthdr;
 	__u8 hop_limit;
@@ -102,44 +168,68 @@ struct ipv6hdr {
 	struct in6_addr daddr;
 };
 
+/*
+ * The start of every extension header but the fragment header. `hdrlen` counts
+ * 8 bytes beyond the first 8; the authentication header counts 4 bytes beyond
+ * the first 8.
+ */
 struct ipv6_opt_hdr {
 	__u8 nexthdr;
 	__u8 hdrlen;
 };
 
-struct ipv6_frag_hdr {
+/* RFC 8200, section 4.5. */
+struct frag_hdr {
 	__u8 nexthdr;
 	__u8 reserved;
 	__be16 frag_off;
 	__be32 identification;
 };
 
-/* linux/tcp.h; flags as one byte: FIN 1, SYN 2, RST 4, PSH 8, ACK 16, URG 32 */
-#define TCP_FLAG_FIN 0x01
-#define TCP_FLAG_SYN 0x02
-#define TCP_FLAG_RST 0x04
-#define TCP_FLAG_PSH 0x08
-#define TCP_FLAG_ACK 0x10
-#define TCP_FLAG_URG 0x20
+/* In `frag_off` of IPv6. */
+#define IP6_MF	   0x0001
+#define IP6_OFFSET 0xFFF8
 
+/* RFC 9293, section 3.1. */
 struct tcphdr {
 	__be16 source;
 	__be16 dest;
 	__be32 seq;
 	__be32 ack_seq;
-	__u8 doff;
-	__u8 flags;
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	__u16 res1 : 4;
+	__u16 doff : 4;
+	__u16 fin : 1;
+	__u16 syn : 1;
+	__u16 rst : 1;
+	__u16 psh : 1;
+	__u16 ack : 1;
+	__u16 urg : 1;
+	__u16 ece : 1;
+	__u16 cwr : 1;
+#else
+	__u16 doff : 4;
+	__u16 res1 : 4;
+	__u16 cwr : 1;
+	__u16 ece : 1;
+	__u16 urg : 1;
+	__u16 ack : 1;
+	__u16 psh : 1;
+	__u16 rst : 1;
+	__u16 syn : 1;
+	__u16 fin : 1;
+#endif
 	__be16 window;
-	__be16 check;
+	__sum16 check;
 	__be16 urg_ptr;
 };
 
-/* linux/udp.h */
+/* RFC 768. */
 struct udphdr {
 	__be16 source;
 	__be16 dest;
 	__be16 len;
-	__be16 check;
+	__sum16 check;
 };
 
-#endif /* L3AF_VMLINUX_H */
+#endif

@@ -1,79 +1,98 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Limits new TCP connections per destination port.
+ * Limits how many new TCP connections a second reach each destination port.
  *
- * Each port has a bucket that fills at a steady rate and holds a burst. It is
- * kept as one number, the time at which the bucket would be full again (the
- * generic cell rate algorithm, ITU-T I.371, annex A), so that one compare and
- * swap is all it takes. There is one number for every port: nothing is evicted,
- * whatever an attacker sends.
+ * A new connection is a segment with SYN and without ACK. Each port has its
+ * own allowance, kept as one point in time by the generic cell rate algorithm
+ * (ITU-T I.371, annex A): when the next connection would be on time if all came
+ * evenly spaced. A connection that is ahead of its time by more than the burst
+ * allows is dropped. There is one slot for each of the 65536 ports, so nothing
+ * is evicted and no sender can make the program forget another port.
  */
-#include "../include/parse.h"
+#include "../include/packet.h"
 
-#define NSEC_PER_SEC 1000000000ULL
-#define PORTS 65536
-/* How often an update is tried again that another processor came before. */
-#define MAX_TRIES 4
+#define NANOSECONDS 1000000000ULL
 
-/* New connections per second and port. */
 const volatile __u32 connections_per_second = 100;
-/* How many may come at once; 0 means as many as one second allows. */
+/* Connections at once after a quiet time; 0: as many as in one second. */
 const volatile __u32 burst = 0;
-/* The ports that are limited, both ends included. */
 const volatile __u16 first_port = 1;
 const volatile __u16 last_port = 65535;
 
-/* For each port, when its bucket will be full: nanoseconds since boot. */
+/* A lock, since compare-and-swap needs Linux 5.12 and may have to give up. */
+struct allowance {
+	struct bpf_spin_lock lock;
+	__u32 reserved;
+	/* When the next connection is on time; CLOCK_MONOTONIC. */
+	__u64 due_ns;
+};
+
 struct {
 	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, PORTS);
+	__uint(max_entries, 65536);
 	__type(key, __u32);
-	__type(value, __u64);
-} full_at SEC(".maps");
+	__type(value, struct allowance);
+} ratelimit_ports SEC(".maps");
 
-/* Takes one from the bucket of a port; false when it is empty. */
-static __always_inline bool take(__u32 port)
+/* The destination port if this is a new connection, else -1. */
+static __always_inline int new_connection(struct xdp_md *ctx)
 {
-	__u64 now = bpf_ktime_get_ns();
-	__u64 interval, room;
-	__u64 *full;
+	struct packet packet = {};
+	struct tcphdr *tcp;
 
-	full = bpf_map_lookup_elem(&full_at, &port);
-	if (!full || !connections_per_second)
+	if (read_packet(ctx, &packet) != PACKET_IP)
+		return -1;
+	if (packet.protocol != IPPROTO_TCP || packet.fragment_offset)
+		return -1;
+	tcp = packet.transport;
+	if ((void *)(tcp + 1) > packet.end || !tcp->syn || tcp->ack)
+		return -1;
+	return bpf_ntohs(tcp->dest);
+}
+
+/* Takes one connection from the allowance of a port. */
+static __always_inline bool take(struct allowance *port)
+{
+	/* Rounded up, so that the rate is never above what was asked for. */
+	__u64 rate = connections_per_second;
+	__u64 interval_ns = (NANOSECONDS + rate - 1) / rate;
+	__u64 ahead_ns = ((burst ?: rate) - 1) * interval_ns;
+	__u64 now_ns = bpf_ktime_get_ns();
+	bool taken = false;
+	__u64 due_ns;
+
+	/*
+	 * The time only ever moves on, so what an old value refuses a new one
+	 * refuses too: a flood is dropped without touching the lock.
+	 */
+	if (*(volatile __u64 *)&port->due_ns > now_ns + ahead_ns)
 		return false;
-	interval = NSEC_PER_SEC / connections_per_second;
-	room = interval * (burst ? burst : connections_per_second);
-	for (int i = 0; i < MAX_TRIES; i++) {
-		__u64 before = *(volatile __u64 *)full;
-		__u64 after = (before > now ? before : now) + interval;
-
-		if (after > now + room)
-			return false;
-		if (__sync_val_compare_and_swap(full, before, after) == before)
-			return true;
+	bpf_spin_lock(&port->lock);
+	due_ns = port->due_ns;
+	if (due_ns <= now_ns + ahead_ns) {
+		port->due_ns =
+			(due_ns > now_ns ? due_ns : now_ns) + interval_ns;
+		taken = true;
 	}
-	/* Others took meanwhile; the bucket is busy, not known to be empty. */
-	return true;
+	bpf_spin_unlock(&port->lock);
+	return taken;
 }
 
 SEC("xdp")
 int ratelimit(struct xdp_md *ctx)
 {
-	struct packet packet;
-	struct tcphdr *tcp;
-	__u16 port;
+	int port = new_connection(ctx);
+	struct allowance *allowance;
+	__u32 slot = port;
 
-	if (parse(ctx, &packet) || packet.protocol != IPPROTO_TCP)
-		return XDP_PASS;
-	tcp = packet.transport;
-	if (!tcp || (void *)(tcp + 1) > packet.end)
-		return XDP_PASS;
-	if ((tcp->flags & (TCP_FLAG_SYN | TCP_FLAG_ACK)) != TCP_FLAG_SYN)
-		return XDP_PASS;
-	port = bpf_ntohs(tcp->dest);
 	if (port < first_port || port > last_port)
 		return XDP_PASS;
-	return take(port) ? XDP_PASS : XDP_DROP;
+	if (connections_per_second == 0)
+		return XDP_DROP;
+	allowance = bpf_map_lookup_elem(&ratelimit_ports, &slot);
+	if (!allowance || take(allowance))
+		return XDP_PASS;
+	return XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

@@ -1,128 +1,124 @@
-/* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /*
- * Drops packets that no honest host sends. Each check can be switched off.
+ * Drops packets that no honest host sends, before anything spends time on them.
+ *
+ * Each check can be switched off. What is not IPv4 or IPv6 passes, and so does
+ * all that no check objects to.
  */
-#include "../include/parse.h"
+#include "../include/packet.h"
 
-/* IP headers that contradict themselves or the packet they are in. */
-const volatile bool drop_bad_headers = true;
-/* Flags that no state of TCP sends together (RFC 9293, section 3.1). */
-const volatile bool drop_bad_flags = true;
-/* A source that is also the destination. */
-const volatile bool drop_land = true;
-/* Port 0, which is reserved (RFC 6335, section 6). */
-const volatile bool drop_port_zero = true;
-/* First fragments that leave a part of the TCP header to the next one. */
-const volatile bool drop_tiny_fragments = true;
+const volatile bool check_header = true;
+const volatile bool check_fragments = true;
+const volatile bool check_flags = true;
+const volatile bool check_ports = true;
+const volatile bool check_land = true;
 
-static __always_inline bool bad_ip4(struct packet *packet)
+/*
+ * A first fragment that ends within the transport header, or a second one that
+ * would write over it, hides the header from filters (RFC 1858, RFC 3128).
+ */
+static __always_inline bool is_tiny_fragment(const struct packet *packet)
 {
-	struct iphdr *ip = packet->ip4;
-	__u32 header = (ip->version_ihl & 0xf) * 4;
-	__u32 total = bpf_ntohs(ip->tot_len);
+	bool tcp = packet->protocol == IPPROTO_TCP;
+	__u32 header_bytes =
+		tcp ? sizeof(struct tcphdr) : sizeof(struct udphdr);
 
-	if (ip->version_ihl >> 4 != 4 || total < header)
-		return true;
-	/* Ethernet pads short packets, but never cuts them. */
-	return (void *)ip + total > packet->end;
+	if (packet->fragment_offset)
+		return tcp && packet->fragment_offset == 1;
+	return packet->more_fragments && packet->transport_bytes < header_bytes;
 }
 
-static __always_inline bool bad_ip6(struct packet *packet)
+/*
+ * After the first SYN each segment carries ACK or RST (RFC 9293, section
+ * 3.10.7), so flags with none of the three come from port scanners (none at
+ * all, FIN alone, FIN+PSH+URG). A SYN neither ends nor resets a connection.
+ */
+static __always_inline bool has_impossible_flags(const struct tcphdr *tcp)
 {
-	struct ipv6hdr *ip = packet->ip6;
-	__u32 payload = bpf_ntohs(ip->payload_len);
-
-	if (*(__u8 *)ip >> 4 != 6)
-		return true;
-	return (void *)(ip + 1) + payload > packet->end;
+	if (tcp->syn)
+		return tcp->fin || tcp->rst;
+	return !tcp->ack && !tcp->rst;
 }
 
-static __always_inline bool same_address(struct packet *packet)
+/* The header ends within the packet; padding of the frame does not count. */
+static __always_inline bool holds(const struct packet *packet, __u32 bytes)
 {
-	struct ipv6hdr *ip6 = packet->ip6;
+	return bytes <= packet->transport_bytes &&
+	       packet->transport + bytes <= packet->end;
+}
 
-	if (packet->ip4)
-		return packet->ip4->saddr == packet->ip4->daddr;
-	if (!ip6)
+/* Source and destination are one address. */
+static __always_inline bool is_to_itself(const struct packet *packet)
+{
+	const struct ipv6hdr *ip = packet->ipv6;
+	__u32 difference = 0;
+
+	if (packet->ipv4)
+		return packet->ipv4->saddr == packet->ipv4->daddr;
+	if (!ip)
 		return false;
-	for (int i = 0; i < 4; i++) {
-		if (ip6->saddr.word[i] != ip6->daddr.word[i])
-			return false;
-	}
-	return true;
+	for (int i = 0; i < 4; i++)
+		difference |= ip->saddr.in6_u.u6_addr32[i] ^
+			      ip->daddr.in6_u.u6_addr32[i];
+	return !difference;
 }
 
-static __always_inline bool bad_flags(__u8 flags)
+static __always_inline bool is_bad_tcp(const struct packet *packet)
 {
-	flags &= TCP_FLAG_FIN | TCP_FLAG_SYN | TCP_FLAG_RST | TCP_FLAG_PSH |
-		 TCP_FLAG_ACK | TCP_FLAG_URG;
-	if (!flags)
+	const struct tcphdr *tcp = packet->transport;
+
+	if (!holds(packet, sizeof(*tcp)))
+		return check_header && !packet->more_fragments;
+	if (check_header && tcp->doff * 4 < sizeof(*tcp))
 		return true;
-	if ((flags & TCP_FLAG_SYN) && (flags & (TCP_FLAG_FIN | TCP_FLAG_RST)))
+	if (check_flags && has_impossible_flags(tcp))
 		return true;
-	/* FIN, PSH and URG without ACK: a "Christmas tree". */
-	return (flags & TCP_FLAG_FIN) && !(flags & TCP_FLAG_ACK);
+	if (check_ports && (!tcp->source || !tcp->dest))
+		return true;
+	return check_land && tcp->source == tcp->dest && is_to_itself(packet);
 }
 
-static __always_inline int check_ports(struct packet *packet, __be16 source,
-				       __be16 dest)
+static __always_inline bool is_bad_udp(const struct packet *packet)
 {
-	if (drop_port_zero && (!source || !dest))
-		return XDP_DROP;
-	if (drop_land && source == dest && same_address(packet))
-		return XDP_DROP;
-	return XDP_PASS;
-}
+	const struct udphdr *udp = packet->transport;
 
-static __always_inline int check_tcp(struct packet *packet)
-{
-	struct tcphdr *tcp = packet->transport;
-
-	if ((void *)(tcp + 1) > packet->end) {
-		if (packet->fragmented)
-			return drop_tiny_fragments ? XDP_DROP : XDP_PASS;
-		return drop_bad_headers ? XDP_DROP : XDP_PASS;
-	}
-	if (drop_bad_headers && (tcp->doff >> 4) * 4 < sizeof(*tcp))
-		return XDP_DROP;
-	if (drop_bad_flags && bad_flags(tcp->flags))
-		return XDP_DROP;
-	return check_ports(packet, tcp->source, tcp->dest);
-}
-
-static __always_inline int check_udp(struct packet *packet)
-{
-	struct udphdr *udp = packet->transport;
-
-	if ((void *)(udp + 1) > packet->end)
-		return drop_bad_headers ? XDP_DROP : XDP_PASS;
+	if (!holds(packet, sizeof(*udp)))
+		return check_header && !packet->more_fragments;
 	/* Length 0 stands for a jumbogram (RFC 2675, section 4). */
-	if (drop_bad_headers && udp->len &&
-	    bpf_ntohs(udp->len) < sizeof(*udp))
-		return XDP_DROP;
-	return check_ports(packet, udp->source, udp->dest);
+	if (check_header && udp->len && bpf_ntohs(udp->len) < sizeof(*udp))
+		return true;
+	/* Source port 0 says that no answer is wanted (RFC 768). */
+	if (check_ports && !udp->dest)
+		return true;
+	return check_land && udp->source == udp->dest && is_to_itself(packet);
+}
+
+static __always_inline bool is_bad(const struct packet *packet)
+{
+	bool tcp = packet->protocol == IPPROTO_TCP;
+
+	if (!tcp && packet->protocol != IPPROTO_UDP)
+		return false;
+	if (check_fragments && is_tiny_fragment(packet))
+		return true;
+	if (packet->fragment_offset)
+		return false;
+	return tcp ? is_bad_tcp(packet) : is_bad_udp(packet);
 }
 
 SEC("xdp")
 int sanity(struct xdp_md *ctx)
 {
-	struct packet packet;
-	int result = parse(ctx, &packet);
+	struct packet packet = {};
 
-	if (result > 0)
+	switch (read_packet(ctx, &packet)) {
+	case PACKET_OTHER:
 		return XDP_PASS;
-	if (result < 0)
-		return drop_bad_headers ? XDP_DROP : XDP_PASS;
-	if (drop_bad_headers && packet.ip4 && bad_ip4(&packet))
-		return XDP_DROP;
-	if (drop_bad_headers && packet.ip6 && bad_ip6(&packet))
-		return XDP_DROP;
-	if (!packet.transport)
-		return XDP_PASS;
-	if (packet.protocol == IPPROTO_TCP)
-		return check_tcp(&packet);
-	if (packet.protocol == IPPROTO_UDP)
-		return check_udp(&packet);
+	case PACKET_MALFORMED:
+		return check_header ? XDP_DROP : XDP_PASS;
+	case PACKET_IP:
+		return is_bad(&packet) ? XDP_DROP : XDP_PASS;
+	}
 	return XDP_PASS;
 }
 

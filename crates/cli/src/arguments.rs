@@ -1,156 +1,183 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can be typed.
+//! The command line: one variant for each command. The environment is read here and nowhere else.
 
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use package::{InterfaceName, MemberName, ParameterValue, Platform};
 
-/// Build, sign and run eBPF packages.
+/// Builds, signs and runs eBPF packages.
+///
+/// A package is a folder (an OCI image layout) with eBPF objects, a manifest and documentation. Its publisher signs it; a
+/// machine loads only what its policy trusts. Programs of several packages share a hook as a chain.
 #[derive(Debug, Parser)]
-#[command(name = "l3af", version, after_help = HELP, arg_required_else_help = true)]
+#[command(name = "l3af", version, after_help = HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
     /// Unix socket of the daemon
-    #[arg(long, global = true, value_name = "PATH", env = "L3AF_SOCKET", default_value = "/run/l3af/l3afd.sock")]
+    #[arg(
+        long,
+        global = true,
+        value_name = "PATH",
+        default_value = "/run/l3af/l3afd.sock",
+        env = "L3AF_SOCKET"
+    )]
     pub(crate) socket: PathBuf,
     #[command(subcommand)]
     pub(crate) command: Command,
 }
 
 const HELP: &str = "\
-From source to packets:
-  l3af key new my.key                            make a key; my.key.pub is its public half
-  l3af build programs/ratelimit                  make a package folder
-  l3af sign ratelimit-0.1.0.oci --key my.key     sign it
-  l3af verify ratelimit-0.1.0.oci --key my.key.pub
-  sudo l3af run ratelimit-0.1.0.oci --on eth0    verify it, put it into the chain of eth0
-  sudo l3af chain eth0                           see what packets did
-  sudo l3af detach --all                         take everything off, whatever happens";
+From a C source to a signed package:
+  l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
+  l3af inspect ratelimit-0.1.0.oci
+  l3af key new release.key
+  l3af sign ratelimit-0.1.0.oci --key release.key
+  l3af verify ratelimit-0.1.0.oci --key release.key.pub
 
+From a package to packets (with `l3afd` running):
+  l3af run ratelimit-0.1.0.oci --on eth0 --set connections_per_second=50
+  l3af chain eth0
+  l3af stop ratelimit
+
+`l3af COMMAND --help` tells more about each. A command that fails says why on stderr and exits with 1.";
+
+/// What is to be done.
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
-    /// Make a package from a folder with a `package.toml`
     Build(Build),
-    /// Show what is in a package
     Inspect(Inspect),
-    /// Make and show keys
-    Key {
-        #[command(subcommand)]
-        command: Key,
-    },
-    /// Sign a package
+    #[command(subcommand)]
+    Key(Key),
     Sign(Sign),
-    /// Say whether a package is trusted, and why
     Verify(Verify),
-    /// Make a document the desired state of this machine
-    Apply(Apply),
-    /// Put a package into a chain
     Run(Run),
-    /// List the members of all chains
+    Apply(Apply),
     Ps(Listing),
-    /// Draw chains with the packets that went through
     Chain(Chain),
-    /// Take a member out of its chain
     Stop(Stop),
-    /// Show how the daemon is
+    /// Tell how the daemon is
     Status(Listing),
-    /// Take all programs off, without daemon, network or policy
     Detach(Detach),
 }
 
+/// Make a package from a folder with a `package.toml`
+///
+/// Each program's `source` is compiled with the clang that `[build]` pins, against libbpf's headers, which come with this
+/// command. The same sources give the same bytes everywhere. Prints the digest of the package.
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Sources are compiled with the clang that `[build]` in `package.toml` names. Debug information is stripped, BTF is
-kept, paths are mapped: the same folder gives the same digest everywhere. Times in the package are those of
-SOURCE_DATE_EPOCH, else 0.
-
 Examples:
   l3af build programs/ratelimit
-  l3af build . --object target/bpf/filter.o      package what another tool chain made")]
+  l3af build --object target/bpfel-unknown-none/release/x.o   package what another tool chain made")]
 pub(crate) struct Build {
     /// Folder with `package.toml`
-    #[arg(default_value = ".")]
+    #[arg(value_name = "DIR", default_value = ".")]
     pub(crate) folder: PathBuf,
-    /// Folder to write; `<name>-<version>.oci` when left out
+    /// Folder to write the package into [default: NAME-VERSION.oci here]
     #[arg(long, short, value_name = "DIR")]
     pub(crate) output: Option<PathBuf>,
-    /// Object made by another tool chain, in place of the one of the same file name; may be repeated
+    /// Object to take in place of building the one of the same file name; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) object: Vec<PathBuf>,
-    /// Seconds since 1970 that the package bears
-    #[arg(long, value_name = "SECONDS", env = "SOURCE_DATE_EPOCH", default_value_t = 0)]
+    /// Time that the package bears, in seconds since 1970
+    #[arg(long, value_name = "SECONDS", default_value_t = 0, env = "SOURCE_DATE_EPOCH")]
     pub(crate) created: u64,
 }
 
+/// Show what is in a package; nothing of it is believed
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Package folder
+    /// Folder of the package
     pub(crate) package: PathBuf,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Make and show keys
 #[derive(Debug, Subcommand)]
 pub(crate) enum Key {
-    /// Make an Ed25519 key: FILE is private, FILE.pub is public
+    /// Make a key: FILE signs (keep it secret), FILE.pub verifies (give it away); never overwrites
     New {
-        /// File to write; one that exists is never overwritten
+        /// File of the private key
         file: PathBuf,
     },
-    /// Show the id of a key
+    /// Show the id of a key, private or public
     Show {
-        /// Private or public key in PEM
+        /// File of the key
         file: PathBuf,
     },
 }
 
+/// Sign a package: state what it is, with your key
 #[derive(Debug, Args)]
 pub(crate) struct Sign {
-    /// Package folder
+    /// Folder of the package
     pub(crate) package: PathBuf,
-    /// Private key in PEM; may be repeated
-    #[arg(long, value_name = "FILE", required = true)]
+    /// Private key; several sign one statement
+    #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
-    /// Days until the statement holds no longer; for ever when left out
+    /// Days after which the statement holds no longer [default: it always does]
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,
 }
 
+/// Say whether a package is trusted, and why
 #[derive(Debug, Args)]
+#[command(after_help = "\
+A policy names publishers with their keys, and what they may publish:
+  [[publisher]]
+  name = \"example\"
+  packages = [\"*\"]
+  key_files = [\"example.pub\"]")]
 pub(crate) struct Verify {
-    /// Package folder
+    /// Folder of the package
     pub(crate) package: PathBuf,
-    /// Policy to verify against
-    #[arg(long, value_name = "FILE", default_value = "/etc/l3af/trust.toml", conflicts_with = "key")]
+    /// Trust policy
+    #[arg(long, value_name = "FILE", default_value = "/etc/l3af/trust.toml")]
     pub(crate) policy: PathBuf,
-    /// Trust just this public key, in place of a policy
-    #[arg(long, value_name = "FILE")]
+    /// Public key to trust in place of a policy
+    #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     pub(crate) key: Option<PathBuf>,
-    /// Platform to verify for; this machine's when left out
-    #[arg(long, value_name = "OS/ARCH")]
+    /// Platform to verify for, such as `linux/arm64` [default: this machine's]
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
     pub(crate) platform: Option<Platform>,
 }
 
+/// Put a package into a chain, beside what runs there
 #[derive(Debug, Args)]
 #[command(after_help = "\
-A document is TOML:
-  [[chain]]
-  interface = \"eth0\"
-  hook = \"xdp\"
-  [[chain.member]]
-  name = \"ratelimit\"
-  package = \"ratelimit-0.1.0.oci\"     relative to the document
-  config = { connections_per_second = 50 }
+Example:
+  l3af run ratelimit-0.1.0.oci --on eth0/xdp --at 1 --set connections_per_second=50")]
+pub(crate) struct Run {
+    /// Folder of the package
+    pub(crate) package: PathBuf,
+    /// Interface, with `/xdp`, `/tc-ingress` or `/tc-egress` where the package has programs for several
+    #[arg(long, value_name = "INTERFACE[/HOOK]")]
+    pub(crate) on: String,
+    /// Position in the chain, from 1 [default: the end]
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) at: Option<usize>,
+    /// Name of the member [default: that of the package]
+    #[arg(long)]
+    pub(crate) name: Option<MemberName>,
+    /// Verdicts after which the chain goes on, such as `pass,tx` [default: the package's]
+    #[arg(long, value_name = "VERDICTS", value_delimiter = ',')]
+    pub(crate) proceed: Option<Vec<String>>,
+    /// Value of a parameter; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, ParameterValue)>,
+}
 
-Hooks that are not in the document run nothing. All of it is applied, or nothing.")]
+/// Make a document the desired state
+#[derive(Debug, Args)]
 pub(crate) struct Apply {
-    /// Document
+    /// Desired state (TOML)
     pub(crate) document: PathBuf,
-    /// Show the steps and change nothing
+    /// Print the steps, do nothing
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// Refuse unless this generation is in force
+    /// Refuse when the state in force is another generation than this
     #[arg(long, value_name = "NUMBER")]
     pub(crate) expect_generation: Option<u64>,
     /// Print JSON
@@ -158,27 +185,7 @@ pub(crate) struct Apply {
     pub(crate) json: bool,
 }
 
-#[derive(Debug, Args)]
-pub(crate) struct Run {
-    /// Package folder
-    pub(crate) package: PathBuf,
-    /// Interface, or interface and hook as in `eth0/tc-ingress`
-    #[arg(long, value_name = "HOOK")]
-    pub(crate) on: String,
-    /// Name of the member; the package's when left out
-    #[arg(long)]
-    pub(crate) name: Option<MemberName>,
-    /// Position in the chain, from 1; the end when left out
-    #[arg(long, value_name = "POSITION")]
-    pub(crate) at: Option<usize>,
-    /// Verdicts after which the chain goes on, as in `pass,tx`
-    #[arg(long, value_name = "VERDICTS", value_delimiter = ',')]
-    pub(crate) proceed: Option<Vec<String>>,
-    /// Value for a parameter; may be repeated
-    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) set: Vec<(String, ParameterValue)>,
-}
-
+/// List the members of all chains
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
     /// Print JSON
@@ -186,46 +193,58 @@ pub(crate) struct Listing {
     pub(crate) json: bool,
 }
 
+/// Draw chains with the packets that went through
 #[derive(Debug, Args)]
 pub(crate) struct Chain {
-    /// Only the chains of this interface
+    /// Interface [default: all]
     pub(crate) interface: Option<InterfaceName>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
 }
 
+/// Take a member out of its chain
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
-    /// Member to take out
+    /// Member
     #[arg(required_unless_present = "all")]
     pub(crate) member: Option<MemberName>,
-    /// Only on this hook, as in `eth0/xdp`
-    #[arg(long, value_name = "HOOK")]
+    /// Hook, where several chains have a member of this name
+    #[arg(long, value_name = "INTERFACE/HOOK", requires = "member")]
     pub(crate) on: Option<String>,
-    /// Take all members out of all chains
-    #[arg(long, conflicts_with_all = ["member", "on"])]
+    /// All members of all chains
+    #[arg(long, conflicts_with = "member")]
     pub(crate) all: bool,
 }
 
+/// Take everything off, also without the daemon
 #[derive(Debug, Args)]
-#[command(after_help = "\
-The daemon is asked first. If it does not answer, the pins are removed from bpffs directly: that ends every link and
-every program. A daemon that starts later applies nothing until the next `l3af apply` or `l3af run`.")]
 pub(crate) struct Detach {
-    /// Yes, all
+    /// All chains of this machine; there is no smaller measure
     #[arg(long, required = true)]
     pub(crate) all: bool,
-    /// Folder of pins of the daemon
+    /// Folder of pins
     #[arg(long, value_name = "DIR", default_value = "/sys/fs/bpf/l3af")]
     pub(crate) pins: PathBuf,
-    /// Folder of state of the daemon
+    /// Folder of the daemon's state
     #[arg(long, value_name = "DIR", default_value = "/var/lib/l3af")]
     pub(crate) state: PathBuf,
 }
 
 fn setting(text: &str) -> Result<(String, ParameterValue), String> {
-    let (name, value) = text.split_once('=').ok_or("it must be NAME=VALUE")?;
-    let value = value.parse().map_err(|_| format!("`{value}` is neither a number nor `true` or `false`"))?;
+    let (name, value) = text.split_once('=').ok_or("it must be `NAME=VALUE`")?;
+    let value = value
+        .parse()
+        .map_err(|error| format!("`{value}` is neither a whole number nor `true` or `false`: {error}"))?;
     Ok((name.to_owned(), value))
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_contradicts_itself_nowhere() {
+        super::Arguments::command().debug_assert();
+    }
 }

@@ -1,52 +1,51 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Printing: data to standard output, words about it to standard error.
+//! What people and programs see: data on stdout, words about the work on stderr.
 
 use std::io::{self, Write};
 
-use comfy_table::{Cell, CellAlignment, Table, presets};
+use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
 
-use crate::failure::{Failure, Outcome};
+use crate::failure::Outcome;
 
-/// Prints a line of data. A reader that has seen enough and left is no failure.
+/// Prints data. A reader that has seen enough and left is no failure, and there is nobody else to tell.
 pub(crate) fn data(text: &str) {
     drop(writeln!(io::stdout().lock(), "{text}"));
 }
 
-/// Tells something that is no data. Where even that fails there is nobody left to tell.
+/// Prints data for programs.
+pub(crate) fn json(data: &impl Serialize) -> Outcome {
+    self::data(&serde_json::to_string_pretty(data)?);
+    Ok(())
+}
+
+/// Says something about the work.
 pub(crate) fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
-/// Prints data for programs.
-pub(crate) fn json(value: &impl Serialize) -> Outcome {
-    data(&serde_json::to_string_pretty(value)?);
-    Ok(())
-}
-
-/// Tells why a command failed.
-pub(crate) fn problem(failure: &Failure) {
-    note(&format!("error: {failure}"));
-    if let Some(hint) = failure.hint() {
-        note(&format!("hint: {hint}"));
-    }
-    if let Some(log) = failure.log() {
-        note(&format!("log: {log}"));
-    }
-}
-
-/// A table without lines, as other tools of the field print them. Numbers stand on the right.
+/// Rows under a head, in columns.
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();
-    table.load_preset(presets::NOTHING).set_header(head.iter().map(|title| title.to_uppercase()));
-    for row in rows {
-        table.add_row(row.into_iter().map(|text| {
-            let number = !text.is_empty() && text.bytes().all(|byte| byte.is_ascii_digit());
-            let alignment = if number { CellAlignment::Right } else { CellAlignment::Left };
-            Cell::new(text).set_alignment(alignment)
-        }));
+    // Names and digests are there to be copied, so no line is folded, whatever the width of the terminal.
+    table.load_preset(presets::NOTHING).set_content_arrangement(ContentArrangement::Disabled);
+    table.set_header(head.iter().map(|name| name.to_uppercase()));
+    table.add_rows(rows);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
     }
-    // Trailing blanks help nobody.
-    let lines: Vec<String> = table.lines().map(|line| line.trim().to_owned()).collect();
-    lines.join("\n")
+    table.trim_fmt()
+}
+
+#[cfg(test)]
+mod tests {
+    #[test]
+    fn a_table_is_as_wide_as_what_is_in_it() {
+        let rows = vec![vec!["sanity".to_owned(), "1".to_owned()], vec!["x".to_owned(), "20".to_owned()]];
+        insta::assert_snapshot!(super::table(&["member", "packets"], rows), @r"
+        MEMBER  PACKETS
+        sanity  1
+        x       20
+        ");
+    }
 }

@@ -33,8 +33,23 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     let info = &manifest.package;
     let name = format!("{}-{}.oci", info.name, info.version);
     let target = arguments.output.clone().unwrap_or_else(|| PathBuf::from(name));
+    if fs::read_dir(&target).is_ok_and(|mut entries| entries.next().is_some())
+        && Layout::open(&target).is_err()
+    {
+        return Err(Failure::new(format!(
+            "`{}` has something in it that is not a package",
+            target.display()
+        ))
+        .with_hint("choose an empty or new folder with `--output`"));
+    }
     Layout::write(&target, &packed)?;
-    output::note(&format!("built {}/{} {} into `{}`", info.publisher, info.name, info.version, target.display()));
+    output::note(&format!(
+        "built {}/{} {} into `{}`",
+        info.publisher,
+        info.name,
+        info.version,
+        target.display()
+    ));
     output::data(&packed.index.digest.to_string());
     Ok(())
 }

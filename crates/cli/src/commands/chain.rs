@@ -20,14 +20,18 @@ pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
         return output::json(&chains);
     }
     match (&arguments.interface, chains.is_empty()) {
-        (Some(interface), true) => Err(Failure::new(format!("no chain runs on `{interface}`"))
-            .with_hint("`l3af ps` lists what runs")),
+        (Some(interface), true) => {
+            Err(Failure::new(format!("no chain runs on `{interface}`"))
+                .with_hint("`l3af ps` lists what runs"))
+        }
         (None, true) => {
             output::note("no chain runs");
             Ok(())
         }
         _ => {
-            chains.iter().for_each(|chain| output::data(&draw(chain)));
+            for chain in &chains {
+                output::data(&draw(chain));
+            }
             Ok(())
         }
     }

@@ -37,17 +37,23 @@ impl Clang {
     /// Finds the compiler that the manifest pins, or any where it pins none.
     pub(crate) fn find(build: Option<&Build>) -> Result<Self, Failure> {
         let wanted = build.map(|build| build.clang);
-        let names: Vec<String> = wanted.map(|major| format!("clang-{major}")).into_iter().chain(["clang".to_owned()]).collect();
+        let names: Vec<String> =
+            wanted.map(|major| format!("clang-{major}")).into_iter().chain(["clang".to_owned()]).collect();
         let found = names.iter().find_map(|name| Some((name.clone(), major_version(name)?)));
         let missing = || {
             let major = wanted.unwrap_or(19);
-            Failure::new(format!("there is no clang {}", wanted.map_or("here".to_owned(), |major| major.to_string())))
-                .with_hint(format!("sudo apt-get install clang-{major} llvm-{major}"))
+            Failure::new(format!(
+                "there is no clang {}",
+                wanted.map_or("here".to_owned(), |major| major.to_string())
+            ))
+            .with_hint(format!("sudo apt-get install clang-{major} llvm-{major}"))
         };
         let (compiler, major) = found.ok_or_else(missing)?;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != major) {
-            return Err(Failure::new(format!("`package.toml` pins clang {wanted}, and `{compiler}` is clang {major}"))
-                .with_hint(format!("sudo apt-get install clang-{wanted} llvm-{wanted}")));
+            return Err(Failure::new(format!(
+                "`package.toml` pins clang {wanted}, and `{compiler}` is clang {major}"
+            ))
+            .with_hint(format!("sudo apt-get install clang-{wanted} llvm-{wanted}")));
         }
         let strips = [format!("llvm-strip-{major}"), "llvm-strip".to_owned()];
         let strip = strips.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
@@ -68,9 +74,9 @@ impl Clang {
     pub(crate) fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Failure> {
         let object = self.scratch.path().join("object.o");
         let dependencies = self.scratch.path().join("object.d");
-        let folder = folder.canonicalize().map_err(|error| {
-            Failure::new(format!("there is no folder `{}`: {error}", folder.display()))
-        })?;
+        let folder = folder
+            .canonicalize()
+            .map_err(|error| Failure::new(format!("there is no folder `{}`: {error}", folder.display())))?;
         let mut command = Command::new(&self.compiler);
         command.current_dir(&folder);
         command.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-fdebug-compilation-dir=."]);
@@ -95,12 +101,17 @@ impl Clang {
                 continue;
             }
             let found = Digest::of(&fs::read(&header)?);
-            let pinned = self.pins.iter().find(|(pin, _)| folder.join(pin).canonicalize().is_ok_and(|pin| pin == header));
+            let pinned = self
+                .pins
+                .iter()
+                .find(|(pin, _)| folder.join(pin).canonicalize().is_ok_and(|pin| pin == header));
             match pinned {
                 Some((_, wanted)) if *wanted == found => {}
                 Some((pin, wanted)) => {
-                    return Err(Failure::new(format!("the header `{pin}` is not the one that `package.toml` pins"))
-                        .with_hint(format!("it pins {wanted}; the file has {found}")));
+                    return Err(Failure::new(format!(
+                        "the header `{pin}` is not the one that `package.toml` pins"
+                    ))
+                    .with_hint(format!("it pins {wanted}; the file has {found}")));
                 }
                 None => warn_of_unpinned(&relative(folder, &header), &found),
             }

@@ -9,7 +9,10 @@ use crate::failure::Failure;
 use crate::output;
 
 /// Makes calls of one daemon and waits for the answers.
-pub(crate) fn call<T>(socket: &Path, calls: impl AsyncFnOnce(NodeClient) -> Result<T, CallError>) -> Result<T, Failure> {
+pub(crate) fn call<T>(
+    socket: &Path,
+    calls: impl AsyncFnOnce(NodeClient) -> Result<T, CallError>,
+) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
     let client = NodeClient::new(socket)?;
     Ok(runtime.block_on(calls(client))?)

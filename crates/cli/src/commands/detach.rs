@@ -13,7 +13,9 @@ use crate::output;
 
 pub(crate) fn run(socket: &Path, arguments: &Detach) -> Outcome {
     match call(socket, async |node| node.stop_all().await) {
-        Ok(applied) => output::note(&format!("the daemon stopped all members (generation {})", applied.generation)),
+        Ok(applied) => {
+            output::note(&format!("the daemon stopped all members (generation {})", applied.generation));
+        }
         Err(failure) => {
             output::note(&format!("the daemon did not do it: {failure}"));
             hold(&arguments.state)?;
@@ -37,8 +39,9 @@ fn hold(state: &Path) -> Outcome {
     }
     let marker = state.join("detached");
     let text = "taken off by `l3af detach --all`; the next `l3af apply` or `l3af run` ends this\n";
-    fs::write(&marker, text)
-        .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", marker.display())).with_hint("run it as root"))
+    fs::write(&marker, text).map_err(|error| {
+        Failure::new(format!("cannot write `{}`: {error}", marker.display())).with_hint("run it as root")
+    })
 }
 
 /// Removes links first: from then on packets pass, whatever else fails.
@@ -56,7 +59,8 @@ fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
     for interface in folders(pins)? {
         fs::remove_dir_all(interface)?;
     }
-    let name = |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
+    let name =
+        |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
     Ok(hooks.iter().map(name).collect())
 }
 

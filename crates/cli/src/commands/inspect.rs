@@ -109,7 +109,10 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
         programs: manifest.programs.iter().map(|program| programs(program, &objects)).collect(),
         maps: objects.values().flat_map(|(_, object)| &object.maps).map(map).collect(),
         parameters: objects.values().flat_map(|(_, object)| &object.parameters).map(parameter).collect(),
-        objects: objects.iter().map(|(path, (bytes, object))| ((*path).to_owned(), describe(bytes, object))).collect(),
+        objects: objects
+            .iter()
+            .map(|(path, (bytes, object))| ((*path).to_owned(), describe(bytes, object)))
+            .collect(),
         user_program: manifest.user.as_ref().map(|user| user.command.clone()),
         needs: manifest
             .user
@@ -117,7 +120,9 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
             .flat_map(|user| &user.needs)
             .map(|need| format!("{} {} ({})", need.name, need.version, need.why))
             .collect(),
-        signatures: signers.map(|envelope| envelope.claimed_keys().into_iter().map(str::to_owned).collect()).collect(),
+        signatures: signers
+            .map(|envelope| envelope.claimed_keys().into_iter().map(str::to_owned).collect())
+            .collect(),
     }
 }
 
@@ -171,7 +176,10 @@ fn print(report: &Report) {
     output::data(&format!("  kernel      {} or newer", report.kernel_min));
     output::data(&format!("  index       {}", report.index));
     for platform in &report.platforms {
-        output::data(&format!("  {:<11} manifest {}, layer {}", platform.platform, platform.manifest, platform.layer));
+        output::data(&format!(
+            "  {:<11} manifest {}, layer {}",
+            platform.platform, platform.manifest, platform.layer
+        ));
     }
     for (path, object) in &report.objects {
         let licence = object.license.as_deref().unwrap_or("none");

@@ -25,7 +25,11 @@ fn new(file: &Path) -> Outcome {
     let key = PrivateKey::from_seed(seed);
     let public = public_path(file);
     create(file, &key.to_pem(), 0o600)?;
-    create(&public, &key.public().to_pem(), 0o644)?;
+    if let Err(failure) = create(&public, &key.public().to_pem(), 0o644) {
+        // Half a pair is of no use, and would be in the way of the next attempt.
+        std::fs::remove_file(file)?;
+        return Err(failure);
+    }
     output::note(&format!("`{}` signs: keep it secret, keep a copy", file.display()));
     output::note(&format!("`{}` verifies: give it to those who shall trust you", public.display()));
     output::data(&key.public().id().to_string());
@@ -55,7 +59,8 @@ pub(crate) fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
 }
 
 fn read(file: &Path) -> Result<String, Failure> {
-    std::fs::read_to_string(file).map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))
+    std::fs::read_to_string(file)
+        .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))
 }
 
 fn public_path(file: &Path) -> PathBuf {

@@ -1,17 +1,39 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The commands, one module each.
+//! The commands, one file each.
 
-pub(crate) mod apply;
-pub(crate) mod build;
-pub(crate) mod chain;
+mod apply;
+mod build;
+mod chain;
 mod clang;
 mod daemon;
-pub(crate) mod detach;
-pub(crate) mod inspect;
-pub(crate) mod key;
-pub(crate) mod ps;
-pub(crate) mod run;
-pub(crate) mod sign;
-pub(crate) mod status;
-pub(crate) mod stop;
-pub(crate) mod verify;
+mod detach;
+mod inspect;
+mod key;
+mod ps;
+mod run;
+mod sign;
+mod status;
+mod stop;
+mod verify;
+
+use crate::arguments::{Arguments, Command};
+use crate::failure::Outcome;
+
+/// Does what the command line says.
+pub(crate) fn run(arguments: Arguments) -> Outcome {
+    let Arguments { socket, command } = arguments;
+    match command {
+        Command::Build(arguments) => build::run(&arguments),
+        Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Key(command) => key::run(&command),
+        Command::Sign(arguments) => sign::run(&arguments),
+        Command::Verify(arguments) => verify::run(&arguments),
+        Command::Run(arguments) => run::run(&socket, arguments),
+        Command::Apply(arguments) => apply::run(&socket, &arguments),
+        Command::Ps(arguments) => ps::run(&socket, &arguments),
+        Command::Chain(arguments) => chain::run(&socket, &arguments),
+        Command::Stop(arguments) => stop::run(&socket, &arguments),
+        Command::Status(arguments) => status::run(&socket, &arguments),
+        Command::Detach(arguments) => detach::run(&socket, &arguments),
+    }
+}

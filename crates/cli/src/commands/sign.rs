@@ -14,7 +14,8 @@ use crate::output;
 pub(crate) fn run(arguments: &Sign) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
     let package = Package::read(&layout, &layout.index()?)?;
-    let keys = arguments.key.iter().map(|file| private_key(file)).collect::<Result<Vec<PrivateKey>, Failure>>()?;
+    let keys =
+        arguments.key.iter().map(|file| private_key(file)).collect::<Result<Vec<PrivateKey>, Failure>>()?;
     // Statements tell whole seconds; nobody needs more.
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));

@@ -7,7 +7,7 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use package::{Package, Platform};
-use trust::{Assurance, Policy, PolicyDocument};
+use trust::{Assurance, Mode, Policy, PolicyDocument};
 use wire::Layout;
 
 use super::key::public_key;
@@ -26,19 +26,26 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
     let machine = match &arguments.platform {
         Some(platform) => platform.clone(),
         None => Platform::this_machine().ok_or_else(|| {
-            Failure::new("packages know no platform like this machine's").with_hint("name one with `--platform`")
+            Failure::new("packages know no platform like this machine's")
+                .with_hint("name one with `--platform`")
         })?,
     };
+    if policy.mode() == Mode::Normal {
+        return Err(Failure::new(format!(
+            "nothing was verified: the mode of `{}` is `normal`",
+            arguments.policy.display()
+        ))
+        .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
+    }
     let verified = trust::verify(package, &layout.envelopes()?, &policy, &machine, Timestamp::now())?;
     output::data(&format!("{}/{} {} for {machine}", info.publisher, info.name, info.version));
     output::data(&format!("  index      {}", verified.package().index));
     output::data(&format!("  manifest   {}", verified.platform().manifest));
-    match verified.assurance() {
-        Assurance::Signed { publisher, keys, envelope } => {
-            output::data(&format!("  trusted    signed by `{publisher}` in {envelope}"));
-            keys.iter().for_each(|key| output::data(&format!("  key        {key}")));
+    if let Assurance::Signed { publisher, keys, envelope } = verified.assurance() {
+        output::data(&format!("  trusted    signed by `{publisher}` in {envelope}"));
+        for key in keys {
+            output::data(&format!("  key        {key}"));
         }
-        Assurance::None => output::data("  accepted   NOT VERIFIED: the policy's mode is `normal`"),
     }
     Ok(())
 }
@@ -53,7 +60,8 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut keys = BTreeMap::new();
     for file in document.key_files() {
-        let key = fs::read_to_string(folder.join(file)).map_err(|error| unusable(format!("`{file}`: {error}")))?;
+        let key =
+            fs::read_to_string(folder.join(file)).map_err(|error| unusable(format!("`{file}`: {error}")))?;
         keys.insert(file.to_owned(), key);
     }
     document.resolve(&keys).map_err(|error| unusable(error.to_string()))

@@ -1,0 +1,7 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af` from the outside: what goes in, what comes out, what is refused and how that is told.
+#![expect(clippy::unwrap_used, reason = "test crate")]
+
+mod packages;
+mod place;
+mod signing;

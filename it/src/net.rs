@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Two network namespaces with a cable between them.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use anyhow::{Context, Result};
+
+use crate::{run, run_in};
+
+/// A name that nothing else on this machine has.
+pub fn unique(prefix: &str) -> String {
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    format!("{prefix}{}x{}", std::process::id(), NEXT.fetch_add(1, Ordering::Relaxed))
+}
+
+/// Two namespaces, `left` and `right`, joined by a veth pair.
+#[derive(Debug)]
+pub struct Pair {
+    /// Where traffic comes from.
+    pub left: Side,
+    /// Where programs run.
+    pub right: Side,
+}
+
+/// One end of a [`Pair`].
+#[derive(Debug)]
+pub struct Side {
+    /// The name of the namespace.
+    pub namespace: String,
+    /// The name of the interface in it.
+    pub interface: String,
+    /// The address of the interface.
+    pub address: String,
+}
+
+impl Pair {
+    /// Makes two namespaces, joins them, and waits until packets go through.
+    ///
+    /// # Errors
+    /// When `ip` is not there or refuses; it needs root.
+    pub fn new() -> Result<Self> {
+        let side = |name: &str, last: u8| Side {
+            namespace: unique(&format!("l3af-{name}")),
+            interface: format!("{name}0"),
+            address: format!("10.213.7.{last}"),
+        };
+        let pair = Self { left: side("left", 1), right: side("right", 2) };
+        let Self { left, right } = &pair;
+        for side in [left, right] {
+            run(&format!("ip netns add {}", side.namespace)).context("stories need root and `ip` (iproute2)")?;
+        }
+        run(&format!(
+            "ip link add {} netns {} type veth peer name {} netns {}",
+            left.interface, left.namespace, right.interface, right.namespace
+        ))?;
+        for side in [left, right] {
+            // Packets of our own making only: nothing announces itself over IPv6.
+            let quiet = "sysctl -qw net.ipv6.conf.all.disable_ipv6=1 net.ipv6.conf.default.disable_ipv6=1";
+            run_in(&side.namespace, quiet)?;
+            run_in(&side.namespace, &format!("ip address add {}/24 dev {}", side.address, side.interface))?;
+            run_in(&side.namespace, "ip link set lo up")?;
+            run_in(&side.namespace, &format!("ip link set {} up", side.interface))?;
+        }
+        run_in(&left.namespace, &format!("ping -c 1 -W 5 -q {}", right.address))?;
+        Ok(pair)
+    }
+}
+
+impl Side {
+    /// Calls a function in the namespace, on a thread of its own.
+    ///
+    /// # Errors
+    /// When the namespace cannot be entered.
+    pub fn inside<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
+        let path = format!("/run/netns/{}", self.namespace);
+        let thread = std::thread::spawn(move || -> Result<T> {
+            let namespace = std::fs::File::open(path)?;
+            let kind = rustix::thread::LinkNameSpaceType::Network;
+            rustix::thread::move_into_link_name_space(std::os::fd::AsFd::as_fd(&namespace), Some(kind))?;
+            Ok(call())
+        });
+        thread.join().ok().context("the thread in the namespace panicked")?
+    }
+}
+
+impl Drop for Pair {
+    fn drop(&mut self) {
+        for side in [&self.left, &self.right] {
+            // A namespace that was never made cannot be removed.
+            drop(run(&format!("ip netns del {}", side.namespace)));
+        }
+    }
+}

@@ -1,0 +1,152 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A daemon in a namespace, with folders of its own.
+
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::time::{Duration, Instant};
+use std::{fs, thread};
+
+use anyhow::{Result, bail};
+use tempfile::TempDir;
+use wire::{ChainView, MemberView};
+
+use crate::{Ran, Side, binary, unique};
+
+/// A daemon that runs in a namespace. It is killed, and what it pinned is removed, when it goes out of scope.
+#[derive(Debug)]
+pub struct Node {
+    namespace: String,
+    folder: TempDir,
+    /// The folder of its pins.
+    pub pins: PathBuf,
+    child: Option<Child>,
+}
+
+impl Node {
+    /// Starts a daemon on a side of a pair, under a policy.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start(side: &Side, policy: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        fs::write(folder.path().join("trust.toml"), policy)?;
+        let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
+        let mut node = Self { namespace: side.namespace.clone(), folder, pins, child: None };
+        node.restart()?;
+        Ok(node)
+    }
+
+    /// Starts the daemon again, over the same folders.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn restart(&mut self) -> Result<()> {
+        const PATIENCE: Duration = Duration::from_secs(60);
+        let folder = self.folder.path();
+        fs::write(folder.join("l3afd.toml"), "poll_seconds = 1\n")?;
+        let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+        let child = Command::new("nsenter")
+            .arg(format!("--net=/run/netns/{}", self.namespace))
+            .arg(binary("l3afd")?)
+            .arg("--config").arg(folder.join("l3afd.toml"))
+            .arg("--socket").arg(self.socket())
+            .arg("--state").arg(self.state())
+            .arg("--pins").arg(&self.pins)
+            .arg("--policy").arg(folder.join("trust.toml"))
+            .stdin(Stdio::null()).stdout(Stdio::null()).stderr(log)
+            .spawn()?;
+        self.child = Some(child);
+        let begin = Instant::now();
+        while !self.cli(&["status"])?.ok {
+            let ended = self.child.as_mut().is_none_or(|child| !matches!(child.try_wait(), Ok(None)));
+            if ended || begin.elapsed() > PATIENCE {
+                bail!("the daemon did not come up:\n{}", self.log());
+            }
+            thread::sleep(Duration::from_millis(20));
+        }
+        Ok(())
+    }
+
+    /// Kills the daemon in the middle of whatever it does.
+    ///
+    /// # Errors
+    /// When it cannot be killed.
+    pub fn kill(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            child.kill()?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Runs `l3af` against this daemon.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn cli(&self, arguments: &[&str]) -> Result<Ran> {
+        let output = Command::new(binary("l3af")?).arg("--socket").arg(self.socket()).args(arguments).output()?;
+        Ok(output.into())
+    }
+
+    /// Runs `l3af` against this daemon, and expects it to succeed.
+    ///
+    /// # Errors
+    /// When it fails.
+    pub fn l3af(&self, arguments: &[&str]) -> Result<String> {
+        self.cli(arguments)?.success()
+    }
+
+    /// Writes a document and applies it.
+    ///
+    /// # Errors
+    /// When it cannot be written or `l3af` cannot be started.
+    pub fn apply(&self, document: &str) -> Result<Ran> {
+        let path = self.folder.path().join("document.toml");
+        fs::write(&path, document)?;
+        self.cli(&["apply", &path.to_string_lossy()])
+    }
+
+    /// The chains, as the daemon sees them.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn chains(&self) -> Result<Vec<ChainView>> {
+        Ok(serde_json::from_str(&self.l3af(&["chain", "--json"])?)?)
+    }
+
+    /// The members of the only chain.
+    ///
+    /// # Errors
+    /// When there is not exactly one chain.
+    pub fn members(&self) -> Result<Vec<MemberView>> {
+        let mut chains = self.chains()?;
+        match (chains.pop(), chains.is_empty()) {
+            (Some(only), true) => Ok(only.members),
+            (last, _) => bail!("there are {} chains", chains.len() + usize::from(last.is_some())),
+        }
+    }
+
+    /// The socket of the daemon.
+    pub fn socket(&self) -> PathBuf {
+        self.folder.path().join("l3afd.sock")
+    }
+
+    /// The folder of state of the daemon.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// What the daemon said so far.
+    pub fn log(&self) -> String {
+        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+    }
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        drop(self.kill());
+        // Links first: the interface is free from then on.
+        drop(self.cli(&["detach", "--all", "--pins", &self.pins.to_string_lossy()]));
+        drop(fs::remove_dir(&self.pins));
+    }
+}

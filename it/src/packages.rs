@@ -1,0 +1,76 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Packages of this repository, built and signed.
+
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::Result;
+use tempfile::TempDir;
+
+use crate::{Ran, binary};
+
+/// The folder of this repository.
+pub fn repository() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A folder with packages and a key.
+#[derive(Debug)]
+pub struct Packages {
+    folder: TempDir,
+}
+
+impl Packages {
+    /// Builds and signs `ratelimit` and `sanity` with a fresh key.
+    ///
+    /// # Errors
+    /// When the compiler is not there or refuses.
+    pub fn build() -> Result<Self> {
+        let packages = Self { folder: tempfile::tempdir()? };
+        packages.l3af(&["key", "new", "key"])?.success()?;
+        for name in ["ratelimit", "sanity"] {
+            packages.build_one(name, name)?;
+            packages.l3af(&["sign", name, "--key", "key"])?.success()?;
+        }
+        Ok(packages)
+    }
+
+    /// Builds a package of this repository, unsigned.
+    ///
+    /// # Errors
+    /// When the compiler is not there or refuses.
+    pub fn build_one(&self, name: &str, output: &str) -> Result<String> {
+        let source = repository().join("programs").join(name);
+        self.l3af(&["build", &source.to_string_lossy(), "--output", output])?.success()
+    }
+
+    /// Runs `l3af` in the folder.
+    ///
+    /// # Errors
+    /// When it cannot be started.
+    pub fn l3af(&self, arguments: &[&str]) -> Result<Ran> {
+        let output = Command::new(binary("l3af")?).args(arguments).current_dir(self.folder.path()).output()?;
+        Ok(output.into())
+    }
+
+    /// The path of a file or package in the folder.
+    pub fn path(&self, name: &str) -> String {
+        self.folder.path().join(name).to_string_lossy().into_owned()
+    }
+
+    /// A policy that trusts the key.
+    pub fn policy(&self) -> String {
+        format!("[[publisher]]\nname = \"l3af\"\npackages = [\"*\"]\nkey_files = [\"{}\"]\n", self.path("key.pub"))
+    }
+
+    /// A document with one XDP chain of these members, each as `name` or `name` and TOML behind a colon.
+    pub fn document(&self, interface: &str, members: &[&str]) -> String {
+        let mut document = format!("[[chain]]\ninterface = \"{interface}\"\nhook = \"xdp\"\n");
+        for member in members {
+            let (name, rest) = member.split_once(':').unwrap_or((member, ""));
+            let path = self.path(name);
+            document += &format!("[[chain.member]]\nname = \"{name}\"\npackage = \"{path}\"\n{rest}\n");
+        }
+        document
+    }
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Traffic, counted where it is sent and where it arrives. The daemon is not asked.
+
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::process::{Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::thread;
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+
+use crate::{Pair, run_in};
+
+/// What became of connections.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Connections {
+    /// How many the sender tried.
+    pub tried: u32,
+    /// How many the sender saw succeed.
+    pub connected: u32,
+    /// How many the receiver accepted.
+    pub accepted: u32,
+}
+
+/// Opens connections from left to right, one after the other as fast as it goes. One that does not succeed at once is
+/// given up before TCP would try again.
+///
+/// # Errors
+/// When the namespaces cannot be entered.
+pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
+    /// TCP sends a second SYN after a second (RFC 6298, section 2.1).
+    const PATIENCE: Duration = Duration::from_millis(30);
+    let address: SocketAddr = format!("{}:{port}", pair.right.address).parse()?;
+    let listener = pair.right.inside(move || TcpListener::bind(address))??;
+    listener.set_nonblocking(true)?;
+    let (accepted, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
+    let counting = thread::spawn({
+        let (accepted, done) = (Arc::clone(&accepted), Arc::clone(&done));
+        move || {
+            loop {
+                // What came before the end is counted after it was told.
+                let last = done.load(Ordering::SeqCst);
+                while listener.accept().is_ok() {
+                    accepted.fetch_add(1, Ordering::SeqCst);
+                }
+                if last {
+                    return;
+                }
+                thread::sleep(Duration::from_millis(1));
+            }
+        }
+    });
+    let connected = pair.left.inside(move || {
+        let tries = (0..tries).filter(|_| TcpStream::connect_timeout(&address, PATIENCE).is_ok());
+        u32::try_from(tries.count()).expect("no more than were tried")
+    })?;
+    done.store(true, Ordering::SeqCst);
+    counting.join().ok().context("the receiver panicked")?;
+    Ok(Connections { tried: tries, connected, accepted: accepted.load(Ordering::SeqCst) })
+}
+
+/// Sends pings from left to right, and returns how many came back.
+///
+/// # Errors
+/// When `ping` cannot be run.
+pub fn ping(pair: &Pair, count: u32) -> Result<u32> {
+    let line = format!("ping -n -q -i 0.01 -W 1 -c {count} {}", pair.right.address);
+    // `ping` fails when nothing comes back, which is an answer as well.
+    let report = run_in(&pair.left.namespace, &line).unwrap_or_else(|error| format!("{error:#}"));
+    received(&report)
+}
+
+/// Pings every two milliseconds while something happens. Returns how many were sent, how many came back, and what
+/// happened.
+///
+/// # Errors
+/// When `ping` cannot be run, or what happens fails.
+pub fn ping_while<T>(pair: &Pair, happens: impl FnOnce() -> Result<T>) -> Result<(u32, u32, T)> {
+    let namespace = format!("--net=/run/netns/{}", pair.left.namespace);
+    let child = Command::new("nsenter")
+        .args([&namespace, "ping", "-n", "-q", "-i", "0.002", "-W", "1", &pair.right.address])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()?;
+    // Some packets before, some after: the change is in the middle.
+    thread::sleep(Duration::from_millis(100));
+    let happened = happens();
+    thread::sleep(Duration::from_millis(100));
+    let id = rustix::process::Pid::from_child(&child);
+    rustix::process::kill_process(id, rustix::process::Signal::INT)?;
+    let report = String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned();
+    Ok((sent(&report)?, received(&report)?, happened?))
+}
+
+fn sent(report: &str) -> Result<u32> {
+    number_before(report, " packets transmitted")
+}
+
+fn received(report: &str) -> Result<u32> {
+    number_before(report, " received")
+}
+
+fn number_before(report: &str, words: &str) -> Result<u32> {
+    let before = report.split(words).next().filter(|before| before.len() < report.len());
+    let number = before.and_then(|before| before.rsplit([' ', '\n']).next());
+    number.and_then(|number| number.parse().ok()).with_context(|| format!("`ping` reported nothing of use:\n{report}"))
+}
