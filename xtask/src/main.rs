@@ -1,2 +1,57 @@
-//! placeholder
-fn main() {}
+// SPDX-License-Identifier: Apache-2.0
+//! The chores of the project: `cargo xtask --help` lists them. `make` only calls them.
+
+mod demo;
+mod setup;
+mod shell;
+mod suite;
+mod tidy;
+mod vm;
+
+use std::process::ExitCode;
+
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "xtask", about = "The chores of the project", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    chore: Chore,
+}
+
+#[derive(Debug, Subcommand)]
+enum Chore {
+    /// Install the system packages that are missing (Debian, Ubuntu)
+    Setup,
+    /// Run every check and every test, as CI does
+    ///
+    /// With L3AF_TEST=unprivileged what needs root is left out.
+    Test,
+    /// Check what no compiler checks: documents, lengths, licences, unsafe code
+    Tidy,
+    /// Run the stories, or a command, on another kernel in QEMU
+    Vm(vm::Arguments),
+    /// Build everything and show it on real packets
+    Demo {
+        /// Arguments of the demo; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().chore {
+        Chore::Setup => setup::install(setup::EVERYTHING),
+        Chore::Test => suite::run(),
+        Chore::Tidy => tidy::run(),
+        Chore::Vm(arguments) => vm::run(&arguments),
+        Chore::Demo { arguments } => demo::run(&arguments),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            shell::say(&format!("\nerror: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}

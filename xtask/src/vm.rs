@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Other kernels: a Debian kernel in QEMU, over the files of this machine.
+//!
+//! The guest sees this machine's root read-only (9p), with its own changes on top in memory (overlayfs), so that every
+//! tool is there. It is emulated (TCG): QEMU before 8.1 crashes guests that change programs under load on more than one
+//! thread, so there is one.
+
+mod guest;
+mod kernel;
+
+use std::fs;
+use std::process::{Command, Stdio};
+
+use anyhow::{Context, Result, bail};
+
+use crate::shell::{self, command, output, repository, say};
+use crate::suite::Count;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// Kernel: the numbers of its release, as in `6.1`
+    #[arg(default_value = "6.1")]
+    kernel: String,
+    /// Command to run in place of the stories
+    #[arg(last = true)]
+    command: Vec<String>,
+}
+
+/// Runs the stories, or a command, in a guest.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    crate::setup::install(crate::setup::EVERYTHING)?;
+    if arguments.command.is_empty() {
+        stories(&arguments.kernel, &mut Count::default())
+    } else {
+        boot(&arguments.kernel, &arguments.command.join(" "), |_| ())
+    }
+}
+
+/// Runs the stories in a guest and counts them.
+pub(crate) fn stories(release: &str, count: &mut Count) -> Result<()> {
+    shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
+    let binary = story_binary()?;
+    let digest = digest_of_ratelimit()?;
+    let line = format!("env L3AF_EXPECT_DIGEST={digest} {binary} --test-threads=1");
+    boot(release, &line, |text| count.see(text))
+}
+
+/// What `ratelimit` is here, for the guest to compare with.
+fn digest_of_ratelimit() -> Result<String> {
+    let folder = repository().join("target/vm/ratelimit.oci");
+    let built = output(command("target/debug/l3af build programs/ratelimit --output").arg(folder))?;
+    Ok(built.trim().to_owned())
+}
+
+fn story_binary() -> Result<String> {
+    let messages = output(&mut command("cargo test --quiet --package it --test stories --no-run --message-format json"))?;
+    let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
+    let mut binaries = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(str::to_owned));
+    binaries.next().context("cargo built no test binary of the stories")
+}
+
+/// Boots a kernel, runs a command line in it, and passes on what it prints.
+fn boot(release: &str, line: &str, see: impl FnMut(&str)) -> Result<()> {
+    let folder = repository().join("target/vm").join(release);
+    fs::create_dir_all(&folder)?;
+    let image = kernel::fetch(release, &folder)?;
+    let initrd = guest::initrd(&image, &folder)?;
+    let result = folder.join("result");
+    // What one run left must not be taken for the answer of the next.
+    drop(fs::remove_file(&result));
+    fs::write(folder.join("run.sh"), guest::script(&image, line))?;
+    say(&format!("Booting {} under emulation", image.release));
+    // A guest that hangs ends here, and not with whoever waits for it.
+    let mut qemu = Command::new("timeout");
+    qemu.args(["--foreground", "1800", "qemu-system-x86_64"]);
+    qemu.args(["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "3072"]);
+    qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
+    qemu.arg("-serial").arg(format!("file:{}", result.display()));
+    qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
+    qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
+    qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 l3af.run={}", folder.join("run.sh").display())]);
+    shell::watch(qemu.stdin(Stdio::null()), see)?;
+    match fs::read_to_string(&result).unwrap_or_default().trim() {
+        "0" => Ok(()),
+        "" => bail!("the guest ended without an answer"),
+        code => bail!("the command failed in the guest with {code}"),
+    }
+}

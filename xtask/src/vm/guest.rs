@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the guest runs before the stories: a first root in memory that finds the files of this machine, and a script.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+
+use anyhow::{Context, Result};
+
+use super::kernel::Image;
+use crate::shell::run;
+
+/// What the first root must be able to load, with what these need; the second one loads the rest by itself.
+const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
+
+const INIT: &str = r#"#!/bin/busybox sh
+bb=/bin/busybox
+$bb mount -t proc proc /proc
+$bb mount -t sysfs sys /sys
+$bb mount -t devtmpfs dev /dev
+for module in $($bb cat /modules/order); do $bb insmod /modules/$module; done
+$bb mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 host /host || echo "the files of this machine cannot be mounted"
+$bb mount -t tmpfs memory /memory
+$bb mkdir /memory/changes /memory/work
+$bb mount -t overlay -o lowerdir=/host,upperdir=/memory/changes,workdir=/memory/work root /root
+for folder in proc sys dev; do $bb mkdir -p /root/$folder; $bb mount --move /$folder /root/$folder; done
+for folder in tmp run; do $bb mkdir -p /root/$folder; $bb mount -t tmpfs memory /root/$folder; done
+run=$($bb sed -n 's/.*l3af.run=\([^ ]*\).*/\1/p' /root/proc/cmdline)
+exec $bb switch_root /root /bin/sh "$run"
+"#;
+
+/// Makes the first root.
+pub(crate) fn initrd(image: &Image, folder: &Path) -> Result<PathBuf> {
+    let root = folder.join("initrd.d");
+    drop(fs::remove_dir_all(&root));
+    for name in ["bin", "proc", "sys", "dev", "host", "memory", "root", "modules"] {
+        fs::create_dir_all(root.join(name))?;
+    }
+    fs::copy("/bin/busybox", root.join("bin/busybox")).context("`busybox` (busybox-static) is missing")?;
+    fs::write(root.join("init"), INIT)?;
+    run(Command::new("chmod").arg("+x").arg(root.join("init")))?;
+    let mut order = Vec::new();
+    for (number, module) in in_order(image)?.iter().enumerate() {
+        let name = format!("{number:02}.ko");
+        unpack(module, &root.join("modules").join(&name))?;
+        order.push(name);
+    }
+    fs::write(root.join("modules/order"), order.join("\n"))?;
+    let initrd = folder.join("initrd.gz");
+    let pack = format!("cd '{}' && find . | cpio -o -H newc --quiet | gzip -1 > '{}'", root.display(), initrd.display());
+    run(Command::new("sh").args(["-c", &pack]))?;
+    Ok(initrd)
+}
+
+/// The modules in an order in which each finds what it needs. `modules.dep` lists for each what it needs, the first to
+/// be loaded last (modules.dep(5)).
+fn in_order(image: &Image) -> Result<Vec<PathBuf>> {
+    let folder = image.modules.join(&image.release);
+    let needs = fs::read_to_string(folder.join("modules.dep"))?;
+    let mut order: Vec<PathBuf> = Vec::new();
+    for module in MODULES {
+        let is_it = |path: &str| {
+            let name = path.rsplit('/').next().unwrap_or(path);
+            name.split('.').next() == Some(module)
+        };
+        let line = needs.lines().find_map(|line| line.split_once(':').filter(|(path, _)| is_it(path)));
+        // What is built into the kernel is not listed.
+        let Some((path, needed)) = line else { continue };
+        for path in needed.split_ascii_whitespace().rev().chain([path]) {
+            let path = folder.join(path);
+            if !order.contains(&path) {
+                order.push(path);
+            }
+        }
+    }
+    Ok(order)
+}
+
+fn unpack(module: &Path, target: &Path) -> Result<()> {
+    if module.extension().is_some_and(|kind| kind == "xz") {
+        let unpack = format!("xz -dc '{}' > '{}'", module.display(), target.display());
+        return run(Command::new("sh").args(["-c", &unpack]));
+    }
+    fs::copy(module, target).map(drop).with_context(|| format!("cannot copy `{}`", module.display()))
+}
+
+/// What the guest does once it sees the files of this machine.
+pub(crate) fn script(image: &Image, line: &str) -> String {
+    let modules = image.modules.display();
+    let repository = crate::shell::repository();
+    let repository = repository.display();
+    format!(
+        "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L3AF_VM=1 RUST_BACKTRACE=0\n\
+         mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
+         mount -t bpf bpf /sys/fs/bpf\n\
+         ip link set lo up\n\
+         cd {repository}\n\
+         {line}\n\
+         echo $? > /dev/ttyS1\n\
+         /bin/busybox poweroff -f\n"
+    )
+}
