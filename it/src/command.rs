@@ -44,7 +44,8 @@ impl Ran {
 pub fn run(line: &str) -> Result<String> {
     let mut words = line.split_ascii_whitespace();
     let program = words.next().context("an empty command line")?;
-    let output = Command::new(program).args(words).output().with_context(|| format!("cannot start `{line}`"))?;
+    let output =
+        Command::new(program).args(words).output().with_context(|| format!("cannot start `{line}`"))?;
     Ran::from(output).success().with_context(|| format!("`{line}` failed"))
 }
 

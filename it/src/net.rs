@@ -47,7 +47,8 @@ impl Pair {
         let pair = Self { left: side("left", 1), right: side("right", 2) };
         let Self { left, right } = &pair;
         for side in [left, right] {
-            run(&format!("ip netns add {}", side.namespace)).context("stories need root and `ip` (iproute2)")?;
+            run(&format!("ip netns add {}", side.namespace))
+                .context("stories need root and `ip` (iproute2)")?;
         }
         run(&format!(
             "ip link add {} netns {} type veth peer name {} netns {}",

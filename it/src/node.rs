@@ -41,19 +41,26 @@ impl Node {
     /// # Errors
     /// When it does not answer soon.
     pub fn restart(&mut self) -> Result<()> {
-        const PATIENCE: Duration = Duration::from_secs(60);
+        const PATIENCE: Duration = Duration::from_mins(1);
         let folder = self.folder.path();
         fs::write(folder.join("l3afd.toml"), "poll_seconds = 1\n")?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))
             .arg(binary("l3afd")?)
-            .arg("--config").arg(folder.join("l3afd.toml"))
-            .arg("--socket").arg(self.socket())
-            .arg("--state").arg(self.state())
-            .arg("--pins").arg(&self.pins)
-            .arg("--policy").arg(folder.join("trust.toml"))
-            .stdin(Stdio::null()).stdout(Stdio::null()).stderr(log)
+            .arg("--config")
+            .arg(folder.join("l3afd.toml"))
+            .arg("--socket")
+            .arg(self.socket())
+            .arg("--state")
+            .arg(self.state())
+            .arg("--pins")
+            .arg(&self.pins)
+            .arg("--policy")
+            .arg(folder.join("trust.toml"))
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(log)
             .spawn()?;
         self.child = Some(child);
         let begin = Instant::now();
@@ -84,7 +91,8 @@ impl Node {
     /// # Errors
     /// When it cannot be started.
     pub fn cli(&self, arguments: &[&str]) -> Result<Ran> {
-        let output = Command::new(binary("l3af")?).arg("--socket").arg(self.socket()).args(arguments).output()?;
+        let output =
+            Command::new(binary("l3af")?).arg("--socket").arg(self.socket()).args(arguments).output()?;
         Ok(output.into())
     }
 

@@ -49,7 +49,8 @@ impl Packages {
     /// # Errors
     /// When it cannot be started.
     pub fn l3af(&self, arguments: &[&str]) -> Result<Ran> {
-        let output = Command::new(binary("l3af")?).args(arguments).current_dir(self.folder.path()).output()?;
+        let output =
+            Command::new(binary("l3af")?).args(arguments).current_dir(self.folder.path()).output()?;
         Ok(output.into())
     }
 
@@ -60,7 +61,10 @@ impl Packages {
 
     /// A policy that trusts the key.
     pub fn policy(&self) -> String {
-        format!("[[publisher]]\nname = \"l3af\"\npackages = [\"*\"]\nkey_files = [\"{}\"]\n", self.path("key.pub"))
+        format!(
+            "[[publisher]]\nname = \"l3af\"\npackages = [\"*\"]\nkey_files = [\"{}\"]\n",
+            self.path("key.pub")
+        )
     }
 
     /// A document with one XDP chain of these members, each as `name` or `name` and TOML behind a colon.
@@ -68,8 +72,14 @@ impl Packages {
         let mut document = format!("[[chain]]\ninterface = \"{interface}\"\nhook = \"xdp\"\n");
         for member in members {
             let (name, rest) = member.split_once(':').unwrap_or((member, ""));
-            let path = self.path(name);
-            document += &format!("[[chain.member]]\nname = \"{name}\"\npackage = \"{path}\"\n{rest}\n");
+            let lines = [
+                "[[chain.member]]",
+                &format!("name = \"{name}\""),
+                &format!("package = \"{}\"", self.path(name)),
+                rest,
+            ];
+            document.push_str(&lines.join("\n"));
+            document.push('\n');
         }
         document
     }

@@ -35,22 +35,10 @@ pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
     let listener = pair.right.inside(move || TcpListener::bind(address))??;
     listener.set_nonblocking(true)?;
     let (accepted, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
-    let counting = thread::spawn({
+    let counting = {
         let (accepted, done) = (Arc::clone(&accepted), Arc::clone(&done));
-        move || {
-            loop {
-                // What came before the end is counted after it was told.
-                let last = done.load(Ordering::SeqCst);
-                while listener.accept().is_ok() {
-                    accepted.fetch_add(1, Ordering::SeqCst);
-                }
-                if last {
-                    return;
-                }
-                thread::sleep(Duration::from_millis(1));
-            }
-        }
-    });
+        thread::spawn(move || count(&listener, &accepted, &done))
+    };
     let connected = pair.left.inside(move || {
         let tries = (0..tries).filter(|_| TcpStream::connect_timeout(&address, PATIENCE).is_ok());
         u32::try_from(tries.count()).expect("no more than were tried")
@@ -58,6 +46,20 @@ pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
     done.store(true, Ordering::SeqCst);
     counting.join().ok().context("the receiver panicked")?;
     Ok(Connections { tried: tries, connected, accepted: accepted.load(Ordering::SeqCst) })
+}
+
+/// Counts what a listener accepts until it is done. What came before the end is counted after the end was told.
+fn count(listener: &TcpListener, accepted: &AtomicU32, done: &AtomicBool) {
+    loop {
+        let last = done.load(Ordering::SeqCst);
+        while listener.accept().is_ok() {
+            accepted.fetch_add(1, Ordering::SeqCst);
+        }
+        if last {
+            return;
+        }
+        thread::sleep(Duration::from_millis(1));
+    }
 }
 
 /// Sends pings from left to right, and returns how many came back.
@@ -104,5 +106,7 @@ fn received(report: &str) -> Result<u32> {
 fn number_before(report: &str, words: &str) -> Result<u32> {
     let before = report.split(words).next().filter(|before| before.len() < report.len());
     let number = before.and_then(|before| before.rsplit([' ', '\n']).next());
-    number.and_then(|number| number.parse().ok()).with_context(|| format!("`ping` reported nothing of use:\n{report}"))
+    number
+        .and_then(|number| number.parse().ok())
+        .with_context(|| format!("`ping` reported nothing of use:\n{report}"))
 }

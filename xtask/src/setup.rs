@@ -86,10 +86,14 @@ fn is_there(need: &Need) -> bool {
         return Path::new(need.probe).exists();
     }
     // Administrators' programs are not always in everybody's path.
-    exists(need.probe) || ["/sbin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(need.probe).exists())
+    exists(need.probe)
+        || ["/sbin", "/usr/sbin"].iter().any(|folder| Path::new(folder).join(need.probe).exists())
 }
 
 fn has_apt() -> bool {
     let release = fs::read_to_string("/etc/os-release").unwrap_or_default();
-    exists("apt-get") && (release.contains("ID=debian") || release.contains("ID=ubuntu") || release.contains("ID_LIKE=debian"))
+    exists("apt-get")
+        && (release.contains("ID=debian")
+            || release.contains("ID=ubuntu")
+            || release.contains("ID_LIKE=debian"))
 }

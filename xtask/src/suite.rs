@@ -39,7 +39,9 @@ pub(crate) fn run() -> Result<()> {
     stage("formatting", || shell::run(&mut command("cargo fmt --all --check")))?;
     stage("formatting of C", format_of_c)?;
     stage("tidy", tidy::run)?;
-    stage("clippy", || shell::run(&mut command("cargo clippy --quiet --workspace --all-targets -- -D warnings")))?;
+    stage("clippy", || {
+        shell::run(&mut command("cargo clippy --quiet --workspace --all-targets -- -D warnings"))
+    })?;
     stage("documentation", || {
         let line = "cargo doc --quiet --workspace --no-deps --document-private-items";
         shell::run(command(line).env("RUSTDOCFLAGS", "-D warnings"))
@@ -107,7 +109,14 @@ fn deny() -> Result<()> {
         let line = format!("cargo install --quiet --locked --root target/tools cargo-deny@{CARGO_DENY}");
         shell::run(&mut command(&line))?;
     }
-    shell::run(command(&program).args(["--workspace", "check", "--hide-inclusion-graph", "bans", "licenses", "sources"]))
+    shell::run(command(&program).args([
+        "--workspace",
+        "check",
+        "--hide-inclusion-graph",
+        "bans",
+        "licenses",
+        "sources",
+    ]))
 }
 
 #[cfg(test)]
@@ -117,7 +126,9 @@ mod tests {
     #[test]
     fn closing_lines_are_added_up() {
         let mut count = Count::default();
-        count.see("test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.04s");
+        count.see(
+            "test result: ok. 12 passed; 0 failed; 0 ignored; 0 measured; 0 filtered out; finished in 0.04s",
+        );
         count.see("test a::passed ... ok");
         count.see("test result: FAILED. 31 passed; 2 failed; 0 ignored");
         assert_eq!(count, Count { passed: 43, failed: 2 });

@@ -29,7 +29,9 @@ pub(crate) fn run() -> Result<()> {
     let own = listed.lines().filter(|path| !FOREIGN.iter().any(|folder| path.starts_with(folder)));
     // A file that is deleted but not yet committed has no text, nor has one that is not text.
     let texts: Vec<Text> = own
-        .filter_map(|path| Some(Text { path: path.to_owned(), text: fs::read_to_string(root.join(path)).ok()? }))
+        .filter_map(|path| {
+            Some(Text { path: path.to_owned(), text: fs::read_to_string(root.join(path)).ok()? })
+        })
         .collect();
     let mut findings: Vec<String> = texts.iter().flat_map(check).collect();
     let exists = |path: &Path| root.join(path).exists();
@@ -58,7 +60,10 @@ fn check(text: &Text) -> Vec<String> {
         check_rust(text, &mut complain);
     }
     if text.path.ends_with("Cargo.toml") && text.path != "Cargo.toml" {
-        complain(!text.text.contains("[lints]\nworkspace = true"), "it must inherit the lints of the workspace");
+        complain(
+            !text.text.contains("[lints]\nworkspace = true"),
+            "it must inherit the lints of the workspace",
+        );
     }
     // Spelled in parts, so that this file does not find itself.
     let todo = [concat!("TO", "DO"), concat!("FIX", "ME"), concat!("XX", "X:")];
@@ -72,7 +77,12 @@ fn check_rust(text: &Text, complain: &mut impl FnMut(bool, &str)) {
     let is_test = text.path.contains("/tests/");
     let lines = text.text.lines().take_while(|line| !line.starts_with("#[cfg(test)]")).count();
     complain(!is_test && lines > MAX_LINES, "it has more than 500 lines without its tests");
-    let unsafe_words = [concat!("unsafe", " {"), concat!("unsafe", " fn"), concat!("unsafe", " impl"), concat!("unsafe", " extern")];
+    let unsafe_words = [
+        concat!("unsafe", " {"),
+        concat!("unsafe", " fn"),
+        concat!("unsafe", " impl"),
+        concat!("unsafe", " extern"),
+    ];
     let is_unsafe = unsafe_words.iter().any(|word| text.text.contains(word));
     complain(is_unsafe && text.path != UNSAFE, "unsafe code belongs into `crates/kernel/src/linux/sys.rs`");
     let skipped = [concat!("#[ig", "nore"), concat!("#[should", "_panic")];
@@ -87,7 +97,8 @@ fn dead_links(text: &Text, exists: impl Fn(&Path) -> bool) -> Vec<String> {
     let folder = Path::new(&text.path).parent().unwrap_or(Path::new(""));
     let targets = text.text.split("](").skip(1).filter_map(|rest| rest.split(')').next());
     let files = targets.filter(|target| !target.contains("://") && !target.starts_with('#'));
-    let dead = files.filter(|target| !exists(&plain(&folder.join(target.split('#').next().unwrap_or_default()))));
+    let dead =
+        files.filter(|target| !exists(&plain(&folder.join(target.split('#').next().unwrap_or_default()))));
     dead.map(|target| format!("{}: the link to `{target}` leads nowhere", text.path)).collect()
 }
 
@@ -107,13 +118,17 @@ fn plain(path: &Path) -> PathBuf {
 fn shared_rules(texts: &[Text]) -> Vec<String> {
     let rules = |path: &str| texts.iter().find(|text| text.path == path).map(|text| text.text.clone());
     let shared = rules("clippy.toml").unwrap_or_default();
-    let shared: Vec<&str> = shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
+    let shared: Vec<&str> =
+        shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
     let own = ["package", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
     let lacks = |path: &String| {
         let text = rules(path).unwrap_or_default();
         shared.iter().any(|rule| !text.lines().any(|line| line == *rule))
     };
-    own.iter().filter(|path| lacks(path)).map(|path| format!("{path}: it lacks a rule of `clippy.toml`")).collect()
+    own.iter()
+        .filter(|path| lacks(path))
+        .map(|path| format!("{path}: it lacks a rule of `clippy.toml`"))
+        .collect()
 }
 
 #[cfg(test)]

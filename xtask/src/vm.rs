@@ -53,7 +53,9 @@ fn digest_of_ratelimit() -> Result<String> {
 }
 
 fn story_binary() -> Result<String> {
-    let messages = output(&mut command("cargo test --quiet --package it --test stories --no-run --message-format json"))?;
+    let messages = output(&mut command(
+        "cargo test --quiet --package it --test stories --no-run --message-format json",
+    ))?;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
     let mut binaries = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(str::to_owned));
     binaries.next().context("cargo built no test binary of the stories")
@@ -78,7 +80,10 @@ fn boot(release: &str, line: &str, see: impl FnMut(&str)) -> Result<()> {
     qemu.arg("-serial").arg(format!("file:{}", result.display()));
     qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
     qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
-    qemu.args(["-append", &format!("console=ttyS0 quiet panic=-1 l3af.run={}", folder.join("run.sh").display())]);
+    qemu.args([
+        "-append",
+        &format!("console=ttyS0 quiet panic=-1 l3af.run={}", folder.join("run.sh").display()),
+    ]);
     shell::watch(qemu.stdin(Stdio::null()), see)?;
     match fs::read_to_string(&result).unwrap_or_default().trim() {
         "0" => Ok(()),

@@ -8,7 +8,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use package::{InterfaceName, KernelVersion, MemberName};
-use plan::{Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State, Step, Target};
+use plan::{
+    Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State, Step, Target,
+};
 
 use crate::{Kernel, Refused, Totals, Unseen};
 
@@ -35,7 +37,9 @@ impl Fake {
             }
             Step::Load { hook, instance, spec } => {
                 let found = self.hook(hook);
-                found.instances.insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
+                found
+                    .instances
+                    .insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
                 found.states.insert(State { member: spec.name.clone(), object: spec.object });
             }
             Step::Unload { hook, instance } => {
@@ -143,7 +147,9 @@ impl Kernel for Fake {
                 (found.root, found.first, found.accounted) = (Root::Detached, Target::Nothing, Vec::new());
                 Ok(())
             }
-            Step::Load { spec, .. } if desired.object(&spec.object).is_none() => Err("no package holds the object"),
+            Step::Load { spec, .. } if desired.object(&spec.object).is_none() => {
+                Err("no package holds the object")
+            }
             Step::Load { hook, instance, spec } => {
                 let found = self.hook(hook);
                 found.states.insert(State { member: spec.name.clone(), object: spec.object });

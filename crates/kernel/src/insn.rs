@@ -120,12 +120,30 @@ impl Insn {
 
     /// `dst = *(base + offset)`.
     pub(crate) const fn load(width: Width, dst: u8, base: u8, offset: i16) -> Self {
-        Self::new(match width { Width::Word => 0x61, Width::Double => 0x79 }, dst, base, offset, 0)
+        Self::new(
+            match width {
+                Width::Word => 0x61,
+                Width::Double => 0x79,
+            },
+            dst,
+            base,
+            offset,
+            0,
+        )
     }
 
     /// `*(base + offset) = src`.
     pub(crate) const fn store(width: Width, base: u8, offset: i16, src: u8) -> Self {
-        Self::new(match width { Width::Word => 0x63, Width::Double => 0x7b }, base, src, offset, 0)
+        Self::new(
+            match width {
+                Width::Word => 0x63,
+                Width::Double => 0x7b,
+            },
+            base,
+            src,
+            offset,
+            0,
+        )
     }
 
     /// `dst = map`, in two slots.
@@ -150,7 +168,11 @@ impl Insn {
 
     /// Jumps over `offset` instructions when the low half of `dst`, unsigned, compares so with `imm`.
     pub(crate) const fn jump_if(when: When, dst: u8, imm: i32, offset: i16) -> Self {
-        let code = match when { When::Equal => 0x16, When::NotEqual => 0x56, When::AtMost => 0xb6 };
+        let code = match when {
+            When::Equal => 0x16,
+            When::NotEqual => 0x56,
+            When::AtMost => 0xb6,
+        };
         Self::new(code, dst, 0, offset, imm)
     }
 

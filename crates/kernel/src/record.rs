@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Digest, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName, PublisherName, UnknownVerdict,
-    Version,
+    Digest, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName, PublisherName,
+    UnknownVerdict, Version,
 };
 use plan::{MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};

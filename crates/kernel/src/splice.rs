@@ -68,7 +68,9 @@ impl Moved {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unspliceable {
     /// A tail call leaves the program on a way that has no exit to splice.
-    #[error("its main function makes a tail call of its own at instruction {at}, behind which the chain would end")]
+    #[error(
+        "its main function makes a tail call of its own at instruction {at}, behind which the chain would end"
+    )]
     OwnTailCall {
         /// The index of the call.
         at: usize,
@@ -143,7 +145,8 @@ fn check_main(main: &[Insn]) -> Result<(), Unspliceable> {
 }
 
 fn offset(distance: usize) -> i16 {
-    i16::try_from(distance).expect("the main program was found short enough for jumps, and an epilogue is short")
+    i16::try_from(distance)
+        .expect("the main program was found short enough for jumps, and an epilogue is short")
 }
 
 /// Instructions with forward jumps to places that are not written yet.
@@ -188,7 +191,10 @@ struct Registers {
 /// The epilogue. It is entered with the verdict in r0, which may be any number: a program may return what it likes.
 fn epilogue(how: &Splice<'_>) -> Vec<Insn> {
     let classes = Classes::of(how.point);
-    let context = match how.keep { Keep::Stack(_) => 7, Keep::Register(register) => register };
+    let context = match how.keep {
+        Keep::Stack(_) => 7,
+        Keep::Register(register) => register,
+    };
     let mut free = CALLEE_SAVED.into_iter().filter(|register| *register != context);
     let mut next = || free.next().expect("four registers are saved and three are used");
     let registers = Registers { context, verdict: next(), class: next() };

@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The promise of planning: cut any plan at any step, observe, plan again, and it arrives and has nothing more to do.
 //! While it does, packets meet the old chain or the new one, and nothing else.
+#![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
 use std::collections::BTreeMap;
 use std::sync::{Arc, OnceLock};
 
 use kernel::{Fake, Kernel, apply};
 use package::{
-    BlobError, Blobs, Digest, HookPoint, InterfaceName, PackFile, PackSource, Package, ParameterValue, Platform, pack,
+    BlobError, Blobs, Digest, HookPoint, InterfaceName, PackFile, PackSource, Package, ParameterValue,
+    Platform, pack,
 };
 use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, Slot, reconcile};
 use proptest::prelude::*;
@@ -81,7 +83,8 @@ fn desired(chains: &[Vec<Choice>]) -> Desired {
 fn met(kernel: &Fake) -> BTreeMap<Hook, Vec<MemberSpec>> {
     let observed = kernel.observe().unwrap();
     let chain = |(hook, found): (&Hook, &plan::ObservedHook)| {
-        let specs = found.order().iter().map(|instance| found.instances[instance].spec.clone().unwrap()).collect();
+        let specs =
+            found.order().iter().map(|instance| found.instances[instance].spec.clone().unwrap()).collect();
         (hook.clone(), specs)
     };
     observed.hooks.iter().map(chain).filter(|(_, specs): &(_, Vec<_>)| !specs.is_empty()).collect()
@@ -200,7 +203,8 @@ fn a_plan_reads_as_sentences_with_reasons() {
     apply(&mut kernel, &plan, &one).unwrap();
     let upgraded = desired(&[vec![(0, 0, 0), (1, 1, 0), (2, 0, 0)]]);
     let plan = plan_for(&kernel, &upgraded).to_string();
-    let plan: Vec<String> = plan.lines().map(|line| line.split("object sha256").next().unwrap().to_owned()).collect();
+    let plan: Vec<String> =
+        plan.lines().map(|line| line.split("object sha256").next().unwrap().to_owned()).collect();
     insta::assert_snapshot!(plan.join("\n"), @"
       1. eth0/xdp: load m1#2 = small 2.0.0 `first` (new in its place in the chain)
       2. eth0/xdp: point m1#2 to m2#1 (not yet reached by packets)

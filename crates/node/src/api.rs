@@ -14,8 +14,8 @@ use plan::Hook;
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
 use wire::{
-    Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned, Problem,
-    Status,
+    Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
+    Problem, Status,
 };
 
 use crate::{Engine, Rejected};
@@ -29,8 +29,18 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
     info(title = "l3afd", description = "The chains of eBPF programs of one node"),
     paths(status, desired, apply, plan, stop, stop_all, chains),
     components(schemas(
-        Status, Generation, Document, ChainDocument, MemberDocument, Applied, Planned, ChainView, MemberView, Count,
-        Problem, wire::State
+        Status,
+        Generation,
+        Document,
+        ChainDocument,
+        MemberDocument,
+        Applied,
+        Planned,
+        ChainView,
+        MemberView,
+        Count,
+        Problem,
+        wire::State
     ))
 )]
 struct Description;
@@ -44,7 +54,9 @@ pub fn router(engine: Shared) -> Router {
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
-        .fallback(async || refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them"))
+        .fallback(async || {
+            refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
+        })
         .with_state(engine)
 }
 
@@ -103,7 +115,11 @@ struct Where {
     ),
     responses((status = 200, body = Applied), (status = 404, body = Problem), (status = "default", body = Problem))
 )]
-async fn stop(State(engine): State<Shared>, Path(member): Path<String>, Query(place): Query<Where>) -> Response {
+async fn stop(
+    State(engine): State<Shared>,
+    Path(member): Path<String>,
+    Query(place): Query<Where>,
+) -> Response {
     let member = match member.parse::<MemberName>() {
         Ok(member) => member,
         Err(bad) => return refuse(400, "name", &bad.to_string(), "`l3af ps` lists the members"),
@@ -161,7 +177,8 @@ fn parse_hook(text: &str) -> Result<Hook, String> {
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
-    let bad = || refuse(400, "if-match", "`If-Match` is not the number of a generation", "for example `\"3\"`");
+    let bad =
+        || refuse(400, "if-match", "`If-Match` is not the number of a generation", "for example `\"3\"`");
     number.map(Some).ok_or_else(bad)
 }
 

@@ -66,9 +66,10 @@ impl Engine {
 
     /// Says loudly when nothing is verified, and plainly when nothing can be.
     pub fn warn_of_mode(&self) {
-        match self.mode.as_str() {
-            "normal" => tracing::warn!("mode `normal`: packages are NOT verified, anything that is applied runs"),
-            mode => tracing::info!(mode, policy = %self.parts.config.policy.display(), "packages are verified"),
+        if self.mode == "normal" {
+            tracing::warn!("mode `normal`: packages are NOT verified, anything that is applied runs");
+        } else {
+            tracing::info!(policy = %self.parts.config.policy.display(), "packages are verified");
         }
     }
 
@@ -238,7 +239,9 @@ impl Engine {
 
     /// Writes a verifier's log to a file of its own. Without the file the refusal still has its telling line.
     fn keep_log(&self, halted: &Halted) -> Option<PathBuf> {
-        let (Refused::Verifier { function, log, .. } | Refused::Splice { function, log, .. }) = &halted.refused else {
+        let (Refused::Verifier { function, log, .. } | Refused::Splice { function, log, .. }) =
+            &halted.refused
+        else {
             return None;
         };
         let folder = self.parts.config.state.join("logs");
@@ -247,7 +250,11 @@ impl Engine {
         (!log.is_empty() && written.is_ok()).then_some(path)
     }
 
-    fn resolve(&mut self, document: &Document, kept: &BTreeMap<String, Pinned>) -> Result<Resolved, Rejected> {
+    fn resolve(
+        &mut self,
+        document: &Document,
+        kept: &BTreeMap<String, Pinned>,
+    ) -> Result<Resolved, Rejected> {
         let policy = read_policy(&self.parts.config.policy)?;
         self.mode = policy.mode().to_string();
         let resolver = Resolver {

@@ -28,7 +28,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let config = Config::read(arguments)?;
     let kernel = kernel::Linux::open(&config.pins).context("`l3afd` must run as root")?;
     let machine = Platform::this_machine().context("there are no packages for machines like this one")?;
-    let parts = Parts { kernel: Box::new(kernel), config: config.clone(), machine, clock: jiff::Timestamp::now };
+    let parts =
+        Parts { kernel: Box::new(kernel), config: config.clone(), machine, clock: jiff::Timestamp::now };
     let mut engine = Engine::new(parts);
     if let Err(rejected) = engine.resume() {
         let problem = rejected.problem();

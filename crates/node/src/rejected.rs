@@ -129,16 +129,22 @@ impl Rejected {
     /// What can be done about it.
     pub fn hint(&self) -> Option<String> {
         match self {
-            Self::Changed { .. } => Some("look at the state in force with `l3af status`, then try again".to_owned()),
+            Self::Changed { .. } => {
+                Some("look at the state in force with `l3af status`, then try again".to_owned())
+            }
             Self::NoMember { .. } => Some("`l3af ps` lists the members".to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
-            Self::Reference { .. } => Some("use `file:` and the absolute path of an OCI layout folder".to_owned()),
+            Self::Reference { .. } => {
+                Some("use `file:` and the absolute path of an OCI layout folder".to_owned())
+            }
             Self::Unfetched { .. } => Some("`l3af build` makes the folder".to_owned()),
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing verifies until then".to_owned()),
             Self::Untrusted { source, .. } => Some(source.hint()),
             Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
-            Self::Unfit { .. } => Some("`l3af inspect` shows the programs and parameters of a package".to_owned()),
+            Self::Unfit { .. } => {
+                Some("`l3af inspect` shows the programs and parameters of a package".to_owned())
+            }
             Self::Halted(_) | Self::Duplicate(_) | Self::Unseen(_) | Self::State { .. } => None,
         }
     }

@@ -96,8 +96,9 @@ impl Resolver<'_> {
         let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
         })?;
-        trust::verify(package, &envelopes, self.policy, self.machine, self.now)
-            .map_err(|source| Rejected::Untrusted { reference: reference.to_owned(), source: Box::new(source) })
+        trust::verify(package, &envelopes, self.policy, self.machine, self.now).map_err(|source| {
+            Rejected::Untrusted { reference: reference.to_owned(), source: Box::new(source) }
+        })
     }
 }
 
@@ -144,7 +145,8 @@ fn note_user_program(verified: &Verified, notes: &mut Vec<String>) {
 
 /// Reads the policy. No file means the default, under which nothing verifies; a file that cannot be used is an error.
 pub(crate) fn read_policy(path: &Path) -> Result<Policy, Rejected> {
-    let rejected = |source: Box<dyn std::error::Error + Send + Sync>| Rejected::Policy { path: path.to_owned(), source };
+    let rejected =
+        |source: Box<dyn std::error::Error + Send + Sync>| Rejected::Policy { path: path.to_owned(), source };
     let text = match fs::read_to_string(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Policy::default()),
         Err(error) => return Err(rejected(error.into())),

@@ -73,7 +73,8 @@ async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut end: watch::Receiv
             _ = end.changed() => return,
         }
         let engine = Arc::clone(&engine);
-        let ticked = tokio::task::spawn_blocking(move || engine.lock().unwrap_or_else(PoisonError::into_inner).tick());
+        let ticked =
+            tokio::task::spawn_blocking(move || engine.lock().unwrap_or_else(PoisonError::into_inner).tick());
         match ticked.await {
             Ok(Ok(plan)) if plan.steps.is_empty() => {}
             Ok(Ok(plan)) => {

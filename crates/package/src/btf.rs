@@ -73,7 +73,10 @@ impl Cursor<'_> {
     fn word(&mut self) -> Result<u32, BtfError> {
         let (word, rest) = self.bytes.split_first_chunk::<4>().ok_or(BtfError::Truncated)?;
         self.bytes = rest;
-        Ok(match self.endian { Endian::Little => u32::from_le_bytes(*word), Endian::Big => u32::from_be_bytes(*word) })
+        Ok(match self.endian {
+            Endian::Little => u32::from_le_bytes(*word),
+            Endian::Big => u32::from_be_bytes(*word),
+        })
     }
 }
 
@@ -85,7 +88,8 @@ fn range(bytes: &[u8], start: u32, length: u32) -> Result<&[u8], BtfError> {
 }
 
 fn text(strings: &[u8], offset: u32) -> Result<String, BtfError> {
-    let from = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..)).ok_or(BtfError::Truncated)?;
+    let from =
+        usize::try_from(offset).ok().and_then(|offset| strings.get(offset..)).ok_or(BtfError::Truncated)?;
     let end = from.iter().position(|byte| *byte == 0).ok_or(BtfError::Truncated)?;
     Ok(String::from_utf8_lossy(&from[..end]).into_owned())
 }
@@ -96,7 +100,10 @@ impl Btf {
         const MAGIC: u32 = 0xeb9f;
         let mut header = Cursor { bytes: section, endian };
         let first = header.word()?;
-        let magic = match endian { Endian::Little => first & 0xffff, Endian::Big => first >> 16 };
+        let magic = match endian {
+            Endian::Little => first & 0xffff,
+            Endian::Big => first >> 16,
+        };
         if magic != MAGIC {
             return Err(BtfError::Header);
         }
@@ -168,7 +175,9 @@ impl Btf {
         match self.resolve(id).1 {
             Kind::Int { bytes, .. } | Kind::Struct { bytes } => Some(bytes),
             Kind::Pointer { .. } => Some(8),
-            Kind::Array { .. } | Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => None,
+            Kind::Array { .. } | Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => {
+                None
+            }
         }
     }
 

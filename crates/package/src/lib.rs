@@ -27,7 +27,7 @@ pub use manifest::{
 pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{
-    ARTIFACT_TYPE, Blob, Descriptor, ENVELOPE_MEDIA_TYPE, Index, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
+    ARTIFACT_TYPE, Blob, Descriptor, ENVELOPE_MEDIA_TYPE, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
     STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
 };
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};

@@ -11,7 +11,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 use crate::archive::is_safe_path;
-use crate::{Digest, HookPoint, KernelVersion, PackageName, Platform, ProceedSet, ProgramName, PublisherName};
+use crate::{
+    Digest, HookPoint, KernelVersion, PackageName, Platform, ProceedSet, ProgramName, PublisherName,
+};
 
 /// What a package says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]

@@ -21,8 +21,7 @@ pub struct BadName {
 
 const DASHED: &str =
     "it must be 1 to 63 lower-case letters, digits and dashes, and neither begin nor end with a dash";
-const SYMBOL: &str =
-    "it must be 1 to 127 letters, digits and underscores, and not begin with a digit";
+const SYMBOL: &str = "it must be 1 to 127 letters, digits and underscores, and not begin with a digit";
 const INTERFACE: &str = "it must be 1 to 15 bytes without `/`, `:` or blanks, and not `.` or `..`";
 
 fn is_dashed(text: &str) -> bool {
@@ -44,7 +43,9 @@ fn is_interface(text: &str) -> bool {
     (1..=15).contains(&text.len())
         && text != "."
         && text != ".."
-        && !text.chars().any(|letter| letter == '/' || letter == ':' || letter.is_whitespace() || letter == '\0')
+        && !text
+            .chars()
+            .any(|letter| letter == '/' || letter == ':' || letter.is_whitespace() || letter == '\0')
 }
 
 macro_rules! name {

@@ -112,7 +112,9 @@ impl Object {
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
             license: license(&elf)?,
             has_btf: btf.is_some(),
-            has_dwarf: elf.sections().any(|section| section.name().is_ok_and(|name| name.starts_with(".debug_"))),
+            has_dwarf: elf
+                .sections()
+                .any(|section| section.name().is_ok_and(|name| name.starts_with(".debug_"))),
             endian,
         })
     }
@@ -188,12 +190,41 @@ fn map(btf: &Btf, variable: u32) -> ObjectMap {
 /// Names of `enum bpf_map_type` as `bpftool` spells them.
 fn map_kind(number: u32) -> String {
     const KINDS: [&str; 35] = [
-        "unspec", "hash", "array", "prog_array", "perf_event_array", "percpu_hash", "percpu_array",
-        "stack_trace", "cgroup_array", "lru_hash", "lru_percpu_hash", "lpm_trie", "array_of_maps",
-        "hash_of_maps", "devmap", "sockmap", "cpumap", "xskmap", "sockhash", "cgroup_storage",
-        "reuseport_sockarray", "percpu_cgroup_storage", "queue", "stack", "sk_storage", "devmap_hash",
-        "struct_ops", "ringbuf", "inode_storage", "task_storage", "bloom_filter", "user_ringbuf",
-        "cgrp_storage", "arena", "insn_array",
+        "unspec",
+        "hash",
+        "array",
+        "prog_array",
+        "perf_event_array",
+        "percpu_hash",
+        "percpu_array",
+        "stack_trace",
+        "cgroup_array",
+        "lru_hash",
+        "lru_percpu_hash",
+        "lpm_trie",
+        "array_of_maps",
+        "hash_of_maps",
+        "devmap",
+        "sockmap",
+        "cpumap",
+        "xskmap",
+        "sockhash",
+        "cgroup_storage",
+        "reuseport_sockarray",
+        "percpu_cgroup_storage",
+        "queue",
+        "stack",
+        "sk_storage",
+        "devmap_hash",
+        "struct_ops",
+        "ringbuf",
+        "inode_storage",
+        "task_storage",
+        "bloom_filter",
+        "user_ringbuf",
+        "cgrp_storage",
+        "arena",
+        "insn_array",
     ];
     let known = usize::try_from(number).ok().and_then(|index| KINDS.get(index));
     known.map_or_else(|| format!("type_{number}"), |kind| (*kind).to_owned())

@@ -13,8 +13,8 @@ use crate::oci::{
 };
 use crate::read::MANIFEST_FILE;
 use crate::{
-    Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError, ProgramName, read_layer,
-    write_layer,
+    Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError, ProgramName,
+    read_layer, write_layer,
 };
 
 /// What a package is made of.
@@ -153,7 +153,8 @@ fn check(manifest: &Manifest, source: &PackSource) -> Result<(), PackError> {
     for program in &manifest.programs {
         let file = exists(&program.object, "an object")?;
         let path = program.object.clone();
-        let object = Object::parse(&file.bytes).map_err(|source| PackError::Object { path: path.clone(), source })?;
+        let object =
+            Object::parse(&file.bytes).map_err(|source| PackError::Object { path: path.clone(), source })?;
         if object.program(&program.function).is_none() {
             let known = object.programs.into_iter().map(|program| program.function).collect();
             return Err(PackError::MissingFunction { path, function: program.function.clone(), known });
@@ -170,8 +171,12 @@ fn ordered(manifest: &Manifest, source: &PackSource) -> Files {
     let rest = source.files.iter().map(|(path, file)| (path.as_str(), file));
     let rest = rest.filter(|(path, _)| *path != first && *path != MANIFEST_FILE);
     let all = object.into_iter().chain([(MANIFEST_FILE, &manifest)]).chain(rest);
-    all.map(|(path, file)| File { path: path.to_owned(), bytes: file.bytes.clone(), executable: file.executable })
-        .collect()
+    all.map(|(path, file)| File {
+        path: path.to_owned(),
+        bytes: file.bytes.clone(),
+        executable: file.executable,
+    })
+    .collect()
 }
 
 /// The labels that bpfman reads: programs and maps with their kinds, as JSON.

@@ -120,7 +120,9 @@ impl std::str::FromStr for ParameterValue {
             "false" => Ok(Self::Bool(false)),
             digits => match digits.parse::<i64>() {
                 Ok(number) => Ok(Self::integer(number)),
-                Err(error) => digits.parse::<u64>().map(|large| Self::Integer(Number(large.into()))).or(Err(error)),
+                Err(error) => {
+                    digits.parse::<u64>().map(|large| Self::Integer(Number(large.into()))).or(Err(error))
+                }
             },
         }
     }

@@ -279,7 +279,9 @@ impl PackagePlatform {
     /// # Panics
     /// When the program is not one of the manifest of this package.
     pub fn object(&self, program: &ProgramSpec) -> &[u8] {
-        self.files.bytes(&program.object).expect("every object that the manifest names was found when it was read")
+        self.files
+            .bytes(&program.object)
+            .expect("every object that the manifest names was found when it was read")
     }
 
     fn check(&self) -> Result<Manifest, ReadError> {
@@ -291,8 +293,11 @@ impl PackagePlatform {
         for program in &manifest.programs {
             let path = program.object.clone();
             let bytes = self.files.bytes(&path).ok_or_else(|| missing(&path))?;
-            let object = Object::parse(bytes)
-                .map_err(|source| ReadError::Object { platform: platform(), path: path.clone(), source })?;
+            let object = Object::parse(bytes).map_err(|source| ReadError::Object {
+                platform: platform(),
+                path: path.clone(),
+                source,
+            })?;
             if object.program(&program.function).is_none() {
                 let function = program.function.clone();
                 return Err(ReadError::MissingFunction { platform: platform(), path, function });
@@ -315,7 +320,12 @@ fn list<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
     names.join(", ")
 }
 
-fn fetch(blobs: &dyn Blobs, what: &'static str, digest: &Digest, max_bytes: u64) -> Result<Vec<u8>, ReadError> {
+fn fetch(
+    blobs: &dyn Blobs,
+    what: &'static str,
+    digest: &Digest,
+    max_bytes: u64,
+) -> Result<Vec<u8>, ReadError> {
     let bytes =
         blobs.blob(digest, max_bytes).map_err(|source| ReadError::Blob { what, digest: *digest, source })?;
     if bytes.len() as u64 > max_bytes {

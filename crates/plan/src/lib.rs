@@ -2,7 +2,7 @@
 //! What is wanted, what was seen, and the steps from one to the other.
 //!
 //! [`Desired`] is made of verified packages only. [`Observed`] is what a kernel holds, in names and digests.
-//! [`reconcile`] compares the two and returns a [`Plan`]: a list of [`Step`]s that can be printed, compared and
+//! [`reconcile()`] compares the two and returns a [`Plan`]: a list of [`Step`]s that can be printed, compared and
 //! stopped after any step, because planning again from what is then observed always arrives.
 //!
 //! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    BadParameter, Digest, HookPoint, MemberName, Object, PackageName, ParameterValue, ProceedSet, ProgramName,
-    ProgramSpec, PublisherName, Version,
+    BadParameter, Digest, HookPoint, MemberName, Object, PackageName, ParameterValue, ProceedSet,
+    ProgramName, ProgramSpec, PublisherName, Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -190,15 +190,18 @@ fn choose<'a>(
     wanted: Option<&ProgramName>,
 ) -> Result<&'a ProgramSpec, Unfit> {
     let package = manifest.package.name.clone();
-    let fitting: Vec<&ProgramSpec> = manifest.programs.iter().filter(|program| program.hook == point).collect();
+    let fitting: Vec<&ProgramSpec> =
+        manifest.programs.iter().filter(|program| program.hook == point).collect();
     let names = || fitting.iter().map(|program| program.function.clone()).collect();
     match (wanted, fitting.as_slice()) {
         (None, []) => Err(Unfit::NoProgram { package, point }),
         (None, [only]) => Ok(*only),
         (None, _) => Err(Unfit::Ambiguous { package, point, programs: names() }),
-        (Some(wanted), _) => fitting.iter().find(|program| program.function == *wanted).copied().ok_or_else(|| {
-            Unfit::UnknownProgram { package, program: wanted.clone(), point, known: names() }
-        }),
+        (Some(wanted), _) => {
+            fitting.iter().find(|program| program.function == *wanted).copied().ok_or_else(|| {
+                Unfit::UnknownProgram { package, program: wanted.clone(), point, known: names() }
+            })
+        }
     }
 }
 
@@ -209,13 +212,14 @@ fn check_config(
 ) -> Result<(), Unfit> {
     let object = Object::parse(object).expect("a package that was read has objects that parse");
     for (name, value) in config {
-        let parameter = object.parameters.iter().find(|parameter| parameter.name == *name).ok_or_else(|| {
-            Unfit::UnknownParameter {
-                program: program.function.clone(),
-                parameter: name.clone(),
-                known: object.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
-            }
-        })?;
+        let parameter =
+            object.parameters.iter().find(|parameter| parameter.name == *name).ok_or_else(|| {
+                Unfit::UnknownParameter {
+                    program: program.function.clone(),
+                    parameter: name.clone(),
+                    known: object.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
+                }
+            })?;
         parameter
             .check(value)
             .map_err(|source| Unfit::Parameter { program: program.function.clone(), source })?;

@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use crate::chain::Live;
 use crate::{
-    Desired, Facts, Hook, Instance, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Root, Slot, State,
-    Step,
+    Desired, Facts, Hook, Instance, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Root, Slot,
+    State, Step,
 };
 
 /// Why a desired state cannot be reached on this machine.
@@ -70,7 +70,9 @@ impl Refusal {
     pub fn hint(&self) -> &'static str {
         match self {
             Self::NoInterface { .. } => "`ip link` lists the interfaces of this network namespace",
-            Self::Occupied { .. } => "ask its owner, or take it off with `ip link set dev <interface> xdp off`",
+            Self::Occupied { .. } => {
+                "ask its owner, or take it off with `ip link set dev <interface> xdp off`"
+            }
             Self::TooLong { .. } => "split the chain, or merge members into one program",
             Self::NoTcx { .. } => "use Linux 6.6 or newer, or the hook `xdp`",
             Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
@@ -134,7 +136,10 @@ impl Phases {
         let mut steps = self.prepare;
         steps.extend(self.switch);
         if self.clean.iter().any(|planned| matches!(planned.step, Step::Unload { .. })) {
-            steps.push(Planned { step: Step::Settle, reason: "packets may still be inside what was replaced" });
+            steps.push(Planned {
+                step: Step::Settle,
+                reason: "packets may still be inside what was replaced",
+            });
         }
         steps.extend(self.clean);
         Plan { steps }
@@ -186,7 +191,8 @@ impl HookPlan<'_> {
         let mut serials = self.fresh_serials();
         let fresh: Vec<Instance> = middle.iter().map(|spec| serials.next(spec)).collect();
         let head = live.members[..shared.head].iter().map(|(instance, _)| (*instance).clone());
-        let tail = live.members[live.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
+        let tail =
+            live.members[live.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
         let order: Vec<Instance> = head.chain(fresh.iter().cloned()).chain(tail).collect();
         for (instance, spec) in fresh.iter().zip(middle) {
             let spec = Box::new((*spec).clone());

@@ -94,7 +94,11 @@ impl fmt::Display for Step {
         match self {
             Self::CreateRoot { hook } => write!(f, "{hook}: create the root"),
             Self::Load { hook, instance, spec } => {
-                write!(f, "{hook}: load {instance} = {} {} `{}`", spec.package.name, spec.package.version, spec.function)
+                write!(
+                    f,
+                    "{hook}: load {instance} = {} {} `{}`",
+                    spec.package.name, spec.package.version, spec.function
+                )
             }
             Self::Link { hook, from, to: Some(to) } => write!(f, "{hook}: point {from} to {to}"),
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),

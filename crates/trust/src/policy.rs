@@ -77,7 +77,9 @@ pub enum PolicyError {
         source: BadKey,
     },
     /// More keys must sign than there are, or none at all.
-    #[error("publisher `{publisher}` has {keys} different keys, so the threshold must be 1 to {keys}, not {threshold}")]
+    #[error(
+        "publisher `{publisher}` has {keys} different keys, so the threshold must be 1 to {keys}, not {threshold}"
+    )]
     Threshold {
         /// The publisher.
         publisher: PublisherName,
@@ -254,10 +256,14 @@ mod tests {
 
     #[test]
     fn a_star_stands_for_any_letters() {
-        for (pattern, text) in [("*", "a"), ("a*", "a"), ("a*", "ab"), ("*b", "ab"), ("a*c*e", "abcde"), ("a", "a")] {
+        for (pattern, text) in
+            [("*", "a"), ("a*", "a"), ("a*", "ab"), ("*b", "ab"), ("a*c*e", "abcde"), ("a", "a")]
+        {
             assert!(matches(pattern, text), "{pattern} {text}");
         }
-        for (pattern, text) in [("a", "ab"), ("b", "ab"), ("a*c", "ab"), ("a*a", "a"), ("", "a"), ("*bc*bc", "abc")] {
+        for (pattern, text) in
+            [("a", "ab"), ("b", "ab"), ("a*c", "ab"), ("a*a", "a"), ("", "a"), ("*bc*bc", "abc")]
+        {
             assert!(!matches(pattern, text), "{pattern} {text}");
         }
     }

@@ -7,7 +7,9 @@
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
-use package::{Digest, KernelVersion, Package, PackageName, PackagePlatform, Platform, PublisherName, Version};
+use package::{
+    Digest, KernelVersion, Package, PackageName, PackagePlatform, Platform, PublisherName, Version,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
@@ -138,7 +140,9 @@ impl Statement {
     /// When it is not a statement about a release.
     pub fn parse(verified: &VerifiedPayload<'_>) -> Result<Self, StatementError> {
         let statement: Self = serde_json::from_slice(verified.payload).map_err(StatementError::Json)?;
-        for (found, wanted) in [(&statement.kind, STATEMENT_TYPE), (&statement.predicate_type, PREDICATE_TYPE)] {
+        for (found, wanted) in
+            [(&statement.kind, STATEMENT_TYPE), (&statement.predicate_type, PREDICATE_TYPE)]
+        {
             if found != wanted {
                 return Err(StatementError::Type { found: found.clone(), wanted });
             }

@@ -144,7 +144,9 @@ impl Refused {
                 format!("add a `[[platform]]` for {machine} to its `package.toml` and build it again")
             }
             Self::UnknownPublisher { publisher } => {
-                format!("if you trust them, add a `[[publisher]]` named `{publisher}` with their key to the policy")
+                format!(
+                    "if you trust them, add a `[[publisher]]` named `{publisher}` with their key to the policy"
+                )
             }
             Self::NotTheirs { package, .. } => {
                 format!("if you trust them for it, add `{package}` to their `packages` in the policy")
@@ -268,7 +270,8 @@ impl Case<'_> {
         if let Some(expired) = stated.expires.filter(|expires| *expires <= self.now) {
             return Err(Mismatch::Expired { expired });
         }
-        let soon = self.now.saturating_add(CLOCK_SKEW).expect("adding a time of fixed length is never ambiguous");
+        let soon =
+            self.now.saturating_add(CLOCK_SKEW).expect("adding a time of fixed length is never ambiguous");
         if stated.created > soon {
             return Err(Mismatch::Future { created: stated.created });
         }
@@ -277,7 +280,8 @@ impl Case<'_> {
 
     fn check_platform(&self, statement: &Statement) -> Result<(), Mismatch> {
         let machine = || self.entry.platform.clone();
-        let entries = statement.predicate.platforms.iter().filter(|entry| entry.platform == self.entry.platform);
+        let entries =
+            statement.predicate.platforms.iter().filter(|entry| entry.platform == self.entry.platform);
         let entries: Vec<_> = entries.collect();
         let [stated] = entries.as_slice() else {
             return Err(Mismatch::Platform { machine: machine(), count: entries.len() });

@@ -6,8 +6,8 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use package::{
-    ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_MANIFEST_BYTES, Packed,
-    STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
+    ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_MANIFEST_BYTES,
+    Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
 };
 use thiserror::Error;
 

@@ -78,7 +78,9 @@ struct Stage {
 
 impl Stage {
     fn set(without: Option<Promise>) -> Result<Self> {
-        say("Two packages are built from C sources that know nothing of chains, and signed with a fresh key.");
+        say(
+            "Two packages are built from C sources that know nothing of chains, and signed with a fresh key.",
+        );
         let packages = Packages::build()?;
         packages.build_one("sanity", "unsigned")?;
         say("Two network namespaces are made, with a cable between them.");
@@ -94,7 +96,8 @@ impl Stage {
 
     fn refuse_unsigned(&self) -> Result<()> {
         say("\nAn unsigned package is offered.");
-        let refused = self.node.cli(&["run", &self.packages.path("unsigned"), "--on", &self.pair.right.interface])?;
+        let refused =
+            self.node.cli(&["run", &self.packages.path("unsigned"), "--on", &self.pair.right.interface])?;
         ensure!(!refused.ok, "the unsigned package was accepted");
         say(&indented(&refused.stderr));
         ensure!(self.node.chains()?.is_empty(), "something of it is left");
@@ -130,13 +133,10 @@ impl Stage {
 
     fn reorder(&self) -> Result<()> {
         say("\nThe chain is turned around ten times while pings go through, one every two milliseconds.");
-        let (sent, received, ()) = ping_while(&self.pair, || {
-            for turn in 0..10 {
-                let order = if turn % 2 == 0 { ["ratelimit", "sanity"] } else { ["sanity", "ratelimit"] };
-                self.node.apply(&self.document(order))?.success()?;
-            }
-            Ok(())
-        })?;
+        let orders = [["ratelimit", "sanity"], ["sanity", "ratelimit"]];
+        let turn = |order: &[&str; 2]| self.node.apply(&self.document(*order))?.success().map(drop);
+        let turns = || orders.iter().cycle().take(10).try_for_each(turn);
+        let (sent, received, ()) = ping_while(&self.pair, turns)?;
         say(&format!("{sent} pings were sent, {received} came back."));
         ensure!(sent == received, "{} packets were lost", sent - received);
         Ok(())
@@ -147,7 +147,9 @@ impl Stage {
         self.node.kill()?;
         thread::sleep(Duration::from_millis(1100));
         let Connections { connected, accepted, .. } = connect(&self.pair, PORT, TRIES)?;
-        say(&format!("Nobody watches, and of {TRIES} connections {connected} succeed; the receiver saw {accepted}."));
+        say(&format!(
+            "Nobody watches, and of {TRIES} connections {connected} succeed; the receiver saw {accepted}."
+        ));
         ensure!(connected < TRIES, "connections are no longer limited");
         self.node.restart()?;
         let instances: Vec<String> = self.node.members()?.into_iter().map(|member| member.instance).collect();

@@ -47,7 +47,11 @@ pub(crate) fn initrd(image: &Image, folder: &Path) -> Result<PathBuf> {
     }
     fs::write(root.join("modules/order"), order.join("\n"))?;
     let initrd = folder.join("initrd.gz");
-    let pack = format!("cd '{}' && find . | cpio -o -H newc --quiet | gzip -1 > '{}'", root.display(), initrd.display());
+    let pack = format!(
+        "cd '{}' && find . | cpio -o -H newc --quiet | gzip -1 > '{}'",
+        root.display(),
+        initrd.display()
+    );
     run(Command::new("sh").args(["-c", &pack]))?;
     Ok(initrd)
 }

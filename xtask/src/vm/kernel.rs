@@ -42,7 +42,8 @@ pub(crate) fn fetch(release: &str, folder: &Path) -> Result<Image> {
 }
 
 fn unpacked(root: &Path) -> Result<Image> {
-    let modules = [root.join("lib/modules"), root.join("usr/lib/modules")].into_iter().find(|folder| folder.exists());
+    let modules =
+        [root.join("lib/modules"), root.join("usr/lib/modules")].into_iter().find(|folder| folder.exists());
     let modules = modules.context("the package of the kernel has no modules")?;
     let release = fs::read_dir(&modules)?.next().context("the package of the kernel has no modules")??;
     let release = release.file_name().to_string_lossy().into_owned();
@@ -71,7 +72,8 @@ fn download(release: &str, folder: &Path) -> Result<PathBuf> {
     let package = package.filter(|name| name.starts_with("linux-image-")).context("apt knows no kernel")?;
     say(&format!("Downloading {package}"));
     run(Command::new("apt-get").args(&options).args(["-qq", "download", package]).current_dir(folder))?;
-    let is_it = |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(package));
+    let is_it =
+        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(package));
     let files = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
     files.into_iter().find(is_it).context("apt downloaded nothing")
 }

@@ -119,23 +119,27 @@ impl Loading<'_> {
     }
 
     /// Opens the object anew and loads its one program, whose instructions go through `rewrite`.
-    fn attempt(&self, log_level: u32, rewrite: sys::Rewrite) -> Result<Result<(Loaded, String), Rejected>, Refused> {
+    fn attempt(
+        &self,
+        log_level: u32,
+        rewrite: sys::Rewrite,
+    ) -> Result<Result<(Loaded, String), Rejected>, Refused> {
         let mut log = vec![0; LOG_BYTES];
         let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
         let result = sys::rewriting(rewrite, || open.load());
         let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
         let log = String::from_utf8_lossy(&log[..end]).into_owned();
         let warning = sys::take_warning();
-        Ok(result.map(|loaded| (loaded, log.clone())).map_err(|error| Rejected {
-            log,
-            source: warning.map_or_else(|| error.into(), Cause::from),
-        }))
+        Ok(result
+            .map(|loaded| (loaded, log.clone()))
+            .map_err(|error| Rejected { log, source: warning.map_or_else(|| error.into(), Cause::from) }))
     }
 
     fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<OpenObject> {
         let mut builder = ObjectBuilder::default();
         // libbpf names the maps of global variables after the object: a fixed name keeps them the same.
-        let mut object = builder.name("l3af").and_then(|named| named.open_memory(self.object)).map_err(plain)?;
+        let mut object =
+            builder.name("l3af").and_then(|named| named.open_memory(self.object)).map_err(plain)?;
         let spelling = Spelling::of(self.point);
         for mut program in object.progs_mut() {
             let wanted = program.name() == self.spec.function.as_ref();
@@ -201,7 +205,10 @@ impl Loading<'_> {
     }
 
     fn action(&self, verb: &str, source: impl Into<Cause>) -> Refused {
-        Refused::action(format!("{verb} `{}` of package `{}`", self.spec.function, self.spec.package.name), source)
+        Refused::action(
+            format!("{verb} `{}` of package `{}`", self.spec.function, self.spec.package.name),
+            source,
+        )
     }
 }
 
@@ -225,7 +232,8 @@ fn stack_bytes(log: &str) -> u16 {
 /// The last line of a verifier log that says what is wrong.
 fn telling_line(log: &str) -> Option<String> {
     const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "max_states"];
-    let tells = |line: &&str| !line.trim().is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
+    let tells =
+        |line: &&str| !line.trim().is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
     log.lines().rfind(tells).map(|line| line.trim().to_owned())
 }
 
@@ -242,7 +250,8 @@ mod tests {
 
     #[test]
     fn statistics_are_not_what_a_rejection_is_about() {
-        let log = "0: R1=ctx()\n1: (61) r0 = *(u32 *)(r2 +0)\nR2 !read_ok\nprocessed 2 insns (limit 1000000)\n\n";
+        let log =
+            "0: R1=ctx()\n1: (61) r0 = *(u32 *)(r2 +0)\nR2 !read_ok\nprocessed 2 insns (limit 1000000)\n\n";
         assert_eq!(telling_line(log).as_deref(), Some("R2 !read_ok"));
         assert_eq!(telling_line("processed 2 insns"), None);
     }

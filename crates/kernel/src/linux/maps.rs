@@ -67,7 +67,8 @@ pub(super) fn wait_for_running_programs() -> io::Result<()> {
         inner_map_fd: std::os::fd::AsRawFd::as_raw_fd(&inner.as_fd()).unsigned_abs(),
         ..libbpf_sys::bpf_map_create_opts::default()
     };
-    let outer = MapHandle::create(MapType::ArrayOfMaps, Some("l3af_settle"), 4, 4, 1, &opts).map_err(plain)?;
+    let outer =
+        MapHandle::create(MapType::ArrayOfMaps, Some("l3af_settle"), 4, 4, 1, &opts).map_err(plain)?;
     write_descriptor(&outer, inner.as_fd())
 }
 
@@ -128,21 +129,28 @@ pub(super) fn read_counters(pins: &Pins, hook: &Hook) -> io::Result<Readings> {
 }
 
 /// Reads the counters of one instance, summed over the processors; none when it was never finished.
-pub(super) fn read_instance_counters(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<Option<Cells>> {
+pub(super) fn read_instance_counters(
+    pins: &Pins,
+    hook: &Hook,
+    instance: &Instance,
+) -> io::Result<Option<Cells>> {
     let path = pins.instance(hook, instance).join("counters");
     if !path.exists() {
         return Ok(None);
     }
     let map = MapHandle::from_pinned_path(path).map_err(plain)?;
-    let cells = (0..Cells::count(hook.point)).map(|index| read_cell(&map, index)).collect::<io::Result<_>>()?;
+    let cells =
+        (0..Cells::count(hook.point)).map(|index| read_cell(&map, index)).collect::<io::Result<_>>()?;
     Ok(Some(Cells(cells)))
 }
 
 fn read_cell(counters: &MapHandle, index: u32) -> io::Result<Cell> {
-    let per_cpu = counters.lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY).map_err(plain)?.unwrap_or_default();
+    let per_cpu =
+        counters.lookup_percpu(&index.to_ne_bytes(), MapFlags::ANY).map_err(plain)?.unwrap_or_default();
     let mut sum = Cell::default();
     for value in per_cpu {
-        let word = |at: usize| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
+        let word =
+            |at: usize| value.get(at..at + 8).and_then(|bytes| bytes.try_into().ok()).map(u64::from_ne_bytes);
         sum.packets += word(0).unwrap_or_default();
         sum.bytes += word(8).unwrap_or_default();
     }

@@ -52,9 +52,9 @@ fn kernel_version() -> io::Result<KernelVersion> {
     release.parse().map_err(io::Error::other)
 }
 
-/// `/proc/self/net` belongs to the network namespace of the process, which `/sys` need not.
+/// `/proc/thread-self/net` belongs to the network namespace of the caller, which `/sys` need not.
 fn interfaces() -> io::Result<BTreeSet<InterfaceName>> {
-    let table = fs::read_to_string("/proc/self/net/dev")?;
+    let table = fs::read_to_string("/proc/thread-self/net/dev")?;
     let names = table.lines().filter_map(|line| line.split_once(':'));
     Ok(names.filter_map(|(name, _)| name.trim().parse().ok()).collect())
 }
@@ -80,7 +80,9 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
     let root = observe_root(pins, hook)?;
     let first = match root {
         Root::Absent => Target::Nothing,
-        Root::Detached | Root::Attached | Root::Severed => target(&pins.root(hook).join("slot"), &by_program)?,
+        Root::Detached | Root::Attached | Root::Severed => {
+            target(&pins.root(hook).join("slot"), &by_program)?
+        }
     };
     let accounted = match root {
         Root::Absent => Vec::new(),

@@ -79,7 +79,8 @@ impl Pins {
     /// Removes the folder of a hook, and that of its interface when it was the last.
     pub(super) fn remove_hook(&self, hook: &Hook) -> io::Result<()> {
         remove_tree(&self.hook(hook))?;
-        let interface = self.hook(hook).parent().map(Path::to_owned).expect("a hook's folder is in its interface's");
+        let interface =
+            self.hook(hook).parent().map(Path::to_owned).expect("a hook's folder is in its interface's");
         if names(&interface)?.is_empty() {
             fs::remove_dir(interface)?;
         }

@@ -78,7 +78,9 @@ fn keep_warning(_: libbpf_rs::PrintLevel, message: String) {
 /// The last line that libbpf warned with in this thread since the last call.
 pub(crate) fn take_warning() -> Option<String> {
     let kept = WARNINGS.take();
-    kept.lines().rfind(|line| !line.trim().is_empty()).map(|line| line.trim_start_matches("libbpf: ").to_owned())
+    kept.lines()
+        .rfind(|line| !line.trim().is_empty())
+        .map(|line| line.trim_start_matches("libbpf: ").to_owned())
 }
 
 /// Runs `load` while the instructions of the program it loads go through `rewrite`.
@@ -184,7 +186,11 @@ pub(crate) fn load_program(
 }
 
 /// Attaches a program to an interface by a link.
-pub(crate) fn create_link(program: BorrowedFd<'_>, index: u32, attach: bpf_attach_type) -> io::Result<OwnedFd> {
+pub(crate) fn create_link(
+    program: BorrowedFd<'_>,
+    index: u32,
+    attach: bpf_attach_type,
+) -> io::Result<OwnedFd> {
     let index = c_int::try_from(index).map_err(io::Error::other)?;
     // SAFETY: the call takes numbers and an optional structure, which is left out.
     own(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), index, attach, std::ptr::null()) })

@@ -109,7 +109,7 @@ fn a_bomb_is_refused_by_what_comes_out_of_it() {
 
 #[test]
 fn a_bomb_behind_the_last_entry_is_refused() {
-    let mut bytes = vec![file("a", b"1"), vec![0; 1024]].concat();
+    let mut bytes = [file("a", b"1"), vec![0; 1024]].concat();
     bytes.resize(64 * 1024, 0);
     let mut gzip = GzEncoder::new(Vec::new(), Compression::best());
     gzip.write_all(&bytes).unwrap();

@@ -70,7 +70,8 @@ fn a_manifest_that_cannot_be_used_says_which_key_is_wrong() {
 
 #[test]
 fn a_package_without_programs_or_platforms_is_refused() {
-    let cut = |from: &str| Manifest::parse(&MANIFEST[..MANIFEST.find(from).unwrap()]).unwrap_err().to_string();
+    let cut =
+        |from: &str| Manifest::parse(&MANIFEST[..MANIFEST.find(from).unwrap()]).unwrap_err().to_string();
     insta::assert_snapshot!(cut("[[program]]"), @"`package.toml` has no `[[program]]`");
     insta::assert_snapshot!(cut("[[platform]]"), @"`package.toml` has no `[[platform]]`");
     let tags: Vec<String> = (0..11).map(|number| format!("\"t{number}\"")).collect();

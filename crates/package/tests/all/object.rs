@@ -9,14 +9,16 @@ pub(crate) const SMALL: &[u8] = include_bytes!("../../testdata/small.bpf.o");
 #[test]
 fn an_object_tells_its_programs_maps_and_parameters() {
     let object = Object::parse(SMALL).unwrap();
-    let programs: Vec<_> = object.programs.iter().map(|p| (p.function.to_string(), p.section.clone())).collect();
+    let programs: Vec<_> =
+        object.programs.iter().map(|p| (p.function.to_string(), p.section.clone())).collect();
     let expected = [("first", "xdp"), ("outgoing", "tc"), ("second", "xdp")];
     assert_eq!(programs, expected.map(|(function, section)| (function.to_owned(), section.to_owned())));
     assert_eq!(object.program(&"second".parse().unwrap()).unwrap().instructions, 2);
     let [map] = object.maps.as_slice() else { panic!("{:?}", object.maps) };
     assert_eq!((map.name.as_str(), map.kind.as_str()), ("seen", "hash"));
     assert_eq!((map.key_bytes, map.value_bytes, map.max_entries, map.pinned_by_name), (4, 24, 8, true));
-    let parameters: Vec<_> = object.parameters.iter().map(|p| (p.name.as_str(), p.bytes, p.default)).collect();
+    let parameters: Vec<_> =
+        object.parameters.iter().map(|p| (p.name.as_str(), p.bytes, p.default)).collect();
     let number = ParameterValue::integer;
     assert_eq!(
         parameters,

@@ -53,7 +53,10 @@ fn refusal(change: impl FnOnce(&mut Value, &mut Memory)) -> String {
 }
 
 fn without_digests(text: &str) -> String {
-    text.split(' ').map(|word| if word.starts_with("sha256:") { "<digest>" } else { word }).collect::<Vec<_>>().join(" ")
+    text.split(' ')
+        .map(|word| if word.starts_with("sha256:") { "<digest>" } else { word })
+        .collect::<Vec<_>>()
+        .join(" ")
 }
 
 #[test]

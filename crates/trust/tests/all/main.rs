@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The door: what passes, and every way in which something does not.
+#![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
 use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use package::{BlobError, Blobs, Digest, PackFile, PackSource, Package, Platform, pack};
 use serde_json::Value;
-use trust::{Assurance, Envelope, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey, Statement, Verified, verify};
+use trust::{
+    Assurance, Envelope, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey, Statement, Verified, verify,
+};
 
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
 const NOW: &str = "2030-01-01T00:00:00Z";
@@ -114,14 +117,19 @@ fn a_publisher_is_trusted_for_their_packages_only() {
 
 #[test]
 fn a_key_that_the_policy_does_not_name_counts_for_nothing() {
-    let refused = refusal(verify(package(), &[signed(|_| {}, &[&key(2)])], &trusting(&key(1)), &linux(), now()));
-    assert!(refused.starts_with("no statement about package `small` holds: 0 of the trusted keys signed it, 1 must"));
+    let refused =
+        refusal(verify(package(), &[signed(|_| {}, &[&key(2)])], &trusting(&key(1)), &linux(), now()));
+    assert!(
+        refused
+            .starts_with("no statement about package `small` holds: 0 of the trusted keys signed it, 1 must")
+    );
 }
 
 #[test]
 fn a_threshold_counts_keys() {
     let policy = policy("packages = [\"*\"]\nthreshold = 2", &[&key(1), &key(2), &key(3)]);
-    let verified = |keys: &[&PrivateKey]| verify(package(), &[signed(|_| {}, keys)], &policy, &linux(), now());
+    let verified =
+        |keys: &[&PrivateKey]| verify(package(), &[signed(|_| {}, keys)], &policy, &linux(), now());
     assert!(verified(&[&key(1)]).is_err());
     assert!(verified(&[&key(1), &key(1)]).is_err());
     assert!(verified(&[&key(1), &key(9)]).is_err());
@@ -145,7 +153,13 @@ fn a_statement_about_another_release_is_refused() {
     let other = Digest::of(b"other").to_string();
     insta::assert_snapshot!(refusal_of(|s| s["predicate"]["index"] = other.clone().into()), @"no statement about package `small` holds: it is about index <digest> and the package's is <digest>");
     insta::assert_snapshot!(refusal_of(|s| s["subject"] = Value::Array(Vec::new())), @"no statement about package `small` holds: it is about subject `another release`, and the package's is <digest>");
-    let refused = refusal(verify(package_of("1.0.0", "# changed"), &[truly_signed()], &trusting(&key(1)), &linux(), now()));
+    let refused = refusal(verify(
+        package_of("1.0.0", "# changed"),
+        &[truly_signed()],
+        &trusting(&key(1)),
+        &linux(),
+        now(),
+    ));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: it is about index <digest> and the package's is <digest>");
 }
 
@@ -155,13 +169,17 @@ fn a_statement_for_another_platform_is_refused() {
     assert!(verify(package(), &[truly_signed()], &trusting(&key(1)), &windows, now()).is_ok());
     // A statement that speaks of Linux only, replayed for Windows.
     let linux_only = |s: &mut Value| drop(s["predicate"]["platforms"].as_array_mut().unwrap().remove(1));
-    let refused = refusal(verify(package(), &[signed(linux_only, &[&key(1)])], &trusting(&key(1)), &windows, now()));
+    let refused =
+        refusal(verify(package(), &[signed(linux_only, &[&key(1)])], &trusting(&key(1)), &windows, now()));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: it has 0 entries for windows/amd64, and must have one");
     // The same with the Linux entry's name changed.
     let renamed = |s: &mut Value| s["predicate"]["platforms"][0]["platform"]["os"] = "windows".into();
-    let refused = refusal(verify(package(), &[signed(renamed, &[&key(1)])], &trusting(&key(1)), &windows, now()));
+    let refused =
+        refusal(verify(package(), &[signed(renamed, &[&key(1)])], &trusting(&key(1)), &windows, now()));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: it has 2 entries for windows/amd64, and must have one");
-    let swapped = |s: &mut Value| s["predicate"]["platforms"][0]["manifest"] = s["predicate"]["platforms"][1]["manifest"].clone();
+    let swapped = |s: &mut Value| {
+        s["predicate"]["platforms"][0]["manifest"] = s["predicate"]["platforms"][1]["manifest"].clone()
+    };
     insta::assert_snapshot!(refusal_of(swapped), @"no statement about package `small` holds: it is about image manifest <digest> and the package's is <digest>");
     insta::assert_snapshot!(refusal_of(|s| s["predicate"]["platforms"][0]["format"] = "pe".into()), @"no statement about package `small` holds: it is for objects of another format than linux/amd64 loads");
     let arm = Platform::new("linux", "arm64").unwrap();
@@ -172,9 +190,12 @@ fn a_statement_for_another_platform_is_refused() {
 #[test]
 fn every_file_must_be_the_one_that_was_signed() {
     let other = Digest::of(b"other").to_string();
-    let changed = |s: &mut Value| s["predicate"]["platforms"][0]["files"]["small.bpf.o"] = other.clone().into();
+    let changed =
+        |s: &mut Value| s["predicate"]["platforms"][0]["files"]["small.bpf.o"] = other.clone().into();
     insta::assert_snapshot!(refusal_of(changed), @"no statement about package `small` holds: the file `small.bpf.o` is not the one that was signed");
-    let left_out = |s: &mut Value| drop(s["predicate"]["platforms"][0]["files"].as_object_mut().unwrap().remove("README.md"));
+    let left_out = |s: &mut Value| {
+        drop(s["predicate"]["platforms"][0]["files"].as_object_mut().unwrap().remove("README.md"))
+    };
     insta::assert_snapshot!(refusal_of(left_out), @"no statement about package `small` holds: the file `README.md` is not the one that was signed");
 }
 

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The daemon: what it accepts, what survives it, and what is left when it is told to go.
+
+use it::{Node, Pair, connect, ping, run_in};
+
+use crate::packages;
+
+fn scene() -> (Pair, Node) {
+    let pair = Pair::new().unwrap();
+    let node = Node::start(&pair.right, &packages().policy()).unwrap();
+    (pair, node)
+}
+
+fn has_xdp(pair: &Pair) -> bool {
+    run_in(&pair.right.namespace, "ip link show right0").unwrap().contains("xdp")
+}
+
+#[test]
+fn programs_run_on_without_the_daemon_and_are_adopted_when_it_returns() {
+    let (pair, mut node) = scene();
+    let limited = "ratelimit:config = { connections_per_second = 1, burst = 3 }";
+    node.apply(&packages().document("right0", &["sanity", limited])).unwrap().success().unwrap();
+    let before: Vec<String> = node.members().unwrap().into_iter().map(|member| member.instance).collect();
+    node.kill().unwrap();
+    assert!(connect(&pair, 8080, 20).unwrap().connected < 10);
+    node.restart().unwrap();
+    let after: Vec<String> = node.members().unwrap().into_iter().map(|member| member.instance).collect();
+    assert_eq!(before, after);
+    assert!(connect(&pair, 8080, 20).unwrap().connected < 10);
+    assert!(node.l3af(&["status"]).unwrap().contains("converged"));
+}
+
+#[test]
+fn what_was_accepted_needs_its_folder_no_more() {
+    let (_pair, mut node) = scene();
+    let copy = packages().path("gone");
+    packages().build_one("sanity", "gone").unwrap();
+    packages().l3af(&["sign", "gone", "--key", "key"]).unwrap().success().unwrap();
+    node.l3af(&["run", &copy, "--on", "right0"]).unwrap();
+    std::fs::remove_dir_all(&copy).unwrap();
+    node.kill().unwrap();
+    // A reboot takes all pins; here they are taken by hand.
+    std::fs::remove_dir_all(node.pins.join("right0")).unwrap();
+    node.restart().unwrap();
+    assert_eq!(node.members().unwrap().len(), 1);
+}
+
+#[test]
+fn detach_works_without_the_daemon_and_holds_until_the_next_document() {
+    let (pair, mut node) = scene();
+    let document = packages().document("right0", &["sanity", "ratelimit"]);
+    node.apply(&document).unwrap().success().unwrap();
+    node.kill().unwrap();
+    assert!(has_xdp(&pair));
+    let (pins, state) =
+        (node.pins.to_string_lossy().into_owned(), node.state().to_string_lossy().into_owned());
+    node.l3af(&["detach", "--all", "--pins", &pins, "--state", &state]).unwrap();
+    assert!(!has_xdp(&pair));
+    assert_eq!(std::fs::read_dir(&node.pins).unwrap().count(), 0);
+    node.restart().unwrap();
+    assert!(!has_xdp(&pair));
+    assert!(node.l3af(&["status"]).unwrap().contains("detached"));
+    node.apply(&document).unwrap().success().unwrap();
+    assert!(has_xdp(&pair));
+    assert!(node.l3af(&["status"]).unwrap().contains("converged"));
+}
+
+#[test]
+fn stopping_members_leaves_nothing_behind() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
+    node.l3af(&["stop", "sanity"]).unwrap();
+    assert_eq!(node.members().unwrap().len(), 1);
+    let unknown = node.cli(&["stop", "sanity"]).unwrap();
+    assert!(unknown.stderr.contains("no chain has a member `sanity`"), "{}", unknown.stderr);
+    node.l3af(&["stop", "--all"]).unwrap();
+    assert!(!has_xdp(&pair));
+    assert_eq!(std::fs::read_dir(&node.pins).unwrap().count(), 0);
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+}
+
+#[test]
+fn a_change_that_somebody_else_made_meanwhile_is_not_overwritten() {
+    let (_pair, node) = scene();
+    node.l3af(&["run", &packages().path("sanity"), "--on", "right0"]).unwrap();
+    let path = packages().path("meanwhile.toml");
+    std::fs::write(&path, packages().document("right0", &["ratelimit"])).unwrap();
+    let refused = node.cli(&["apply", &path, "--expect-generation", "7"]).unwrap();
+    assert!(
+        refused.stderr.contains("generation 7 was expected, but generation 1 is in force"),
+        "{}",
+        refused.stderr
+    );
+    node.l3af(&["apply", &path, "--expect-generation", "1"]).unwrap();
+}
+
+#[test]
+fn bad_documents_are_refused_whole_and_say_what_to_do() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    let twice = packages().document("right0", &["sanity"]).repeat(2);
+    let cases = [
+        (packages().document("nowhere0", &["sanity"]), "there is no interface `nowhere0`"),
+        (packages().document("right0", &["sanity", "sanity"]), "two members named `sanity`"),
+        (
+            packages().document("right0", &["sanity:proceed = [\"ok\"]"]),
+            "`ok` is not a verdict of the hook `xdp`",
+        ),
+        (packages().document("right0", &["sanity:config = { nope = 1 }"]), "has no parameter `nope`; it has"),
+        (
+            packages().document("right0", &["ratelimit:config = { first_port = 70000 }"]),
+            "`first_port` takes 0 to 65535",
+        ),
+        (
+            packages().document("right0", &["sanity:config = { check_land = 3 }"]),
+            "takes `true` or `false`, not `3`",
+        ),
+        (packages().document("right0", &["ratelimit:program = \"other\""]), "has no program `other`"),
+        (twice, "the document has two chains for `right0/xdp`"),
+    ];
+    for (document, words) in cases {
+        let refused = node.apply(&document).unwrap();
+        assert!(!refused.ok && refused.stderr.contains(words), "{words}: {}", refused.stderr);
+        assert_eq!(node.members().unwrap().len(), 1);
+    }
+    assert!(has_xdp(&pair));
+    assert!(node.l3af(&["status"]).unwrap().contains("generation   1"));
+}
+
+#[test]
+fn an_interface_that_others_use_is_left_to_them() {
+    let (pair, node) = scene();
+    let object = packages().path("other.o");
+    let source = it::repository().join("crates/package/testdata/small.bpf.o");
+    std::fs::copy(source, &object).unwrap();
+    run_in(&pair.right.namespace, &format!("ip link set dev right0 xdpdrv object {object} section xdp"))
+        .unwrap();
+    let refused = node.apply(&packages().document("right0", &["sanity"])).unwrap();
+    assert!(refused.stderr.contains("`right0/xdp` is occupied by XDP program"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: ask its owner"), "{}", refused.stderr);
+    run_in(&pair.right.namespace, "ip link set dev right0 xdp off").unwrap();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+}
+
+#[test]
+fn the_api_describes_itself() {
+    let (_pair, node) = scene();
+    let socket = node.socket().to_string_lossy().into_owned();
+    let described = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/openapi.json")).unwrap();
+    let described: serde_json::Value = serde_json::from_str(&described).unwrap();
+    let paths: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
+    assert_eq!(
+        paths,
+        ["/v1/chains", "/v1/desired", "/v1/desired/members/{member}", "/v1/plan", "/v1/status"]
+    );
+    let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();
+    assert!(missing.contains("there is no such resource"), "{missing}");
+}

@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The promise of planning on a real kernel: plans that are cut at any step arrive when they are made again.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::sync::Arc;
+
+use kernel::{Kernel, Linux, apply};
+use package::{HookPoint, Package, ParameterValue, Platform};
+use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, reconcile};
+use trust::{PolicyDocument, Verified, verify};
+use wire::Layout;
+
+use crate::packages;
+
+fn verified(name: &str) -> Arc<Verified> {
+    let layout = Layout::open(Path::new(&packages().path(name))).unwrap();
+    let package = Package::read(&layout, &layout.index().unwrap()).unwrap();
+    let policy = PolicyDocument::parse("mode = \"normal\"").unwrap().resolve(&BTreeMap::new()).unwrap();
+    let machine = Platform::this_machine().unwrap();
+    Arc::new(verify(package, &[], &policy, &machine, "2030-01-01T00:00:00Z".parse().unwrap()).unwrap())
+}
+
+/// Numbers that look random and are the same each time (xorshift64, Marsaglia 2003).
+struct Dice(u64);
+
+impl Dice {
+    fn below(&mut self, bound: u64) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0 % bound
+    }
+}
+
+fn desired(dice: &mut Dice, hook: &Hook, packages: &[Arc<Verified>; 2]) -> Desired {
+    let mut names = BTreeSet::new();
+    let mut members = Vec::new();
+    for _ in 0..dice.below(6) {
+        let (name, limit) = (dice.below(4), dice.below(2));
+        if names.insert(name) {
+            let package = &packages[usize::try_from(name % 2).unwrap()];
+            let parameter = if name % 2 == 0 { "burst" } else { "check_land" };
+            let value = if name % 2 == 0 {
+                ParameterValue::integer(i64::try_from(limit).unwrap())
+            } else {
+                ParameterValue::Bool(limit == 0)
+            };
+            let wish = MemberWish {
+                config: BTreeMap::from([(parameter.to_owned(), value)]),
+                ..MemberWish::default()
+            };
+            members
+                .push(Member::new(format!("m{name}").parse().unwrap(), hook.point, package, wish).unwrap());
+        }
+    }
+    let mut desired = Desired::default();
+    desired.chain(hook.clone(), members).unwrap();
+    desired
+}
+
+fn met(kernel: &Linux, hook: &Hook) -> Vec<MemberSpec> {
+    let observed = kernel.observe().unwrap();
+    let Some(found) = observed.hooks.get(hook) else { return Vec::new() };
+    found.order().iter().map(|instance| found.instances[instance].spec.clone().unwrap()).collect()
+}
+
+fn wanted(desired: &Desired, hook: &Hook) -> Vec<MemberSpec> {
+    desired.chains().get(hook).into_iter().flatten().map(|member| member.spec().clone()).collect()
+}
+
+#[test]
+fn fifty_random_plans_that_are_cut_at_any_step_arrive() {
+    let pair = it::Pair::new().unwrap();
+    let packages = [verified("ratelimit"), verified("sanity")];
+    let pins = Path::new("/sys/fs/bpf").join(it::unique("l3af-plan-"));
+    let folder = pins.clone();
+    pair.right
+        .inside(move || {
+            let hook = Hook { interface: "right0".parse().unwrap(), point: HookPoint::Xdp };
+            let mut kernel = Linux::open(&folder).unwrap();
+            let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+            for round in 0..50 {
+                let desired = desired(&mut dice, &hook, &packages);
+                let before = met(&kernel, &hook);
+                let plan = reconcile(&desired, &kernel.observe().unwrap()).unwrap();
+                let cut = usize::try_from(dice.below(plan.steps.len() as u64 + 1)).unwrap();
+                for planned in &plan.steps[..cut] {
+                    kernel.execute(&planned.step, &desired).unwrap();
+                    let now = met(&kernel, &hook);
+                    assert!(
+                        now == before || now == wanted(&desired, &hook),
+                        "round {round}, after {planned}"
+                    );
+                }
+                let again = reconcile(&desired, &kernel.observe().unwrap()).unwrap();
+                apply(&mut kernel, &again, &desired).unwrap();
+                assert_eq!(met(&kernel, &hook), wanted(&desired, &hook), "round {round}");
+                assert_eq!(reconcile(&desired, &kernel.observe().unwrap()).unwrap(), Plan::default());
+            }
+            let nothing = Desired::default();
+            let plan = reconcile(&nothing, &kernel.observe().unwrap()).unwrap();
+            apply(&mut kernel, &plan, &nothing).unwrap();
+        })
+        .unwrap();
+    // Nothing is left: the folder of pins is empty.
+    std::fs::remove_dir(&pins).unwrap();
+}
