@@ -25,7 +25,7 @@ enum Chore {
     Setup,
     /// Run every check and every test, as CI does
     ///
-    /// With L3AF_TEST=unprivileged what needs root is left out.
+    /// With `L3AF_TEST=unprivileged` what needs root is left out.
     Test,
     /// Check what no compiler checks: documents, lengths, licences, unsafe code
     Tidy,

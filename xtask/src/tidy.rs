@@ -40,7 +40,9 @@ pub(crate) fn run() -> Result<()> {
     if findings.is_empty() {
         return Ok(());
     }
-    findings.iter().for_each(|finding| say(finding));
+    for finding in &findings {
+        say(finding);
+    }
     bail!("{} findings", findings.len())
 }
 
@@ -106,9 +108,10 @@ fn dead_links(text: &Text, exists: impl Fn(&Path) -> bool) -> Vec<String> {
 fn plain(path: &Path) -> PathBuf {
     let mut plain = PathBuf::new();
     for component in path.components() {
-        match component {
-            Component::ParentDir => drop(plain.pop()),
-            other => plain.push(other),
+        if component == Component::ParentDir {
+            plain.pop();
+        } else {
+            plain.push(component);
         }
     }
     plain

@@ -57,8 +57,9 @@ fn story_binary() -> Result<String> {
         "cargo test --quiet --package it --test stories --no-run --message-format json",
     ))?;
     let artifacts = messages.lines().filter_map(|line| serde_json::from_str::<serde_json::Value>(line).ok());
-    let mut binaries = artifacts.filter_map(|artifact| artifact["executable"].as_str().map(str::to_owned));
-    binaries.next().context("cargo built no test binary of the stories")
+    let mut stories = artifacts.filter(|artifact| artifact["target"]["name"] == "stories");
+    let binary = stories.find_map(|artifact| artifact["executable"].as_str().map(str::to_owned));
+    binary.context("cargo built no test binary of the stories")
 }
 
 /// Boots a kernel, runs a command line in it, and passes on what it prints.

@@ -2,7 +2,7 @@
 //! Whom a machine trusts, for what, and the one door through which packages become runnable.
 //!
 //! A publisher signs a [`Statement`] about a release in a DSSE [`Envelope`]. A machine's [`Policy`] names publishers and
-//! their keys; the default names nobody, so that nothing verifies. [`verify`] is the only way to a [`Verified`].
+//! their keys; the default names nobody, so that nothing verifies. [`verify()`] is the only way to a [`Verified`].
 //!
 //! Nothing here does I/O or reads a clock: bytes, times and seeds are arguments, and a verification explains itself.
 

@@ -11,7 +11,7 @@ use crate::{BadEnvelope, Envelope, KeyId, Mode, Policy, Publisher, Statement, St
 /// How far the clocks of those who sign and those who verify may be apart.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// A package that passed: the only thing that can be planned. It cannot be made but by [`verify`].
+/// A package that passed: the only thing that can be planned. It cannot be made but by [`verify()`].
 #[derive(Debug)]
 pub struct Verified {
     package: Package,

@@ -178,7 +178,7 @@ fn a_statement_for_another_platform_is_refused() {
         refusal(verify(package(), &[signed(renamed, &[&key(1)])], &trusting(&key(1)), &windows, now()));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: it has 2 entries for windows/amd64, and must have one");
     let swapped = |s: &mut Value| {
-        s["predicate"]["platforms"][0]["manifest"] = s["predicate"]["platforms"][1]["manifest"].clone()
+        s["predicate"]["platforms"][0]["manifest"] = s["predicate"]["platforms"][1]["manifest"].clone();
     };
     insta::assert_snapshot!(refusal_of(swapped), @"no statement about package `small` holds: it is about image manifest <digest> and the package's is <digest>");
     insta::assert_snapshot!(refusal_of(|s| s["predicate"]["platforms"][0]["format"] = "pe".into()), @"no statement about package `small` holds: it is for objects of another format than linux/amd64 loads");
@@ -194,7 +194,7 @@ fn every_file_must_be_the_one_that_was_signed() {
         |s: &mut Value| s["predicate"]["platforms"][0]["files"]["small.bpf.o"] = other.clone().into();
     insta::assert_snapshot!(refusal_of(changed), @"no statement about package `small` holds: the file `small.bpf.o` is not the one that was signed");
     let left_out = |s: &mut Value| {
-        drop(s["predicate"]["platforms"][0]["files"].as_object_mut().unwrap().remove("README.md"))
+        drop(s["predicate"]["platforms"][0]["files"].as_object_mut().unwrap().remove("README.md"));
     };
     insta::assert_snapshot!(refusal_of(left_out), @"no statement about package `small` holds: the file `README.md` is not the one that was signed");
 }
