@@ -164,3 +164,61 @@ impl Ledger {
         &mut self.accounts[at]
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn instance(member: &str, serial: u64) -> Instance {
+        Instance { member: member.parse().unwrap(), serial }
+    }
+
+    fn cells(packets: u64) -> Cells {
+        Cells(vec![Cell::default(), Cell { packets, bytes: packets * 60 }])
+    }
+
+    fn seen(totals: &BTreeMap<MemberName, Totals>, member: &str) -> u64 {
+        totals[&member.parse::<MemberName>().unwrap()].seen().packets
+    }
+
+    #[test]
+    fn what_left_behind_a_member_was_seen_by_it() {
+        let (a, b) = (instance("a", 1), instance("b", 1));
+        let mut ledger = Ledger::default();
+        ledger.take_over(&Readings::new(), vec![a.clone(), b.clone()]);
+        let totals = ledger.totals(&Readings::from([(a, cells(2)), (b, cells(5))]));
+        assert_eq!((seen(&totals, "a"), seen(&totals, "b")), (7, 5));
+    }
+
+    #[test]
+    fn totals_survive_a_change_and_nothing_is_counted_twice() {
+        let (a, b, again) = (instance("a", 1), instance("b", 1), instance("b", 2));
+        let mut ledger = Ledger::default();
+        ledger.take_over(&Readings::new(), vec![a.clone(), b.clone()]);
+        let before = Readings::from([(a.clone(), cells(2)), (b.clone(), cells(5))]);
+        // `b` moves to the front; the old instance counts two more packets that were in flight.
+        ledger.take_over(&before, vec![again.clone(), a.clone()]);
+        ledger.close(&b, cells(7));
+        ledger.close(&b, cells(7));
+        let totals = ledger.totals(&Readings::from([(a, cells(12)), (again, cells(1))]));
+        assert_eq!(seen(&totals, "a"), 2 + 7 + 10);
+        assert_eq!(seen(&totals, "b"), 7 + 1 + 10);
+    }
+
+    #[test]
+    fn a_member_that_left_is_forgotten() {
+        let (a, b) = (instance("a", 1), instance("b", 1));
+        let mut ledger = Ledger::default();
+        ledger.take_over(&Readings::new(), vec![a.clone(), b]);
+        ledger.take_over(&Readings::new(), vec![a]);
+        assert_eq!(ledger.totals(&Readings::new()).len(), 1);
+    }
+
+    #[test]
+    fn cells_are_those_of_the_verdicts() {
+        assert_eq!(Cells::verdict(HookPoint::Xdp, 2), Some(2));
+        assert_eq!(Cells::verdict(HookPoint::TcIngress, 0), Some(-1));
+        assert_eq!(Cells::verdict(HookPoint::Xdp, 5), None);
+        assert_eq!((Cells::count(HookPoint::Xdp), Cells::count(HookPoint::TcEgress)), (6, 11));
+    }
+}

@@ -312,3 +312,96 @@ impl Classes {
         bits.fold(0, |mask, class| mask | 1 << class)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::insn::{CALL, SUBPROGRAM_ADDRESS, SUBPROGRAM_CALL};
+
+    fn insn(code: u8, src: u8, imm: i32) -> Insn {
+        Insn { code, dst: 2, src, offset: 0, imm }
+    }
+
+    /// A main function with an exit in the middle, a loop to its beginning, a call and the address of a callback;
+    /// behind it the two subprograms.
+    fn program() -> Vec<Insn> {
+        vec![
+            Insn::put_32(0, 2),
+            Insn::jump_if(When::Equal, 0, 1, 1),
+            Insn::exit(),
+            insn(CALL, SUBPROGRAM_CALL, 4),
+            insn(LOAD_64, SUBPROGRAM_ADDRESS, 5),
+            insn(0, 0, 0),
+            Insn::jump_if(When::NotEqual, 0, 1, -7),
+            Insn::exit(),
+            // The first subprogram.
+            insn(CALL, SUBPROGRAM_CALL, 1),
+            Insn::exit(),
+            // The second one.
+            Insn::exit(),
+        ]
+    }
+
+    fn spliced(proceed: &[&str], keep: Keep) -> Spliced {
+        let proceed = ProceedSet::parse(HookPoint::Xdp, proceed).unwrap();
+        let how = Splice { point: HookPoint::Xdp, proceed: &proceed, next: 5, counters: 6, keep };
+        splice(&program(), &how).unwrap()
+    }
+
+    #[test]
+    fn every_exit_of_the_main_function_goes_to_the_epilogue_and_no_other() {
+        let Spliced { insns, moved } = spliced(&["pass"], Keep::Stack(16));
+        let epilogue = 1 + 8;
+        assert_eq!(insns[3], Insn::jump(i16::try_from(epilogue - 4).unwrap()));
+        assert_eq!(insns[8], Insn::jump(i16::try_from(epilogue - 9).unwrap()));
+        let behind = moved.offset(8);
+        assert_eq!(insns[behind..], program()[8..]);
+        assert_eq!(insns[behind - 1], Insn::exit());
+    }
+
+    #[test]
+    fn calls_and_addresses_lead_to_the_same_subprograms() {
+        let Spliced { insns, moved } = spliced(&["pass"], Keep::Stack(16));
+        let targets = |insns: &[Insn]| -> Vec<usize> {
+            insns.iter().enumerate().filter_map(|(index, insn)| insn.subprogram(index)).collect()
+        };
+        let expected: Vec<usize> =
+            targets(&program()).into_iter().map(|target| moved.offset(target)).collect();
+        assert_eq!(targets(&insns), expected);
+    }
+
+    #[test]
+    fn an_empty_proceed_set_makes_no_tail_call() {
+        let calls =
+            |spliced: &Spliced| spliced.insns.iter().filter(|insn| **insn == Insn::call(TAIL_CALL)).count();
+        assert_eq!(calls(&spliced(&[], Keep::Stack(16))), 0);
+        assert_eq!(calls(&spliced(&["pass", "drop"], Keep::Register(9))), 1);
+    }
+
+    #[test]
+    fn the_context_waits_where_the_program_does_not_look() {
+        let keep = ways_to_keep(&program(), 20);
+        assert_eq!(keep, [Keep::Stack(32), Keep::Register(6)]);
+        assert_eq!(ways_to_keep(&program(), 512), [Keep::Register(6)]);
+        let busy: Vec<Insn> = (6..10).map(|register| Insn::copy(register, 1)).chain([Insn::exit()]).collect();
+        assert_eq!(ways_to_keep(&busy, 505), []);
+    }
+
+    #[test]
+    fn a_tail_call_of_its_own_is_refused() {
+        let insns = [Insn::call(TAIL_CALL), Insn::exit()];
+        let proceed = ProceedSet::default_for(HookPoint::Xdp);
+        let how =
+            Splice { point: HookPoint::Xdp, proceed: &proceed, next: 5, counters: 6, keep: Keep::Stack(8) };
+        assert_eq!(splice(&insns, &how), Err(Unspliceable::OwnTailCall { at: 0 }));
+        let long = vec![Insn::exit(); 32768];
+        assert_eq!(splice(&long, &how), Err(Unspliceable::TooLong { instructions: 32768 }));
+    }
+
+    #[test]
+    fn an_instruction_reads_as_it_is_written() {
+        for insn in spliced(&["pass", "tx"], Keep::Register(8)).insns {
+            assert_eq!(Insn::from_bytes(insn.to_bytes()), insn);
+        }
+    }
+}

@@ -125,8 +125,11 @@ pub struct Build {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum ManifestError {
     /// A key is missing, unknown, or has a value of the wrong kind.
-    #[error("`package.toml` is not a manifest: {0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("`package.toml` is not a manifest: {problem}")]
+    Toml {
+        /// What is wrong, with line and column.
+        problem: String,
+    },
     /// A value is empty that must say something.
     #[error("`{key}` in `package.toml` is empty")]
     Empty {
@@ -174,12 +177,12 @@ pub enum ManifestError {
         platform: Platform,
     },
     /// A verdict in a proceed set does not exist.
-    #[error("`proceed` of the program `{function}` in `package.toml`: {source}")]
+    #[error("`proceed` of the program `{function}` in `package.toml`: {unknown}")]
     Proceed {
         /// The program.
         function: ProgramName,
         /// Which verdict, and what is known.
-        source: crate::UnknownVerdict,
+        unknown: crate::UnknownVerdict,
     },
 }
 
@@ -212,7 +215,8 @@ impl Manifest {
     /// # Errors
     /// When it is not TOML, lacks a key or has one too many, or says something that cannot be.
     pub fn parse(text: &str) -> Result<Self, ManifestError> {
-        let written: Written = toml::from_str(text)?;
+        let written: Written =
+            toml::from_str(text).map_err(|error| ManifestError::Toml { problem: error.to_string() })?;
         check_info(&written.package)?;
         let mut platforms = written.platform;
         platforms.sort();
@@ -244,7 +248,8 @@ fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
         check_path("program.source", source)?;
     }
     let proceed = proceed.map(|names| ProceedSet::parse(hook, &names)).transpose();
-    let proceed = proceed.map_err(|source| ManifestError::Proceed { function: function.clone(), source })?;
+    let proceed =
+        proceed.map_err(|unknown| ManifestError::Proceed { function: function.clone(), unknown })?;
     Ok(ProgramSpec { function, object, source, hook, proceed })
 }
 

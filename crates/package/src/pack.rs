@@ -136,7 +136,13 @@ pub fn pack(source: &PackSource, created: u64) -> Result<Packed, PackError> {
         annotations: annotations(&manifest, created),
     };
     let index = Blob::json(INDEX_MEDIA_TYPE, &index);
-    let descriptor = Descriptor { artifact_type: Some(ARTIFACT_TYPE.to_owned()), ..index.descriptor() };
+    // Tools that keep several images in a folder tell them apart by this name. Tags have no `+`.
+    let name = manifest.package.version.to_string().replace('+', "_");
+    let descriptor = Descriptor {
+        artifact_type: Some(ARTIFACT_TYPE.to_owned()),
+        annotations: BTreeMap::from([("org.opencontainers.image.ref.name".to_owned(), name)]),
+        ..index.descriptor()
+    };
     blobs.push(index);
     Ok(Packed { index: descriptor, blobs })
 }

@@ -56,8 +56,11 @@ pub struct Publisher {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum PolicyError {
     /// A key is unknown, missing, or has a value of the wrong kind.
-    #[error("it is not a policy: {0}")]
-    Toml(#[from] toml::de::Error),
+    #[error("it is not a policy: {problem}")]
+    Toml {
+        /// What is wrong, with line and column.
+        problem: String,
+    },
     /// A file of a key was not handed over.
     #[error("the key file `{path}` of publisher `{publisher}` is not there")]
     MissingKeyFile {
@@ -67,14 +70,14 @@ pub enum PolicyError {
         path: String,
     },
     /// A key cannot be used.
-    #[error("a key of publisher `{publisher}` cannot be used{}: {source}", place(.file.as_deref()))]
+    #[error("a key of publisher `{publisher}` cannot be used{}: {bad}", place(.file.as_deref()))]
     Key {
         /// The publisher.
         publisher: PublisherName,
         /// The file it is in, if it is in one.
         file: Option<String>,
         /// Why not.
-        source: BadKey,
+        bad: BadKey,
     },
     /// More keys must sign than there are, or none at all.
     #[error(
@@ -148,7 +151,7 @@ impl PolicyDocument {
     /// # Errors
     /// When it is not TOML, or has keys that a policy has not.
     pub fn parse(text: &str) -> Result<Self, PolicyError> {
-        Ok(toml::from_str(text)?)
+        toml::from_str(text).map_err(|error| PolicyError::Toml { problem: error.to_string() })
     }
 
     /// The files that it names, to be read by the caller.
@@ -175,19 +178,19 @@ impl PolicyDocument {
 impl WrittenPublisher {
     fn resolve(self, files: &BTreeMap<String, String>) -> Result<Publisher, PolicyError> {
         let publisher = self.name;
-        let bad = |file: Option<&String>, source| PolicyError::Key {
+        let refuse = |file: Option<&String>, bad| PolicyError::Key {
             publisher: publisher.clone(),
             file: file.cloned(),
-            source,
+            bad,
         };
         let mut keys = Vec::new();
         for text in &self.keys {
-            keys.push(PublicKey::from_pem(text).map_err(|source| bad(None, source))?);
+            keys.push(PublicKey::from_pem(text).map_err(|bad| refuse(None, bad))?);
         }
         for path in &self.key_files {
             let missing = || PolicyError::MissingKeyFile { publisher: publisher.clone(), path: path.clone() };
             let text = files.get(path).ok_or_else(missing)?;
-            keys.push(PublicKey::from_pem(text).map_err(|source| bad(Some(path), source))?);
+            keys.push(PublicKey::from_pem(text).map_err(|bad| refuse(Some(path), bad))?);
         }
         keys.sort();
         keys.dedup();

@@ -72,8 +72,11 @@ pub struct MemberDocument {
 
 /// A text is not a desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("it is not a desired state: {0}")]
-pub struct UnreadableDocument(#[from] toml::de::Error);
+#[error("it is not a desired state: {problem}")]
+pub struct UnreadableDocument {
+    /// What is wrong, with line and column.
+    pub problem: String,
+}
 
 impl Document {
     /// Reads TOML.
@@ -81,7 +84,7 @@ impl Document {
     /// # Errors
     /// When a key is unknown, missing, or has a value of the wrong kind; the error tells line and column.
     pub fn parse_toml(text: &str) -> Result<Self, UnreadableDocument> {
-        Ok(toml::from_str(text)?)
+        toml::from_str(text).map_err(|error| UnreadableDocument { problem: error.to_string() })
     }
 }
 
