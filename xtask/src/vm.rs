@@ -9,6 +9,7 @@ mod guest;
 mod kernel;
 
 use std::fs;
+use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
 use anyhow::{Context, Result, bail};
@@ -39,10 +40,22 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
 /// Runs the stories in a guest and counts them.
 pub(crate) fn stories(release: &str, count: &mut Count) -> Result<()> {
     shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
-    let binary = story_binary()?;
+    let folder = copies(&story_binary()?)?;
     let digest = digest_of_ratelimit()?;
-    let line = format!("env L3AF_EXPECT_DIGEST={digest} {binary} --test-threads=1");
+    let line = format!("env L3AF_EXPECT_DIGEST={digest} {}/stories --test-threads=1", folder.display());
     boot(release, &line, |text| count.see(text))
+}
+
+/// Copies what the guest runs: a build during the run must not change it under the guest's feet.
+fn copies(stories: &str) -> Result<PathBuf> {
+    let folder = repository().join("target/vm/bin");
+    fs::create_dir_all(&folder)?;
+    let built = repository().join("target/debug");
+    for name in ["l3afd", "l3af", "l3af-demo"] {
+        fs::copy(built.join(name), folder.join(name))?;
+    }
+    fs::copy(stories, folder.join("stories"))?;
+    Ok(folder)
 }
 
 /// What `ratelimit` is here, for the guest to compare with.

@@ -3,9 +3,9 @@
 
 use crate::{Instance, MemberSpec, ObservedHook, Root, Target};
 
-/// What a packet meets that enters a hook now.
+/// What a packet meets that enters at the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Live<'a> {
+pub(crate) struct Path<'a> {
     /// The instances in order.
     pub(crate) members: Vec<(&'a Instance, &'a MemberSpec)>,
     /// Whether the chain ends behind the last of them, and not in something that is not ours.
@@ -15,25 +15,29 @@ pub(crate) struct Live<'a> {
 impl ObservedHook {
     /// The instances that a packet meets, in order. Empty when the root receives none.
     pub fn order(&self) -> Vec<Instance> {
-        self.live().members.into_iter().map(|(instance, _)| instance.clone()).collect()
+        if self.root != Root::Attached {
+            return Vec::new();
+        }
+        self.path().members.into_iter().map(|(instance, _)| instance.clone()).collect()
     }
 
-    pub(crate) fn live(&self) -> Live<'_> {
+    /// The path that begins at the root, whether the root receives packets or not.
+    pub(crate) fn path(&self) -> Path<'_> {
         let mut members: Vec<(&Instance, &MemberSpec)> = Vec::new();
-        if self.root != Root::Attached {
-            return Live { members, ends: true };
+        if self.root == Root::Absent {
+            return Path { members, ends: true };
         }
         let mut target = &self.first;
         // A path visits an instance once; more visits than instances is a circle.
         for _ in 0..=self.instances.len() {
             let Target::Instance(name) = target else {
-                return Live { members, ends: *target == Target::Nothing };
+                return Path { members, ends: *target == Target::Nothing };
             };
             let Some((name, found)) = self.instances.get_key_value(name) else { break };
             let Some(spec) = &found.spec else { break };
             members.push((name, spec));
             target = &found.next;
         }
-        Live { members, ends: false }
+        Path { members, ends: false }
     }
 }

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use package::KernelVersion;
 use thiserror::Error;
 
-use crate::chain::Live;
+use crate::chain::Path;
 use crate::{
     Desired, Facts, Hook, Instance, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Root, Slot,
     State, Step,
@@ -156,9 +156,9 @@ struct HookPlan<'a> {
 impl HookPlan<'_> {
     fn reach(mut self, members: &[Member]) {
         let wanted: Vec<&MemberSpec> = members.iter().map(Member::spec).collect();
-        let live = self.found.live();
-        let shared = Shared::between(&live, &wanted);
-        let order = self.copy_path(&live, &wanted, &shared);
+        let path = self.found.path();
+        let shared = Shared::between(&path, &wanted);
+        let order = self.copy_path(&path, &wanted, &shared);
         if self.found.root != Root::Attached {
             self.attach();
         }
@@ -183,16 +183,16 @@ impl HookPlan<'_> {
     }
 
     /// Builds what the new path does not share with the old one; returns the instances of the whole path.
-    fn copy_path(&mut self, live: &Live<'_>, wanted: &[&MemberSpec], shared: &Shared) -> Vec<Instance> {
+    fn copy_path(&mut self, path: &Path<'_>, wanted: &[&MemberSpec], shared: &Shared) -> Vec<Instance> {
         if self.found.root == Root::Absent {
             self.prepare(Step::CreateRoot { hook: self.hook.clone() }, "the first chain on this hook");
         }
         let middle = &wanted[shared.head..wanted.len() - shared.tail];
         let mut serials = self.fresh_serials();
         let fresh: Vec<Instance> = middle.iter().map(|spec| serials.next(spec)).collect();
-        let head = live.members[..shared.head].iter().map(|(instance, _)| (*instance).clone());
+        let head = path.members[..shared.head].iter().map(|(instance, _)| (*instance).clone());
         let tail =
-            live.members[live.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
+            path.members[path.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
         let order: Vec<Instance> = head.chain(fresh.iter().cloned()).chain(tail).collect();
         for (instance, spec) in fresh.iter().zip(middle) {
             let spec = Box::new((*spec).clone());
@@ -206,7 +206,7 @@ impl HookPlan<'_> {
                 self.prepare(step, "not yet reached by packets");
             }
         }
-        if !shared.is_whole(live, wanted) || self.found.root != Root::Attached {
+        if !shared.is_whole(path, wanted) {
             let from = order[..shared.head].last().map_or(Slot::Root, |last| Slot::Instance(last.clone()));
             let to = order.get(shared.head).cloned();
             let step = Step::Link { hook: self.hook.clone(), from, to };
@@ -278,18 +278,18 @@ struct Shared {
 }
 
 impl Shared {
-    fn between(live: &Live<'_>, wanted: &[&MemberSpec]) -> Self {
+    fn between(path: &Path<'_>, wanted: &[&MemberSpec]) -> Self {
         let same = |(have, want): &((&Instance, &MemberSpec), &&MemberSpec)| have.1 == **want;
-        let old = || live.members.iter().copied();
+        let old = || path.members.iter().copied();
         let head = old().zip(wanted).take_while(same).count();
         // A path that does not end where it should has no tail to share.
-        let room = if live.ends { live.members.len().min(wanted.len()) - head } else { 0 };
+        let room = if path.ends { path.members.len().min(wanted.len()) - head } else { 0 };
         let tail = old().rev().zip(wanted.iter().rev()).take(room).take_while(same).count();
         Self { head, tail }
     }
 
-    fn is_whole(&self, live: &Live<'_>, wanted: &[&MemberSpec]) -> bool {
-        live.ends && self.head == wanted.len() && self.head == live.members.len()
+    fn is_whole(&self, path: &Path<'_>, wanted: &[&MemberSpec]) -> bool {
+        path.ends && self.head == wanted.len() && self.head == path.members.len()
     }
 }
 

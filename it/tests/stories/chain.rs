@@ -110,6 +110,6 @@ fn what_others_detach_is_attached_again() {
         assert!(begin.elapsed().as_secs() < 60, "it was not repaired:\n{}", node.log());
         std::thread::yield_now();
     }
-    assert!(node.chains().unwrap()[0].attached);
+    assert!(node.chains().unwrap()[0].attached, "{}", node.log());
     assert!(node.members().unwrap().iter().all(|member| member.instance == "sanity#1"));
 }
