@@ -43,6 +43,7 @@ pub(crate) const DEMO: &[Need] = &[
 /// To run the tests, beside the other two.
 const TEST: &[Need] = &[
     need("clang-format-19", "clang-format-19"),
+    need("curl", "curl"),
     need("skopeo", "skopeo"),
     need("bpftool", "bpftool"),
     need("qemu-system-x86_64", "qemu-system-x86"),

@@ -100,7 +100,7 @@ impl Engine {
     /// When the document would be refused before its first step.
     pub fn plan(&mut self, document: &Document) -> Result<Planned, Rejected> {
         let resolved = self.resolve(document, &BTreeMap::new())?;
-        let plan = reconcile(&resolved.desired, &self.parts.kernel.observe()?)?;
+        let (plan, _) = self.way_to(&resolved.desired)?;
         Ok(Planned { steps: steps(&plan) })
     }
 
@@ -194,7 +194,7 @@ impl Engine {
             return Err(Rejected::Changed { expected, current: previous });
         }
         let Resolved { desired, packages, notes } = self.resolve(&document, kept)?;
-        let plan = reconcile(&desired, &self.parts.kernel.observe()?)?;
+        let (plan, missing) = self.way_to(&desired)?;
         let accepted = (self.parts.clock)();
         let generation = Generation { number: previous + 1, previous, accepted, document, packages };
         self.generations
@@ -205,9 +205,18 @@ impl Engine {
             return Err(halted);
         }
         self.desired = desired;
-        self.missing.clear();
+        self.missing = missing;
         self.problem = None;
         Ok(Applied { generation: generation.number, steps: steps(&plan), notes })
+    }
+
+    /// The plan to a new desired state, and the hooks that it leaves out: what waits for its interface already may go on
+    /// waiting, and nothing new begins with that.
+    fn way_to(&self, desired: &Desired) -> Result<(Plan, Vec<Hook>), Rejected> {
+        let observed = self.parts.kernel.observe()?;
+        let (present, missing) = desired.clone().without_missing_interfaces(&observed);
+        let waits_already = missing.iter().all(|hook| self.missing.contains(hook));
+        Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, missing))
     }
 
     /// Returns to what was in force before a generation that the kernel refused.

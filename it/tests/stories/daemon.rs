@@ -143,6 +143,29 @@ fn an_interface_that_others_use_is_left_to_them() {
 }
 
 #[test]
+fn a_chain_waits_for_its_interface_and_does_not_hold_up_the_others() {
+    let (pair, mut node) = scene();
+    let namespace = &pair.right.namespace;
+    run_in(namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    let both = packages().document("right0", &["sanity"]) + &packages().document("spare0", &["sanity"]);
+    node.apply(&both).unwrap().success().unwrap();
+    node.kill().unwrap();
+    run_in(namespace, "ip link del spare0").unwrap();
+    node.restart().unwrap();
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains("waiting") && status.contains("spare0/xdp"), "{status}");
+    // Another chain can be changed meanwhile.
+    node.l3af(&["run", &packages().path("ratelimit"), "--on", "right0"]).unwrap();
+    run_in(namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    let begin = std::time::Instant::now();
+    while !node.l3af(&["status"]).unwrap().contains("converged") {
+        assert!(begin.elapsed().as_secs() < 60, "{}", node.log());
+        std::thread::yield_now();
+    }
+    assert!(node.chains().unwrap().iter().all(|chain| chain.attached));
+}
+
+#[test]
 fn the_api_describes_itself() {
     let (_pair, node) = scene();
     let socket = node.socket().to_string_lossy().into_owned();
