@@ -14,4 +14,4 @@ pub use command::{Ran, binary, run, run_in};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};
-pub use traffic::{Connections, connect, ping, ping_while};
+pub use traffic::{Connections, connect, ping, stream_while};

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Traffic, counted where it is sent and where it arrives. The daemon is not asked.
 
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::process::{Command, Stdio};
+use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
@@ -70,37 +69,55 @@ pub fn ping(pair: &Pair, count: u32) -> Result<u32> {
     let line = format!("ping -n -q -i 0.01 -W 1 -c {count} {}", pair.right.address);
     // `ping` fails when nothing comes back, which is an answer as well.
     let report = run_in(&pair.left.namespace, &line).unwrap_or_else(|error| format!("{error:#}"));
-    received(&report)
+    number_before(&report, " received")
 }
 
-/// Pings every two milliseconds while something happens. Returns how many were sent, how many came back, and what
-/// happened.
+/// Sends a datagram every two milliseconds from left to right while something happens. Returns how many were sent, how
+/// many arrived, and what happened.
 ///
 /// # Errors
-/// When `ping` cannot be run, or what happens fails.
-pub fn ping_while<T>(pair: &Pair, happens: impl FnOnce() -> Result<T>) -> Result<(u32, u32, T)> {
-    let namespace = format!("--net=/run/netns/{}", pair.left.namespace);
-    let child = Command::new("nsenter")
-        .args([&namespace, "ping", "-n", "-q", "-i", "0.002", "-W", "1", &pair.right.address])
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()?;
+/// When the namespaces cannot be entered, or what happens fails.
+pub fn stream_while<T>(pair: &Pair, happens: impl FnOnce() -> Result<T>) -> Result<(u32, u32, T)> {
+    const PORT: u16 = 5000;
+    let address: SocketAddr = format!("{}:{PORT}", pair.right.address).parse()?;
+    let receiver = pair.right.inside(move || UdpSocket::bind(address))??;
+    let sender = pair.left.inside(|| UdpSocket::bind("0.0.0.0:0"))??;
+    sender.connect(address)?;
+    let done = Arc::new(AtomicBool::new(false));
+    let sending = thread::spawn({
+        let done = Arc::clone(&done);
+        move || send(&sender, &done)
+    });
+    let receiving = thread::spawn(move || receive(&receiver));
     // Some packets before, some after: the change is in the middle.
     thread::sleep(Duration::from_millis(100));
     let happened = happens();
     thread::sleep(Duration::from_millis(100));
-    let id = rustix::process::Pid::from_child(&child);
-    rustix::process::kill_process(id, rustix::process::Signal::INT)?;
-    let report = String::from_utf8_lossy(&child.wait_with_output()?.stdout).into_owned();
-    Ok((sent(&report)?, received(&report)?, happened?))
+    done.store(true, Ordering::SeqCst);
+    let sent = sending.join().ok().context("the sender panicked")??;
+    let received = receiving.join().ok().context("the receiver panicked")??;
+    Ok((sent, received, happened?))
 }
 
-fn sent(report: &str) -> Result<u32> {
-    number_before(report, " packets transmitted")
+fn send(socket: &UdpSocket, done: &AtomicBool) -> Result<u32> {
+    let mut sent = 0;
+    while !done.load(Ordering::SeqCst) {
+        socket.send(b"packet")?;
+        sent += 1;
+        thread::sleep(Duration::from_millis(2));
+    }
+    Ok(sent)
 }
 
-fn received(report: &str) -> Result<u32> {
-    number_before(report, " received")
+/// Counts until nothing came for a while.
+fn receive(socket: &UdpSocket) -> Result<u32> {
+    socket.set_read_timeout(Some(Duration::from_secs(2)))?;
+    let mut received = 0;
+    let mut buffer = [0; 16];
+    while socket.recv(&mut buffer).is_ok() {
+        received += 1;
+    }
+    Ok(received)
 }
 
 fn number_before(report: &str, words: &str) -> Result<u32> {

@@ -10,7 +10,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::{Parser, ValueEnum};
-use it::{Connections, Node, Packages, Pair, connect, ping, ping_while};
+use it::{Connections, Node, Packages, Pair, connect, ping, stream_while};
 
 /// Shows a rate limiter and a packet filter, unmodified, in one chain on one interface.
 #[derive(Debug, Parser)]
@@ -132,12 +132,12 @@ impl Stage {
     }
 
     fn reorder(&self) -> Result<()> {
-        say("\nThe chain is turned around ten times while pings go through, one every two milliseconds.");
+        say("\nThe chain is turned around ten times while datagrams go through, one every two milliseconds.");
         let orders = [["ratelimit", "sanity"], ["sanity", "ratelimit"]];
         let turn = |order: &[&str; 2]| self.node.apply(&self.document(*order))?.success().map(drop);
         let turns = || orders.iter().cycle().take(10).try_for_each(turn);
-        let (sent, received, ()) = ping_while(&self.pair, turns)?;
-        say(&format!("{sent} pings were sent, {received} came back."));
+        let (sent, received, ()) = stream_while(&self.pair, turns)?;
+        say(&format!("{sent} datagrams were sent, {received} arrived."));
         ensure!(sent == received, "{} packets were lost", sent - received);
         Ok(())
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Chains: what packets meet, and how it is counted.
 
-use it::{Node, Pair, connect, ping, ping_while};
+use it::{Node, Pair, connect, ping, stream_while};
 
 use crate::packages;
 
@@ -60,7 +60,7 @@ fn a_chain_changes_under_traffic_and_no_packet_is_lost() {
         packages().document("right0", &["ratelimit", "sanity:config = { check_land = false }"]),
     ];
     node.apply(&documents[0]).unwrap().success().unwrap();
-    let (sent, received, ()) = ping_while(&pair, || {
+    let (sent, received, ()) = stream_while(&pair, || {
         for document in documents.iter().cycle().take(12) {
             node.apply(document)?.success()?;
         }
