@@ -80,23 +80,23 @@ pub fn ping(pair: &Pair, count: u32) -> Result<u32> {
 pub fn stream_while<T>(pair: &Pair, happens: impl FnOnce() -> Result<T>) -> Result<(u32, u32, T)> {
     const PORT: u16 = 5000;
     let address: SocketAddr = format!("{}:{PORT}", pair.right.address).parse()?;
-    let receiver = pair.right.inside(move || UdpSocket::bind(address))??;
-    let sender = pair.left.inside(|| UdpSocket::bind("0.0.0.0:0"))??;
-    sender.connect(address)?;
+    let inbox = pair.right.inside(move || UdpSocket::bind(address))??;
+    let outbox = pair.left.inside(|| UdpSocket::bind("0.0.0.0:0"))??;
+    outbox.connect(address)?;
     let done = Arc::new(AtomicBool::new(false));
-    let sending = thread::spawn({
+    let left = thread::spawn({
         let done = Arc::clone(&done);
-        move || send(&sender, &done)
+        move || send(&outbox, &done)
     });
-    let receiving = thread::spawn(move || receive(&receiver));
+    let right = thread::spawn(move || receive(&inbox));
     // Some packets before, some after: the change is in the middle.
     thread::sleep(Duration::from_millis(100));
     let happened = happens();
     thread::sleep(Duration::from_millis(100));
     done.store(true, Ordering::SeqCst);
-    let sent = sending.join().ok().context("the sender panicked")??;
-    let received = receiving.join().ok().context("the receiver panicked")??;
-    Ok((sent, received, happened?))
+    let count = left.join().ok().context("the sender panicked")??;
+    let received = right.join().ok().context("the receiver panicked")??;
+    Ok((count, received, happened?))
 }
 
 fn send(socket: &UdpSocket, done: &AtomicBool) -> Result<u32> {
