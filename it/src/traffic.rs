@@ -1,13 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Traffic, counted where it is sent and where it arrives. The daemon is not asked.
 
-use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
+use std::net::{SocketAddr, TcpListener, UdpSocket};
+use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
 use std::time::Duration;
 
 use anyhow::{Context, Result};
+use rustix::io::Errno;
+use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use crate::{Pair, run_in};
 
@@ -22,14 +25,13 @@ pub struct Connections {
     pub accepted: u32,
 }
 
-/// Opens connections from left to right, one after the other as fast as it goes. One that does not succeed at once is
-/// given up before TCP would try again.
+/// Opens connections from left to right, all at once, and looks what became of them before TCP would try again.
 ///
 /// # Errors
 /// When the namespaces cannot be entered.
 pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
     /// TCP sends a second SYN after a second (RFC 6298, section 2.1).
-    const PATIENCE: Duration = Duration::from_millis(30);
+    const PATIENCE: Duration = Duration::from_millis(400);
     let address: SocketAddr = format!("{}:{port}", pair.right.address).parse()?;
     let listener = pair.right.inside(move || TcpListener::bind(address))??;
     listener.set_nonblocking(true)?;
@@ -38,13 +40,24 @@ pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
         let (accepted, done) = (Arc::clone(&accepted), Arc::clone(&done));
         thread::spawn(move || count(&listener, &accepted, &done))
     };
-    let connected = pair.left.inside(move || {
-        let tries = (0..tries).filter(|_| TcpStream::connect_timeout(&address, PATIENCE).is_ok());
-        u32::try_from(tries.count()).expect("no more than were tried")
-    })?;
+    let sockets =
+        pair.left.inside(move || (0..tries).map(|_| begin(address)).collect::<Result<Vec<_>>>())??;
+    thread::sleep(PATIENCE);
+    let connected = sockets.iter().filter(|socket| rustix::net::getpeername(socket).is_ok()).count();
     done.store(true, Ordering::SeqCst);
     counting.join().ok().context("the receiver panicked")?;
-    Ok(Connections { tried: tries, connected, accepted: accepted.load(Ordering::SeqCst) })
+    let accepted = accepted.load(Ordering::SeqCst);
+    Ok(Connections { tried: tries, connected: u32::try_from(connected)?, accepted })
+}
+
+/// Sends a SYN and waits for nothing.
+fn begin(address: SocketAddr) -> Result<OwnedFd> {
+    let (stream, flags) = (SocketType::STREAM, SocketFlags::NONBLOCK);
+    let socket = rustix::net::socket_with(AddressFamily::INET, stream, flags, None)?;
+    match rustix::net::connect(&socket, &address) {
+        Ok(()) | Err(Errno::INPROGRESS) => Ok(socket),
+        Err(error) => Err(error.into()),
+    }
 }
 
 /// Counts what a listener accepts until it is done. What came before the end is counted after the end was told.
