@@ -5,12 +5,14 @@
 //! other. All of it needs root.
 
 mod command;
+mod corpus;
 mod net;
 mod node;
 mod packages;
 mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
+pub use corpus::{Specimen, corpus, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};

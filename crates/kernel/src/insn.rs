@@ -21,8 +21,22 @@ pub struct Insn {
 /// Sizes of memory accesses (RFC 9669, section 5).
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Width {
+    Byte,
+    Half,
     Word,
     Double,
+}
+
+impl Width {
+    /// The size modifier of the opcode.
+    const fn bits(self) -> u8 {
+        match self {
+            Self::Byte => 0x10,
+            Self::Half => 0x08,
+            Self::Word => 0x00,
+            Self::Double => 0x18,
+        }
+    }
 }
 
 /// The comparison of a 32-bit conditional jump (RFC 9669, section 4.3).
@@ -31,6 +45,8 @@ pub(crate) enum When {
     Equal,
     NotEqual,
     AtMost,
+    /// Any bit of the operand is set.
+    Any,
 }
 
 pub(crate) const EXIT: u8 = 0x95;
@@ -44,8 +60,14 @@ pub(crate) const SUBPROGRAM_CALL: u8 = 1;
 pub(crate) const SUBPROGRAM_ADDRESS: u8 = 4;
 /// Helper number of `bpf_map_lookup_elem`.
 pub(crate) const MAP_LOOKUP: i32 = 1;
+/// Helper number of `bpf_ktime_get_ns`.
+pub(crate) const CLOCK: i32 = 5;
 /// Helper number of `bpf_tail_call`.
 pub(crate) const TAIL_CALL: i32 = 12;
+/// Helper number of `bpf_skb_load_bytes_relative`.
+pub(crate) const LOAD_BYTES: i32 = 68;
+/// Helper number of `bpf_xdp_get_buff_len` (Linux 5.18).
+pub(crate) const BUFFER_LENGTH: i32 = 188;
 /// The frame pointer.
 pub(crate) const FRAME: u8 = 10;
 
@@ -103,6 +125,26 @@ impl Insn {
         Self::new(0x0f, dst, src, 0, 0)
     }
 
+    /// `dst *= src`, 64 bits.
+    pub(crate) const fn multiply_register(dst: u8, src: u8) -> Self {
+        Self::new(0x2f, dst, src, 0, 0)
+    }
+
+    /// `dst ^= src`, 64 bits.
+    pub(crate) const fn xor_register(dst: u8, src: u8) -> Self {
+        Self::new(0xaf, dst, src, 0, 0)
+    }
+
+    /// `dst <<= imm`, 64 bits.
+    pub(crate) const fn shift_left(dst: u8, imm: i32) -> Self {
+        Self::new(0x67, dst, 0, 0, imm)
+    }
+
+    /// `dst >>= imm`, 64 bits.
+    pub(crate) const fn shift_right(dst: u8, imm: i32) -> Self {
+        Self::new(0x77, dst, 0, 0, imm)
+    }
+
     /// `dst -= src`, 64 bits.
     pub(crate) const fn subtract_register(dst: u8, src: u8) -> Self {
         Self::new(0x1f, dst, src, 0, 0)
@@ -120,35 +162,30 @@ impl Insn {
 
     /// `dst = *(base + offset)`.
     pub(crate) const fn load(width: Width, dst: u8, base: u8, offset: i16) -> Self {
-        Self::new(
-            match width {
-                Width::Word => 0x61,
-                Width::Double => 0x79,
-            },
-            dst,
-            base,
-            offset,
-            0,
-        )
+        Self::new(0x61 | width.bits(), dst, base, offset, 0)
     }
 
     /// `*(base + offset) = src`.
     pub(crate) const fn store(width: Width, base: u8, offset: i16, src: u8) -> Self {
-        Self::new(
-            match width {
-                Width::Word => 0x63,
-                Width::Double => 0x7b,
-            },
-            base,
-            src,
-            offset,
-            0,
-        )
+        Self::new(0x63 | width.bits(), base, src, offset, 0)
     }
 
     /// `dst = map`, in two slots.
     pub(crate) const fn load_map(dst: u8, descriptor: i32) -> [Self; 2] {
         [Self::new(LOAD_64, dst, MAP_FD, 0, descriptor), Self::new(0, 0, 0, 0, 0)]
+    }
+
+    /// `dst = number`, 64 bits in two slots.
+    pub(crate) const fn put_64(dst: u8, number: u64) -> [Self; 2] {
+        let bytes = number.to_le_bytes();
+        let [a, b, c, d, e, f, g, h] = bytes;
+        let (low, high) = (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
+        [Self::new(LOAD_64, dst, 0, 0, low), Self::new(0, 0, 0, 0, high)]
+    }
+
+    /// A call of the subprogram that begins `distance` instructions behind the next one.
+    pub(crate) const fn call_subprogram(distance: i32) -> Self {
+        Self::new(CALL, 0, SUBPROGRAM_CALL, 0, distance)
     }
 
     /// A call of a helper.
@@ -172,8 +209,14 @@ impl Insn {
             When::Equal => 0x16,
             When::NotEqual => 0x56,
             When::AtMost => 0xb6,
+            When::Any => 0x46,
         };
         Self::new(code, dst, 0, offset, imm)
+    }
+
+    /// Jumps over `offset` instructions when `dst`, 64 bits unsigned, is greater than `src`.
+    pub(crate) const fn jump_if_above(dst: u8, src: u8, offset: i16) -> Self {
+        Self::new(0x2d, dst, src, offset, 0)
     }
 
     /// Jumps over `offset` instructions when the pointer in `dst` is null. The verifier learns from 64 bits only.

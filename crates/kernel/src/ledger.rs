@@ -35,12 +35,29 @@ pub struct Cells(pub Vec<Cell>);
 pub struct Totals {
     /// What left the chain at this member, by verdict; the last cell counts verdicts that do not exist.
     pub left: Cells,
+    /// Verdicts that were counted and not followed, in shadow and canary.
+    #[serde(default)]
+    pub shadowed: Cells,
+    /// How often the member ran while it was timed, and how many nanoseconds it took, in place of bytes.
+    #[serde(default)]
+    pub run: Cell,
     /// What went on to the next member.
     pub passed: Cell,
 }
 
+/// The counters of one instance, as read at one time.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Reading {
+    /// What left the chain here.
+    pub left: Cells,
+    /// Verdicts that were counted and not followed.
+    pub shadowed: Cells,
+    /// Runs and nanoseconds.
+    pub run: Cell,
+}
+
 /// The counters of the instances of one hook, as read at one time.
-pub type Readings = BTreeMap<Instance, Cells>;
+pub type Readings = BTreeMap<Instance, Reading>;
 
 /// The sums of one hook.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -54,14 +71,14 @@ pub struct Ledger {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 struct Account {
     instance: Instance,
-    taken: Cells,
+    taken: Reading,
     predecessors: Vec<MemberName>,
 }
 
 impl Cells {
-    /// How many cells an instance has at a hook.
-    pub fn count(point: HookPoint) -> u32 {
-        Classes::of(point).known.unsigned_abs() + 1
+    /// How many cells there are for the verdicts of a hook, that of unknown ones included.
+    pub fn count(point: HookPoint) -> usize {
+        usize::try_from(Classes::of(point).count()).expect("there are a few verdicts")
     }
 
     /// The verdict that the cell at `index` counts; `None` for the cell of all verdicts that do not exist.
@@ -94,6 +111,28 @@ impl Cell {
         Self {
             packets: self.packets.wrapping_sub(other.packets),
             bytes: self.bytes.wrapping_sub(other.bytes),
+        }
+    }
+}
+
+impl Reading {
+    /// Takes apart the cells of an instance as they lie in its map.
+    pub fn of(point: HookPoint, mut cells: Vec<Cell>) -> Self {
+        let run = cells.pop().unwrap_or_default();
+        let shadowed = cells.split_off(Cells::count(point).min(cells.len()));
+        Self { left: Cells(cells), shadowed: Cells(shadowed), run }
+    }
+
+    /// How many cells lie in the map of an instance.
+    pub fn cells(point: HookPoint) -> u32 {
+        u32::try_from(2 * Cells::count(point) + 1).expect("there are a few verdicts")
+    }
+
+    fn minus(&self, other: &Self) -> Self {
+        Self {
+            left: self.left.combine(&other.left, Cell::minus),
+            shadowed: self.shadowed.combine(&other.shadowed, Cell::minus),
+            run: self.run.minus(other.run),
         }
     }
 }
@@ -136,7 +175,7 @@ impl Ledger {
     }
 
     /// Takes an instance's last readings over and closes its account.
-    pub fn close(&mut self, instance: &Instance, last: Cells) {
+    pub fn close(&mut self, instance: &Instance, last: Reading) {
         self.take(&BTreeMap::from([(instance.clone(), last)]));
         self.accounts.retain(|account| account.instance != *instance);
     }
@@ -144,20 +183,22 @@ impl Ledger {
     fn take(&mut self, readings: &Readings) {
         for account in &mut self.accounts {
             let Some(reading) = readings.get(&account.instance) else { continue };
-            let news = reading.combine(&account.taken, Cell::minus);
+            let news = reading.minus(&account.taken);
             account.taken = reading.clone();
             if let Some(totals) = self.totals.get_mut(&account.instance.member) {
-                totals.left = totals.left.combine(&news, Cell::plus);
+                totals.left = totals.left.combine(&news.left, Cell::plus);
+                totals.shadowed = totals.shadowed.combine(&news.shadowed, Cell::plus);
+                totals.run = totals.run.plus(news.run);
             }
             let before = self.totals.iter_mut().filter(|(member, _)| account.predecessors.contains(member));
-            before.for_each(|(_, totals)| totals.passed = totals.passed.plus(news.sum()));
+            before.for_each(|(_, totals)| totals.passed = totals.passed.plus(news.left.sum()));
         }
     }
 
     fn account(&mut self, instance: &Instance) -> &mut Account {
         let found = self.accounts.iter().position(|account| account.instance == *instance);
         let at = found.unwrap_or_else(|| {
-            let taken = Cells::default();
+            let taken = Reading::default();
             self.accounts.push(Account { instance: instance.clone(), taken, predecessors: Vec::new() });
             self.accounts.len() - 1
         });
@@ -173,8 +214,9 @@ mod tests {
         Instance { member: member.parse().unwrap(), serial }
     }
 
-    fn cells(packets: u64) -> Cells {
-        Cells(vec![Cell::default(), Cell { packets, bytes: packets * 60 }])
+    fn reading(packets: u64) -> Reading {
+        let left = Cells(vec![Cell::default(), Cell { packets, bytes: packets * 60 }]);
+        Reading { left, ..Reading::default() }
     }
 
     fn seen(totals: &BTreeMap<MemberName, Totals>, member: &str) -> u64 {
@@ -186,7 +228,7 @@ mod tests {
         let (a, b) = (instance("a", 1), instance("b", 1));
         let mut ledger = Ledger::default();
         ledger.take_over(&Readings::new(), vec![a.clone(), b.clone()]);
-        let totals = ledger.totals(&Readings::from([(a, cells(2)), (b, cells(5))]));
+        let totals = ledger.totals(&Readings::from([(a, reading(2)), (b, reading(5))]));
         assert_eq!((seen(&totals, "a"), seen(&totals, "b")), (7, 5));
     }
 
@@ -195,12 +237,12 @@ mod tests {
         let (a, b, again) = (instance("a", 1), instance("b", 1), instance("b", 2));
         let mut ledger = Ledger::default();
         ledger.take_over(&Readings::new(), vec![a.clone(), b.clone()]);
-        let before = Readings::from([(a.clone(), cells(2)), (b.clone(), cells(5))]);
+        let before = Readings::from([(a.clone(), reading(2)), (b.clone(), reading(5))]);
         // `b` moves to the front; the old instance counts two more packets that were in flight.
         ledger.take_over(&before, vec![again.clone(), a.clone()]);
-        ledger.close(&b, cells(7));
-        ledger.close(&b, cells(7));
-        let totals = ledger.totals(&Readings::from([(a, cells(12)), (again, cells(1))]));
+        ledger.close(&b, reading(7));
+        ledger.close(&b, reading(7));
+        let totals = ledger.totals(&Readings::from([(a, reading(12)), (again, reading(1))]));
         assert_eq!(seen(&totals, "a"), 2 + 7 + 10);
         assert_eq!(seen(&totals, "b"), 7 + 1 + 10);
     }
@@ -220,5 +262,11 @@ mod tests {
         assert_eq!(Cells::verdict(HookPoint::TcIngress, 0), Some(-1));
         assert_eq!(Cells::verdict(HookPoint::Xdp, 5), None);
         assert_eq!((Cells::count(HookPoint::Xdp), Cells::count(HookPoint::TcEgress)), (6, 11));
+        let cells = (0..13).map(|packets| Cell { packets, bytes: 0 }).collect();
+        let reading = Reading::of(HookPoint::Xdp, cells);
+        assert_eq!(
+            (reading.left.0[5].packets, reading.shadowed.0[0].packets, reading.run.packets),
+            (5, 6, 12)
+        );
     }
 }

@@ -6,6 +6,7 @@
 //!
 //! Nothing is remembered here: pins in bpffs are the record, and every question goes to the kernel.
 
+mod effects;
 mod fake;
 mod insn;
 mod ledger;
@@ -14,9 +15,10 @@ mod port;
 mod record;
 mod splice;
 
+pub use effects::{Effect, effect};
 pub use fake::Fake;
 pub use insn::Insn;
-pub use ledger::{Cell, Cells, Ledger, Readings, Totals};
-pub use linux::{Linux, Unopened};
+pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
+pub use linux::{Candidate, Linux, Membership, Ran, Trial, Unopened};
 pub use port::{Cause, Halted, Kernel, Refused, Unseen, apply};
-pub use splice::{Keep, Moved, Splice, Spliced, Unspliceable, splice, ways_to_keep};
+pub use splice::{Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::error::Error;
 use std::path::PathBuf;
 
-use package::MemberName;
+use package::{Enforcement, MemberName};
 use plan::{Desired, Hook, Observed, Plan, Step};
 use thiserror::Error;
 
@@ -69,6 +69,16 @@ pub enum Refused {
         /// The verifier's log of the last variant that was tried; empty when none was.
         log: String,
     },
+    /// The verdict of a program that changes packets cannot be overruled.
+    #[error("`{function}` cannot run in `{enforcement}`, as a change cannot be taken back: {effect}")]
+    Effect {
+        /// The program.
+        function: String,
+        /// How it was to run.
+        enforcement: Enforcement,
+        /// What it does.
+        effect: crate::Effect,
+    },
     /// A system call failed.
     #[error("could not {action}")]
     Action {
@@ -102,7 +112,7 @@ impl Refused {
     pub fn log(&self) -> Option<&str> {
         match self {
             Self::Verifier { log, .. } | Self::Splice { log, .. } if !log.is_empty() => Some(log),
-            Self::Verifier { .. } | Self::Splice { .. } | Self::Action { .. } => None,
+            Self::Verifier { .. } | Self::Splice { .. } | Self::Effect { .. } | Self::Action { .. } => None,
         }
     }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Digest, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName, PublisherName,
-    UnknownVerdict, Version,
+    Digest, Enforcement, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName,
+    PublisherName, UnknownVerdict, Version,
 };
 use plan::{MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};
@@ -21,6 +21,10 @@ pub(crate) struct Record {
     object: Digest,
     function: ProgramName,
     proceed: Vec<String>,
+    #[serde(default)]
+    enforcement: Enforcement,
+    #[serde(default)]
+    timed: bool,
     config: BTreeMap<String, ParameterValue>,
 }
 
@@ -35,6 +39,8 @@ impl From<&MemberSpec> for Record {
             object: spec.object,
             function: spec.function.clone(),
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
+            enforcement: spec.enforcement,
+            timed: spec.timed,
             config: spec.config.clone(),
         }
     }
@@ -54,6 +60,8 @@ impl Record {
             object: self.object,
             function: self.function,
             proceed: ProceedSet::parse(point, &self.proceed)?,
+            enforcement: self.enforcement,
+            timed: self.timed,
             config: self.config,
         })
     }

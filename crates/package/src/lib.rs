@@ -7,6 +7,7 @@
 mod archive;
 mod btf;
 mod digest;
+mod enforcement;
 mod hook;
 mod manifest;
 mod names;
@@ -20,6 +21,7 @@ mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
 pub use digest::{BadDigest, Digest};
+pub use enforcement::{BadEnforcement, Enforcement, Share};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
 pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, Need, PackageInfo, ProgramSpec, UserProgram,

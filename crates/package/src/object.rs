@@ -35,6 +35,8 @@ pub struct Object {
     pub has_btf: bool,
     /// Whether information for debuggers is left in.
     pub has_dwarf: bool,
+    /// Whether its programs may throw exceptions (`bpf_throw`, Linux 6.7), which leave from anywhere.
+    pub throws: bool,
     /// The byte order.
     pub endian: Endian,
 }
@@ -115,6 +117,7 @@ impl Object {
             has_dwarf: elf
                 .sections()
                 .any(|section| section.name().is_ok_and(|name| name.starts_with(".debug_"))),
+            throws: elf.symbols().any(|symbol| symbol.is_undefined() && symbol.name() == Ok("bpf_throw")),
             endian,
         })
     }

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    BadParameter, Digest, HookPoint, MemberName, Object, PackageName, ParameterValue, ProceedSet,
-    ProgramName, ProgramSpec, PublisherName, Version,
+    BadParameter, Digest, Enforcement, HookPoint, MemberName, Object, PackageName, ParameterValue,
+    ProceedSet, ProgramName, ProgramSpec, PublisherName, Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -37,6 +37,10 @@ pub struct MemberSpec {
     pub function: ProgramName,
     /// The verdicts after which the chain goes on.
     pub proceed: ProceedSet,
+    /// For which packets its verdict counts.
+    pub enforcement: Enforcement,
+    /// Whether its run time is measured.
+    pub timed: bool,
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
 }
@@ -48,6 +52,10 @@ pub struct MemberWish {
     pub program: Option<ProgramName>,
     /// Names of verdicts after which the chain goes on; the package's, else the hook's, when left out.
     pub proceed: Option<Vec<String>>,
+    /// For which packets its verdict counts.
+    pub enforcement: Enforcement,
+    /// Whether its run time is measured.
+    pub timed: bool,
     /// Values for parameters of the object.
     pub config: BTreeMap<String, ParameterValue>,
 }
@@ -163,6 +171,8 @@ impl Member {
             object: Digest::of(&object),
             function: program.function.clone(),
             proceed,
+            enforcement: wish.enforcement,
+            timed: wish.timed,
             config: wish.config,
         };
         Ok(Self { spec, verified: Arc::clone(verified), object })

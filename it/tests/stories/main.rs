@@ -7,8 +7,10 @@ use std::sync::OnceLock;
 use it::Packages;
 
 mod chain;
+mod corpus;
 mod daemon;
 mod demo;
+mod dice;
 mod package;
 mod plan;
 mod tc;
@@ -17,4 +19,11 @@ mod tc;
 fn packages() -> &'static Packages {
     static PACKAGES: OnceLock<Packages> = OnceLock::new();
     PACKAGES.get_or_init(|| Packages::build().expect("the packages build; stories need root and clang 19"))
+}
+
+/// How often to do something: emulated, verifying and running take a hundred times as long.
+fn rounds(native: usize, emulated: usize) -> usize {
+    #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
+    let is_emulated = std::env::var("L3AF_VM").is_ok();
+    if is_emulated { emulated } else { native }
 }

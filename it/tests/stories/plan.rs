@@ -11,6 +11,7 @@ use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, reconcile};
 use trust::{PolicyDocument, Verified, verify};
 use wire::Layout;
 
+use crate::dice::Dice;
 use crate::packages;
 
 fn verified(name: &str) -> Arc<Verified> {
@@ -19,18 +20,6 @@ fn verified(name: &str) -> Arc<Verified> {
     let policy = PolicyDocument::parse("mode = \"normal\"").unwrap().resolve(&BTreeMap::new()).unwrap();
     let machine = Platform::this_machine().unwrap();
     Arc::new(verify(package, &[], &policy, &machine, "2030-01-01T00:00:00Z".parse().unwrap()).unwrap())
-}
-
-/// Numbers that look random and are the same each time (xorshift64, Marsaglia 2003).
-struct Dice(u64);
-
-impl Dice {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 ^= self.0 << 13;
-        self.0 ^= self.0 >> 7;
-        self.0 ^= self.0 << 17;
-        self.0 % bound
-    }
 }
 
 fn desired(dice: &mut Dice, hook: &Hook, packages: &[Arc<Verified>; 2]) -> Desired {
@@ -75,14 +64,12 @@ fn fifty_random_plans_that_are_cut_at_any_step_arrive() {
     let packages = [verified("ratelimit"), verified("sanity")];
     let pins = Path::new("/sys/fs/bpf").join(it::unique("l3af-plan-"));
     let folder = pins.clone();
-    // Emulated, verifying takes a hundred times as long.
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
-    let rounds = if std::env::var("L3AF_VM").is_ok() { 5 } else { 50 };
+    let rounds = crate::rounds(50, 5);
     pair.right
         .inside(move || {
             let hook = Hook { interface: "right0".parse().unwrap(), point: HookPoint::Xdp };
             let mut kernel = Linux::open(&folder).unwrap();
-            let mut dice = Dice(0x9e37_79b9_7f4a_7c15);
+            let mut dice = Dice::new();
             for round in 0..rounds {
                 let desired = desired(&mut dice, &hook, &packages);
                 let before = met(&kernel, &hook);

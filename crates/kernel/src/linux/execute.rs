@@ -6,14 +6,13 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use libbpf_rs::{MapHandle, Object as Loaded, Program};
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
 use plan::{Desired, Hook, Instance, MemberSpec, Slot, State, Step};
 
-use super::load::{Ends, Loading};
+use super::load::{Loading, Splicing};
 use super::pins::{Pins, remove_tree};
-use super::{Spelling, maps, sys};
+use super::{Spelling, maps, root, sys};
 use crate::Refused;
-use crate::insn::{Insn, TAIL_CALL};
 use crate::record::Record;
 
 /// Carries out one step.
@@ -44,18 +43,10 @@ fn explain(step: &Step, source: io::Error) -> Refused {
 
 /// The root is the constant beginning of a chain: it tail-calls its slot, and lets packets pass while that is empty.
 fn create_root(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    use std::os::fd::AsRawFd;
     let folder = pins.root(hook);
     remove_tree(&folder)?;
     fs::create_dir_all(&folder)?;
-    let spelling = Spelling::of(hook.point);
-    let slot = maps::create_slot("l3af_root")?;
-    let mut insns = Insn::load_map(2, slot.as_fd().as_raw_fd()).to_vec();
-    insns.push(Insn::put_32(3, 0));
-    insns.push(Insn::call(TAIL_CALL));
-    insns.push(Insn::put_32(0, spelling.pass));
-    insns.push(Insn::exit());
-    let program = sys::load_program(c"l3af_root", spelling.kind, spelling.load, &insns)?;
+    let (program, slot) = root::load(hook.point)?;
     maps::pin(&slot, &folder.join("slot"))?;
     maps::pin(&maps::create_ledger()?, &folder.join("ledger"))?;
     // The program is pinned last: a root that has it is complete.
@@ -72,8 +63,21 @@ fn load(pins: &Pins, place: &Place<'_>, spec: &MemberSpec, desired: &Desired) ->
     let next = maps::create_slot("l3af_next").map_err(refused)?;
     let counters = maps::create_counters(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
-    let loading = Loading { point: hook.point, spec, object, state: &state };
-    let loaded = loading.load(&Ends { next: next.as_fd(), counters: counters.as_fd() })?;
+    let loading = Loading {
+        point: hook.point,
+        package: &spec.package.name,
+        function: &spec.function,
+        object,
+        config: &spec.config,
+        state: Some(&state),
+    };
+    let loaded = loading.load(&Splicing {
+        proceed: &spec.proceed,
+        enforcement: spec.enforcement,
+        timed: spec.timed,
+        next: next.as_fd(),
+        counters: Some(counters.as_fd()),
+    })?;
     let pinned = pin_instance(&folder, &loaded, spec, (&next, &counters));
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.
@@ -94,6 +98,10 @@ fn pin_instance(
     let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
     maps::pin(next, &folder.join("next"))?;
     maps::pin(counters, &folder.join("counters"))?;
+    // The kernel empties a program array when its last descriptor goes, though programs still use it.
+    for (number, array) in loaded.maps().filter(|map| map.map_type() == MapType::ProgArray).enumerate() {
+        sys::pin(array.as_fd(), &folder.join(format!("array{number}")))?;
+    }
     sys::pin(program.as_fd(), &folder.join("program"))?;
     // The record is pinned last: an instance that has it is complete.
     maps::pin(&maps::create_record(&Record::from(spec))?, &folder.join("record"))

@@ -6,70 +6,85 @@
 //! CO-RE and map relocation.
 
 use std::cell::RefCell;
+use std::collections::BTreeMap;
+use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
 
-use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
-use package::{HookPoint, Object};
-use plan::MemberSpec;
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
+use package::{Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
 
 use super::maps::plain;
 use super::{Spelling, sys};
 use crate::insn::Insn;
-use crate::splice::{Keep, Splice, Unspliceable, splice, ways_to_keep};
-use crate::{Cause, Refused};
+use crate::splice::{Splice, Unspliceable, Way, splice, ways};
+use crate::{Cause, Refused, effect};
 
 /// `BPF_LOG_STATS`: the verifier tells how much stack each function uses.
 const LOG_STATS: u32 = 4;
 /// Room for the verifier's log of a rejected program.
 const LOG_BYTES: usize = 4 * 1024 * 1024;
 
-/// A member that is to be loaded.
+/// A program that is to be loaded.
 pub(super) struct Loading<'a> {
     pub(super) point: HookPoint,
-    pub(super) spec: &'a MemberSpec,
+    pub(super) package: &'a PackageName,
+    pub(super) function: &'a ProgramName,
     pub(super) object: &'a [u8],
-    /// The folder in which the member's maps are pinned.
-    pub(super) state: &'a Path,
+    pub(super) config: &'a BTreeMap<String, ParameterValue>,
+    /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
+    pub(super) state: Option<&'a Path>,
 }
 
-/// The member's own ends of the chain.
-pub(super) struct Ends<'a> {
+/// What it becomes a member of.
+#[derive(Clone)]
+pub(super) struct Splicing<'a> {
+    pub(super) proceed: &'a ProceedSet,
+    pub(super) enforcement: Enforcement,
+    pub(super) timed: bool,
     pub(super) next: BorrowedFd<'a>,
-    pub(super) counters: BorrowedFd<'a>,
+    pub(super) counters: Option<BorrowedFd<'a>>,
 }
 
 /// What the first load taught.
-struct Untouched {
-    insns: Vec<Insn>,
-    stack_bytes: u16,
+pub(super) struct Untouched {
+    pub(super) loaded: Loaded,
+    pub(super) insns: Vec<Insn>,
+    pub(super) stack_bytes: u16,
 }
 
 /// An attempt to load that the verifier ended.
-struct Rejected {
+pub(super) struct Rejected {
     log: String,
     source: Cause,
 }
 
 impl Loading<'_> {
-    /// Loads the program so that it goes on with what `ends.next` holds.
-    pub(super) fn load(&self, ends: &Ends<'_>) -> Result<Loaded, Refused> {
+    /// Loads the program so that it goes on with what its slot holds, in the first way that the verifier accepts.
+    pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Loaded, Refused> {
         let untouched = self.load_untouched()?;
-        let mut last = Rejected { log: String::new(), source: "there is no room to keep its context".into() };
-        for keep in ways_to_keep(&untouched.insns, untouched.stack_bytes) {
-            match self.load_spliced(keep, ends)? {
+        self.check_effects(&untouched.insns, splicing.enforcement)?;
+        let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };
+        for way in ways(&untouched.insns, untouched.stack_bytes, splicing.timed) {
+            match self.load_spliced(way, splicing)? {
                 Ok(loaded) => return Ok(loaded),
                 Err(rejected) => last = rejected,
             }
         }
-        let line = telling_line(&last.log).unwrap_or_else(|| last.source.to_string());
-        Err(Refused::Splice { function: self.function(), line, log: last.log })
+        Err(self.refuse(last))
     }
 
-    fn load_untouched(&self) -> Result<Untouched, Refused> {
+    /// Says why a splice was rejected.
+    pub(super) fn refuse(&self, rejected: Rejected) -> Refused {
+        let line = telling_line(&rejected.log).unwrap_or_else(|| rejected.source.to_string());
+        Refused::Splice { function: self.function.to_string(), line, log: rejected.log }
+    }
+
+    /// Loads the program as its author wrote it.
+    pub(super) fn load_untouched(&self) -> Result<Untouched, Refused> {
         let seen = Rc::new(RefCell::new(Vec::new()));
         let insns = Rc::clone(&seen);
         let look = Box::new(move |found: &[Insn]| {
@@ -79,7 +94,7 @@ impl Loading<'_> {
         match self.attempt(LOG_STATS, look)? {
             Ok((loaded, log)) => {
                 self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
-                Ok(Untouched { insns: seen.take(), stack_bytes: stack_bytes(&log) })
+                Ok(Untouched { loaded, insns: seen.take(), stack_bytes: stack_bytes(&log) })
             }
             Err(_) => Err(self.rejection()?),
         }
@@ -93,26 +108,44 @@ impl Loading<'_> {
         let Some(line) = telling_line(&rejected.log) else {
             return Err(self.action("load", rejected.source));
         };
-        Ok(Refused::Verifier { function: self.function(), line, log: rejected.log })
+        Ok(Refused::Verifier { function: self.function.to_string(), line, log: rejected.log })
     }
 
-    fn load_spliced(&self, keep: Keep, ends: &Ends<'_>) -> Result<Result<Loaded, Rejected>, Refused> {
-        let (next, counters) = (ends.next.as_raw_fd(), ends.counters.as_raw_fd());
-        let (point, proceed) = (self.point, self.spec.proceed.clone());
+    /// A verdict can be overruled; a change to the packet cannot be taken back.
+    fn check_effects(&self, insns: &[Insn], enforcement: Enforcement) -> Result<(), Refused> {
+        let effect = match enforcement {
+            Enforcement::Enforce => None,
+            Enforcement::Shadow | Enforcement::Canary(_) => effect(insns, self.point == HookPoint::Xdp),
+        };
+        match effect {
+            None => Ok(()),
+            Some(effect) => Err(Refused::Effect { function: self.function.to_string(), enforcement, effect }),
+        }
+    }
+
+    /// Loads the program spliced in one way.
+    pub(super) fn load_spliced(
+        &self,
+        way: Way,
+        splicing: &Splicing<'_>,
+    ) -> Result<Result<Loaded, Rejected>, Refused> {
+        let (next, counters) = (splicing.next.as_raw_fd(), splicing.counters.map(|map| map.as_raw_fd()));
+        let (enforcement, timed) = (splicing.enforcement, splicing.timed);
+        let (point, proceed) = (self.point, splicing.proceed.clone());
         let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
         let told = Rc::clone(&outcome);
         let rewrite = Box::new(move |insns: &[Insn]| {
-            let spliced = splice(insns, &Splice { point, proceed: &proceed, next, counters, keep });
+            let proceed = &proceed;
+            let fragments = false;
+            let how = Splice { point, proceed, enforcement, next, counters, timed, fragments, way };
+            let spliced = splice(insns, &how);
             *told.borrow_mut() = Some(spliced.as_ref().map(drop).map_err(Clone::clone));
             spliced.ok()
         });
         let attempt = self.attempt(0, rewrite)?;
         match outcome.take() {
             Some(Ok(())) => Ok(attempt.map(|(loaded, _)| loaded)),
-            Some(Err(unspliceable)) => {
-                let line = unspliceable.to_string();
-                Err(Refused::Splice { function: self.function(), line, log: String::new() })
-            }
+            Some(Err(unspliceable)) => Ok(Err(Rejected { log: String::new(), source: unspliceable.into() })),
             // A member that was not spliced would end its chain without a word.
             None => Err(self.action("splice", "its section is one of another kind of program than its hook")),
         }
@@ -126,7 +159,8 @@ impl Loading<'_> {
     ) -> Result<Result<(Loaded, String), Rejected>, Refused> {
         let mut log = vec![0; LOG_BYTES];
         let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
-        let result = sys::rewriting(rewrite, || open.load());
+        let target = self.target(&open).map_err(|error| self.action("describe", error))?;
+        let result = sys::rewriting(target, rewrite, || open.load());
         let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
         let log = String::from_utf8_lossy(&log[..end]).into_owned();
         let warning = sys::take_warning();
@@ -141,12 +175,17 @@ impl Loading<'_> {
         let mut object =
             builder.name("l3af").and_then(|named| named.open_memory(self.object)).map_err(plain)?;
         let spelling = Spelling::of(self.point);
+        // Programs that the member's own tail calls lead to are loaded with it.
+        let has_slots = object.maps().any(|map| map.map_type() == MapType::ProgArray);
         for mut program in object.progs_mut() {
-            let wanted = program.name() == self.spec.function.as_ref();
-            program.set_autoload(wanted);
-            if wanted {
+            let wanted = program.name() == self.function.as_ref();
+            let reached = has_slots && program.prog_type() == spelling.kind.into();
+            program.set_autoload(wanted || reached);
+            if wanted || reached {
                 program.set_prog_type(spelling.kind.into());
                 program.set_attach_type(spelling.load.into());
+            }
+            if wanted {
                 program.set_log_level(log_level);
                 sys::log_to(&program, log)?;
             }
@@ -164,8 +203,8 @@ impl Loading<'_> {
         if name.ends_with(".rodata") {
             return self.configure(map);
         }
-        let pinned = self.state.join(pin_name(&name));
-        if is_constant(&name) || !pinned.exists() {
+        let Some(pinned) = self.state.map(|state| state.join(pin_name(&name))) else { return Ok(()) };
+        if is_bound(&name, map.map_type()) || !pinned.exists() {
             return Ok(());
         }
         let kept = MapHandle::from_pinned_path(&pinned).map_err(plain)?;
@@ -176,7 +215,7 @@ impl Loading<'_> {
         let object = Object::parse(self.object).map_err(io::Error::other)?;
         let Some(bytes) = constants.initial_value_mut() else { return Ok(()) };
         for parameter in &object.parameters {
-            let Some(value) = self.spec.config.get(&parameter.name) else { continue };
+            let Some(value) = self.config.get(&parameter.name) else { continue };
             let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
             let at = parameter.offset_bytes;
             let room = bytes.get_mut(at..at + value.len()).ok_or_else(|| {
@@ -189,32 +228,34 @@ impl Loading<'_> {
 
     /// Pins the maps that outlive this instance.
     fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
-        fs::create_dir_all(self.state)?;
+        let Some(state) = self.state else { return Ok(()) };
+        fs::create_dir_all(state)?;
         for map in loaded.maps().filter(libbpf_rs::Map::autocreate) {
             let name = map.name().to_string_lossy().into_owned();
-            let path = self.state.join(pin_name(&name));
-            if !is_constant(&name) && !path.exists() {
+            let path = state.join(pin_name(&name));
+            if !is_bound(&name, map.map_type()) && !path.exists() {
                 sys::pin(map.as_fd(), &path)?;
             }
         }
         Ok(())
     }
 
-    fn function(&self) -> String {
-        self.spec.function.to_string()
+    fn target(&self, object: &OpenObject) -> io::Result<sys::Target> {
+        let context = Spelling::of(self.point).context;
+        let original = sys::add_original_to(object, context)?;
+        let function = CString::new(self.function.as_ref()).map_err(io::Error::other)?;
+        Ok(sys::Target { function, context, original })
     }
 
     fn action(&self, verb: &str, source: impl Into<Cause>) -> Refused {
-        Refused::action(
-            format!("{verb} `{}` of package `{}`", self.spec.function, self.spec.package.name),
-            source,
-        )
+        Refused::action(format!("{verb} `{}` of package `{}`", self.function, self.package), source)
     }
 }
 
-/// Constants belong to one instance: they hold its configuration, and the kernel freezes them.
-fn is_constant(map: &str) -> bool {
-    map.contains(".rodata") || map.ends_with(".kconfig")
+/// Whether a map belongs to one instance. Constants hold its configuration, and the kernel freezes them; program arrays
+/// lead to programs that were loaded with it.
+pub(super) fn is_bound(map: &str, kind: MapType) -> bool {
+    map.contains(".rodata") || map.ends_with(".kconfig") || kind == MapType::ProgArray
 }
 
 /// bpffs refuses dots in names. No map that an author names has a colon, as it comes from a C identifier.

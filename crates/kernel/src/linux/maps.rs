@@ -13,7 +13,7 @@ use serde::de::DeserializeOwned;
 
 use super::pins::{Pins, names, parse_instance};
 use super::sys;
-use crate::{Cell, Cells, Ledger, Readings};
+use crate::{Cell, Ledger, Reading, Readings};
 
 /// Every map of ours has small numbers as keys, and most have one entry.
 pub(super) const FIRST: [u8; 4] = 0_u32.to_ne_bytes();
@@ -30,7 +30,7 @@ pub(super) fn create_slot(name: &str) -> io::Result<MapHandle> {
 
 /// The counters of one instance.
 pub(super) fn create_counters(point: HookPoint) -> io::Result<MapHandle> {
-    create(MapType::PercpuArray, "l3af_counters", CELL_BYTES, Cells::count(point))
+    create(MapType::PercpuArray, "l3af_counters", CELL_BYTES, Reading::cells(point))
 }
 
 /// An empty ledger.
@@ -121,8 +121,8 @@ pub(super) fn read_counters(pins: &Pins, hook: &Hook) -> io::Result<Readings> {
     let mut readings = Readings::new();
     for name in names(&pins.instances(hook))? {
         let Some(instance) = parse_instance(&name) else { continue };
-        if let Some(cells) = read_instance_counters(pins, hook, &instance)? {
-            readings.insert(instance, cells);
+        if let Some(reading) = read_instance_counters(pins, hook, &instance)? {
+            readings.insert(instance, reading);
         }
     }
     Ok(readings)
@@ -133,15 +133,19 @@ pub(super) fn read_instance_counters(
     pins: &Pins,
     hook: &Hook,
     instance: &Instance,
-) -> io::Result<Option<Cells>> {
+) -> io::Result<Option<Reading>> {
     let path = pins.instance(hook, instance).join("counters");
     if !path.exists() {
         return Ok(None);
     }
     let map = MapHandle::from_pinned_path(path).map_err(plain)?;
-    let cells =
-        (0..Cells::count(hook.point)).map(|index| read_cell(&map, index)).collect::<io::Result<_>>()?;
-    Ok(Some(Cells(cells)))
+    read_cells(&map, hook.point).map(Some)
+}
+
+/// Reads counters, summed over the processors.
+pub(super) fn read_cells(counters: &MapHandle, point: HookPoint) -> io::Result<Reading> {
+    let cells = (0..Reading::cells(point)).map(|index| read_cell(counters, index));
+    Ok(Reading::of(point, cells.collect::<io::Result<_>>()?))
 }
 
 fn read_cell(counters: &MapHandle, index: u32) -> io::Result<Cell> {

@@ -6,9 +6,12 @@ mod load;
 mod maps;
 mod observe;
 mod pins;
+mod root;
 mod sys;
+mod trial;
 
 use std::collections::BTreeMap;
+use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -19,6 +22,7 @@ use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Totals, Unseen};
 use pins::Pins;
+pub use trial::{Candidate, Membership, Ran, Trial};
 
 /// The kernel of this machine, as seen from one network namespace.
 #[derive(Debug)]
@@ -45,8 +49,7 @@ impl Linux {
     /// When bpffs cannot be mounted or libbpf cannot be set up; both need root.
     pub fn open(pins: &Path) -> Result<Self, Unopened> {
         let unopened = |source| Unopened { pins: pins.to_owned(), source };
-        sys::register_handlers().map_err(unopened)?;
-        lift_memory_limit();
+        set_up_process().map_err(unopened)?;
         Ok(Self { pins: Pins::open(pins).map_err(unopened)? })
     }
 }
@@ -77,22 +80,37 @@ struct Spelling {
     attach: libbpf_sys::bpf_attach_type,
     /// What the root answers when the chain is empty.
     pass: i32,
+    /// The name of the structure that its programs get.
+    context: &'static CStr,
 }
 
 impl Spelling {
     fn of(point: HookPoint) -> Self {
-        let tc = |attach| Self { kind: libbpf_sys::BPF_PROG_TYPE_SCHED_CLS, load: 0, attach, pass: -1 };
+        let tc = |attach| Self {
+            kind: libbpf_sys::BPF_PROG_TYPE_SCHED_CLS,
+            load: 0,
+            attach,
+            pass: -1,
+            context: c"__sk_buff",
+        };
         match point {
             HookPoint::Xdp => Self {
                 kind: libbpf_sys::BPF_PROG_TYPE_XDP,
                 load: libbpf_sys::BPF_XDP,
                 attach: libbpf_sys::BPF_XDP,
                 pass: 2,
+                context: c"xdp_md",
             },
             HookPoint::TcIngress => tc(libbpf_sys::BPF_TCX_INGRESS),
             HookPoint::TcEgress => tc(libbpf_sys::BPF_TCX_EGRESS),
         }
     }
+}
+
+/// What a process does once before it loads programs; again does no harm.
+fn set_up_process() -> io::Result<()> {
+    lift_memory_limit();
+    sys::register_handlers()
 }
 
 /// Before Linux 5.11 maps count against the locked memory of the process. Where the limit cannot be lifted, creating

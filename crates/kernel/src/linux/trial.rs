@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Programs on trial: loaded on no interface, and run on packets that are made up.
+//!
+//! This is how a splice is shown to change nothing, and what it costs. Everything goes away with the value.
+
+use std::collections::BTreeMap;
+use std::io;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+
+use libbpf_rs::{MapHandle, Object as Loaded};
+use package::{Enforcement, HookPoint, PackageName, ParameterValue, ProceedSet, ProgramName};
+
+use super::load::{Loading, Splicing};
+use super::{maps, root, sys};
+use crate::splice::{Way, ways};
+use crate::{Reading, Refused};
+
+/// An object and the program of it that is tried.
+#[derive(Debug, Clone)]
+pub struct Candidate<'a> {
+    /// Which kind of program it is.
+    pub point: HookPoint,
+    /// The object.
+    pub object: &'a [u8],
+    /// The function in it.
+    pub function: ProgramName,
+}
+
+/// How a candidate becomes a member.
+#[derive(Debug, Clone)]
+pub struct Membership {
+    /// The verdicts after which the chain goes on.
+    pub proceed: ProceedSet,
+    /// For which packets the verdict counts.
+    pub enforcement: Enforcement,
+    /// Whether packets are counted.
+    pub counted: bool,
+    /// Whether run time is measured.
+    pub timed: bool,
+    /// The way to splice it; the first that the verifier accepts when none is given.
+    pub way: Option<Way>,
+}
+
+impl Membership {
+    /// A member with the defaults of its hook.
+    pub fn default_for(point: HookPoint) -> Self {
+        let proceed = ProceedSet::default_for(point);
+        Self { proceed, enforcement: Enforcement::Enforce, counted: true, timed: false, way: None }
+    }
+}
+
+/// What came of a run.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ran {
+    /// The number that the program returned.
+    pub verdict: i32,
+    /// The packet as the program left it.
+    pub packet: Vec<u8>,
+    /// The average time of one run in nanoseconds, as the kernel measured it.
+    pub nanoseconds: u32,
+}
+
+/// A program that can be run.
+#[derive(Debug)]
+pub struct Trial {
+    point: HookPoint,
+    entry: OwnedFd,
+    members: Vec<Member>,
+    /// What the entry needs: its slot, or its object.
+    _keeps: Keeps,
+}
+
+#[derive(Debug)]
+enum Keeps {
+    Slot { _slot: MapHandle },
+    Object { _object: Loaded },
+}
+
+#[derive(Debug)]
+struct Member {
+    next: MapHandle,
+    counters: MapHandle,
+    object: Loaded,
+    function: ProgramName,
+}
+
+impl Candidate<'_> {
+    fn loading<'b>(
+        &'b self,
+        package: &'b PackageName,
+        config: &'b BTreeMap<String, ParameterValue>,
+    ) -> Result<Loading<'b>, Refused> {
+        super::set_up_process().map_err(|error| refused(&self.function, error))?;
+        let Self { point, object, function } = self;
+        Ok(Loading { point: *point, package, function, object, config, state: None })
+    }
+
+    /// Loads the program as its author wrote it.
+    ///
+    /// # Errors
+    /// When the kernel rejects it.
+    pub fn alone(&self) -> Result<Trial, Refused> {
+        let (package, config) = (package_name(), BTreeMap::new());
+        let object = self.loading(&package, &config)?.load_untouched()?.loaded;
+        let entry = program(&object, &self.function).map_err(|error| refused(&self.function, error))?;
+        Ok(Trial { point: self.point, entry, members: Vec::new(), _keeps: Keeps::Object { _object: object } })
+    }
+
+    /// The ways in which it might be spliced, best first.
+    ///
+    /// # Errors
+    /// When the kernel rejects it as it is.
+    pub fn ways(&self) -> Result<Vec<Way>, Refused> {
+        let (package, config) = (package_name(), BTreeMap::new());
+        let untouched = self.loading(&package, &config)?.load_untouched()?;
+        Ok(ways(&untouched.insns, untouched.stack_bytes, false))
+    }
+
+    fn member(&self, how: &Membership) -> Result<Member, Refused> {
+        let (package, config) = (package_name(), BTreeMap::new());
+        let failed = |error| refused(&self.function, error);
+        let next = maps::create_slot("l3af_next").map_err(failed)?;
+        let counters = maps::create_counters(self.point).map_err(failed)?;
+        let splicing = Splicing {
+            proceed: &how.proceed,
+            enforcement: how.enforcement,
+            timed: how.timed,
+            next: next.as_fd(),
+            counters: how.counted.then_some(counters.as_fd()),
+        };
+        let loading = self.loading(&package, &config)?;
+        let object = match how.way {
+            None => loading.load(&splicing)?,
+            Some(way) => {
+                loading.load_spliced(way, &splicing)?.map_err(|rejected| loading.refuse(rejected))?
+            }
+        };
+        Ok(Member { next, counters, object, function: self.function.clone() })
+    }
+}
+
+impl Trial {
+    /// Builds a chain, with a root in front of it.
+    ///
+    /// # Errors
+    /// When the kernel rejects a member.
+    pub fn chain(point: HookPoint, members: &[(Candidate<'_>, Membership)]) -> Result<Self, Refused> {
+        let members = members.iter().map(|(candidate, how)| candidate.member(how));
+        let members = members.collect::<Result<Vec<_>, _>>()?;
+        let failed = |error| Refused::action("build a chain", error);
+        let (entry, slot) = root::load(point).map_err(failed)?;
+        let slots = std::iter::once(&slot).chain(members.iter().map(|member| &member.next));
+        for (slot, member) in slots.zip(&members) {
+            let program = program(&member.object, &member.function).map_err(failed)?;
+            maps::write_descriptor(slot, program.as_fd()).map_err(failed)?;
+        }
+        Ok(Self { point, entry, members, _keeps: Keeps::Slot { _slot: slot } })
+    }
+
+    /// Runs it on a packet, `repeat` times in one call.
+    ///
+    /// # Errors
+    /// When the kernel does not take the packet: one is at least 14 bytes long.
+    pub fn run(&self, packet: &[u8], repeat: u32) -> io::Result<Ran> {
+        /// What programs may put in front of a packet or behind it.
+        const ROOM: usize = 512;
+        let mut out = vec![0; packet.len() + ROOM];
+        let (verdict, length, nanoseconds) = sys::test_run(self.entry.as_fd(), packet, &mut out, repeat)?;
+        out.truncate(length);
+        Ok(Ran { verdict: verdict.cast_signed(), packet: out, nanoseconds })
+    }
+
+    /// The counters of its members, in order.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn readings(&self) -> io::Result<Vec<Reading>> {
+        self.members.iter().map(|member| maps::read_cells(&member.counters, self.point)).collect()
+    }
+
+    /// The program that packets enter.
+    pub fn entry(&self) -> BorrowedFd<'_> {
+        self.entry.as_fd()
+    }
+}
+
+fn package_name() -> PackageName {
+    "trial".parse().expect("it is a name")
+}
+
+fn refused(function: &ProgramName, error: io::Error) -> Refused {
+    Refused::action(format!("try `{function}`"), error)
+}
+
+fn program(object: &Loaded, function: &ProgramName) -> io::Result<OwnedFd> {
+    let found = object.progs().find(|program| program.name() == function.as_ref());
+    let program = found.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
+    program.as_fd().try_clone_to_owned()
+}

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The splice does not change what programs do: every program of the corpus, in every way that the kernel accepts,
+//! gives the verdict and the bytes that it gives when nobody touched it, and the chain goes on behind it as it should.
+
+use std::fmt::Write as _;
+
+use it::{Specimen, corpus, repository, specimen};
+use kernel::{Candidate, Membership, Ran, Trial, Way};
+use package::{Enforcement, HookPoint, Object, ProceedSet, ProgramName};
+
+use crate::dice::Dice;
+
+/// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`. No program of the corpus does.
+fn last_verdict(point: HookPoint) -> i32 {
+    if point == HookPoint::Xdp { 3 } else { 8 }
+}
+
+fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
+    let point = if specimen.is_tc { HookPoint::TcIngress } else { HookPoint::Xdp };
+    let object = Object::parse(&specimen.object).unwrap();
+    let functions = object.programs.into_iter().map(|program| program.function);
+    functions.map(|function| Candidate { point, object: &specimen.object, function }).collect()
+}
+
+/// Frames of many kinds: protocols, tags, options, fragments, sizes; some cut off, some without sense.
+fn frames(count: usize) -> Vec<Vec<u8>> {
+    let mut dice = Dice::new();
+    (0..count).map(|_| frame(&mut dice)).collect()
+}
+
+fn frame(dice: &mut Dice) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
+    for _ in 0..dice.below(3) {
+        frame.extend([0x81, 0x00, 0, dice.byte()]);
+    }
+    let protocol = [6, 17, 1, 132, 58][dice.index(5)];
+    match dice.below(8) {
+        0 => frame.extend([0x08, 0x06]),
+        1..=2 => {
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 40, protocol, 64]);
+            frame.extend((0..32).map(|_| dice.byte() & 3));
+        }
+        _ => {
+            let (words, fragment) = (5 + dice.byte() % 3, if dice.below(6) == 0 { 0x20 } else { 0 });
+            frame.extend([0x08, 0x00, 0x40 | words, 0, 0, 60, 0, dice.byte(), fragment, 0, dice.byte()]);
+            frame.extend([protocol, 0, 0, 10, 0, 0, dice.byte() & 7, 10, 0, dice.byte(), dice.byte()]);
+            frame.extend(vec![0; usize::from(words - 5) * 4]);
+        }
+    }
+    let most = if dice.below(10) == 0 { 1400 } else { 80 };
+    let body = dice.index(most);
+    frame.extend((0..body).map(|_| dice.byte()));
+    frame.truncate(frame.len() - dice.index(12).min(frame.len() - 14));
+    // A test run takes no less than an Ethernet header and something behind it.
+    frame.resize(frame.len().max(15), 0);
+    frame
+}
+
+/// At the end of a chain, a packet that passes TC is left to the programs of others (`TCX_NEXT`).
+fn at_the_end(point: HookPoint, ran: &Ran) -> Ran {
+    let passes = point != HookPoint::Xdp && [0, 3].contains(&ran.verdict);
+    Ran { verdict: if passes { -1 } else { ran.verdict }, packet: ran.packet.clone(), nanoseconds: 0 }
+}
+
+fn run_all(trial: &Trial, frames: &[Vec<u8>]) -> Vec<Ran> {
+    let run = |frame: &Vec<u8>| Ran { nanoseconds: 0, ..trial.run(frame, 1).unwrap() };
+    frames.iter().map(run).collect()
+}
+
+/// Tries one way: `+` when it changes nothing, `-` when the kernel refuses it, `B` when the chain is broken.
+fn try_way(candidate: &Candidate<'_>, way: Way, frames: &[Vec<u8>], alone: &[Ran]) -> char {
+    let point = candidate.point;
+    let how = Membership { way: Some(way), ..Membership::default_for(point) };
+    let Ok(chain) = Trial::chain(point, &[(candidate.clone(), how.clone())]) else { return '-' };
+    let expected: Vec<Ran> = alone.iter().map(|ran| at_the_end(point, ran)).collect();
+    let same = run_all(&chain, frames) == expected;
+    let counted = chain.readings().unwrap()[0].left.sum().packets == frames.len() as u64;
+
+    let ends = specimen(if point == HookPoint::Xdp { "ends" } else { "ends_tc" }).unwrap();
+    let last = (programs(&ends).remove(0), Membership::default_for(point));
+    let chain = Trial::chain(point, &[(candidate.clone(), how.clone()), last]).unwrap();
+    let goes_on = |ran: &&Ran| how.proceed.contains(ran.verdict);
+    let behind = |ran: &Ran| match goes_on(&ran) {
+        true => Ran { verdict: last_verdict(point), ..ran.clone() },
+        false => ran.clone(),
+    };
+    let expected: Vec<Ran> = alone.iter().map(behind).collect();
+    let same_before_another = run_all(&chain, frames) == expected;
+    let passed =
+        chain.readings().unwrap()[1].left.sum().packets == alone.iter().filter(goes_on).count() as u64;
+    if same && counted && same_before_another && passed { '+' } else { 'B' }
+}
+
+/// The ways by name, with a place below any stack for the first.
+fn every_way(candidate: &Candidate<'_>) -> [Option<Way>; 3] {
+    let ways = candidate.ways().unwrap();
+    let find = |kind: fn(&Way) -> bool| ways.iter().copied().find(kind);
+    [
+        find(|way| matches!(way, Way::Stack(_))),
+        find(|way| matches!(way, Way::Register(_))),
+        Some(Way::Wrapper),
+    ]
+}
+
+#[test]
+fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
+    let frames = frames(crate::rounds(300, 40));
+    let mut table = String::from("program                          stack register wrapper\n");
+    let mut unexpected = Vec::new();
+    let mut tried = 0;
+    for specimen in corpus().unwrap() {
+        for candidate in programs(&specimen) {
+            let name = if programs(&specimen).len() == 1 {
+                specimen.name.clone()
+            } else {
+                format!("{}: {}", specimen.name, candidate.function)
+            };
+            // The kernel takes no socket buffer for IP that has no whole header.
+            let short = if specimen.is_tc { 62 } else { 0 };
+            let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).cloned().collect();
+            let Ok(alone) = candidate.alone() else {
+                writeln!(table, "{name:<32} does not load by itself").unwrap();
+                continue;
+            };
+            let alone = run_all(&alone, &frames);
+            let ways = every_way(&candidate);
+            let signs = ways.map(|way| way.map_or('.', |way| try_way(&candidate, way, &frames, &alone)));
+            writeln!(table, "{name:<32} {:>5} {:>8} {:>7}", signs[0], signs[1], signs[2]).unwrap();
+            let throws = Object::parse(&specimen.object).unwrap().throws;
+            if throws == signs.contains(&'+') || throws != signs.contains(&'B') {
+                unexpected.push(name);
+            }
+            tried += 1;
+        }
+    }
+    let release = it::run("uname -r").unwrap();
+    println!("Linux {}\n{table}", release.trim());
+    drop(std::fs::write(repository().join(format!("target/corpus/{}.txt", release.trim())), &table));
+    assert!(tried >= 20, "{table}");
+    // Only what throws leaves a chain on a way that no splice sees; the plan refuses it.
+    assert!(unexpected.is_empty(), "{unexpected:?} cannot be chained, or not as expected:\n{table}");
+}
+
+/// A chain of one program that drops all, enforced as given.
+fn drops(enforcement: &str) -> Trial {
+    let how = Membership {
+        enforcement: enforcement.parse::<Enforcement>().unwrap(),
+        ..Membership::default_for(HookPoint::Xdp)
+    };
+    let specimen = specimen("drops").unwrap();
+    Trial::chain(HookPoint::Xdp, &[(programs(&specimen).remove(0), how)]).unwrap()
+}
+
+/// A UDP frame of a flow.
+fn datagram(from: (u32, u16), to: (u32, u16), payload: u8) -> Vec<u8> {
+    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
+    frame.extend([0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0]);
+    for address in [from.0, to.0] {
+        frame.extend(address.to_be_bytes());
+    }
+    for port in [from.1, to.1] {
+        frame.extend(port.to_be_bytes());
+    }
+    frame.extend([0, 9, 0, 0, payload]);
+    frame
+}
+
+const XDP_DROP: i32 = 1;
+const XDP_PASS: i32 = 2;
+
+#[test]
+fn a_member_in_shadow_is_counted_and_not_followed() {
+    let trial = drops("shadow");
+    let frames = frames(50);
+    assert!(run_all(&trial, &frames).iter().all(|ran| ran.verdict == XDP_PASS));
+    let reading = trial.readings().unwrap().remove(0);
+    assert_eq!(reading.shadowed.0[1].packets, 50, "would have dropped");
+    assert_eq!(reading.left.0[2].packets, 50, "left, passing");
+    let bytes: usize = frames.iter().map(Vec::len).sum();
+    assert_eq!((reading.shadowed.0[1].bytes, reading.left.0[2].bytes), (bytes as u64, bytes as u64));
+}
+
+#[test]
+fn a_canary_takes_its_share_of_flows_and_a_flow_is_always_on_one_side() {
+    let flows = crate::rounds(40_000, 4_000);
+    for percent in [1, 10, 50, 90] {
+        let trial = drops(&format!("canary {percent}%"));
+        let mut dropped = 0;
+        for flow in 0..flows {
+            let number = u32::try_from(flow).unwrap();
+            let from = (0x0a00_0000 + number / 64, 1024 + u16::try_from(flow % 64).unwrap());
+            let to = (0x0a80_0000 + number % 7, 443);
+            let verdict = trial.run(&datagram(from, to, 0), 1).unwrap().verdict;
+            dropped += usize::from(verdict == XDP_DROP);
+            if flow % 16 == 0 {
+                assert_eq!(trial.run(&datagram(from, to, 9), 1).unwrap().verdict, verdict, "the same flow");
+                assert_eq!(trial.run(&datagram(to, from, 1), 1).unwrap().verdict, verdict, "its answers");
+            }
+        }
+        let share = 100.0 * dropped as f64 / flows as f64;
+        let allowed = if flows < 10_000 { 2.5 } else { 1.0 };
+        assert!((share - f64::from(percent)).abs() < allowed, "{percent}% of flows were {share:.2}%");
+    }
+}
+
+#[test]
+fn a_program_that_changes_packets_cannot_run_in_shadow() {
+    for (name, refused) in [
+        ("changes_packet", true),
+        ("writes_through_the_stack", true),
+        ("own_tail_call", true),
+        ("drops", false),
+        ("global_data", false),
+        ("stack_480", false),
+        ("static_and_global_subprograms", false),
+    ] {
+        let specimen = specimen(name).unwrap();
+        let candidate = programs(&specimen).remove(0);
+        let how = Membership { enforcement: Enforcement::Shadow, ..Membership::default_for(candidate.point) };
+        let chain = Trial::chain(candidate.point, &[(candidate, how)]);
+        match chain {
+            Ok(_) => assert!(!refused, "{name}"),
+            Err(error) => {
+                assert!(refused && error.to_string().contains("cannot run in `shadow`"), "{name}: {error}")
+            }
+        }
+    }
+}
+
+#[test]
+fn a_member_that_is_timed_counts_its_runs() {
+    for name in ["drops", "own_tail_call", "stack_512"] {
+        let specimen = specimen(name).unwrap();
+        let candidate = programs(&specimen).remove(0);
+        let how = Membership { timed: true, ..Membership::default_for(HookPoint::Xdp) };
+        let trial = Trial::chain(HookPoint::Xdp, &[(candidate, how)]).unwrap();
+        trial.run(&frames(1)[0], 100).unwrap();
+        let run = trial.readings().unwrap()[0].run;
+        assert_eq!(run.packets, 100, "{name}");
+        assert!(run.bytes > 0, "{name} took some nanoseconds");
+    }
+}
+
+#[test]
+fn a_proceed_set_may_name_any_verdict() {
+    let ends = specimen("ends").unwrap();
+    let specimen = specimen("drops").unwrap();
+    for (names, goes_on) in
+        [(vec!["drop"], true), (vec!["pass"], false), (vec!["aborted", "drop", "tx"], true)]
+    {
+        let proceed = ProceedSet::parse(HookPoint::Xdp, &names).unwrap();
+        let how = Membership { proceed, ..Membership::default_for(HookPoint::Xdp) };
+        let last = (programs(&ends).remove(0), Membership::default_for(HookPoint::Xdp));
+        let chain = Trial::chain(HookPoint::Xdp, &[(programs(&specimen).remove(0), how), last]).unwrap();
+        let verdict = chain.run(&frames(1)[0], 1).unwrap().verdict;
+        assert_eq!(verdict == last_verdict(HookPoint::Xdp), goes_on, "{names:?}");
+    }
+}
+
+#[test]
+fn a_chain_of_thirty_three_members_runs_to_its_end() {
+    let passes = specimen("passes").unwrap();
+    let members: Vec<_> =
+        (0..33).map(|_| (programs(&passes).remove(0), Membership::default_for(HookPoint::Xdp))).collect();
+    let chain = Trial::chain(HookPoint::Xdp, &members).unwrap();
+    chain.run(&frames(1)[0], 1).unwrap();
+    let readings = chain.readings().unwrap();
+    assert_eq!(readings[32].left.sum().packets, 1);
+    assert!(readings[..32].iter().all(|reading| reading.left.sum().packets == 0));
+    let function: ProgramName = "passes".parse().unwrap();
+    assert_eq!(members[0].0.function, function);
+}
