@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use package::{InterfaceName, MemberName, ParameterValue, Platform};
+use package::{Enforcement, InterfaceName, MemberName, ParameterValue, Platform};
 
 /// Builds, signs and runs eBPF packages.
 ///
@@ -54,6 +54,8 @@ pub(crate) enum Command {
     Apply(Apply),
     Ps(Listing),
     Chain(Chain),
+    Change(Change),
+    Profile(Profile),
     Stop(Stop),
     /// Tell how the daemon is
     Status(Listing),
@@ -164,9 +166,60 @@ pub(crate) struct Run {
     /// Verdicts after which the chain goes on, such as `pass,tx` [default: the package's]
     #[arg(long, value_name = "VERDICTS", value_delimiter = ',')]
     pub(crate) proceed: Option<Vec<String>>,
+    /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
+    #[arg(long, value_name = "HOW", default_value = "enforce")]
+    pub(crate) enforcement: Enforcement,
     /// Value of a parameter; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) set: Vec<(String, ParameterValue)>,
+}
+
+/// Change a member while packets go on: its package, place, verdicts, parameters
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af change ratelimit --package ratelimit-0.2.0.oci    upgrade; its maps are kept
+  l3af change ratelimit --enforcement 'canary 5%'
+  l3af change ratelimit --at 1 --set burst=40
+  l3af change ratelimit --disable")]
+pub(crate) struct Change {
+    /// Member
+    pub(crate) member: MemberName,
+    /// Hook, where several chains have a member of this name
+    #[arg(long, value_name = "INTERFACE/HOOK")]
+    pub(crate) on: Option<String>,
+    /// Folder of the package to run in its place
+    #[arg(long, value_name = "DIR")]
+    pub(crate) package: Option<PathBuf>,
+    /// Position in the chain, from 1
+    #[arg(long, value_name = "POSITION")]
+    pub(crate) at: Option<usize>,
+    /// Verdicts after which the chain goes on, such as `pass,tx`
+    #[arg(long, value_name = "VERDICTS", value_delimiter = ',')]
+    pub(crate) proceed: Option<Vec<String>>,
+    /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
+    #[arg(long, value_name = "HOW")]
+    pub(crate) enforcement: Option<Enforcement>,
+    /// Value of a parameter; may be given several times
+    #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
+    pub(crate) set: Vec<(String, ParameterValue)>,
+    /// Take it out of the chain; it keeps its place and its maps
+    #[arg(long, conflicts_with = "enable")]
+    pub(crate) disable: bool,
+    /// Put it back into the chain
+    #[arg(long)]
+    pub(crate) enable: bool,
+}
+
+/// Measure how long the members of all chains take for a packet
+#[derive(Debug, Args)]
+pub(crate) struct Profile {
+    /// How long to measure, in seconds
+    #[arg(long = "for", value_name = "SECONDS", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=3600))]
+    pub(crate) seconds: u32,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Make a document the desired state

@@ -24,7 +24,7 @@ impl Fake {
     /// A Linux 6.12 with these interfaces and nothing loaded.
     pub fn new(interfaces: impl IntoIterator<Item = InterfaceName>) -> Self {
         let kernel = KernelVersion { major: 6, minor: 12 };
-        let facts = Facts { kernel, tcx: true, tail_calls: 33 };
+        let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true };
         let interfaces: BTreeSet<InterfaceName> = interfaces.into_iter().collect();
         Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
     }

@@ -8,14 +8,14 @@ use axum::extract::rejection::JsonRejection;
 use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{delete, get, post};
+use axum::routing::{delete, get, post, put};
 use package::MemberName;
 use plan::Hook;
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
 use wire::{
     Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
-    Problem, Status,
+    Problem, Profile, Status,
 };
 
 use crate::{Engine, Rejected};
@@ -27,7 +27,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "l3afd", description = "The chains of eBPF programs of one node"),
-    paths(status, desired, apply, plan, stop, stop_all, chains),
+    paths(status, desired, apply, plan, stop, stop_all, chains, profile, end_profile),
     components(schemas(
         Status,
         Generation,
@@ -39,7 +39,9 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         ChainView,
         MemberView,
         Count,
+        Profile,
         Problem,
+        wire::RunTime,
         wire::State
     ))
 )]
@@ -53,6 +55,7 @@ pub fn router(engine: Shared) -> Router {
         .route("/v1/desired/members/{member}", delete(stop))
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
+        .route("/v1/profile", put(profile).delete(end_profile))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
@@ -141,6 +144,27 @@ async fn stop_all(State(engine): State<Shared>) -> Response {
 #[utoipa::path(get, path = "/v1/chains", responses((status = 200, body = Vec<ChainView>), (status = "default", body = Problem)))]
 async fn chains(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.chains()).await
+}
+
+/// Measures the run time of all members for a while
+#[utoipa::path(put, path = "/v1/profile", request_body = Profile, responses((status = 200, body = Planned), (status = "default", body = Problem)))]
+async fn profile(
+    State(engine): State<Shared>,
+    profile: Result<axum::Json<Profile>, JsonRejection>,
+) -> Response {
+    match profile {
+        Ok(axum::Json(profile)) => answer(engine, move |engine| engine.profile(profile)).await,
+        Err(rejection) => {
+            let hint = "for example `{\"seconds\": 5}`";
+            refuse(rejection.status().as_u16(), "profile", &rejection.body_text(), hint)
+        }
+    }
+}
+
+/// Ends measuring before its time
+#[utoipa::path(delete, path = "/v1/profile", responses((status = 200, body = Planned), (status = "default", body = Problem)))]
+async fn end_profile(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.end_profile()).await
 }
 
 /// Calls the engine on a thread that may wait for the kernel and for disks.

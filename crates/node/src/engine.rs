@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
 use plan::{Desired, Hook, Plan, reconcile};
-use wire::{Applied, ChainView, Document, Planned, Problem, State, Status};
+use wire::{Applied, ChainView, Document, Planned, Problem, Profile, State, Status};
 
 use crate::generation::{Generation, Generations, Pinned};
 use crate::resolve::{Resolved, Resolver, read_policy};
@@ -38,6 +38,8 @@ pub struct Engine {
     missing: Vec<Hook>,
     problem: Option<Problem>,
     mode: String,
+    /// Until when run times are measured.
+    profiled_until: Option<jiff::Timestamp>,
 }
 
 impl Engine {
@@ -50,6 +52,7 @@ impl Engine {
             missing: Vec::new(),
             problem: None,
             mode: String::new(),
+            profiled_until: None,
             parts,
         }
     }
@@ -80,6 +83,10 @@ impl Engine {
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
         if self.desired.chains().is_empty() || self.generations.is_detached() {
             return Ok(Plan::default());
+        }
+        if self.profiled_until.is_some_and(|end| (self.parts.clock)() >= end) {
+            tracing::info!("run times are no longer measured");
+            return self.end_profile().map(|_| Plan::default());
         }
         let result = self.reach();
         self.problem = result.as_ref().err().map(Rejected::problem);
@@ -119,6 +126,29 @@ impl Engine {
             None => document.chains.clear(),
         }
         self.accept(document, None, &kept)
+    }
+
+    /// Measures the run time of all members for a while, by instances that are swapped in and out again.
+    ///
+    /// # Errors
+    /// When they cannot be reached.
+    pub fn profile(&mut self, profile: Profile) -> Result<Planned, Rejected> {
+        let Profile { seconds } = profile;
+        if !(1..=3600).contains(&seconds) {
+            return Err(Rejected::ProfileTime { seconds });
+        }
+        let end = (self.parts.clock)().checked_add(jiff::SignedDuration::from_secs(i64::from(seconds)));
+        self.profiled_until = end.ok();
+        self.reach_profile()
+    }
+
+    /// Ends measuring.
+    ///
+    /// # Errors
+    /// When the members that run without cannot be reached; the next comparison tries again.
+    pub fn end_profile(&mut self) -> Result<Planned, Rejected> {
+        self.profiled_until = None;
+        self.reach_profile()
     }
 
     /// The document in force, with its number; an empty one with the number 0 when there is none.
@@ -219,6 +249,27 @@ impl Engine {
         Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, missing))
     }
 
+    fn reach_profile(&mut self) -> Result<Planned, Rejected> {
+        if self.generations.is_detached() {
+            return Ok(Planned { steps: Vec::new() });
+        }
+        let reached = self.reach();
+        if reached.is_err() {
+            // A member that cannot be timed runs on without.
+            self.profiled_until = None;
+        }
+        Ok(Planned { steps: steps(&reached?) })
+    }
+
+    /// What is wanted now: while it is measured, with timing.
+    fn wanted(&self) -> Desired {
+        let desired = self.desired.clone();
+        match self.profiled_until {
+            Some(end) if (self.parts.clock)() < end => desired.timed(),
+            Some(_) | None => desired,
+        }
+    }
+
     /// Returns to what was in force before a generation that the kernel refused.
     fn give_up(&mut self, generation: &Generation) {
         if let Err(source) = self.generations.withdraw(generation) {
@@ -232,7 +283,7 @@ impl Engine {
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
         let observed = self.parts.kernel.observe()?;
-        let (desired, missing) = self.desired.clone().without_missing_interfaces(&observed);
+        let (desired, missing) = self.wanted().without_missing_interfaces(&observed);
         self.missing = missing;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;

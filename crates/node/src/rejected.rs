@@ -27,6 +27,12 @@ pub enum Rejected {
         /// The name.
         member: MemberName,
     },
+    /// Nothing can be measured for so long.
+    #[error("run time can be measured for 1 to 3600 seconds, not for {seconds}")]
+    ProfileTime {
+        /// What was asked for.
+        seconds: u32,
+    },
     /// A hook appears twice in a document.
     #[error("the document has two chains for `{hook}`")]
     TwoChains {
@@ -114,7 +120,8 @@ impl Rejected {
             Self::Changed { .. } => 412,
             Self::NoMember { .. } => 404,
             Self::Untrusted { .. } => 403,
-            Self::TwoChains { .. }
+            Self::ProfileTime { .. }
+            | Self::TwoChains { .. }
             | Self::Reference { .. }
             | Self::Unfetched { .. }
             | Self::Unreadable { .. }
@@ -145,7 +152,11 @@ impl Rejected {
             Self::Unfit { .. } => {
                 Some("`l3af inspect` shows the programs and parameters of a package".to_owned())
             }
-            Self::Halted(_) | Self::Duplicate(_) | Self::Unseen(_) | Self::State { .. } => None,
+            Self::ProfileTime { .. }
+            | Self::Halted(_)
+            | Self::Duplicate(_)
+            | Self::Unseen(_)
+            | Self::State { .. } => None,
         }
     }
 
@@ -172,6 +183,7 @@ impl Rejected {
         match self {
             Self::Changed { .. } => "changed",
             Self::NoMember { .. } => "no-member",
+            Self::ProfileTime { .. } => "profile",
             Self::TwoChains { .. } | Self::Duplicate(_) => "duplicate",
             Self::Reference { .. } => "reference",
             Self::Unfetched { .. } => "unfetched",

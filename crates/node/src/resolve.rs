@@ -124,6 +124,8 @@ fn members(
         let wish = MemberWish {
             program: wanted.program.clone(),
             proceed: wanted.proceed.clone(),
+            enforcement: wanted.enforcement,
+            disabled: !wanted.enabled,
             config: wanted.config.clone(),
         };
         let package = &verified[wanted.package.as_str()];

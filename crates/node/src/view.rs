@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use kernel::{Cell, Cells, Totals};
 use package::{HookPoint, MemberName};
 use plan::{Hook, ObservedHook, Root};
-use wire::{ChainView, Count, MemberView};
+use wire::{ChainView, Count, MemberView, RunTime};
 
 /// One chain, with the sums of its members.
 pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberName, Totals>) -> ChainView {
@@ -22,10 +22,13 @@ pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberN
             program: spec.function.to_string(),
             object_digest: spec.object.to_string(),
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
+            enforcement: spec.enforcement.to_string(),
             config: spec.config.clone(),
             seen: count(totals.seen()),
-            left: left(hook.point, &totals.left),
+            left: verdicts(hook.point, &totals.left),
             passed: count(totals.passed),
+            shadowed: verdicts(hook.point, &totals.shadowed),
+            run: RunTime { runs: totals.run.packets, nanoseconds: totals.run.bytes },
         })
     });
     ChainView {
@@ -36,8 +39,8 @@ pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberN
     }
 }
 
-/// The verdicts that packets left with; those that none left with are not shown.
-fn left(point: HookPoint, cells: &Cells) -> BTreeMap<String, Count> {
+/// Counts by verdict; those of none are not shown.
+fn verdicts(point: HookPoint, cells: &Cells) -> BTreeMap<String, Count> {
     let counted = cells.0.iter().enumerate().filter(|(_, cell)| cell.packets > 0);
     let named = counted.map(|(index, cell)| {
         let verdict = Cells::verdict(point, index).and_then(|value| point.verdict(value));

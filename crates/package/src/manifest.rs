@@ -82,6 +82,8 @@ pub struct ProgramSpec {
     pub hook: HookPoint,
     /// The verdicts after which a chain goes on, where the package knows better than the default.
     pub proceed: Option<ProceedSet>,
+    /// The most tail calls of its own that the program makes for one packet, where that is more than can be seen.
+    pub tail_calls: Option<u32>,
 }
 
 /// A program that cooperates from user space.
@@ -207,6 +209,7 @@ struct WrittenProgram {
     source: Option<String>,
     hook: HookPoint,
     proceed: Option<Vec<String>>,
+    tail_calls: Option<u32>,
 }
 
 impl Manifest {
@@ -242,7 +245,7 @@ impl Manifest {
 }
 
 fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
-    let WrittenProgram { function, object, source, hook, proceed } = written;
+    let WrittenProgram { function, object, source, hook, proceed, tail_calls } = written;
     check_path("program.object", &object)?;
     if let Some(source) = &source {
         check_path("program.source", source)?;
@@ -250,7 +253,7 @@ fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
     let proceed = proceed.map(|names| ProceedSet::parse(hook, &names)).transpose();
     let proceed =
         proceed.map_err(|unknown| ManifestError::Proceed { function: function.clone(), unknown })?;
-    Ok(ProgramSpec { function, object, source, hook, proceed })
+    Ok(ProgramSpec { function, object, source, hook, proceed, tail_calls })
 }
 
 fn check_info(info: &PackageInfo) -> Result<(), ManifestError> {

@@ -35,6 +35,8 @@ pub struct Object {
     pub has_btf: bool,
     /// Whether information for debuggers is left in.
     pub has_dwarf: bool,
+    /// How many tail calls are written in functions that are no programs themselves.
+    pub tail_calls_in_functions: u32,
     /// Whether its programs may throw exceptions (`bpf_throw`, Linux 6.7), which leave from anywhere.
     pub throws: bool,
     /// The byte order.
@@ -50,6 +52,8 @@ pub struct ObjectProgram {
     pub section: String,
     /// How many instruction slots it has.
     pub instructions: u64,
+    /// How many tail calls are written in it.
+    pub tail_calls: u32,
 }
 
 /// A map that the author declared.
@@ -109,7 +113,7 @@ impl Object {
         };
         let constants = constants(&elf)?;
         Ok(Self {
-            programs: programs(&elf)?,
+            programs: programs(&elf, endian)?,
             maps: btf.as_ref().map(maps).unwrap_or_default(),
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
             license: license(&elf)?,
@@ -117,6 +121,10 @@ impl Object {
             has_dwarf: elf
                 .sections()
                 .any(|section| section.name().is_ok_and(|name| name.starts_with(".debug_"))),
+            tail_calls_in_functions: match elf.section_by_name(".text") {
+                Some(section) => tail_calls(section.data().map_err(damaged)?, endian),
+                None => 0,
+            },
             throws: elf.symbols().any(|symbol| symbol.is_undefined() && symbol.name() == Ok("bpf_throw")),
             endian,
         })
@@ -132,7 +140,7 @@ fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
 
-fn programs(elf: &Elf<'_>) -> Result<Vec<ObjectProgram>, ObjectError> {
+fn programs(elf: &Elf<'_>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
     let mut programs = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
         let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else {
@@ -144,10 +152,31 @@ fn programs(elf: &Elf<'_>) -> Result<Vec<ObjectProgram>, ObjectError> {
             continue;
         }
         let Ok(Ok(function)) = symbol.name().map(str::parse::<ProgramName>) else { continue };
-        programs.push(ObjectProgram { function, section: name.to_owned(), instructions: symbol.size() / 8 });
+        let code = section.data_range(symbol.address(), symbol.size()).map_err(damaged)?.unwrap_or_default();
+        programs.push(ObjectProgram {
+            function,
+            section: name.to_owned(),
+            instructions: symbol.size() / 8,
+            tail_calls: tail_calls(code, endian),
+        });
     }
     programs.sort_by(|one, other| one.function.cmp(&other.function));
     Ok(programs)
+}
+
+/// Counts calls of the helper `bpf_tail_call` (RFC 9669, section 4.3.1).
+fn tail_calls(code: &[u8], endian: Endian) -> u32 {
+    const CALL: u8 = 0x85;
+    const TAIL_CALL: u32 = 12;
+    let calls = code.chunks_exact(8).filter(|insn| {
+        let helper = [insn[4], insn[5], insn[6], insn[7]];
+        let helper = match endian {
+            Endian::Little => u32::from_le_bytes(helper),
+            Endian::Big => u32::from_be_bytes(helper),
+        };
+        insn[..2] == [CALL, 0] && helper == TAIL_CALL
+    });
+    u32::try_from(calls.count()).unwrap_or(u32::MAX)
 }
 
 fn is_code<'a>(section: &impl ObjectSection<'a>) -> bool {

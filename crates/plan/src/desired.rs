@@ -71,6 +71,12 @@ impl Desired {
         (self, missing)
     }
 
+    /// The same with the run time of every member measured.
+    pub fn timed(mut self) -> Self {
+        self.chains.values_mut().flatten().for_each(Member::time);
+        self
+    }
+
     fn members(&self) -> impl Iterator<Item = &Member> {
         self.chains.values().flatten()
     }

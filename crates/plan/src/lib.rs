@@ -17,7 +17,7 @@ mod step;
 
 pub use desired::{Desired, DuplicateMember};
 pub use hook::{Hook, Instance, State};
-pub use member::{Member, MemberSpec, MemberWish, PackageRef, Unfit};
+pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use reconcile::{Refusal, reconcile};
 pub use step::{Plan, Planned, Slot, Step};

@@ -54,8 +54,8 @@ pub struct MemberWish {
     pub proceed: Option<Vec<String>>,
     /// For which packets its verdict counts.
     pub enforcement: Enforcement,
-    /// Whether its run time is measured.
-    pub timed: bool,
+    /// Whether it stays out of its chain for now.
+    pub disabled: bool,
     /// Values for parameters of the object.
     pub config: BTreeMap<String, ParameterValue>,
 }
@@ -64,8 +64,19 @@ pub struct MemberWish {
 #[derive(Debug, Clone)]
 pub struct Member {
     spec: MemberSpec,
+    enabled: bool,
+    needs: Needs,
     verified: Arc<Verified>,
     object: Arc<[u8]>,
+}
+
+/// What a member's object shows of what it does at run time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Needs {
+    /// The most tail calls of its own for one packet; none when they cannot be counted.
+    pub tail_calls: Option<usize>,
+    /// Whether it may throw exceptions.
+    pub throws: bool,
 }
 
 /// A package cannot do what is asked of it.
@@ -157,7 +168,9 @@ impl Member {
             None => program.proceed.clone().unwrap_or_else(|| ProceedSet::default_for(point)),
         };
         let object: Arc<[u8]> = verified.platform().object(program).into();
-        check_config(program, &object, &wish.config)?;
+        let read = Object::parse(&object).expect("a package that was read has objects that parse");
+        check_config(program, &read, &wish.config)?;
+        let needs = Needs::of(program, &read);
         let info = &manifest.package;
         let package = PackageRef {
             publisher: info.publisher.clone(),
@@ -172,15 +185,31 @@ impl Member {
             function: program.function.clone(),
             proceed,
             enforcement: wish.enforcement,
-            timed: wish.timed,
+            timed: false,
             config: wish.config,
         };
-        Ok(Self { spec, verified: Arc::clone(verified), object })
+        let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
+        Ok(Self { spec, enabled, needs, verified, object })
     }
 
     /// What it runs and how.
     pub fn spec(&self) -> &MemberSpec {
         &self.spec
+    }
+
+    /// Whether it is in its chain. One that is not keeps its maps.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// What it needs of its chain.
+    pub fn needs(&self) -> Needs {
+        self.needs
+    }
+
+    /// Lets its run time be measured.
+    pub(crate) fn time(&mut self) {
+        self.spec.timed = true;
     }
 
     /// The package it comes from.
@@ -191,6 +220,22 @@ impl Member {
     /// The bytes of its object, as verified.
     pub fn object(&self) -> &[u8] {
         &self.object
+    }
+}
+
+impl Needs {
+    /// A tail call that succeeds does not come back, so a program makes no more than are written in it, unless those it
+    /// leads to make some as well.
+    fn of(program: &ProgramSpec, object: &Object) -> Self {
+        let written: u32 = object.programs.iter().map(|found| found.tail_calls).sum();
+        let own = object.program(&program.function).map_or(0, |found| found.tail_calls);
+        let counted = match program.tail_calls {
+            Some(claimed) => Some(claimed.max(own)),
+            None if own + object.tail_calls_in_functions == 0 => Some(0),
+            None if written > own => None,
+            None => Some(own + object.tail_calls_in_functions),
+        };
+        Self { tail_calls: counted.and_then(|count| usize::try_from(count).ok()), throws: object.throws }
     }
 }
 
@@ -217,10 +262,9 @@ fn choose<'a>(
 
 fn check_config(
     program: &ProgramSpec,
-    object: &[u8],
+    object: &Object,
     config: &BTreeMap<String, ParameterValue>,
 ) -> Result<(), Unfit> {
-    let object = Object::parse(object).expect("a package that was read has objects that parse");
     for (name, value) in config {
         let parameter =
             object.parameters.iter().find(|parameter| parameter.name == *name).ok_or_else(|| {

@@ -29,6 +29,8 @@ pub struct Facts {
     pub tcx: bool,
     /// How many tail calls may follow each other; one is spent for each member (`MAX_TAIL_CALL_CNT`, 33).
     pub tail_calls: usize,
+    /// Whether the members' own tail calls count against the same budget (Linux 6.12).
+    pub tail_calls_shared: bool,
 }
 
 /// What was found at one hook.

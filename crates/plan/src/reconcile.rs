@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::KernelVersion;
+use package::{KernelVersion, MemberName};
 use thiserror::Error;
 
 use crate::chain::Path;
 use crate::{
-    Desired, Facts, Hook, Instance, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Root, Slot,
-    State, Step,
+    Desired, Facts, Hook, Instance, Member, MemberSpec, Needs, Observed, ObservedHook, Plan, Planned, Root,
+    Slot, State, Step,
 };
 
 /// Why a desired state cannot be reached on this machine.
@@ -33,15 +33,41 @@ pub enum Refusal {
         /// A description of the program.
         program: String,
     },
-    /// The kernel follows fewer tail calls than the chain has members, and then lets packets pass unchecked.
-    #[error("the chain on `{hook}` has {members} members, but the kernel follows only {limit} tail calls")]
+    /// The kernel follows fewer tail calls than the chain needs, and then lets packets pass unchecked.
+    #[error(
+        "the chain on `{hook}` needs a tail call for each of its {members} members, and they make up to {own} of their \
+         own, but the kernel follows only {limit}"
+    )]
     TooLong {
         /// The chain.
         hook: Hook,
         /// How many members it has.
         members: usize,
+        /// How many tail calls of their own they make, where those count.
+        own: usize,
         /// How many the kernel allows.
         limit: usize,
+    },
+    /// A member's own tail calls cannot be counted, and share the budget of the chain.
+    #[error(
+        "`{member}` on `{hook}` leads by tail calls to programs that make some as well, and Linux {kernel} gives a \
+         chain one budget for all"
+    )]
+    UncountedTailCalls {
+        /// The chain.
+        hook: Hook,
+        /// The member.
+        member: MemberName,
+        /// The running kernel.
+        kernel: KernelVersion,
+    },
+    /// A member may throw exceptions, which leave the chain on a way that no splice sees.
+    #[error("`{member}` on `{hook}` may throw exceptions (`bpf_throw`), behind which the chain would end")]
+    Throws {
+        /// The chain.
+        hook: Hook,
+        /// The member.
+        member: MemberName,
     },
     /// The kernel has no links for TC programs.
     #[error("`{hook}` needs TCX, which came with Linux 6.6; this is Linux {kernel}")]
@@ -74,6 +100,10 @@ impl Refusal {
                 "ask its owner, or take it off with `ip link set dev <interface> xdp off`"
             }
             Self::TooLong { .. } => "split the chain, or merge members into one program",
+            Self::UncountedTailCalls { .. } => {
+                "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
+            }
+            Self::Throws { .. } => "its author can return a verdict in place of throwing",
             Self::NoTcx { .. } => "use Linux 6.6 or newer, or the hook `xdp`",
             Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
         }
@@ -100,16 +130,14 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
 }
 
 fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Refusal> {
-    let Facts { kernel, tcx, tail_calls } = &observed.facts;
+    let Facts { kernel, tcx, .. } = &observed.facts;
     if !observed.interfaces.contains(&hook.interface) {
         return Err(Refusal::NoInterface { hook: hook.clone() });
     }
     if let Some(program) = observed.foreign.get(hook) {
         return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
     }
-    if members.len() > *tail_calls {
-        return Err(Refusal::TooLong { hook: hook.clone(), members: members.len(), limit: *tail_calls });
-    }
+    admit_tail_calls(hook, members, &observed.facts)?;
     if hook.point != package::HookPoint::Xdp && !tcx {
         return Err(Refusal::NoTcx { hook: hook.clone(), kernel: *kernel });
     }
@@ -120,6 +148,28 @@ fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Ref
             let package = manifest.package.name.clone();
             return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
         }
+    }
+    Ok(())
+}
+
+/// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
+fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<(), Refusal> {
+    let enabled = || members.iter().filter(|member| member.is_enabled());
+    let mut own = 0;
+    for member in enabled() {
+        let name = || member.spec().name.clone();
+        let Needs { tail_calls, throws } = member.needs();
+        if throws {
+            return Err(Refusal::Throws { hook: hook.clone(), member: name() });
+        }
+        if facts.tail_calls_shared {
+            let (hook, kernel) = (hook.clone(), facts.kernel);
+            own += tail_calls.ok_or_else(|| Refusal::UncountedTailCalls { hook, member: name(), kernel })?;
+        }
+    }
+    let (members, limit) = (enabled().count(), facts.tail_calls);
+    if members + own > limit {
+        return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
     }
     Ok(())
 }
@@ -155,7 +205,8 @@ struct HookPlan<'a> {
 
 impl HookPlan<'_> {
     fn reach(mut self, members: &[Member]) {
-        let wanted: Vec<&MemberSpec> = members.iter().map(Member::spec).collect();
+        let enabled = members.iter().filter(|member| member.is_enabled());
+        let wanted: Vec<&MemberSpec> = enabled.map(Member::spec).collect();
         let path = self.found.path();
         let shared = Shared::between(&path, &wanted);
         let order = self.copy_path(&path, &wanted, &shared);
@@ -167,7 +218,7 @@ impl HookPlan<'_> {
             self.switch(step, "each member's packets follow from the order of the chain");
         }
         let kept: BTreeSet<&Instance> = order.iter().collect();
-        let states = wanted.iter().map(|spec| state_of(spec)).collect();
+        let states = members.iter().map(|member| state_of(member.spec())).collect();
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
     }

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{Applied, ChainView, Document, Generation, Planned, Problem, Status};
+use crate::{Applied, ChainView, Document, Generation, Planned, Problem, Profile, Status};
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -127,6 +127,22 @@ impl NodeClient {
     /// When the node does not answer or refuses.
     pub async fn chains(&self) -> Result<Vec<ChainView>, CallError> {
         self.answer(self.request(Method::GET, "/v1/chains")).await
+    }
+
+    /// Measures the run time of all members for a while.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn profile(&self, profile: Profile) -> Result<Planned, CallError> {
+        self.answer(self.request(Method::PUT, "/v1/profile").json(&profile)).await
+    }
+
+    /// Ends measuring before its time.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn end_profile(&self) -> Result<Planned, CallError> {
+        self.answer(self.request(Method::DELETE, "/v1/profile")).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{HookPoint, InterfaceName, MemberName, ParameterValue, ProgramName};
+use package::{Enforcement, HookPoint, InterfaceName, MemberName, ParameterValue, ProgramName};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -64,10 +64,31 @@ pub struct MemberDocument {
     /// The verdicts after which the chain goes on, in place of the package's.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub proceed: Option<Vec<String>>,
+    /// For which packets its verdict counts: `enforce` for all, `shadow` for none, `canary 5%` for a share of flows.
+    /// Where it does not count it is counted, and the chain goes on.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = String)]
+    pub enforcement: Enforcement,
+    /// Whether it is in its chain. A member that is not keeps its place and its maps.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
     /// Values for parameters of the program: numbers and truth values by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, Object>)]
     pub config: BTreeMap<String, ParameterValue>,
+}
+
+fn is_default<T: Default + PartialEq>(value: &T) -> bool {
+    *value == T::default()
+}
+
+fn yes() -> bool {
+    true
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
+fn is_yes(value: &bool) -> bool {
+    *value
 }
 
 /// A text is not a desired state.

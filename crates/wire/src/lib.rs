@@ -11,4 +11,6 @@ mod node;
 pub use client::{CallError, NodeClient};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
-pub use node::{Applied, ChainView, Count, Generation, MemberView, Planned, Problem, State, Status};
+pub use node::{
+    Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
+};

@@ -119,6 +119,8 @@ pub struct MemberView {
     pub object_digest: String,
     /// The verdicts after which the chain goes on.
     pub proceed: Vec<String>,
+    /// For which packets its verdict counts: `enforce`, `shadow`, or `canary` and a share of flows.
+    pub enforcement: String,
     /// The parameters that were set.
     #[schema(value_type = BTreeMap<String, Object>)]
     pub config: BTreeMap<String, ParameterValue>,
@@ -128,6 +130,29 @@ pub struct MemberView {
     pub left: BTreeMap<String, Count>,
     /// Packets that went on to the next member.
     pub passed: Count,
+    /// Verdicts that were counted and not followed, in shadow and canary.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub shadowed: BTreeMap<String, Count>,
+    /// Its runs while it was profiled.
+    #[serde(default)]
+    pub run: RunTime,
+}
+
+/// How long a member ran while it was profiled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+pub struct RunTime {
+    /// How often it ran.
+    pub runs: u64,
+    /// All runs together, in nanoseconds.
+    pub nanoseconds: u64,
+}
+
+/// A wish to measure the run time of all members for a while.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Profile {
+    /// For how many seconds, from 1 to 3600. Then the members run untimed again, whoever asked.
+    pub seconds: u32,
 }
 
 /// Packets and their bytes.

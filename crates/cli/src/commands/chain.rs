@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af chain`: chains as pictures, with the packets that went through.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
@@ -44,8 +45,6 @@ fn draw(chain: &ChainView) -> String {
         picture.push_str("  (detached: packets pass it by)");
     }
     for member in &chain.members {
-        let left: Vec<String> =
-            member.left.iter().map(|(verdict, count)| format!("{verdict} {}", count.packets)).collect();
         // Writing to a string cannot fail.
         let _ = write!(
             picture,
@@ -57,11 +56,18 @@ fn draw(chain: &ChainView) -> String {
             member.program,
             if member.proceed.is_empty() { "nothing".to_owned() } else { member.proceed.join(", ") },
         );
+        if member.enforcement != "enforce" {
+            let _ = write!(
+                picture,
+                "\n│   {}: {} would have left",
+                member.enforcement,
+                verdicts(&member.shadowed)
+            );
+        }
         for (name, value) in &member.config {
             let _ = write!(picture, "\n│   {name} = {value}");
         }
-        let left = if left.is_empty() { "none".to_owned() } else { left.join(", ") };
-        let _ = write!(picture, "\n└─► left here: {left}");
+        let _ = write!(picture, "\n└─► left here: {}", verdicts(&member.left));
     }
     let last = chain.members.last().map(|member| member.passed).unwrap_or_default();
     if last.packets > 0 {
@@ -70,14 +76,20 @@ fn draw(chain: &ChainView) -> String {
     picture
 }
 
+fn verdicts(counts: &BTreeMap<String, Count>) -> String {
+    if counts.is_empty() {
+        return "none".to_owned();
+    }
+    let counts = counts.iter().map(|(verdict, count)| format!("{verdict} {}", count.packets));
+    counts.collect::<Vec<_>>().join(", ")
+}
+
 fn packets(count: Count) -> String {
     format!("{} packets, {} bytes", count.packets, count.bytes)
 }
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeMap;
-
     use package::{HookPoint, ParameterValue};
     use wire::MemberView;
 
@@ -93,6 +105,9 @@ mod tests {
             program: name.to_owned(),
             object_digest: String::new(),
             proceed: vec!["pass".to_owned()],
+            enforcement: "enforce".to_owned(),
+            shadowed: BTreeMap::new(),
+            run: wire::RunTime::default(),
             config: BTreeMap::from([("limit".to_owned(), ParameterValue::integer(5))]),
             seen: count(seen),
             left: left.iter().map(|(verdict, packets)| ((*verdict).to_owned(), count(*packets))).collect(),

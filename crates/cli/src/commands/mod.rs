@@ -4,11 +4,13 @@
 mod apply;
 mod build;
 mod chain;
+mod change;
 mod clang;
 mod daemon;
 mod detach;
 mod inspect;
 mod key;
+mod profile;
 mod ps;
 mod run;
 mod sign;
@@ -32,6 +34,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Apply(arguments) => apply::run(&socket, &arguments),
         Command::Ps(arguments) => ps::run(&socket, &arguments),
         Command::Chain(arguments) => chain::run(&socket, &arguments),
+        Command::Change(arguments) => change::run(&socket, &arguments),
+        Command::Profile(arguments) => profile::run(&socket, &arguments),
         Command::Stop(arguments) => stop::run(&socket, &arguments),
         Command::Status(arguments) => status::run(&socket, &arguments),
         Command::Detach(arguments) => detach::run(&socket, &arguments),

@@ -24,6 +24,8 @@ pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
         package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
         program: None,
         proceed: arguments.proceed,
+        enforcement: arguments.enforcement,
+        enabled: true,
         config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
     };
     let before = call(socket, async |node| node.desired().await)?;

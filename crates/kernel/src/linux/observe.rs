@@ -20,6 +20,8 @@ use crate::record::Record;
 
 /// TCX links came with this kernel.
 const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };
+/// Since this kernel a tail call in a subprogram counts for the programs behind it as well.
+const SHARED_TAIL_CALLS: KernelVersion = KernelVersion { major: 6, minor: 12 };
 /// `MAX_TAIL_CALL_CNT` of `linux/bpf.h`.
 const TAIL_CALLS: usize = 33;
 
@@ -37,7 +39,12 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         hooks.insert(hook, found);
     }
     let foreign = foreign(&interfaces, &hooks).map_err(unseen("the programs on the interfaces"))?;
-    let facts = Facts { kernel, tcx: kernel >= TCX, tail_calls: TAIL_CALLS };
+    let facts = Facts {
+        kernel,
+        tcx: kernel >= TCX,
+        tail_calls: TAIL_CALLS,
+        tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
+    };
     Ok(Observed { facts, interfaces, hooks, foreign })
 }
 
