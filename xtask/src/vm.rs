@@ -5,12 +5,14 @@
 //! tool is there. It is emulated (TCG): QEMU before 8.1 crashes guests that change programs under load on more than one
 //! thread, so there is one.
 
+mod apt;
 mod guest;
 mod kernel;
 
 use std::fs;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
@@ -19,7 +21,7 @@ use crate::suite::Count;
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// Kernel: the numbers of its release, as in `6.1`
+    /// Kernel: the numbers of its release, as in `6.1`, or `newest`, or `all` for one after another
     #[arg(default_value = "6.1")]
     kernel: String,
     /// Command to run in place of the stories
@@ -27,14 +29,30 @@ pub(crate) struct Arguments {
     command: Vec<String>,
 }
 
-/// Runs the stories, or a command, in a guest.
+/// Runs the stories, or a command, in a guest or in one of each.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::install(crate::setup::EVERYTHING)?;
-    if arguments.command.is_empty() {
-        stories(&arguments.kernel, &mut Count::default())
-    } else {
-        boot(&arguments.kernel, &arguments.command.join(" "), |_| ())
+    let command = arguments.command.join(" ");
+    let run_on = |release: &str| match command.as_str() {
+        "" => stories(release, &mut Count::default()),
+        command => boot(release, command, |_| ()),
+    };
+    if arguments.kernel == "all" { all(run_on) } else { run_on(&arguments.kernel) }
+}
+
+/// Runs something on every release. One that fails does not keep the others from their turn.
+fn all(run_on: impl Fn(&str) -> Result<()>) -> Result<()> {
+    let mut failed = Vec::new();
+    for (release, _) in kernel::RELEASES {
+        say(&format!("\n== Linux {release}"));
+        let begin = Instant::now();
+        if let Err(error) = run_on(release) {
+            say(&format!("error: {error:#}"));
+            failed.push(release);
+        }
+        say(&format!("-- Linux {release}: {:.0} s", begin.elapsed().as_secs_f64()));
     }
+    if failed.is_empty() { Ok(()) } else { bail!("failed on Linux {}", failed.join(", ")) }
 }
 
 /// Runs the stories in a guest and counts them.

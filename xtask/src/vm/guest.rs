@@ -1,14 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the guest runs before the stories: a first root in memory that finds the files of this machine, and a script.
 
-use std::fs;
+use std::ffi::OsStr;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use anyhow::{Context, Result};
 
 use super::kernel::Image;
-use crate::shell::run;
+use crate::shell::{command, run};
 
 /// What the first root must be able to load, with what these need; the second one loads the rest by itself.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
@@ -80,12 +81,14 @@ fn in_order(image: &Image) -> Result<Vec<PathBuf>> {
     Ok(order)
 }
 
+/// Busybox loads no module that is compressed.
 fn unpack(module: &Path, target: &Path) -> Result<()> {
-    if module.extension().is_some_and(|kind| kind == "xz") {
-        let unpack = format!("xz -dc '{}' > '{}'", module.display(), target.display());
-        return run(Command::new("sh").args(["-c", &unpack]));
-    }
-    fs::copy(module, target).map(drop).with_context(|| format!("cannot copy `{}`", module.display()))
+    let unpack = match module.extension().and_then(OsStr::to_str) {
+        Some("xz") => "xz -dc",
+        Some("zst") => "zstd -dc",
+        _ => "cat",
+    };
+    run(command(unpack).arg(module).stdout(File::create(target)?))
 }
 
 /// What the guest does once it sees the files of this machine.

@@ -1,16 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Kernels of Debian, by the numbers of their release.
-//!
-//! The release that this machine's suite carries comes from its configured sources. Others come from the sources of
-//! another suite, derived from the configured ones by putting its name in place.
 
 use std::fs;
+use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
-use crate::shell::{output, run, say};
+use super::apt::Suite;
+use crate::shell::{run, say};
 
 /// A kernel, unpacked.
 #[derive(Debug)]
@@ -23,90 +22,122 @@ pub(crate) struct Image {
     pub(crate) modules: PathBuf,
 }
 
-/// The suites that carry a release of Linux.
-const SUITES: [(&str, &str); 2] = [("6.1", "bookworm"), ("6.12", "trixie")];
+/// The name of whatever release is the newest.
+const NEWEST: &str = "newest";
 
-/// Downloads and unpacks a kernel, once.
+/// Releases of Linux, and the suites that carry them: those that are maintained for long, and the newest.
+pub(crate) const RELEASES: [(&str, &str); 5] = [
+    ("5.10", "bullseye"),
+    ("6.1", "bookworm"),
+    ("6.12", "trixie"),
+    ("6.18", "trixie-backports"),
+    (NEWEST, "sid"),
+];
+
+/// Where every other release is looked for: each passes through here, and some stay.
+const OTHERS: &str = "trixie-backports";
+
+/// The packages that a kernel can be spread over. Up to 6.18 the first has all that it takes to boot; later the second
+/// brings the file to boot, the third the modules, and the first only asks for them.
+const PARTS: [&str; 4] = ["linux-image", "linux-binary", "linux-modules", "linux-base"];
+
+/// Downloads and unpacks a kernel, once: it stays the same until its folder is removed.
 pub(crate) fn fetch(release: &str, folder: &Path) -> Result<Image> {
     let root = folder.join("root");
     if !root.join("complete").exists() {
         drop(fs::remove_dir_all(&root));
         fs::create_dir_all(&root)?;
-        let package = download(release, folder)?;
-        run(Command::new("dpkg").arg("-x").arg(package).arg(&root))?;
-        let image = unpacked(&root)?;
-        run(Command::new("/sbin/depmod").arg("-b").arg(&root).arg(&image.release))?;
+        let downloads = folder.join("downloads");
+        drop(fs::remove_dir_all(&downloads));
+        for package in download(release, &downloads)? {
+            run(Command::new("dpkg").arg("-x").arg(package).arg(&root))?;
+        }
+        fs::remove_dir_all(&downloads)?;
+        // depmod, and whoever loads modules, look for the folder in the place that it had before `/usr` was merged.
+        if !root.join("lib").exists() {
+            symlink("usr/lib", root.join("lib"))?;
+        }
+        run(Command::new("/sbin/depmod").arg("-b").arg(&root).arg(&unpacked(&root)?.release))?;
         fs::write(root.join("complete"), "")?;
     }
     unpacked(&root)
 }
 
 fn unpacked(root: &Path) -> Result<Image> {
-    let modules =
-        [root.join("lib/modules"), root.join("usr/lib/modules")].into_iter().find(|folder| folder.exists());
-    let modules = modules.context("the package of the kernel has no modules")?;
-    let release = fs::read_dir(&modules)?.next().context("the package of the kernel has no modules")??;
+    let modules = root.join("lib/modules");
+    let missing = "the packages of the kernel have no modules";
+    let release = fs::read_dir(&modules).context(missing)?.next().context(missing)??;
     let release = release.file_name().to_string_lossy().into_owned();
-    let kernel = root.join(format!("boot/vmlinuz-{release}"));
+    let places = [root.join(format!("boot/vmlinuz-{release}")), modules.join(&release).join("vmlinuz")];
+    let kernel = places.into_iter().find(|place| place.exists());
+    let kernel = kernel.context("the packages of the kernel have no file to boot")?;
     Ok(Image { release, kernel, modules })
 }
 
-fn download(release: &str, folder: &Path) -> Result<PathBuf> {
-    let suite = SUITES.iter().find(|(known, _)| *known == release).map(|(_, suite)| *suite);
-    let suite = suite.with_context(|| {
-        let known: Vec<&str> = SUITES.iter().map(|(known, _)| *known).collect();
-        format!("Linux {release} is in no suite that is known here; those are {}", known.join(", "))
+fn download(release: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+    let known = RELEASES.iter().find(|(known, _)| *known == release);
+    let suite = known.map_or(OTHERS, |(_, suite)| *suite);
+    let view = Suite::fetch(suite, folder)?;
+    let packages = view.packages("linux-")?;
+    let version = newest(&packages, release).with_context(|| {
+        let known = RELEASES.map(|(known, _)| known).join(", ");
+        format!("`{suite}` has no Linux {release}, or not all of it; those that are kept are {known}")
     })?;
-    let own = output(Command::new("sh").args(["-c", ". /etc/os-release && echo \"$VERSION_CODENAME\""]))?;
-    let options = if own.trim() == suite { Vec::new() } else { foreign(own.trim(), suite, folder)? };
-    let depends = output(Command::new("apt-cache").args(&options).args(["depends", "linux-image-amd64"]));
-    let depends = match depends {
-        Ok(text) if text.contains("Depends: linux-image-") => text,
-        // Lists that were never fetched know no kernel.
-        _ => {
-            run(Command::new("apt-get").args(&options).args(["-qq", "update"]))?;
-            output(Command::new("apt-cache").args(&options).args(["depends", "linux-image-amd64"]))?
-        }
-    };
-    let package = depends.lines().find_map(|line| line.trim().strip_prefix("Depends: "));
-    let package = package.filter(|name| name.starts_with("linux-image-")).context("apt knows no kernel")?;
-    say(&format!("Downloading {package}"));
-    run(Command::new("apt-get").args(&options).args(["-qq", "download", package]).current_dir(folder))?;
-    let is_it =
-        |path: &PathBuf| path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(package));
-    let files = fs::read_dir(folder)?.filter_map(|entry| Some(entry.ok()?.path()));
-    files.into_iter().find(is_it).context("apt downloaded nothing")
+    say(&format!("Downloading Linux {version} of {suite}"));
+    let mut parts = PARTS.map(|part| package(part, version)).to_vec();
+    parts.retain(|part| packages.contains(part));
+    view.download(&parts, &folder.join("packages"))
 }
 
-/// The options under which apt sees another suite, in folders of its own.
-fn foreign(own: &str, suite: &str, folder: &Path) -> Result<Vec<String>> {
-    let apt = folder.join("apt");
-    let lists = apt.join("state/lists/partial");
-    let archives = apt.join("cache/archives/partial");
-    let parts = apt.join("sources.list.d");
-    for folder in [&lists, &archives, &parts] {
-        fs::create_dir_all(folder)?;
+fn package(part: &str, version: &str) -> String {
+    format!("{part}-{version}-amd64")
+}
+
+/// The newest version of a release that has all its parts.
+fn newest<'names>(packages: &'names [String], release: &str) -> Option<&'names str> {
+    let versions =
+        packages.iter().filter_map(|name| name.strip_prefix("linux-image-")?.strip_suffix("-amd64"));
+    // Flavours end in a word, as in `6.1.0-1-cloud`.
+    let is_plain = |version: &&str| version.ends_with(|last: char| last.is_ascii_digit());
+    // What is named like the release itself only asks for another package.
+    let is_asked_for = |version: &&str| {
+        release == NEWEST || version.strip_prefix(release).is_some_and(|rest| rest.starts_with('.'))
+    };
+    // A suite can have the file to boot, which is signed apart, before or after it has the modules.
+    let is_complete = |version: &&str| {
+        let has = |part| packages.contains(&package(part, version));
+        has("linux-binary") == has("linux-modules")
+    };
+    let versions = versions.filter(is_plain).filter(is_asked_for).filter(is_complete);
+    versions.max_by_key(|version| numbers(version))
+}
+
+fn numbers(version: &str) -> Vec<u32> {
+    version.split(|letter: char| !letter.is_ascii_digit()).filter_map(|number| number.parse().ok()).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::newest;
+
+    fn newest_of(versions: &[&str], release: &str) -> Option<String> {
+        let packages: Vec<String> = versions.iter().map(|name| format!("linux-{name}-amd64")).collect();
+        newest(&packages, release).map(str::to_owned)
     }
-    let mut found = false;
-    for name in ["debian.sources", "debian.list"] {
-        if let Ok(text) = fs::read_to_string(Path::new("/etc/apt/sources.list.d").join(name)) {
-            fs::write(parts.join(name), text.replace(own, suite))?;
-            found = true;
-        }
+
+    #[test]
+    fn versions_are_compared_by_their_numbers() {
+        let suite =
+            ["image-6.1.0-9", "image-6.1.0-56", "image-6.12.90+deb12", "image-6.1", "image-6.1.0-57-cloud"];
+        assert_eq!(newest_of(&suite, "6.1").as_deref(), Some("6.1.0-56"));
+        assert_eq!(newest_of(&suite, "newest").as_deref(), Some("6.12.90+deb12"));
+        assert_eq!(newest_of(&suite, "6.18"), None);
     }
-    if let Ok(text) = fs::read_to_string("/etc/apt/sources.list") {
-        fs::write(parts.join("main.list"), text.replace(own, suite))?;
-        found = true;
+
+    #[test]
+    fn a_kernel_without_its_modules_is_passed_over() {
+        let suite = ["image-7.2.1+deb13", "binary-7.2.1+deb13", "modules-7.2.1+deb13", "modules-7.2.3+deb13"];
+        let newer = ["image-7.2.2+deb13", "binary-7.2.2+deb13"];
+        assert_eq!(newest_of(&[&suite[..], &newer].concat(), "7.2").as_deref(), Some("7.2.1+deb13"));
     }
-    if !found {
-        bail!("this machine has no sources of Debian to derive those of `{suite}` from");
-    }
-    let set = |key: &str, path: &Path| ["-o".to_owned(), format!("{key}={}", path.display())];
-    let options = [
-        set("Dir::Etc::sourcelist", Path::new("/dev/null")),
-        set("Dir::Etc::sourceparts", &parts),
-        set("Dir::State::lists", &apt.join("state/lists")),
-        set("Dir::Cache", &apt.join("cache")),
-    ];
-    Ok(options.concat())
 }
