@@ -45,6 +45,7 @@ pub(crate) enum When {
     Equal,
     NotEqual,
     AtMost,
+    Above,
     /// Any bit of the operand is set.
     Any,
 }
@@ -170,6 +171,11 @@ impl Insn {
         Self::new(0x63 | width.bits(), base, src, offset, 0)
     }
 
+    /// `*(base + offset) = imm`, a word.
+    pub(crate) const fn store_word(base: u8, offset: i16, imm: i32) -> Self {
+        Self::new(0x62, base, 0, offset, imm)
+    }
+
     /// `dst = map`, in two slots.
     pub(crate) const fn load_map(dst: u8, descriptor: i32) -> [Self; 2] {
         [Self::new(LOAD_64, dst, MAP_FD, 0, descriptor), Self::new(0, 0, 0, 0, 0)]
@@ -209,6 +215,7 @@ impl Insn {
             When::Equal => 0x16,
             When::NotEqual => 0x56,
             When::AtMost => 0xb6,
+            When::Above => 0x26,
             When::Any => 0x46,
         };
         Self::new(code, dst, 0, offset, imm)
@@ -232,6 +239,26 @@ impl Insn {
             return None;
         }
         (index + 1).checked_add_signed(isize::try_from(self.imm).ok()?)
+    }
+
+    /// Whether it leaves nothing in r1 to r5: calls, and the classic loads of packet bytes, which are calls inside.
+    pub(crate) fn calls(self) -> bool {
+        const LOAD_CLASS: u8 = 0;
+        const CLASSIC: u8 = 0x20;
+        const CLASSIC_INDIRECT: u8 = 0x40;
+        let mode = self.code & 0xe0;
+        self.code == CALL || (self.code & 7 == LOAD_CLASS && (mode == CLASSIC || mode == CLASSIC_INDIRECT))
+    }
+
+    /// Whether the register may be written. An atomic operation may fetch into its source.
+    pub(crate) fn writes(self, register: u8) -> bool {
+        const STX_CLASS: u8 = 3;
+        const ATOMIC: u8 = 0xc0;
+        match self.code & 7 {
+            0 | 1 | 4 | 7 => self.dst == register,
+            STX_CLASS => self.code & 0xe0 == ATOMIC && (self.src == register || register == 0),
+            _ => false,
+        }
     }
 
     /// Whether the register is read or written.

@@ -19,6 +19,6 @@ pub use effects::{Effect, effect};
 pub use fake::Fake;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
-pub use linux::{Candidate, Linux, Membership, Ran, Trial, Unopened};
+pub use linux::{Attached, Candidate, Linux, Membership, Ran, Trial, Unopened};
 pub use port::{Cause, Halted, Kernel, Refused, Unseen, apply};
 pub use splice::{Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

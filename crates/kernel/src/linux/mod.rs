@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The real kernel, through libbpf.
 
+mod clsact;
 mod execute;
 mod load;
 mod maps;
@@ -22,7 +23,7 @@ use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Totals, Unseen};
 use pins::Pins;
-pub use trial::{Candidate, Membership, Ran, Trial};
+pub use trial::{Attached, Candidate, Membership, Ran, Trial};
 
 /// The kernel of this machine, as seen from one network namespace.
 #[derive(Debug)]

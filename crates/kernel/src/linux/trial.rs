@@ -7,11 +7,12 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
-use libbpf_rs::{MapHandle, Object as Loaded};
-use package::{Enforcement, HookPoint, PackageName, ParameterValue, ProceedSet, ProgramName};
+use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
+use package::{Enforcement, HookPoint, InterfaceName, PackageName, ParameterValue, ProceedSet, ProgramName};
 
+use super::clsact::Filter;
 use super::load::{Loading, Splicing};
-use super::{maps, root, sys};
+use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
 
@@ -74,6 +75,13 @@ pub struct Trial {
 enum Keeps {
     Slot { _slot: MapHandle },
     Object { _object: Loaded },
+    Objects { _slot: MapHandle, _objects: Vec<Loaded> },
+}
+
+/// A trial that gets packets of an interface, until it goes out of scope.
+#[derive(Debug)]
+pub struct Attached {
+    _link: OwnedFd,
 }
 
 #[derive(Debug)]
@@ -155,6 +163,49 @@ impl Trial {
             maps::write_descriptor(slot, program.as_fd()).map_err(failed)?;
         }
         Ok(Self { point, entry, members, _keeps: Keeps::Slot { _slot: slot } })
+    }
+
+    /// Builds a chain of programs that cooperate: each tail-calls the first entry of its own program array, `array`.
+    ///
+    /// # Errors
+    /// When the kernel rejects a program, or one has no such array.
+    pub fn cooperating(members: &[Candidate<'_>], array: &str) -> Result<Self, Refused> {
+        let failed = |error| Refused::action("build a chain", error);
+        let point = members.first().map_or(HookPoint::Xdp, |member| member.point);
+        let (package, config) = (package_name(), BTreeMap::new());
+        let objects =
+            members.iter().map(|member| Ok(member.loading(&package, &config)?.load_untouched()?.loaded));
+        let objects = objects.collect::<Result<Vec<Loaded>, Refused>>()?;
+        let (entry, slot) = root::load(point).map_err(failed)?;
+        let mut from = MapHandle::try_from(&slot).map_err(|error| failed(maps::plain(error)))?;
+        for (object, member) in objects.iter().zip(members) {
+            let program = program(object, &member.function).map_err(failed)?;
+            maps::write_descriptor(&from, program.as_fd()).map_err(failed)?;
+            let own = object.maps().find(|map| map.name() == array);
+            let own = own.ok_or_else(|| failed(io::Error::other(format!("there is no array `{array}`"))))?;
+            from = MapHandle::try_from(&own).map_err(|error| failed(maps::plain(error)))?;
+        }
+        let keeps = Keeps::Objects { _slot: slot, _objects: objects };
+        Ok(Self { point, entry, members: Vec::new(), _keeps: keeps })
+    }
+
+    /// Lets it have the packets of an interface, by link, behind what is there.
+    ///
+    /// # Errors
+    /// When the kernel refuses. Links for TC programs came with Linux 6.6.
+    pub fn attach(&self, interface: &InterfaceName) -> io::Result<Attached> {
+        let index = super::observe::interface_index(interface)?;
+        sys::create_link(self.entry.as_fd(), index, Spelling::of(self.point).attach)
+            .map(|link| Attached { _link: link })
+    }
+
+    /// Lets it have the packets of an interface as a filter. It stays until the interface goes.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    pub fn attach_filter(&self, interface: &InterfaceName, priority: u32) -> io::Result<()> {
+        let index = super::observe::interface_index(interface)?;
+        Filter { index, point: self.point, priority }.attach(self.entry.as_fd())
     }
 
     /// Runs it on a packet, `repeat` times in one call.

@@ -2,54 +2,37 @@
 //! What a member does once its program has finished: judge the verdict, go on or count and leave.
 //!
 //! It is entered with the verdict in r0, which may be any number: a program may return what it likes. The stack of the
-//! main program and its callee-saved registers are free.
+//! main program is free. Callee-saved registers are left alone, except for the one that may hold the context: a program
+//! that uses none is spared the pushes and pops, which cost more than the rest of the way to the next member.
 
 use package::{Enforcement, HookPoint};
 
 use super::code::{Code, Label};
-use super::{CALLEE_SAVED, Classes, Splice, Way, distance, flow};
+use super::frame::{AMOUNT, Context, Frame, KEY, Start, VERDICT};
+use super::{CALLEE_SAVED, Classes, Splice, Way, flow};
 use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, TAIL_CALL, When, Width};
-
-/// What the callee-saved registers are used for.
-pub(super) struct Registers {
-    pub(super) context: u8,
-    pub(super) verdict: u8,
-    pub(super) class: u8,
-    pub(super) spare: u8,
-}
-
-impl Registers {
-    pub(super) fn of(way: Way) -> Self {
-        let context = match way {
-            Way::Stack(_) | Way::Wrapper => CALLEE_SAVED[0],
-            Way::Register(register) => register,
-        };
-        let mut free = CALLEE_SAVED.into_iter().filter(|register| *register != context);
-        let mut next = || free.next().expect("four registers are saved, one of which may hold the context");
-        Self { context, verdict: next(), class: next(), spare: next() }
-    }
-}
 
 /// The instructions behind the program.
 pub(super) fn epilogue(how: &Splice<'_>) -> Vec<Insn> {
-    let mut epilogue = Epilogue {
-        how,
-        classes: Classes::of(how.point),
-        registers: Registers::of(how.way),
-        code: Code::default(),
-    };
-    epilogue.enter();
-    epilogue.classify();
+    let (classes, frame, code) = (Classes::of(how.point), Frame::of(how), Code::default());
+    let mut epilogue = Epilogue { how, classes, frame, code };
+    epilogue.spill();
+    if how.timed {
+        epilogue.measure();
+    }
     let mut leave = Label::default();
     match how.enforcement {
         Enforcement::Enforce => epilogue.proceed(&mut leave),
         Enforcement::Shadow => epilogue.overrule(),
         Enforcement::Canary(share) => {
             let mut enforced = Label::default();
-            flow::choose(&mut epilogue.code, how.point, &epilogue.registers, share, &mut enforced);
+            epilogue.keep_verdict();
+            flow::choose(&mut epilogue.code, how.point, &epilogue.frame, share, &mut enforced);
+            epilogue.restore_verdict();
             epilogue.overrule();
             epilogue.code.jump(&mut leave);
             epilogue.code.place(enforced);
+            epilogue.restore_verdict();
             epilogue.proceed(&mut leave);
         }
     }
@@ -61,81 +44,116 @@ pub(super) fn epilogue(how: &Splice<'_>) -> Vec<Insn> {
 struct Epilogue<'a> {
     how: &'a Splice<'a>,
     classes: Classes,
-    registers: Registers,
+    frame: Frame,
     code: Code,
 }
 
+/// What is added to the second half of a cell.
+enum Amount {
+    /// The length of the packet.
+    Length,
+    /// What was kept in the stack.
+    Kept,
+}
+
 impl Epilogue<'_> {
-    /// Takes up the verdict and the context, and measures how long the program ran.
-    fn enter(&mut self) {
-        let Registers { context, verdict, spare, .. } = self.registers;
-        self.code.push(Insn::copy(verdict, 0));
-        if let Way::Stack(below) = self.how.way {
-            let place = -distance(usize::from(below));
-            self.code.push(Insn::load(Width::Double, context, FRAME, place));
-            if self.how.timed {
-                self.code.push(Insn::load(Width::Double, spare, FRAME, place - 8));
+    /// Keeps a context that waits in a register which the next call overwrites.
+    fn spill(&mut self) {
+        let calls = self.how.counters.is_some() || self.how.enforcement != Enforcement::Enforce;
+        if let (Some(register), Context::Slot(at)) = (self.volatile(), self.frame.context)
+            && calls
+        {
+            self.code.push(Insn::store(Width::Double, FRAME, at, register));
+        }
+    }
+
+    /// The register of the context, if a call overwrites it.
+    fn volatile(&self) -> Option<u8> {
+        match self.how.way {
+            Way::Register(register) if !CALLEE_SAVED.contains(&register) => Some(register),
+            Way::Register(_) | Way::Stack(_) | Way::Wrapper => None,
+        }
+    }
+
+    /// Adds up how long the program ran.
+    fn measure(&mut self) {
+        self.keep_verdict();
+        self.code.push(Insn::call(CLOCK));
+        match self.frame.start {
+            Start::Slot(at) => {
+                self.code.push(Insn::load(Width::Double, 1, FRAME, at));
+                self.code.push(Insn::subtract_register(0, 1));
             }
+            Start::Register(register) => self.code.push(Insn::subtract_register(0, register)),
         }
-        if self.how.timed {
-            self.code.push(Insn::call(CLOCK));
-            self.code.push(Insn::subtract_register(0, spare));
-            self.code.push(Insn::copy(spare, 0));
-            self.code.push(Insn::put_32(1, 2 * self.classes.count()));
-            self.add_to_cell(1);
-        }
+        self.code.push(Insn::store(Width::Double, FRAME, self.frame.scratch + AMOUNT, 0));
+        self.code.push(Insn::put_32(0, 2 * self.classes.count()));
+        self.add_to_cell_of_r0(&Amount::Kept);
+        self.restore_verdict();
     }
 
-    /// Puts the cell that the verdict is counted in into the class register.
-    fn classify(&mut self) {
-        let Registers { verdict, class, .. } = self.registers;
-        let mut known = Label::default();
-        self.code.push(Insn::copy_32(class, verdict));
-        if self.classes.bias != 0 {
-            self.code.push(Insn::add_32(class, self.classes.bias));
-        }
-        self.code.jump_if(When::AtMost, class, self.classes.known - 1, &mut known);
-        self.code.push(Insn::put_32(class, self.classes.known));
-        self.code.place(known);
-    }
-
-    /// Tail-calls the next member when the verdict is in the proceed set, and falls through where there is none.
+    /// Tail-calls the next member when the verdict is in the proceed set, and falls through where there is none. The
+    /// verdict is in r0 before and after.
     fn proceed(&mut self, leave: &mut Label) {
-        let Registers { verdict, class, .. } = self.registers;
         let mask = self.classes.mask(self.how.proceed);
         if mask == 0 {
             return;
         }
         if mask.is_power_of_two() {
-            let only = i32::try_from(mask.trailing_zeros()).expect("a bit of a word has a small index");
-            self.code.jump_if(When::NotEqual, class, only, leave);
-        } else {
-            self.code.push(Insn::put_32(1, mask.cast_signed()));
-            self.code.push(Insn::shift_right_32(1, class));
-            self.code.push(Insn::and_32(1, 1));
-            self.code.jump_if(When::Equal, 1, 0, leave);
+            let class = i32::try_from(mask.trailing_zeros()).expect("a bit of a word has a small index");
+            let only = class - self.classes.bias;
+            self.code.jump_if(When::NotEqual, 0, only, leave);
+            self.call_next_at_once();
+            self.end(class, only);
+            return;
         }
-        self.call_next();
-        if self.how.point != HookPoint::Xdp {
-            give_way(&mut self.code, verdict);
+        let (class, bits) = self.free_registers();
+        self.code.push(Insn::copy_32(class, 0));
+        if self.classes.bias != 0 {
+            self.code.push(Insn::add_32(class, self.classes.bias));
         }
+        self.code.jump_if(When::Above, class, self.classes.known - 1, leave);
+        self.code.push(Insn::put_32(bits, mask.cast_signed()));
+        self.code.push(Insn::shift_right_32(bits, class));
+        self.code.push(Insn::and_32(bits, 1));
+        self.code.jump_if(When::Equal, bits, 0, leave);
+        self.keep_verdict();
+        self.call_next_at_once();
+        self.restore_verdict();
     }
 
     /// Counts the verdict without following it: the chain goes on, and where it ends the packet passes.
     fn overrule(&mut self) {
-        let Registers { verdict, class, .. } = self.registers;
-        self.length();
-        self.code.push(Insn::copy_32(1, class));
-        self.code.push(Insn::add_32(1, self.classes.count()));
-        self.add_to_cell(1);
-        let pass = pass(self.how.point);
-        self.code.push(Insn::put_32(verdict, pass));
-        self.code.push(Insn::put_32(class, pass + self.classes.bias));
+        self.classify();
+        self.code.push(Insn::add_32(0, self.classes.count()));
+        self.add_to_cell_of_r0(&Amount::Length);
         self.call_next();
+        self.code.push(Insn::put_32(0, pass(self.how.point)));
+    }
+
+    /// Two registers that hold nothing.
+    fn free_registers(&self) -> (u8, u8) {
+        let mut free = (1..=5).filter(|register| self.volatile() != Some(*register));
+        let mut next = || free.next().expect("there are four of them");
+        (next(), next())
+    }
+
+    /// Calls the next member where there was no call before.
+    fn call_next_at_once(&mut self) {
+        match self.volatile().filter(|_| self.how.enforcement == Enforcement::Enforce) {
+            Some(1) => {}
+            Some(register) => self.code.push(Insn::copy(1, register)),
+            None => self.put_context(1),
+        }
+        self.call_slot();
     }
 
     fn call_next(&mut self) {
-        self.code.push(Insn::copy(1, self.registers.context));
+        self.put_context(1);
+        self.call_slot();
+    }
+
+    fn call_slot(&mut self) {
         self.code.extend(Insn::load_map(2, self.how.next));
         self.code.push(Insn::put_32(3, 0));
         self.code.push(Insn::call(TAIL_CALL));
@@ -143,51 +161,123 @@ impl Epilogue<'_> {
 
     /// Counts the packet by its verdict and returns that.
     fn leave(&mut self) {
-        let Registers { verdict, class, .. } = self.registers;
         if self.how.counters.is_some() {
-            self.length();
-            self.add_to_cell(class);
+            self.keep_verdict();
+            self.classify();
+            self.add_to_cell_of_r0(&Amount::Length);
+            self.restore_verdict();
         }
-        self.code.push(Insn::copy(0, verdict));
+        self.give_way();
         self.code.push(Insn::exit());
     }
 
-    /// Puts the length of the packet in bytes into the spare register.
-    fn length(&mut self) {
-        let Registers { context, spare, .. } = self.registers;
-        if self.how.point != HookPoint::Xdp {
-            // `struct __sk_buff`: len at 0.
-            self.code.push(Insn::load(Width::Word, spare, context, 0));
-        } else if self.how.fragments {
-            self.code.push(Insn::copy(1, context));
-            self.code.push(Insn::call(BUFFER_LENGTH));
-            self.code.push(Insn::copy(spare, 0));
-        } else {
-            // `struct xdp_md`: data at 0, data_end at 4.
-            self.code.push(Insn::load(Width::Word, spare, context, 4));
-            self.code.push(Insn::load(Width::Word, 1, context, 0));
-            self.code.push(Insn::subtract_register(spare, 1));
+    /// Leaves at the end of the chain with the one verdict that leads there.
+    fn end(&mut self, class: i32, verdict: i32) {
+        if self.how.counters.is_some() {
+            self.code.push(Insn::store_word(FRAME, self.frame.scratch + KEY, class));
+            self.add_to_cell(&Amount::Length);
+        }
+        self.code.push(Insn::put_32(0, if self.gives_way(verdict) { TCX_NEXT } else { verdict }));
+        self.code.push(Insn::exit());
+    }
+
+    /// Makes of the verdict in r0 the number of the cell that it is counted in.
+    fn classify(&mut self) {
+        let mut known = Label::default();
+        if self.classes.bias != 0 {
+            self.code.push(Insn::add_32(0, self.classes.bias));
+        }
+        self.code.jump_if(When::AtMost, 0, self.classes.known - 1, &mut known);
+        self.code.push(Insn::put_32(0, self.classes.known));
+        self.code.place(known);
+    }
+
+    /// A TC chain that lets a packet pass leaves it to the other programs of the hook. A verdict that is not in the
+    /// proceed set ends the hook as its author meant.
+    fn give_way(&mut self) {
+        let giving: Vec<i32> = (0..self.classes.known).filter(|verdict| self.gives_way(*verdict)).collect();
+        for verdict in giving {
+            let mut other = Label::default();
+            self.code.jump_if(When::NotEqual, 0, verdict, &mut other);
+            self.code.push(Insn::put_32(0, TCX_NEXT));
+            self.code.place(other);
         }
     }
 
-    /// Adds one and the spare register to a cell, on this CPU.
-    fn add_to_cell(&mut self, cell: u8) {
+    fn gives_way(&self, verdict: i32) -> bool {
+        const OK: i32 = 0;
+        const PIPE: i32 = 3;
+        self.how.point != HookPoint::Xdp
+            && [OK, PIPE].contains(&verdict)
+            && self.how.proceed.contains(verdict)
+    }
+
+    /// Adds one and an amount to the cell whose number is in r0, on this CPU.
+    fn add_to_cell_of_r0(&mut self, amount: &Amount) {
+        self.code.push(Insn::store(Width::Word, FRAME, self.frame.scratch + KEY, 0));
+        self.add_to_cell(amount);
+    }
+
+    /// Adds one and an amount to the cell whose number was kept, on this CPU.
+    fn add_to_cell(&mut self, amount: &Amount) {
         let Some(counters) = self.how.counters else { return };
+        let scratch = self.frame.scratch;
         let mut uncounted = Label::default();
-        let code = &mut self.code;
-        code.push(Insn::store(Width::Word, FRAME, -4, cell));
-        code.push(Insn::copy(2, FRAME));
-        code.push(Insn::add(2, -4));
-        code.extend(Insn::load_map(1, counters));
-        code.push(Insn::call(MAP_LOOKUP));
-        code.jump_if_null(0, &mut uncounted);
-        code.push(Insn::load(Width::Double, 1, 0, 0));
-        code.push(Insn::add(1, 1));
-        code.push(Insn::store(Width::Double, 0, 0, 1));
-        code.push(Insn::load(Width::Double, 1, 0, 8));
-        code.push(Insn::add_register(1, self.registers.spare));
-        code.push(Insn::store(Width::Double, 0, 8, 1));
-        code.place(uncounted);
+        // Only the kernel knows the length of a packet in several buffers.
+        let asked =
+            matches!(amount, Amount::Length) && self.how.point == HookPoint::Xdp && self.how.fragments;
+        if asked {
+            self.put_context(1);
+            self.code.push(Insn::call(BUFFER_LENGTH));
+            self.code.push(Insn::store(Width::Double, FRAME, scratch + AMOUNT, 0));
+        }
+        self.code.extend(Insn::load_map(1, counters));
+        self.code.push(Insn::copy(2, FRAME));
+        self.code.push(Insn::add(2, i32::from(scratch + KEY)));
+        self.code.push(Insn::call(MAP_LOOKUP));
+        self.code.jump_if_null(0, &mut uncounted);
+        self.code.push(Insn::load(Width::Double, 1, 0, 0));
+        self.code.push(Insn::add(1, 1));
+        self.code.push(Insn::store(Width::Double, 0, 0, 1));
+        match amount {
+            Amount::Length if !asked => self.length(),
+            Amount::Length | Amount::Kept => {
+                self.code.push(Insn::load(Width::Double, 2, FRAME, scratch + AMOUNT));
+            }
+        }
+        self.code.push(Insn::load(Width::Double, 1, 0, 8));
+        self.code.push(Insn::add_register(1, 2));
+        self.code.push(Insn::store(Width::Double, 0, 8, 1));
+        self.code.place(uncounted);
+    }
+
+    /// Puts the length of a packet in one buffer into r2. Uses r1.
+    fn length(&mut self) {
+        self.put_context(1);
+        if self.how.point == HookPoint::Xdp {
+            // `struct xdp_md`: data at 0, data_end at 4.
+            self.code.push(Insn::load(Width::Word, 2, 1, 4));
+            self.code.push(Insn::load(Width::Word, 1, 1, 0));
+            self.code.push(Insn::subtract_register(2, 1));
+        } else {
+            // `struct __sk_buff`: len at 0.
+            self.code.push(Insn::load(Width::Word, 2, 1, 0));
+        }
+    }
+
+    fn put_context(&mut self, register: u8) {
+        self.code.push(match self.frame.context {
+            Context::Slot(at) => Insn::load(Width::Double, register, FRAME, at),
+            Context::Register(kept) => Insn::copy(register, kept),
+        });
+    }
+
+    fn keep_verdict(&mut self) {
+        self.code.push(Insn::store(Width::Word, FRAME, self.frame.scratch + VERDICT, 0));
+    }
+
+    fn restore_verdict(&mut self) {
+        self.code.push(Insn::load(Width::Word, 0, FRAME, self.frame.scratch + VERDICT));
     }
 }
 
@@ -195,22 +285,10 @@ impl Epilogue<'_> {
 const TCX_NEXT: i32 = -1;
 
 /// The verdict of a chain that lets a packet pass.
-pub(super) fn pass(point: HookPoint) -> i32 {
+fn pass(point: HookPoint) -> i32 {
     const XDP_PASS: i32 = 2;
     match point {
         HookPoint::Xdp => XDP_PASS,
         HookPoint::TcIngress | HookPoint::TcEgress => TCX_NEXT,
     }
-}
-
-/// A TC chain that lets a packet pass leaves it to the other programs of the hook.
-fn give_way(code: &mut Code, verdict: u8) {
-    const OK: i32 = 0;
-    const PIPE: i32 = 3;
-    let (mut passing, mut decided) = (Label::default(), Label::default());
-    code.jump_if(When::Equal, verdict, OK, &mut passing);
-    code.jump_if(When::NotEqual, verdict, PIPE, &mut decided);
-    code.place(passing);
-    code.push(Insn::put_32(verdict, TCX_NEXT));
-    code.place(decided);
 }

@@ -8,7 +8,7 @@
 use package::{HookPoint, Share};
 
 use super::code::{Code, Label};
-use super::epilogue::Registers;
+use super::frame::{Context, Frame};
 use crate::insn::{FRAME, Insn, LOAD_BYTES, When, Width};
 
 /// Ethertypes as they are read from a packet (IEEE 802; IANA).
@@ -28,29 +28,28 @@ const ETHERNET: i32 = 14;
 const VLAN_TAG: i32 = 4;
 const IPV4_HEADER: i32 = 20;
 const IPV6_HEADER: i32 = 40;
-/// Where copies of headers lie in the stack, at TC.
-const COPY: i16 = -40;
-const COPIED_PORTS: i16 = -48;
+/// Where copied ports lie behind a copied header, at TC.
+const PORTS: i16 = 40;
+/// Where the context is, and where the key grows.
+const CONTEXT: u8 = 6;
+const KEY: u8 = 7;
 
 const fn network_order(number: u16) -> i32 {
     number.to_be() as i32
 }
 
-/// Jumps to `chosen` when the packet's flow is in the share. Uses r0 to r5, the spare register and 48 bytes of stack.
-pub(super) fn choose(
-    code: &mut Code,
-    point: HookPoint,
-    registers: &Registers,
-    share: Share,
-    chosen: &mut Label,
-) {
-    let mut chooser = Chooser {
-        code,
-        xdp: point == HookPoint::Xdp,
-        context: registers.context,
-        key: registers.spare,
-        decide: Label::default(),
+/// Jumps to `chosen` when the packet's flow is in the share. Uses all registers but the one that may hold the context.
+pub(super) fn choose(code: &mut Code, point: HookPoint, frame: &Frame, share: Share, chosen: &mut Label) {
+    let (context, key) = match frame.context {
+        Context::Slot(at) => {
+            code.push(Insn::load(Width::Double, CONTEXT, FRAME, at));
+            (CONTEXT, KEY)
+        }
+        Context::Register(KEY) => (KEY, CONTEXT),
+        Context::Register(register) => (register, KEY),
     };
+    let xdp = point == HookPoint::Xdp;
+    let mut chooser = Chooser { code, xdp, context, key, room: frame.room, decide: Label::default() };
     chooser.key();
     let Chooser { code, key, decide, .. } = chooser;
     code.place(decide);
@@ -91,6 +90,8 @@ struct Chooser<'a> {
     xdp: bool,
     context: u8,
     key: u8,
+    /// Where copies of headers go in the stack, at TC.
+    room: i16,
     /// Jumps to where the key is complete.
     decide: Label,
 }
@@ -178,8 +179,9 @@ impl Chooser<'_> {
             Header { base: 1, at: 0 }
         } else {
             self.code.push(Insn::copy(2, 4));
-            self.copy_bytes(COPIED_PORTS, 4);
-            Header { base: FRAME, at: COPIED_PORTS }
+            let at = self.room + PORTS;
+            self.copy_bytes(at, 4);
+            Header { base: FRAME, at }
         };
         self.code.push(header.load(Width::Half, 3, 0));
         self.code.push(header.load(Width::Half, 4, 2));
@@ -193,8 +195,8 @@ impl Chooser<'_> {
             Header { base: 1, at: 0 }
         } else {
             self.code.push(Insn::put_32(2, 0));
-            self.copy_bytes(COPY, bytes);
-            Header { base: FRAME, at: COPY }
+            self.copy_bytes(self.room, bytes);
+            Header { base: FRAME, at: self.room }
         }
     }
 

@@ -12,6 +12,7 @@
 mod code;
 mod epilogue;
 mod flow;
+mod frame;
 
 use package::{Enforcement, HookPoint, ProceedSet};
 use thiserror::Error;
@@ -45,8 +46,8 @@ pub enum Way {
     /// The epilogue is in the main program; the context waits in the stack, this many bytes below the frame pointer:
     /// below all that the program uses.
     Stack(u16),
-    /// The epilogue is in the main program; the context waits in a callee-saved register, 6 to 9, that the main program
-    /// does not touch.
+    /// The epilogue is in the main program; the context waits in a register that the main program does not touch: one of
+    /// r6 to r9, or, in a program that makes no calls, of r2 to r5. It stays in r1 where it is never overwritten.
     Register(u8),
     /// A new main program calls the old one, which becomes a global function, and goes on with the epilogue.
     Wrapper,
@@ -107,6 +108,10 @@ pub enum Unspliceable {
 
 /// What one program may use of the stack (`MAX_BPF_STACK`).
 const STACK_LIMIT: u16 = 512;
+/// The register in which a program gets its context.
+const CONTEXT: u8 = 1;
+/// Registers that keep their value until the next call.
+const CALLER_SAVED: [u8; 4] = [5, 4, 3, 2];
 /// Registers that keep their value across calls. Once the main program has finished they are free.
 const CALLEE_SAVED: [u8; 4] = [6, 7, 8, 9];
 
@@ -127,20 +132,29 @@ pub fn splice(insns: &[Insn], how: &Splice<'_>) -> Result<Spliced, Unspliceable>
 
 /// The ways that are worth trying, best first, for a program whose main function needs `stack_bytes` of stack.
 ///
-/// The order is that of their price: a store and a load, a register more, a call more.
+/// The order is that of their price: a move, a store and a load, a push and a pop, a call.
 pub fn ways(insns: &[Insn], stack_bytes: u16, timed: bool) -> Vec<Way> {
     let main = &insns[..main_end(insns)];
     if check_main(main).is_err() {
         return vec![Way::Wrapper];
     }
+    let is_free = |register: &u8| !main.iter().any(|insn| insn.touches(*register));
+    // Asking for the time at entry is a call.
+    let calls = timed || main.iter().any(|insn| insn.calls());
+    let stays = (!main.iter().any(|insn| insn.writes(CONTEXT))).then_some(CONTEXT);
+    let volatile = stays.or_else(|| CALLER_SAVED.into_iter().find(is_free)).filter(|_| !calls);
     let below = stack_bytes.next_multiple_of(8).saturating_add(8);
     let stack = (below + if timed { 8 } else { 0 } <= STACK_LIMIT).then_some(Way::Stack(below));
-    let is_free = |register: u8| !main.iter().any(|insn| insn.touches(register));
     // The time of entry needs a register as well.
-    let fits = |way: &Way| !timed || is_free(epilogue::Registers::of(*way).spare);
-    let register =
-        CALLEE_SAVED.into_iter().filter(|register| is_free(*register)).map(Way::Register).find(fits);
-    stack.into_iter().chain(register).chain([Way::Wrapper]).collect()
+    let fits = |register: &u8| !timed || is_free(&start_register(*register));
+    let saved = CALLEE_SAVED.into_iter().filter(is_free).find(fits);
+    let ways = volatile.map(Way::Register).into_iter().chain(stack);
+    ways.chain(saved.map(Way::Register)).chain([Way::Wrapper]).collect()
+}
+
+/// The register where the time of entry waits when the context waits in this one.
+fn start_register(context: u8) -> u8 {
+    CALLEE_SAVED.into_iter().rfind(|register| *register != context).expect("there are four of them")
 }
 
 /// Where the main program ends: libbpf appends the subprograms it reaches behind it.
@@ -196,12 +210,12 @@ fn prologue(how: &Splice<'_>) -> Vec<Insn> {
 }
 
 fn prologue_in_registers(how: &Splice<'_>) -> Vec<Insn> {
-    let registers = epilogue::Registers::of(how.way);
-    let mut prologue = vec![Insn::copy(registers.context, 1)];
+    let context = if let Way::Register(register) = how.way { register } else { CALLEE_SAVED[0] };
+    let mut prologue = if context == CONTEXT { Vec::new() } else { vec![Insn::copy(context, CONTEXT)] };
     if how.timed {
         prologue.push(Insn::call(CLOCK));
-        prologue.push(Insn::copy(registers.spare, 0));
-        prologue.push(Insn::copy(1, registers.context));
+        prologue.push(Insn::copy(start_register(context), 0));
+        prologue.push(Insn::copy(1, context));
     }
     prologue
 }

@@ -91,9 +91,15 @@ fn an_empty_proceed_set_makes_no_tail_call() {
 
 #[test]
 fn the_context_waits_where_the_program_does_not_look() {
+    let (stays, quiet) =
+        ([Insn::put_32(0, 2), Insn::exit()], [Insn::put_32(1, 2), Insn::copy(5, 1), Insn::exit()]);
+    assert_eq!(ways(&stays, 0, false)[0], Way::Register(1));
+    assert_eq!(ways(&quiet, 0, false)[0], Way::Register(4));
+    assert_eq!(ways(&quiet, 0, true)[0], Way::Stack(8));
     assert_eq!(ways(&program(), 20, false), [Way::Stack(32), Way::Register(6), Way::Wrapper]);
     assert_eq!(ways(&program(), 512, false), [Way::Register(6), Way::Wrapper]);
-    let busy: Vec<Insn> = (6..10).map(|register| Insn::copy(register, 1)).chain([Insn::exit()]).collect();
+    let busy: Vec<Insn> =
+        (6..10).map(|register| Insn::copy(register, 1)).chain([Insn::call(7), Insn::exit()]).collect();
     assert_eq!(ways(&busy, 505, false), [Way::Wrapper]);
     assert_eq!(ways(&program(), 500, true), [Way::Register(6), Way::Wrapper]);
     assert_eq!(ways(&busy[1..], 500, true), [Way::Wrapper]);

@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/*
+ * TC: a stage, the end of the way of a packet, and a source of packets, which
+ * sends copies out of the interface whose index is the packet's payload.
+ */
+#include "stage.h"
+
+#define PAYLOAD	      42
+#define TC_ACT_UNSPEC (-1)
+#define TC_ACT_SHOT   2
+
+/* As `linux/bpf.h` has it. */
+struct __sk_buff {
+	__u32 fields[19];
+	__u32 data;
+	__u32 data_end;
+};
+
+SEC("tc")
+int stage(struct __sk_buff *context)
+{
+	void *data = (void *)(long)context->data;
+	void *end = (void *)(long)context->data_end;
+
+	return look(data, end, 0) ? TC_ACT_UNSPEC : TC_ACT_SHOT;
+}
+
+SEC("tc")
+int end(struct __sk_buff *context)
+{
+	return TC_ACT_SHOT;
+}
+
+SEC("tc")
+int source(struct __sk_buff *context)
+{
+	__u32 interface;
+
+	if (bpf_skb_load_bytes(context, PAYLOAD, &interface, sizeof(interface)))
+		return TC_ACT_UNSPEC;
+	bpf_clone_redirect(context, interface, 0);
+	return TC_ACT_SHOT;
+}

@@ -1,0 +1,63 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Benchmarks of the chain engine, on this machine's kernel, in namespaces of their own.
+//!
+//! Machines are noisy, so what is told is ratios: every sample is taken beside one of a reference, in an order that is
+//! shuffled anew in each round.
+
+mod chain;
+mod change;
+mod plot;
+mod programs;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::Result;
+use clap::{Parser, Subcommand};
+
+#[derive(Debug, Parser)]
+#[command(name = "l3af-bench", about = "Benchmarks of the chain engine", arg_required_else_help = true)]
+struct Arguments {
+    #[command(subcommand)]
+    bench: Bench,
+}
+
+#[derive(Debug, Subcommand)]
+enum Bench {
+    /// What a member costs, by mechanism and length of the chain
+    Chain(Options),
+    /// How long a change of a running chain takes, and what packets see of it
+    Change(Options),
+}
+
+#[derive(Debug, clap::Args)]
+struct Options {
+    /// Print one JSON object on one line
+    #[arg(long)]
+    json: bool,
+    /// Draw the result into a file (SVG)
+    #[arg(long, value_name = "FILE")]
+    plot: Option<PathBuf>,
+    /// Rounds of measuring (chain), or changes of each kind (change)
+    #[arg(long)]
+    rounds: Option<usize>,
+}
+
+fn main() -> ExitCode {
+    let result = match Arguments::parse().bench {
+        Bench::Chain(options) => chain::run(&options),
+        Bench::Change(options) => change::run(&options),
+    };
+    finish(result)
+}
+
+#[expect(clippy::print_stderr, reason = "a benchmark talks to people")]
+fn finish(result: Result<()>) -> ExitCode {
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("error: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
