@@ -5,7 +5,9 @@
  */
 #include "stage.h"
 
-#define PAYLOAD	      42
+#ifndef PAYLOAD
+#define PAYLOAD 42
+#endif
 #define TC_ACT_UNSPEC (-1)
 #define TC_ACT_SHOT   2
 
