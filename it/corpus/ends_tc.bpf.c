@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* The last member of test chains at TC: a verdict that no other gives. */
-// hook: tc-ingress
 #include "corpus.h"
 
 SEC("tc")

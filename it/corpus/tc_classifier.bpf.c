@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Is in the old section of classifiers. */
-// hook: tc-ingress
 #include "corpus.h"
 
 SEC("classifier")

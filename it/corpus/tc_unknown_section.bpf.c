@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Is in a section that no loader knows. */
-// hook: tc-ingress
 #include "corpus.h"
 
 SEC("tc_ingress_legacy")

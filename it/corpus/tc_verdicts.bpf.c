@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Gives many verdicts, some of which are none. */
-// hook: tc-ingress
 #include "corpus.h"
 
 SEC("tc")

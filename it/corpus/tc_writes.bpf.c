@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 /* Writes to the packet by a helper. */
-// hook: tc-ingress
 #include "corpus.h"
 
 SEC("tc")

@@ -59,7 +59,7 @@ fn compile(source: &Path) -> Result<Specimen> {
             bail!("`{}` does not compile:\n{}", source.display(), String::from_utf8_lossy(&output.stderr));
         }
     }
-    let is_tc = marked(&text, "hook:").is_some_and(|hook| hook.starts_with("tc"));
+    let is_tc = text.contains("struct __sk_buff");
     Ok(Specimen { name, object: fs::read(object)?, is_tc })
 }
 

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The chores of the project: `cargo xtask --help` lists them. `make` only calls them.
 
+mod bench;
 mod demo;
 mod setup;
 mod shell;
@@ -31,6 +32,12 @@ enum Chore {
     Tidy,
     /// Run the stories, or a command, on another kernel in QEMU
     Vm(vm::Arguments),
+    /// Measure: `bench chain`, `bench change`
+    Bench {
+        /// Arguments of the benchmark; `--help` lists them
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Build everything and show it on real packets
     Demo {
         /// Arguments of the demo; `--help` lists them
@@ -45,6 +52,7 @@ fn main() -> ExitCode {
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),
+        Chore::Bench { arguments } => bench::run(&arguments),
         Chore::Demo { arguments } => demo::run(&arguments),
     };
     match result {

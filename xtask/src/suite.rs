@@ -92,7 +92,7 @@ fn test(unprivileged: bool, count: &mut Count) -> Result<()> {
 }
 
 fn format_of_c() -> Result<()> {
-    let listed = output(&mut command("git ls-files programs/*.c programs/*.h"))?;
+    let listed = output(&mut command("git ls-files programs/*.c programs/*.h it/*.c it/*.h"))?;
     shell::run(command("clang-format-19 --dry-run -Werror").args(listed.lines()))
 }
 

@@ -55,6 +55,8 @@ pub(crate) const CALL: u8 = 0x85;
 pub(crate) const LOAD_64: u8 = 0x18;
 /// `BPF_PSEUDO_MAP_FD`: the immediate of a 64-bit load is a map descriptor.
 pub(crate) const MAP_FD: u8 = 1;
+/// `BPF_PSEUDO_MAP_VALUE`: the immediate of a 64-bit load is a map descriptor, that of its second half an offset.
+pub(crate) const MAP_VALUE: u8 = 2;
 /// `BPF_PSEUDO_CALL`: the immediate of a call is the distance to a subprogram.
 pub(crate) const SUBPROGRAM_CALL: u8 = 1;
 /// `BPF_PSEUDO_FUNC`: the immediate of a 64-bit load is the distance to a subprogram.
@@ -179,6 +181,11 @@ impl Insn {
     /// `dst = map`, in two slots.
     pub(crate) const fn load_map(dst: u8, descriptor: i32) -> [Self; 2] {
         [Self::new(LOAD_64, dst, MAP_FD, 0, descriptor), Self::new(0, 0, 0, 0, 0)]
+    }
+
+    /// `dst = address in the first value of a map`, in two slots.
+    pub(crate) const fn load_map_value(dst: u8, descriptor: i32, offset: i32) -> [Self; 2] {
+        [Self::new(LOAD_64, dst, MAP_VALUE, 0, descriptor), Self::new(0, 0, 0, 0, offset)]
     }
 
     /// `dst = number`, 64 bits in two slots.

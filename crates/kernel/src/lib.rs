@@ -21,4 +21,4 @@ pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{Attached, Candidate, Linux, Membership, Ran, Trial, Unopened};
 pub use port::{Cause, Halted, Kernel, Refused, Unseen, apply};
-pub use splice::{Moved, Splice, Spliced, Unspliceable, Way, splice, ways};
+pub use splice::{Counters, Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

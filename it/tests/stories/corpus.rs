@@ -10,7 +10,7 @@ use package::{Enforcement, HookPoint, Object, ProceedSet, ProgramName};
 
 use crate::dice::Dice;
 
-/// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`. No program of the corpus does.
+/// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`.
 fn last_verdict(point: HookPoint) -> i32 {
     if point == HookPoint::Xdp { 3 } else { 8 }
 }

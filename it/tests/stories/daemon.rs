@@ -174,7 +174,14 @@ fn the_api_describes_itself() {
     let paths: Vec<&String> = described["paths"].as_object().unwrap().keys().collect();
     assert_eq!(
         paths,
-        ["/v1/chains", "/v1/desired", "/v1/desired/members/{member}", "/v1/plan", "/v1/status"]
+        [
+            "/v1/chains",
+            "/v1/desired",
+            "/v1/desired/members/{member}",
+            "/v1/plan",
+            "/v1/profile",
+            "/v1/status"
+        ]
     );
     let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();
     assert!(missing.contains("there is no such resource"), "{missing}");

@@ -9,16 +9,18 @@ use std::path::Path;
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
 use plan::{Desired, Hook, Instance, MemberSpec, Slot, State, Step};
 
-use super::load::{Loading, Splicing};
+use super::load::{Counting, Known, Loading, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::{Spelling, maps, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
 /// Carries out one step.
-pub(super) fn execute(pins: &Pins, step: &Step, desired: &Desired) -> Result<(), Refused> {
+pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Desired) -> Result<(), Refused> {
     let result = match step {
-        Step::Load { hook, instance, spec } => return load(pins, &Place { hook, instance }, spec, desired),
+        Step::Load { hook, instance, spec } => {
+            return load(&Place { pins, hook, instance }, known, spec, desired);
+        }
         Step::CreateRoot { hook } => create_root(pins, hook),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
         Step::Attach { hook } => attach(pins, hook),
@@ -33,6 +35,7 @@ pub(super) fn execute(pins: &Pins, step: &Step, desired: &Desired) -> Result<(),
 }
 
 struct Place<'a> {
+    pins: &'a Pins,
     hook: &'a Hook,
     instance: &'a Instance,
 }
@@ -53,8 +56,8 @@ fn create_root(pins: &Pins, hook: &Hook) -> io::Result<()> {
     sys::pin(program.as_fd(), &folder.join("program"))
 }
 
-fn load(pins: &Pins, place: &Place<'_>, spec: &MemberSpec, desired: &Desired) -> Result<(), Refused> {
-    let Place { hook, instance } = place;
+fn load(place: &Place<'_>, known: &mut Known, spec: &MemberSpec, desired: &Desired) -> Result<(), Refused> {
+    let Place { pins, hook, instance } = place;
     let folder = pins.instance(hook, instance);
     let refused = |source: io::Error| Refused::action(format!("load {instance} on `{hook}`"), source);
     let object = desired.object(&spec.object).ok_or_else(|| {
@@ -62,6 +65,7 @@ fn load(pins: &Pins, place: &Place<'_>, spec: &MemberSpec, desired: &Desired) ->
     })?;
     let next = maps::create_slot("l3af_next").map_err(refused)?;
     let counters = maps::create_counters(hook.point).map_err(refused)?;
+    let keys = maps::create_keys(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let loading = Loading {
         point: hook.point,
@@ -71,13 +75,14 @@ fn load(pins: &Pins, place: &Place<'_>, spec: &MemberSpec, desired: &Desired) ->
         config: &spec.config,
         state: Some(&state),
     };
-    let loaded = loading.load(&Splicing {
+    let splicing = Splicing {
         proceed: &spec.proceed,
         enforcement: spec.enforcement,
         timed: spec.timed,
         next: next.as_fd(),
-        counters: Some(counters.as_fd()),
-    })?;
+        counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
+    };
+    let loaded = loading.load_as_known(&splicing, spec.object, known)?;
     let pinned = pin_instance(&folder, &loaded, spec, (&next, &counters));
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.

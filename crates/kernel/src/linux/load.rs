@@ -5,7 +5,7 @@
 //! and makes its maps. The second loads what will run. Both go through libbpf, which keeps doing licences, BTF,
 //! CO-RE and map relocation.
 
-use std::cell::RefCell;
+use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::fs;
@@ -15,12 +15,12 @@ use std::path::Path;
 use std::rc::Rc;
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
-use package::{Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
+use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
 
 use super::maps::plain;
 use super::{Spelling, sys};
 use crate::insn::Insn;
-use crate::splice::{Splice, Unspliceable, Way, splice, ways};
+use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Refused, effect};
 
 /// `BPF_LOG_STATS`: the verifier tells how much stack each function uses.
@@ -39,6 +39,10 @@ pub(super) struct Loading<'a> {
     pub(super) state: Option<&'a Path>,
 }
 
+/// What an earlier load taught of a program on this kernel, by the digest of its object. A load that relies on it and is
+/// refused is made again without.
+pub(super) type Known = BTreeMap<(Digest, ProgramName), Way>;
+
 /// What it becomes a member of.
 #[derive(Clone)]
 pub(super) struct Splicing<'a> {
@@ -46,7 +50,14 @@ pub(super) struct Splicing<'a> {
     pub(super) enforcement: Enforcement,
     pub(super) timed: bool,
     pub(super) next: BorrowedFd<'a>,
-    pub(super) counters: Option<BorrowedFd<'a>>,
+    pub(super) counters: Option<Counting<'a>>,
+}
+
+/// The maps for counting.
+#[derive(Clone, Copy)]
+pub(super) struct Counting<'a> {
+    pub(super) cells: BorrowedFd<'a>,
+    pub(super) keys: BorrowedFd<'a>,
 }
 
 /// What the first load taught.
@@ -62,15 +73,56 @@ pub(super) struct Rejected {
     source: Cause,
 }
 
+thread_local! {
+    /// The buffer for the verifier's log. To clear so much each time would take longer than the verifier does.
+    static LOG: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+}
+
+/// A buffer with an empty text in it.
+fn take_log() -> Vec<u8> {
+    let mut log = LOG.take();
+    log.resize(LOG_BYTES, 0);
+    log[0] = 0;
+    log
+}
+
 impl Loading<'_> {
     /// Loads the program so that it goes on with what its slot holds, in the first way that the verifier accepts.
     pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Loaded, Refused> {
+        self.learn(splicing).map(|(_, loaded)| loaded)
+    }
+
+    /// The same, in the way that worked before where there is one: then the program is not loaded untouched first.
+    pub(super) fn load_as_known(
+        &self,
+        splicing: &Splicing<'_>,
+        object: Digest,
+        known: &mut Known,
+    ) -> Result<Loaded, Refused> {
+        let key = (object, self.function.clone());
+        // What needs other ways, or a look at what the program does, begins untouched.
+        let plain = !splicing.timed && splicing.enforcement == Enforcement::Enforce;
+        if let Some(way) = known.get(&key).copied().filter(|_| plain)
+            && let Ok(loaded) = self.load_spliced(way, splicing)?
+        {
+            self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+            return Ok(loaded);
+        }
+        let (way, loaded) = self.learn(splicing)?;
+        if plain {
+            known.insert(key, way);
+        }
+        Ok(loaded)
+    }
+
+    /// Loads the program untouched, then spliced.
+    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, Loaded), Refused> {
         let untouched = self.load_untouched()?;
         self.check_effects(&untouched.insns, splicing.enforcement)?;
         let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };
         for way in ways(&untouched.insns, untouched.stack_bytes, splicing.timed) {
             match self.load_spliced(way, splicing)? {
-                Ok(loaded) => return Ok(loaded),
+                Ok(loaded) => return Ok((way, loaded)),
                 Err(rejected) => last = rejected,
             }
         }
@@ -129,7 +181,10 @@ impl Loading<'_> {
         way: Way,
         splicing: &Splicing<'_>,
     ) -> Result<Result<Loaded, Rejected>, Refused> {
-        let (next, counters) = (splicing.next.as_raw_fd(), splicing.counters.map(|map| map.as_raw_fd()));
+        let next = splicing.next.as_raw_fd();
+        let counters = splicing
+            .counters
+            .map(|Counting { cells, keys }| Counters { cells: cells.as_raw_fd(), keys: keys.as_raw_fd() });
         let (enforcement, timed) = (splicing.enforcement, splicing.timed);
         let (point, proceed) = (self.point, splicing.proceed.clone());
         let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
@@ -157,12 +212,14 @@ impl Loading<'_> {
         log_level: u32,
         rewrite: sys::Rewrite,
     ) -> Result<Result<(Loaded, String), Rejected>, Refused> {
-        let mut log = vec![0; LOG_BYTES];
+        let mut log = take_log();
         let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
         let target = self.target(&open).map_err(|error| self.action("describe", error))?;
         let result = sys::rewriting(target, rewrite, || open.load());
         let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-        let log = String::from_utf8_lossy(&log[..end]).into_owned();
+        let text = String::from_utf8_lossy(&log[..end]).into_owned();
+        LOG.set(log);
+        let log = text;
         let warning = sys::take_warning();
         Ok(result
             .map(|loaded| (loaded, log.clone()))

@@ -33,6 +33,15 @@ pub(super) fn create_counters(point: HookPoint) -> io::Result<MapHandle> {
     create(MapType::PercpuArray, "l3af_counters", CELL_BYTES, Reading::cells(point))
 }
 
+/// The numbers of the cells of an instance, for programs that have no stack to write one to.
+pub(super) fn create_keys(point: HookPoint) -> io::Result<MapHandle> {
+    let numbers: Vec<u8> = (0..Reading::cells(point)).flat_map(u32::to_ne_bytes).collect();
+    let length = u32::try_from(numbers.len()).map_err(io::Error::other)?;
+    let map = create(MapType::Array, "l3af_keys", length, 1)?;
+    map.update(&FIRST, &numbers, MapFlags::ANY).map_err(plain)?;
+    Ok(map)
+}
+
 /// An empty ledger.
 pub(super) fn create_ledger() -> io::Result<MapHandle> {
     let map = create(MapType::Array, "l3af_ledger", LEDGER_BYTES, 1)?;

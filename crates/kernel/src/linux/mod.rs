@@ -22,6 +22,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Totals, Unseen};
+use load::Known;
 use pins::Pins;
 pub use trial::{Attached, Candidate, Membership, Ran, Trial};
 
@@ -29,6 +30,7 @@ pub use trial::{Attached, Candidate, Membership, Ran, Trial};
 #[derive(Debug)]
 pub struct Linux {
     pins: Pins,
+    known: Known,
 }
 
 /// The kernel cannot be used.
@@ -51,7 +53,7 @@ impl Linux {
     pub fn open(pins: &Path) -> Result<Self, Unopened> {
         let unopened = |source| Unopened { pins: pins.to_owned(), source };
         set_up_process().map_err(unopened)?;
-        Ok(Self { pins: Pins::open(pins).map_err(unopened)? })
+        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::new() })
     }
 }
 
@@ -61,7 +63,7 @@ impl Kernel for Linux {
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
-        execute::execute(&self.pins, step, desired)
+        execute::execute(&self.pins, &mut self.known, step, desired)
     }
 
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {

@@ -11,7 +11,7 @@ use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
 use package::{Enforcement, HookPoint, InterfaceName, PackageName, ParameterValue, ProceedSet, ProgramName};
 
 use super::clsact::Filter;
-use super::load::{Loading, Splicing};
+use super::load::{Counting, Loading, Splicing};
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
@@ -129,12 +129,14 @@ impl Candidate<'_> {
         let failed = |error| refused(&self.function, error);
         let next = maps::create_slot("l3af_next").map_err(failed)?;
         let counters = maps::create_counters(self.point).map_err(failed)?;
+        let keys = maps::create_keys(self.point).map_err(failed)?;
+        let counting = Counting { cells: counters.as_fd(), keys: keys.as_fd() };
         let splicing = Splicing {
             proceed: &how.proceed,
             enforcement: how.enforcement,
             timed: how.timed,
             next: next.as_fd(),
-            counters: how.counted.then_some(counters.as_fd()),
+            counters: how.counted.then_some(counting),
         };
         let loading = self.loading(&package, &config)?;
         let object = match how.way {

@@ -8,7 +8,7 @@
 use package::{Enforcement, HookPoint};
 
 use super::code::{Code, Label};
-use super::frame::{AMOUNT, Context, Frame, KEY, Start, VERDICT};
+use super::frame::{AMOUNT, Context, Frame, KEY, Scratch, Start, VERDICT};
 use super::{CALLEE_SAVED, Classes, Splice, Way, flow};
 use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, TAIL_CALL, When, Width};
 
@@ -46,6 +46,14 @@ struct Epilogue<'a> {
     classes: Classes,
     frame: Frame,
     code: Code,
+}
+
+/// Which cell is counted in.
+enum Cell {
+    /// The one whose number is in r0.
+    InR0,
+    /// This one.
+    Number(i32),
 }
 
 /// What is added to the second half of a cell.
@@ -86,9 +94,8 @@ impl Epilogue<'_> {
             }
             Start::Register(register) => self.code.push(Insn::subtract_register(0, register)),
         }
-        self.code.push(Insn::store(Width::Double, FRAME, self.frame.scratch + AMOUNT, 0));
-        self.code.push(Insn::put_32(0, 2 * self.classes.count()));
-        self.add_to_cell_of_r0(&Amount::Kept);
+        self.keep_amount();
+        self.add_to_cell(&Cell::Number(2 * self.classes.count()), &Amount::Kept);
         self.restore_verdict();
     }
 
@@ -126,7 +133,7 @@ impl Epilogue<'_> {
     fn overrule(&mut self) {
         self.classify();
         self.code.push(Insn::add_32(0, self.classes.count()));
-        self.add_to_cell_of_r0(&Amount::Length);
+        self.add_to_cell(&Cell::InR0, &Amount::Length);
         self.call_next();
         self.code.push(Insn::put_32(0, pass(self.how.point)));
     }
@@ -164,7 +171,7 @@ impl Epilogue<'_> {
         if self.how.counters.is_some() {
             self.keep_verdict();
             self.classify();
-            self.add_to_cell_of_r0(&Amount::Length);
+            self.add_to_cell(&Cell::InR0, &Amount::Length);
             self.restore_verdict();
         }
         self.give_way();
@@ -174,8 +181,7 @@ impl Epilogue<'_> {
     /// Leaves at the end of the chain with the one verdict that leads there.
     fn end(&mut self, class: i32, verdict: i32) {
         if self.how.counters.is_some() {
-            self.code.push(Insn::store_word(FRAME, self.frame.scratch + KEY, class));
-            self.add_to_cell(&Amount::Length);
+            self.add_to_cell(&Cell::Number(class), &Amount::Length);
         }
         self.code.push(Insn::put_32(0, if self.gives_way(verdict) { TCX_NEXT } else { verdict }));
         self.code.push(Insn::exit());
@@ -212,28 +218,21 @@ impl Epilogue<'_> {
             && self.how.proceed.contains(verdict)
     }
 
-    /// Adds one and an amount to the cell whose number is in r0, on this CPU.
-    fn add_to_cell_of_r0(&mut self, amount: &Amount) {
-        self.code.push(Insn::store(Width::Word, FRAME, self.frame.scratch + KEY, 0));
-        self.add_to_cell(amount);
-    }
-
-    /// Adds one and an amount to the cell whose number was kept, on this CPU.
-    fn add_to_cell(&mut self, amount: &Amount) {
+    /// Adds one and an amount to a cell, on this CPU.
+    fn add_to_cell(&mut self, cell: &Cell, amount: &Amount) {
         let Some(counters) = self.how.counters else { return };
-        let scratch = self.frame.scratch;
         let mut uncounted = Label::default();
+        self.keep_key(cell);
         // Only the kernel knows the length of a packet in several buffers.
         let asked =
             matches!(amount, Amount::Length) && self.how.point == HookPoint::Xdp && self.how.fragments;
         if asked {
             self.put_context(1);
             self.code.push(Insn::call(BUFFER_LENGTH));
-            self.code.push(Insn::store(Width::Double, FRAME, scratch + AMOUNT, 0));
+            self.keep_amount();
         }
-        self.code.extend(Insn::load_map(1, counters));
-        self.code.push(Insn::copy(2, FRAME));
-        self.code.push(Insn::add(2, i32::from(scratch + KEY)));
+        self.put_key(cell, counters.keys);
+        self.code.extend(Insn::load_map(1, counters.cells));
         self.code.push(Insn::call(MAP_LOOKUP));
         self.code.jump_if_null(0, &mut uncounted);
         self.code.push(Insn::load(Width::Double, 1, 0, 0));
@@ -241,14 +240,42 @@ impl Epilogue<'_> {
         self.code.push(Insn::store(Width::Double, 0, 0, 1));
         match amount {
             Amount::Length if !asked => self.length(),
-            Amount::Length | Amount::Kept => {
-                self.code.push(Insn::load(Width::Double, 2, FRAME, scratch + AMOUNT));
-            }
+            Amount::Length | Amount::Kept => self.put_amount(),
         }
         self.code.push(Insn::load(Width::Double, 1, 0, 8));
         self.code.push(Insn::add_register(1, 2));
         self.code.push(Insn::store(Width::Double, 0, 8, 1));
         self.code.place(uncounted);
+    }
+
+    fn keep_key(&mut self, cell: &Cell) {
+        match (self.frame.scratch, cell) {
+            (Scratch::Stack(at), Cell::InR0) => self.code.push(Insn::store(Width::Word, FRAME, at + KEY, 0)),
+            (Scratch::Stack(at), Cell::Number(number)) => {
+                self.code.push(Insn::store_word(FRAME, at + KEY, *number));
+            }
+            (Scratch::Registers { key, .. }, Cell::InR0) => self.code.push(Insn::copy_32(key, 0)),
+            (Scratch::Registers { .. }, Cell::Number(_)) => {}
+        }
+    }
+
+    /// Puts the address of the kept key into r2.
+    fn put_key(&mut self, cell: &Cell, keys: i32) {
+        const KEY_BYTES: i32 = 4;
+        match (self.frame.scratch, cell) {
+            (Scratch::Stack(at), _) => {
+                self.code.push(Insn::copy(2, FRAME));
+                self.code.push(Insn::add(2, i32::from(at + KEY)));
+            }
+            (Scratch::Registers { key, .. }, Cell::InR0) => {
+                self.code.extend(Insn::load_map_value(2, keys, 0));
+                self.code.push(Insn::shift_left(key, KEY_BYTES.trailing_zeros().cast_signed()));
+                self.code.push(Insn::add_register(2, key));
+            }
+            (Scratch::Registers { .. }, Cell::Number(number)) => {
+                self.code.extend(Insn::load_map_value(2, keys, *number * KEY_BYTES));
+            }
+        }
     }
 
     /// Puts the length of a packet in one buffer into r2. Uses r1.
@@ -272,12 +299,35 @@ impl Epilogue<'_> {
         });
     }
 
+    /// Keeps the verdict that is in r0.
     fn keep_verdict(&mut self) {
-        self.code.push(Insn::store(Width::Word, FRAME, self.frame.scratch + VERDICT, 0));
+        self.code.push(match self.frame.scratch {
+            Scratch::Stack(at) => Insn::store(Width::Word, FRAME, at + VERDICT, 0),
+            Scratch::Registers { verdict, .. } => Insn::copy_32(verdict, 0),
+        });
     }
 
     fn restore_verdict(&mut self) {
-        self.code.push(Insn::load(Width::Word, 0, FRAME, self.frame.scratch + VERDICT));
+        self.code.push(match self.frame.scratch {
+            Scratch::Stack(at) => Insn::load(Width::Word, 0, FRAME, at + VERDICT),
+            Scratch::Registers { verdict, .. } => Insn::copy_32(0, verdict),
+        });
+    }
+
+    /// Keeps the amount that is in r0.
+    fn keep_amount(&mut self) {
+        self.code.push(match self.frame.scratch {
+            Scratch::Stack(at) => Insn::store(Width::Double, FRAME, at + AMOUNT, 0),
+            Scratch::Registers { amount, .. } => Insn::copy(amount, 0),
+        });
+    }
+
+    /// Puts the kept amount into r2.
+    fn put_amount(&mut self) {
+        self.code.push(match self.frame.scratch {
+            Scratch::Stack(at) => Insn::load(Width::Double, 2, FRAME, at + AMOUNT),
+            Scratch::Registers { amount, .. } => Insn::copy(2, amount),
+        });
     }
 }
 

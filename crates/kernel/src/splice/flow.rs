@@ -32,7 +32,7 @@ const IPV6_HEADER: i32 = 40;
 const PORTS: i16 = 40;
 /// Where the context is, and where the key grows.
 const CONTEXT: u8 = 6;
-const KEY: u8 = 7;
+const KEY: u8 = 8;
 
 const fn network_order(number: u16) -> i32 {
     number.to_be() as i32

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Where the epilogue keeps things: in the stack of the main program, which is free once that has finished.
+//! Where the epilogue keeps things: in the stack of the main program, which is free once that has finished, or, in a
+//! wrapper, in registers, so that the wrapped program may use all of the stack.
 
 use super::{CALLEE_SAVED, Splice, Way};
 
@@ -18,8 +19,8 @@ pub(super) struct Frame {
     pub(super) context: Context,
     /// Where the time of entry waits, if it is measured.
     pub(super) start: Start,
-    /// Sixteen bytes for verdict, key and amount.
-    pub(super) scratch: i16,
+    /// Where verdict, key and amount are kept.
+    pub(super) scratch: Scratch,
     /// Forty-eight bytes for headers.
     pub(super) room: i16,
 }
@@ -28,6 +29,14 @@ pub(super) struct Frame {
 pub(super) enum Context {
     Slot(i16),
     Register(u8),
+}
+
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Scratch {
+    /// Sixteen bytes of stack.
+    Stack(i16),
+    /// Callee-saved registers.
+    Registers { verdict: u8, key: u8, amount: u8 },
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -42,7 +51,11 @@ impl Frame {
             Way::Stack(below) => Self::below(below, how.timed),
             Way::Register(register) if !CALLEE_SAVED.contains(&register) => Self::spilled(),
             Way::Register(register) => Self::beside(register),
-            Way::Wrapper => Self::beside(CALLEE_SAVED[0]),
+            Way::Wrapper => {
+                let [context, verdict, key, amount] = CALLEE_SAVED;
+                let scratch = Scratch::Registers { verdict, key, amount };
+                Self { scratch, room: -ROOM_BYTES, ..Self::beside(context) }
+            }
         }
     }
 
@@ -59,7 +72,12 @@ impl Frame {
         };
         let fits = used >= SCRATCH_BYTES + ROOM_BYTES;
         let room = if fits { SCRATCH_BYTES + ROOM_BYTES } else { floor + ROOM_BYTES };
-        Self { context: Context::Slot(-context), start: Start::Slot(-start), scratch: -scratch, room: -room }
+        Self {
+            context: Context::Slot(-context),
+            start: Start::Slot(-start),
+            scratch: Scratch::Stack(-scratch),
+            room: -room,
+        }
     }
 
     /// A register that the next call overwrites is kept in the stack when there will be one.
@@ -68,7 +86,7 @@ impl Frame {
         Self {
             context: Context::Slot(-context),
             start: Start::Slot(-context - 8),
-            scratch: -SCRATCH_BYTES,
+            scratch: Scratch::Stack(-SCRATCH_BYTES),
             room: -context - ROOM_BYTES,
         }
     }
@@ -77,7 +95,7 @@ impl Frame {
         Self {
             context: Context::Register(register),
             start: Start::Register(super::start_register(register)),
-            scratch: -SCRATCH_BYTES,
+            scratch: Scratch::Stack(-SCRATCH_BYTES),
             room: -SCRATCH_BYTES - ROOM_BYTES,
         }
     }

@@ -30,14 +30,24 @@ pub struct Splice<'a> {
     pub enforcement: Enforcement,
     /// Descriptor of the one-slot program array that holds the next member.
     pub next: i32,
-    /// Descriptor of the per-CPU array of [`Cells`](crate::ledger::Cells), where packets are counted.
-    pub counters: Option<i32>,
+    /// Where packets are counted.
+    pub counters: Option<Counters>,
     /// Whether its run time is measured.
     pub timed: bool,
     /// Whether it meets packets in several buffers (`xdp.frags`).
     pub fragments: bool,
     /// How the program and its epilogue are put together.
     pub way: Way,
+}
+
+/// Descriptors of the maps for counting.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Counters {
+    /// The per-CPU array of [`Cells`](crate::ledger::Cells).
+    pub cells: i32,
+    /// An array of one value: the numbers of the cells in order, four bytes each. A function that has no stack left finds
+    /// the keys of cells there.
+    pub keys: i32,
 }
 
 /// How a program and its epilogue are put together.

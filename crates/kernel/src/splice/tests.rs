@@ -37,7 +37,7 @@ fn how(proceed: &ProceedSet, way: Way) -> Splice<'_> {
         proceed,
         enforcement: Enforcement::Enforce,
         next: 5,
-        counters: Some(6),
+        counters: Some(Counters { cells: 6, keys: 7 }),
         timed: false,
         fragments: false,
         way,
@@ -151,7 +151,7 @@ proptest! {
         let chosen = point.verdicts().iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
         let names: Vec<&str> = chosen.map(|(_, verdict)| verdict.name()).collect();
         let proceed = ProceedSet::parse(point, &names).unwrap();
-        let counters = counted.then_some(6);
+        let counters = counted.then_some(Counters { cells: 6, keys: 7 });
         let how = Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, fragments, way };
         prop_assert!(ways(&insns, 0, timed).contains(&Way::Wrapper));
         if let Ok(Spliced { insns: spliced, moved }) = splice(&insns, &how) {

@@ -126,9 +126,9 @@ fn sample(reference: &Contender, contenders: &mut [Contender], rounds: usize) ->
             }
         }
     }
-    let taken = contenders.iter_mut().map(|contender| {
-        ((contender.mechanism, contender.length), std::mem::take(&mut contender.costs))
-    });
+    let taken = contenders
+        .iter_mut()
+        .map(|contender| ((contender.mechanism, contender.length), std::mem::take(&mut contender.costs)));
     Ok(taken.collect())
 }
 

@@ -56,7 +56,11 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         }
         super::plot::lines("Until a change is in effect", "microseconds, median", &lines, path)?;
     }
-    if options.json { print_json(&outcomes) } else { print(&outcomes, sent) }
+    if options.json {
+        print_json(&outcomes)
+    } else {
+        print(&outcomes, sent)
+    }
     std::fs::remove_dir(&pins).context("something is left of the chains")?;
     Ok(())
 }
@@ -169,8 +173,10 @@ impl Bench {
     fn run(mut self, rounds: usize) -> Result<BTreeMap<(&'static str, usize), Outcome>> {
         let mut outcomes = BTreeMap::new();
         for length in LENGTHS {
-            let plain: Vec<Stamp> =
-                (1..length).zip(1..).map(|(_, name)| Stamp { name, replaced: false, proceeds: false }).collect();
+            let plain: Vec<Stamp> = (1..length)
+                .zip(1..)
+                .map(|(_, name)| Stamp { name, replaced: false, proceeds: false })
+                .collect();
             let middle = plain.len() / 2;
             let (mut without, mut swapped) = (plain.clone(), plain.clone());
             let (mut replaced, mut proceeding) = (plain.clone(), plain.clone());
@@ -340,7 +346,10 @@ fn rounded(number: f64) -> f64 {
 
 #[expect(clippy::print_stdout, clippy::cast_precision_loss, reason = "this is the data, for people")]
 fn print(outcomes: &Outcomes, sent: u64) {
-    println!("{:<10}{:>8}{:>10}{:>10}{:>14}{:>10}{:>14}", "change", "members", "p50 ms", "p99 ms", "packets", "neither", "packets/s");
+    println!(
+        "{:<10}{:>8}{:>10}{:>10}{:>14}{:>10}{:>14}",
+        "change", "members", "p50 ms", "p99 ms", "packets", "neither", "packets/s"
+    );
     for ((operation, length), outcome) in outcomes {
         let (p50, p99) = (quantile(&outcome.times_ms, 0.5), quantile(&outcome.times_ms, 0.99));
         let rate = outcome.packets as f64 / outcome.seconds;

@@ -38,7 +38,12 @@ pub(crate) fn lines(
         let value = highest * f64::from(part) / 4.0;
         let (at, right) = (y(value), WIDTH - RIGHT);
         writeln!(svg, "<line x1=\"{LEFT}\" x2=\"{right}\" y1=\"{at:.1}\" y2=\"{at:.1}\" stroke=\"#ddd\"/>")?;
-        writeln!(svg, "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value:.0}</text>", LEFT - 6.0, at + 4.0)?;
+        writeln!(
+            svg,
+            "<text x=\"{:.1}\" y=\"{:.1}\" text-anchor=\"end\">{value:.0}</text>",
+            LEFT - 6.0,
+            at + 4.0
+        )?;
     }
     let lengths: std::collections::BTreeSet<usize> = points().map(|(length, _)| *length).collect();
     for length in lengths {
@@ -50,7 +55,10 @@ pub(crate) fn lines(
         let corners: Vec<String> =
             values.iter().map(|(length, value)| format!("{:.1},{:.1}", x(*length), y(*value))).collect();
         let corners = corners.join(" ");
-        writeln!(svg, "<polyline points=\"{corners}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>")?;
+        writeln!(
+            svg,
+            "<polyline points=\"{corners}\" fill=\"none\" stroke=\"{colour}\" stroke-width=\"2\"/>"
+        )?;
         if let Some((length, value)) = values.last_key_value() {
             let (at, beside) = (x(*length) + 6.0, y(*value) + 4.0);
             writeln!(svg, "<text x=\"{at:.1}\" y=\"{beside:.1}\" fill=\"{colour}\">{name}</text>")?;
