@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{InterfaceName, KernelVersion, MemberName};
+use package::{InterfaceName, KernelVersion, MemberName, Object};
 use plan::{
     Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State, Step, Target,
 };
@@ -40,7 +40,10 @@ impl Fake {
                 found
                     .instances
                     .insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
-                found.states.insert(State { member: spec.name.clone(), object: spec.object });
+                found.states.entry(State { member: spec.name.clone(), object: spec.object }).or_default();
+            }
+            Step::Carry { hook, to, .. } => {
+                self.hook(hook).states.entry(to.clone()).or_default();
             }
             Step::Unload { hook, instance } => {
                 if let Some(found) = self.hook(hook).instances.get_mut(instance) {
@@ -150,9 +153,20 @@ impl Kernel for Fake {
             Step::Load { spec, .. } if desired.object(&spec.object).is_none() => {
                 Err("no package holds the object")
             }
-            Step::Load { hook, instance, spec } => {
+            Step::Carry { hook, from, to, .. } => {
                 let found = self.hook(hook);
-                found.states.insert(State { member: spec.name.clone(), object: spec.object });
+                if found.states.get(from).is_some_and(Option::is_some) {
+                    found.states.entry(to.clone()).or_default();
+                    Ok(())
+                } else {
+                    Err("there are no such maps")
+                }
+            }
+            Step::Load { hook, instance, spec } => {
+                let layout = desired.object(&spec.object).and_then(|object| Object::parse(object).ok());
+                let found = self.hook(hook);
+                let state = State { member: spec.name.clone(), object: spec.object };
+                found.states.insert(state, layout.map(|object| object.layout));
                 let loaded = ObservedInstance { spec: Some((**spec).clone()), next: Target::Nothing };
                 found.instances.insert(instance.clone(), loaded);
                 Ok(())

@@ -49,6 +49,8 @@ pub(crate) enum Kind {
 pub(crate) struct Part {
     pub(crate) name: String,
     pub(crate) target: u32,
+    /// Where a member of a structure begins, in bits; its length is in the upper byte where it is a bit field.
+    pub(crate) offset: u32,
 }
 
 #[derive(Debug, Clone)]
@@ -129,6 +131,13 @@ impl Btf {
         found.map_or(&[], |entry| &entry.parts)
     }
 
+    /// The variable of a name.
+    pub(crate) fn variable(&self, name: &str) -> Option<u32> {
+        let is_it = |entry: &Type| matches!(entry.kind, Kind::Variable { .. }) && entry.name == name;
+        let at = self.types.iter().position(is_it)?;
+        u32::try_from(at + 1).ok()
+    }
+
     /// The name of a type or variable.
     pub(crate) fn name(&self, id: u32) -> &str {
         self.entry(id).map_or("", |entry| &entry.name)
@@ -203,8 +212,8 @@ fn read_type(cursor: &mut Cursor<'_>, strings: &[u8]) -> Result<Type, BtfError> 
         }
         4 | 5 => {
             for _ in 0..count {
-                let (name, target, _) = (cursor.word()?, cursor.word()?, cursor.word()?);
-                parts.push(Part { name: text(strings, name)?, target });
+                let (name, target, offset) = (cursor.word()?, cursor.word()?, cursor.word()?);
+                parts.push(Part { name: text(strings, name)?, target, offset });
             }
             Kind::Struct { bytes: size_or_type }
         }
@@ -217,8 +226,8 @@ fn read_type(cursor: &mut Cursor<'_>, strings: &[u8]) -> Result<Type, BtfError> 
         14 => skip(cursor, 1, 1, Kind::Variable { target: size_or_type })?,
         15 => {
             for _ in 0..count {
-                let (target, _, _) = (cursor.word()?, cursor.word()?, cursor.word()?);
-                parts.push(Part { name: String::new(), target });
+                let (target, offset, _) = (cursor.word()?, cursor.word()?, cursor.word()?);
+                parts.push(Part { name: String::new(), target, offset });
             }
             Kind::Section
         }

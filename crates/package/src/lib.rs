@@ -9,6 +9,7 @@ mod btf;
 mod digest;
 mod enforcement;
 mod hook;
+mod layout;
 mod manifest;
 mod names;
 mod object;
@@ -23,8 +24,10 @@ pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, Enforcement, Share};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
+pub use layout::{Difference, Layout};
 pub use manifest::{
-    Build, KernelRequirement, Manifest, ManifestError, Need, PackageInfo, ProgramSpec, UserProgram,
+    Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Upgrade,
+    UserProgram,
 };
 pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};

@@ -26,6 +26,8 @@ pub struct Manifest {
     pub platforms: Vec<Platform>,
     /// Its programs; never empty, no function twice.
     pub programs: Vec<ProgramSpec>,
+    /// What it says of its maps, by name.
+    pub maps: BTreeMap<String, MapSpec>,
     /// The program that cooperates with them from user space.
     pub user: Option<UserProgram>,
     /// What building it again takes.
@@ -84,6 +86,28 @@ pub struct ProgramSpec {
     pub proceed: Option<ProceedSet>,
     /// The most tail calls of its own that the program makes for one packet, where that is more than can be seen.
     pub tail_calls: Option<u32>,
+}
+
+/// What a package says of one of its maps.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct MapSpec {
+    /// The name of the map, or of the section of global variables, such as `.bss`.
+    pub name: String,
+    /// What becomes of it when a release comes in whose layout is another.
+    #[serde(default)]
+    pub upgrade: Upgrade,
+}
+
+/// What becomes of a map when a release comes in that lays it out in another way.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Upgrade {
+    /// The upgrade is refused: what the map holds is worth more.
+    #[default]
+    Keep,
+    /// The new release begins with an empty map.
+    Fresh,
 }
 
 /// A program that cooperates from user space.
@@ -169,6 +193,12 @@ pub enum ManifestError {
         /// The function.
         function: ProgramName,
     },
+    /// Two entries are about one map.
+    #[error("`package.toml` has two `[[map]]` for `{name}`")]
+    DuplicateMap {
+        /// The map.
+        name: String,
+    },
     /// There is no platform.
     #[error("`package.toml` has no `[[platform]]`")]
     NoPlatform,
@@ -197,6 +227,8 @@ struct Written {
     platform: Vec<Platform>,
     #[serde(default)]
     program: Vec<WrittenProgram>,
+    #[serde(default)]
+    map: Vec<MapSpec>,
     user: Option<UserProgram>,
     build: Option<Build>,
 }
@@ -230,7 +262,8 @@ impl Manifest {
             check_path("user.command", &user.command)?;
         }
         let (package, kernel) = (written.package, written.kernel);
-        Ok(Self { package, kernel, platforms, programs, user: written.user, build: written.build })
+        let maps = maps(written.map)?;
+        Ok(Self { package, kernel, platforms, programs, maps, user: written.user, build: written.build })
     }
 
     /// The program with this function.
@@ -254,6 +287,16 @@ fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
     let proceed =
         proceed.map_err(|unknown| ManifestError::Proceed { function: function.clone(), unknown })?;
     Ok(ProgramSpec { function, object, source, hook, proceed, tail_calls })
+}
+
+fn maps(written: Vec<MapSpec>) -> Result<BTreeMap<String, MapSpec>, ManifestError> {
+    let mut maps = BTreeMap::new();
+    for map in written {
+        if let Some(twice) = maps.insert(map.name.clone(), map) {
+            return Err(ManifestError::DuplicateMap { name: twice.name });
+        }
+    }
+    Ok(maps)
 }
 
 fn check_info(info: &PackageInfo) -> Result<(), ManifestError> {

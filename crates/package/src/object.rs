@@ -9,7 +9,8 @@ use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionKind, 
 use thiserror::Error;
 
 use crate::btf::{Btf, BtfError, Kind};
-use crate::{Parameter, ProgramName};
+use crate::layout::describe;
+use crate::{Layout, Parameter, ProgramName};
 
 /// The byte order of an object.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -27,6 +28,8 @@ pub struct Object {
     pub programs: Vec<ObjectProgram>,
     /// The maps that the author declared, by name. Those of global variables are not among them.
     pub maps: Vec<ObjectMap>,
+    /// What lies where in them, and in the maps of global variables.
+    pub layout: Layout,
     /// The constants that may be given another value, by name.
     pub parameters: Vec<Parameter>,
     /// The licence that the kernel is told.
@@ -69,6 +72,8 @@ pub struct ObjectMap {
     pub value_bytes: u32,
     /// How many entries it has at most.
     pub max_entries: u32,
+    /// Its flags (`BPF_F_*` of `linux/bpf.h`).
+    pub flags: u32,
     /// Whether loaders are asked to pin it under its name.
     pub pinned_by_name: bool,
 }
@@ -115,6 +120,7 @@ impl Object {
         Ok(Self {
             programs: programs(&elf, endian)?,
             maps: btf.as_ref().map(maps).unwrap_or_default(),
+            layout: layout(&elf, btf.as_ref())?,
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
             license: license(&elf)?,
             has_btf: btf.is_some(),
@@ -211,12 +217,68 @@ fn map(btf: &Btf, variable: u32) -> ObjectMap {
             "key_size" => map.key_bytes = number,
             "value_size" => map.value_bytes = number,
             "max_entries" => map.max_entries = number,
+            "map_flags" => map.flags = number,
             // LIBBPF_PIN_BY_NAME
             "pinning" => map.pinned_by_name = number == 1,
             _ => {}
         }
     }
     map
+}
+
+/// What lies where in the maps that outlive an instance: declared ones, and those of variables.
+fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
+    let mut layout = Layout::default();
+    for variable in btf.iter().flat_map(|btf| btf.section(".maps").iter().map(move |part| (btf, part.target)))
+    {
+        let (btf, id) = variable;
+        let found = map(btf, id);
+        let mut lines = vec![
+            format!("type: {}", found.kind),
+            format!("max_entries: {}", found.max_entries),
+            format!("map_flags: {}", found.flags),
+        ];
+        lines.push(format!("key: {} bytes", found.key_bytes));
+        lines.push(format!("value: {} bytes", found.value_bytes));
+        for part in btf.members(btf.resolve(id).0) {
+            let Kind::Pointer { target } = btf.resolve(part.target).1 else { continue };
+            if part.name == "key" || part.name == "value" {
+                describe(btf, target, &part.name, 0, &mut lines);
+            }
+        }
+        layout.0.insert(found.name, lines);
+    }
+    for section in elf.sections() {
+        let name = section.name().map_err(damaged)?;
+        if [".bss", ".data"].iter().any(|kind| name.starts_with(kind)) {
+            layout.0.insert(name.to_owned(), variables(elf, btf, &section)?);
+        }
+    }
+    Ok(layout)
+}
+
+/// The variables of a section, in their order.
+fn variables<'a>(
+    elf: &Elf<'a>,
+    btf: Option<&Btf>,
+    section: &impl ObjectSection<'a>,
+) -> Result<Vec<String>, ObjectError> {
+    let mut found: Vec<(u64, u64, &str)> = Vec::new();
+    for symbol in elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
+        let name = symbol.name().map_err(damaged)?;
+        if !name.is_empty() && symbol.kind() == SymbolKind::Data {
+            found.push((symbol.address(), symbol.size(), name));
+        }
+    }
+    found.sort_unstable();
+    let mut lines = vec![format!("{} bytes", section.size())];
+    for (address, bytes, name) in found {
+        lines.push(format!("{name}: {bytes} bytes at {address}"));
+        if let Some((btf, id)) = btf.and_then(|btf| Some((btf, btf.variable(name)?))) {
+            describe(btf, id, name, address.saturating_mul(8), &mut lines);
+        }
+    }
+    Ok(lines)
 }
 
 /// Names of `enum bpf_map_type` as `bpftool` spells them.

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    BadParameter, Digest, Enforcement, HookPoint, MemberName, Object, PackageName, ParameterValue,
-    ProceedSet, ProgramName, ProgramSpec, PublisherName, Version,
+    BadParameter, Digest, Enforcement, HookPoint, Layout, MemberName, Object, PackageName, ParameterValue,
+    ProceedSet, ProgramName, ProgramSpec, PublisherName, Upgrade, Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -66,6 +66,7 @@ pub struct Member {
     spec: MemberSpec,
     enabled: bool,
     needs: Needs,
+    layout: Layout,
     verified: Arc<Verified>,
     object: Arc<[u8]>,
 }
@@ -189,7 +190,7 @@ impl Member {
             config: wish.config,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
-        Ok(Self { spec, enabled, needs, verified, object })
+        Ok(Self { spec, enabled, needs, layout: read.layout, verified, object })
     }
 
     /// What it runs and how.
@@ -205,6 +206,17 @@ impl Member {
     /// What it needs of its chain.
     pub fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// What lies where in its maps.
+    pub fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Whether a map begins empty where its layout is not that of the release before.
+    pub fn begins_fresh(&self, map: &str) -> bool {
+        let spec = self.verified.package().manifest.maps.get(map);
+        spec.is_some_and(|spec| spec.upgrade == Upgrade::Fresh)
     }
 
     /// Lets its run time be measured.

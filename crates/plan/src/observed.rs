@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{InterfaceName, KernelVersion};
+use package::{InterfaceName, KernelVersion, Layout};
 
 use crate::{Hook, Instance, MemberSpec, State};
 
@@ -44,8 +44,8 @@ pub struct ObservedHook {
     pub instances: BTreeMap<Instance, ObservedInstance>,
     /// The order of the chain that the counters are summed up by.
     pub accounted: Vec<Instance>,
-    /// The sets of maps that have a pin.
-    pub states: BTreeSet<State>,
+    /// The sets of maps that have a pin, with what lies where in them; none where making one was not finished.
+    pub states: BTreeMap<State, Option<Layout>>,
 }
 
 /// The condition of a hook's root program.

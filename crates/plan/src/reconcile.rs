@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{KernelVersion, MemberName};
+use package::{Difference, KernelVersion, Layout, MemberName};
 use thiserror::Error;
 
 use crate::chain::Path;
@@ -47,6 +47,23 @@ pub enum Refusal {
         own: usize,
         /// How many the kernel allows.
         limit: usize,
+    },
+    /// A map of a new release is laid out in another way than the one that is in use.
+    #[error(
+        "map `{map}` of `{member}` on `{hook}` holds state that the new release cannot read: it had `{was}`, and wants \
+         `{becomes}`"
+    )]
+    Layout {
+        /// The chain.
+        hook: Hook,
+        /// The member.
+        member: MemberName,
+        /// The map.
+        map: String,
+        /// The first field that differs, as it is.
+        was: String,
+        /// The same as it would be.
+        becomes: String,
     },
     /// A member's own tail calls cannot be counted, and share the budget of the chain.
     #[error(
@@ -100,6 +117,10 @@ impl Refusal {
                 "ask its owner, or take it off with `ip link set dev <interface> xdp off`"
             }
             Self::TooLong { .. } => "split the chain, or merge members into one program",
+            Self::Layout { .. } => {
+                "to begin with an empty map, say `upgrade = \"fresh\"` in a `[[map]]` of `package.toml`, or run the release \
+                 under another name"
+            }
             Self::UncountedTailCalls { .. } => {
                 "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
             }
@@ -121,7 +142,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        HookPlan { hook, found, phases: &mut phases }.reach(members);
+        HookPlan { hook, found, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         HookPlan { hook, found, phases: &mut phases }.clear();
@@ -204,7 +225,8 @@ struct HookPlan<'a> {
 }
 
 impl HookPlan<'_> {
-    fn reach(mut self, members: &[Member]) {
+    fn reach(mut self, members: &[Member]) -> Result<(), Refusal> {
+        self.carry_states(members)?;
         let enabled = members.iter().filter(|member| member.is_enabled());
         let wanted: Vec<&MemberSpec> = enabled.map(Member::spec).collect();
         let path = self.found.path();
@@ -221,6 +243,59 @@ impl HookPlan<'_> {
         let states = members.iter().map(|member| state_of(member.spec())).collect();
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
+        Ok(())
+    }
+
+    /// Lets members that get another object begin with the maps of the one before.
+    fn carry_states(&mut self, members: &[Member]) -> Result<(), Refusal> {
+        for member in members {
+            let to = state_of(member.spec());
+            if self.found.states.get(&to).is_some_and(Option::is_some) {
+                continue;
+            }
+            let Some((from, layout)) = self.state_before(&to) else { continue };
+            let mut maps = Vec::new();
+            for map in layout.0.keys().filter(|map| member.layout().0.contains_key(*map)) {
+                match layout.difference(member.layout(), map) {
+                    None => maps.push(map.clone()),
+                    Some(_) if member.begins_fresh(map) => {}
+                    Some(difference) => return Err(self.unreadable(member, map, difference)),
+                }
+            }
+            if !maps.is_empty() {
+                let (hook, from) = (self.hook.clone(), from.clone());
+                self.prepare(
+                    Step::Carry { hook, from, to, maps },
+                    "the new release goes on where the old one was",
+                );
+            }
+        }
+        Ok(())
+    }
+
+    /// The maps that a member has now: those of its instance in the chain, else any that are complete.
+    fn state_before(&self, to: &State) -> Option<(&State, &Layout)> {
+        let path = self.found.path();
+        let running = path.members.iter().map(|(_, spec)| state_of(spec));
+        let running = running.filter(|state| state.member == to.member).next();
+        let complete =
+            self.found.states.iter().filter(|(state, _)| state.member == to.member && *state != to);
+        let mut complete = complete.filter_map(|(state, layout)| Some((state, layout.as_ref()?)));
+        match running {
+            Some(running) => complete.find(|(state, _)| **state == running),
+            None => complete.next(),
+        }
+    }
+
+    fn unreadable(&self, member: &Member, map: &str, difference: Difference) -> Refusal {
+        let told = |line: Option<String>| line.unwrap_or_else(|| "nothing more".to_owned());
+        Refusal::Layout {
+            hook: self.hook.clone(),
+            member: member.spec().name.clone(),
+            map: map.to_owned(),
+            was: told(difference.was),
+            becomes: told(difference.becomes),
+        }
     }
 
     /// Takes the hook down and leaves nothing behind.
@@ -281,7 +356,7 @@ impl HookPlan<'_> {
     }
 
     fn forget_all_but(&mut self, kept: &BTreeSet<State>) {
-        for state in self.found.states.difference(kept) {
+        for state in self.found.states.keys().filter(|state| !kept.contains(state)) {
             let step = Step::Forget { hook: self.hook.clone(), state: state.clone() };
             self.clean(step, "no member uses them");
         }

@@ -31,6 +31,17 @@ pub enum Step {
         /// Where.
         hook: Hook,
     },
+    /// Let a new set of maps begin with maps of another, which goes on using them.
+    Carry {
+        /// Where.
+        hook: Hook,
+        /// The maps that there are.
+        from: State,
+        /// The set that gets them.
+        to: State,
+        /// Which of them, by name.
+        maps: Vec<String>,
+    },
     /// Load a spliced instance with an empty slot and its counters, reached by nobody.
     Load {
         /// Where.
@@ -99,6 +110,9 @@ impl fmt::Display for Step {
                     "{hook}: load {instance} = {} {} `{}`",
                     spec.package.name, spec.package.version, spec.function
                 )
+            }
+            Self::Carry { hook, from, to, maps } => {
+                write!(f, "{hook}: carry {} of {from} over to object {}", maps.join(", "), to.object)
             }
             Self::Link { hook, from, to: Some(to) } => write!(f, "{hook}: point {from} to {to}"),
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),

@@ -6,7 +6,7 @@ use std::fmt::Write as _;
 
 use it::{Specimen, corpus, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
-use package::{Enforcement, HookPoint, Object, ProceedSet, ProgramName};
+use package::{Enforcement, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
 
 use crate::dice::Dice;
 
@@ -108,6 +108,8 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     let frames = frames(crate::rounds(300, 40));
     let mut table = String::from("program                               volatile stack saved wrapper\n");
     let mut unexpected = Vec::new();
+    // Before Linux 6.12 a wrapper counts as at least 32 bytes of stack.
+    let is_new = crate::kernel() >= KernelVersion { major: 6, minor: 12 };
     let mut tried = 0;
     for specimen in corpus().unwrap() {
         for candidate in programs(&specimen) {
@@ -129,7 +131,8 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
             writeln!(table, "{name:<37} {:>8} {:>5} {:>5} {:>7}", signs[0], signs[1], signs[2], signs[3])
                 .unwrap();
             let throws = Object::parse(&specimen.object).unwrap().throws;
-            if throws == signs.contains(&'+') || throws != signs.contains(&'B') {
+            let has_room = is_new || specimen.name != "full_stack_all_registers";
+            if (has_room && throws == signs.contains(&'+')) || throws != signs.contains(&'B') {
                 unexpected.push(name);
             }
             tried += 1;

@@ -15,6 +15,7 @@ mod members;
 mod package;
 mod plan;
 mod tc;
+mod upgrade;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {
@@ -27,4 +28,9 @@ fn rounds(native: usize, emulated: usize) -> usize {
     #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
     let is_emulated = std::env::var("L3AF_VM").is_ok();
     if is_emulated { emulated } else { native }
+}
+
+/// The running kernel.
+fn kernel() -> ::package::KernelVersion {
+    it::run("uname -r").unwrap().trim().parse().unwrap()
 }

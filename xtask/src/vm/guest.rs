@@ -94,11 +94,16 @@ fn unpack(module: &Path, target: &Path) -> Result<()> {
 /// What the guest does once it sees the files of this machine.
 pub(crate) fn script(image: &Image, line: &str) -> String {
     let modules = image.modules.display();
+    let release = &image.release;
+    // Kernels come with their configuration beside them, where nothing in the guest would look.
+    let configuration = image.kernel.with_file_name(format!("config-{release}"));
+    let configuration = configuration.display();
     let repository = crate::shell::repository();
     let repository = repository.display();
     format!(
         "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L3AF_VM=1 RUST_BACKTRACE=0\n\
          mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
+         cp {configuration} /lib/modules/{release}/config\n\
          mount -t bpf bpf /sys/fs/bpf\n\
          ip link set lo up\n\
          cd {repository}\n\

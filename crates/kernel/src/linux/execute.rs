@@ -11,7 +11,7 @@ use plan::{Desired, Hook, Instance, MemberSpec, Slot, State, Step};
 
 use super::load::{Counting, Known, Loading, Splicing};
 use super::pins::{Pins, remove_tree};
-use super::{Spelling, maps, root, sys};
+use super::{Spelling, load, maps, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -19,9 +19,10 @@ use crate::record::Record;
 pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Desired) -> Result<(), Refused> {
     let result = match step {
         Step::Load { hook, instance, spec } => {
-            return load(&Place { pins, hook, instance }, known, spec, desired);
+            return load_member(&Place { pins, hook, instance }, known, spec, desired);
         }
         Step::CreateRoot { hook } => create_root(pins, hook),
+        Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
         Step::Attach { hook } => attach(pins, hook),
         Step::Detach { hook } => remove_file(&pins.root(hook).join("link")),
@@ -56,7 +57,25 @@ fn create_root(pins: &Pins, hook: &Hook) -> io::Result<()> {
     sys::pin(program.as_fd(), &folder.join("program"))
 }
 
-fn load(place: &Place<'_>, known: &mut Known, spec: &MemberSpec, desired: &Desired) -> Result<(), Refused> {
+/// Pins maps a second time.
+fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
+    fs::create_dir_all(to)?;
+    for map in maps {
+        let (from, to) = (from.join(load::pin_name_of(map)), to.join(load::pin_name_of(map)));
+        // A map that nothing used has no pin.
+        if from.exists() && !to.exists() {
+            maps::pin(&MapHandle::from_pinned_path(from).map_err(maps::plain)?, &to)?;
+        }
+    }
+    Ok(())
+}
+
+fn load_member(
+    place: &Place<'_>,
+    known: &mut Known,
+    spec: &MemberSpec,
+    desired: &Desired,
+) -> Result<(), Refused> {
     let Place { pins, hook, instance } = place;
     let folder = pins.instance(hook, instance);
     let refused = |source: io::Error| Refused::action(format!("load {instance} on `{hook}`"), source);

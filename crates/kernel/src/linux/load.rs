@@ -7,22 +7,25 @@
 
 use std::cell::{Cell, RefCell};
 use std::collections::BTreeMap;
-use std::ffi::CString;
+use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
 use std::path::Path;
 use std::rc::Rc;
+use std::sync::OnceLock;
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
 use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
 
 use super::maps::plain;
-use super::{Spelling, sys};
+use super::{Spelling, maps, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Refused, effect};
 
+/// libbpf names the maps of global variables after the object: a fixed name keeps them the same.
+const OBJECT_NAME: &str = "l3af";
 /// `BPF_LOG_STATS`: the verifier tells how much stack each function uses.
 const LOG_STATS: u32 = 4;
 /// Room for the verifier's log of a rejected program.
@@ -228,9 +231,12 @@ impl Loading<'_> {
 
     fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<OpenObject> {
         let mut builder = ObjectBuilder::default();
-        // libbpf names the maps of global variables after the object: a fixed name keeps them the same.
+        let configuration = kernel_configuration();
+        if let Some(text) = configuration {
+            sys::set_kernel_configuration(&builder, text);
+        }
         let mut object =
-            builder.name("l3af").and_then(|named| named.open_memory(self.object)).map_err(plain)?;
+            builder.name(OBJECT_NAME).and_then(|named| named.open_memory(self.object)).map_err(plain)?;
         let spelling = Spelling::of(self.point);
         // Programs that the member's own tail calls lead to are loaded with it.
         let has_slots = object.maps().any(|map| map.map_type() == MapType::ProgArray);
@@ -294,6 +300,12 @@ impl Loading<'_> {
                 sys::pin(map.as_fd(), &path)?;
             }
         }
+        // The layout is pinned last: a set of maps that has it is complete.
+        let layout = state.join(LAYOUT);
+        if !layout.exists() {
+            let object = Object::parse(self.object).map_err(io::Error::other)?;
+            maps::pin(&maps::create_record(&object.layout)?, &layout)?;
+        }
         Ok(())
     }
 
@@ -309,10 +321,33 @@ impl Loading<'_> {
     }
 }
 
+/// The configuration of the kernel, where libbpf does not find it by itself: it looks in `/boot` and `/proc`.
+fn kernel_configuration() -> Option<&'static CStr> {
+    static TEXT: OnceLock<Option<CString>> = OnceLock::new();
+    let text = TEXT.get_or_init(|| {
+        let release = rustix::system::uname().release().to_string_lossy().into_owned();
+        let known = [format!("/boot/config-{release}"), "/proc/config.gz".to_owned()];
+        if known.iter().any(|path| Path::new(path).exists()) {
+            return None;
+        }
+        let others = [format!("/lib/modules/{release}/config"), format!("/usr/lib/modules/{release}/config")];
+        CString::new(others.iter().find_map(|path| fs::read(path).ok())?).ok()
+    });
+    text.as_deref()
+}
+
 /// Whether a map belongs to one instance. Constants hold its configuration, and the kernel freezes them; program arrays
 /// lead to programs that were loaded with it.
 pub(super) fn is_bound(map: &str, kind: MapType) -> bool {
     map.contains(".rodata") || map.ends_with(".kconfig") || kind == MapType::ProgArray
+}
+
+/// Where the layout of a set of maps is pinned. No map has such a name.
+pub(super) const LAYOUT: &str = "layout:";
+
+/// The name of the pin of a map of a [`Layout`](package::Layout), where global variables go by their section.
+pub(super) fn pin_name_of(map: &str) -> String {
+    pin_name(&if map.starts_with('.') { format!("{OBJECT_NAME}{map}") } else { map.to_owned() })
 }
 
 /// bpffs refuses dots in names. No map that an author names has a colon, as it comes from a C identifier.

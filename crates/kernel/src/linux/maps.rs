@@ -21,7 +21,6 @@ pub(super) const FIRST: [u8; 4] = 0_u32.to_ne_bytes();
 const CELL_BYTES: u32 = 16;
 /// Room for the sums of the longest chain with all its counters.
 const LEDGER_BYTES: u32 = 256 * 1024;
-const RECORD_BYTES: u32 = 16 * 1024;
 
 /// A program array of one slot.
 pub(super) fn create_slot(name: &str) -> io::Result<MapHandle> {
@@ -51,8 +50,10 @@ pub(super) fn create_ledger() -> io::Result<MapHandle> {
 
 /// A record that nobody can change any more.
 pub(super) fn create_record(value: &impl Serialize) -> io::Result<MapHandle> {
-    let map = create(MapType::Array, "l3af_record", RECORD_BYTES, 1)?;
-    write_value(&map, value, RECORD_BYTES)?;
+    // One byte more: what is read ends with a zero.
+    let length = u32::try_from(serde_json::to_vec(value)?.len() + 1).map_err(io::Error::other)?;
+    let map = create(MapType::Array, "l3af_record", length, 1)?;
+    write_value(&map, value, length)?;
     map.freeze().map_err(plain)?;
     Ok(map)
 }

@@ -13,6 +13,7 @@ use package::{HookPoint, InterfaceName, KernelVersion};
 use plan::{Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
 use rustix::net::netdevice::name_to_index;
 
+use super::load::LAYOUT;
 use super::pins::{Pins, names, parse_instance, parse_state};
 use super::{maps, sys};
 use crate::Unseen;
@@ -95,7 +96,13 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         Root::Absent => Vec::new(),
         Root::Detached | Root::Attached | Root::Severed => maps::read_ledger(pins, hook)?.order().to_vec(),
     };
-    let states = names(&pins.states(hook))?.iter().filter_map(|name| parse_state(name)).collect();
+    let states = names(&pins.states(hook))?;
+    let states = states.iter().filter_map(|name| parse_state(name)).map(|state| {
+        let layout = pins.state(hook, &state).join(LAYOUT);
+        let layout = if layout.exists() { Some(maps::read_record(&layout)?) } else { None };
+        Ok((state, layout))
+    });
+    let states = states.collect::<io::Result<_>>()?;
     Ok(ObservedHook { root, first, instances, accounted, states })
 }
 

@@ -12,7 +12,7 @@ use std::os::fd::{AsRawFd, BorrowedFd, FromRawFd, OwnedFd};
 use std::path::Path;
 use std::sync::OnceLock;
 
-use libbpf_rs::{AsRawLibbpf, OpenObject};
+use libbpf_rs::{AsRawLibbpf, ObjectBuilder, OpenObject};
 use libbpf_sys::{
     bpf_attach_type, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_load_opts, bpf_prog_type, bpf_program,
     bpf_test_run_opts, btf, libbpf_prog_handler_opts,
@@ -271,6 +271,13 @@ fn add_function(types: *mut btf, name: &CStr, linkage: u32, prototype: c_int) ->
 /// Instructions as the kernel reads them, aligned as it wants them.
 fn aligned(insns: &[Insn]) -> Vec<u64> {
     insns.iter().map(|insn| u64::from_ne_bytes(insn.to_bytes())).collect()
+}
+
+/// Tells libbpf the configuration of the kernel, for programs that ask for it.
+pub(crate) fn set_kernel_configuration(builder: &ObjectBuilder, text: &CStr) {
+    // SAFETY: the options are the builder's own, and nobody else looks at them meanwhile; the caller keeps `text` alive
+    // until the object is opened, when libbpf has read it.
+    unsafe { (*builder.as_libbpf_object().as_ptr()).kconfig = text.as_ptr() };
 }
 
 /// Gives a program the buffer that the verifier writes its log to.
