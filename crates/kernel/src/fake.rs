@@ -172,7 +172,7 @@ impl Kernel for Fake {
                 Ok(())
             }
             Step::Link { hook, from, to } => self.link(hook, from, to.as_ref()),
-            Step::Attach { hook } => self.attach(hook),
+            Step::Attach { hook, .. } => self.attach(hook),
             Step::Detach { hook } => {
                 let found = self.hook(hook);
                 if found.root != Root::Absent {

@@ -59,12 +59,7 @@ impl Writer<'_> {
         match kind {
             Kind::Struct { bytes } => {
                 self.line(name, &format!("{bytes} bytes"), from);
-                for part in self.btf.members(id) {
-                    let name =
-                        if part.name.is_empty() { name.to_owned() } else { format!("{name}.{}", part.name) };
-                    // Bit fields have their length in the upper byte, so that they differ where that does.
-                    self.write(part.target, &name, from + u64::from(part.offset), depth + 1);
-                }
+                self.write_members(id, name, from, depth);
             }
             Kind::Array { element, count } => {
                 self.line(name, &format!("{count} times"), from);
@@ -79,6 +74,15 @@ impl Writer<'_> {
             Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => {
                 self.line(name, "of unknown kind", from);
             }
+        }
+    }
+
+    fn write_members(&mut self, id: u32, name: &str, from: u64, depth: usize) {
+        for part in self.btf.members(id) {
+            let anonymous = part.name.is_empty();
+            let name = if anonymous { name.to_owned() } else { format!("{name}.{}", part.name) };
+            // Bit fields have their length in the upper byte, so that they differ where that does.
+            self.write(part.target, &name, from + u64::from(part.offset), depth + 1);
         }
     }
 

@@ -20,4 +20,4 @@ pub use hook::{Hook, Instance, State};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use reconcile::{Refusal, reconcile};
-pub use step::{Plan, Planned, Slot, Step};
+pub use step::{Means, Plan, Planned, Slot, Step};

@@ -58,7 +58,7 @@ pub enum Root {
     Detached,
     /// It receives the packets of its hook.
     Attached,
-    /// Its link is pinned but leads nowhere: somebody detached it, or the interface went away.
+    /// Its link or filter was there but leads nowhere: somebody detached it, or the interface went away.
     Severed,
 }
 

@@ -7,13 +7,13 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Difference, KernelVersion, Layout, MemberName};
+use package::{Difference, HookPoint, KernelVersion, Layout, MemberName};
 use thiserror::Error;
 
 use crate::chain::Path;
 use crate::{
-    Desired, Facts, Hook, Instance, Member, MemberSpec, Needs, Observed, ObservedHook, Plan, Planned, Root,
-    Slot, State, Step,
+    Desired, Facts, Hook, Instance, Means, Member, MemberSpec, Needs, Observed, ObservedHook, Plan, Planned,
+    Root, Slot, State, Step,
 };
 
 /// Why a desired state cannot be reached on this machine.
@@ -86,14 +86,6 @@ pub enum Refusal {
         /// The member.
         member: MemberName,
     },
-    /// The kernel has no links for TC programs.
-    #[error("`{hook}` needs TCX, which came with Linux 6.6; this is Linux {kernel}")]
-    NoTcx {
-        /// The chain.
-        hook: Hook,
-        /// The running kernel.
-        kernel: KernelVersion,
-    },
     /// A package needs a newer kernel.
     #[error("package `{package}` on `{hook}` needs Linux {needs}; this is Linux {kernel}")]
     KernelTooOld {
@@ -125,7 +117,6 @@ impl Refusal {
                 "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
             }
             Self::Throws { .. } => "its author can return a verdict in place of throwing",
-            Self::NoTcx { .. } => "use Linux 6.6 or newer, or the hook `xdp`",
             Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
         }
     }
@@ -142,16 +133,23 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        HookPlan { hook, found, phases: &mut phases }.reach(members)?;
+        let means = means(hook, &observed.facts);
+        HookPlan { hook, found, means, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
-        HookPlan { hook, found, phases: &mut phases }.clear();
+        let means = means(hook, &observed.facts);
+        HookPlan { hook, found, means, phases: &mut phases }.clear();
     }
     Ok(phases.into_plan())
 }
 
+/// How a hook's root is attached on this kernel.
+fn means(hook: &Hook, facts: &Facts) -> Means {
+    if hook.point == HookPoint::Xdp || facts.tcx { Means::Link } else { Means::Filter }
+}
+
 fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Refusal> {
-    let Facts { kernel, tcx, .. } = &observed.facts;
+    let Facts { kernel, .. } = &observed.facts;
     if !observed.interfaces.contains(&hook.interface) {
         return Err(Refusal::NoInterface { hook: hook.clone() });
     }
@@ -159,9 +157,6 @@ fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Ref
         return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
     }
     admit_tail_calls(hook, members, &observed.facts)?;
-    if hook.point != package::HookPoint::Xdp && !tcx {
-        return Err(Refusal::NoTcx { hook: hook.clone(), kernel: *kernel });
-    }
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
@@ -221,6 +216,7 @@ impl Phases {
 struct HookPlan<'a> {
     hook: &'a Hook,
     found: &'a ObservedHook,
+    means: Means,
     phases: &'a mut Phases,
 }
 
@@ -345,7 +341,11 @@ impl HookPlan<'_> {
         if self.found.root == Root::Severed {
             self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
         }
-        self.switch(Step::Attach { hook: self.hook.clone() }, "packets enter the chain from here on");
+        let reason = match self.means {
+            Means::Link => "packets enter the chain from here on",
+            Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
+        };
+        self.switch(Step::Attach { hook: self.hook.clone(), means: self.means }, reason);
     }
 
     fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {

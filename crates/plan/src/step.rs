@@ -23,6 +23,15 @@ impl fmt::Display for Slot {
     }
 }
 
+/// How a root gets the packets of its hook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Means {
+    /// By a link of its own (`bpf_link`): XDP, and TCX since Linux 6.6.
+    Link,
+    /// As a direct-action filter under the `clsact` queueing discipline.
+    Filter,
+}
+
 /// One thing to do at one hook. Every step may be repeated after it was cut off half-way.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Step {
@@ -64,8 +73,10 @@ pub enum Step {
     Attach {
         /// Where.
         hook: Hook,
+        /// By what means.
+        means: Means,
     },
-    /// Drop the root's link, so that packets pass the hook untouched.
+    /// Drop the root's link or filter, so that packets pass the hook untouched.
     Detach {
         /// Where.
         hook: Hook,
@@ -116,7 +127,8 @@ impl fmt::Display for Step {
             }
             Self::Link { hook, from, to: Some(to) } => write!(f, "{hook}: point {from} to {to}"),
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),
-            Self::Attach { hook } => write!(f, "{hook}: attach the root"),
+            Self::Attach { hook, means: Means::Link } => write!(f, "{hook}: attach the root"),
+            Self::Attach { hook, means: Means::Filter } => write!(f, "{hook}: attach the root as a filter"),
             Self::Detach { hook } => write!(f, "{hook}: detach the root"),
             Self::Account { hook, order } => {
                 let names: Vec<String> = order.iter().map(ToString::to_string).collect();

@@ -1,48 +1,107 @@
 // SPDX-License-Identifier: Apache-2.0
-//! TC: the same chains on received and sent packets, where the kernel attaches them by link (TCX, Linux 6.6).
+//! TC: the same chains on received and sent packets, by link where the kernel has TCX (Linux 6.6), else as a filter.
 
 use std::fs;
+use std::process::Command;
 
-use it::{Node, Pair, ping};
+use ::package::KernelVersion;
+use it::{Node, Pair, ping, run_in, stream_while};
 
 use crate::packages;
 
-/// A package with a program for sent packets that lets all pass.
-fn outgoing() -> String {
-    let folder = packages().path("outgoing");
+/// A package with a program that lets all packets of a TC hook pass.
+fn passing(hook: &str) -> String {
+    let folder = packages().path(&format!("passing-{hook}"));
     fs::create_dir_all(&folder).unwrap();
     fs::copy(it::repository().join("crates/package/testdata/small.bpf.o"), format!("{folder}/small.bpf.o"))
         .unwrap();
     let manifest = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let manifest = manifest.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"outgoing\"");
-    let program = "[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"tc-egress\"\n";
-    fs::write(format!("{folder}/package.toml"), manifest + program).unwrap();
-    fs::write(format!("{folder}/README.md"), "outgoing").unwrap();
-    packages().l3af(&["build", &folder, "--output", "outgoing.oci"]).unwrap().success().unwrap();
-    packages().l3af(&["sign", "outgoing.oci", "--key", "key"]).unwrap().success().unwrap();
-    packages().path("outgoing.oci")
+    let manifest = manifest.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"passing\"");
+    let program =
+        format!("[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n");
+    fs::write(format!("{folder}/package.toml"), manifest + &program).unwrap();
+    fs::write(format!("{folder}/README.md"), "passing").unwrap();
+    let output = format!("passing-{hook}.oci");
+    packages().l3af(&["build", &folder, "--output", &output]).unwrap().success().unwrap();
+    packages().l3af(&["sign", &output, "--key", "key"]).unwrap().success().unwrap();
+    packages().path(&output)
+}
+
+fn scene() -> (Pair, Node) {
+    let pair = Pair::new().unwrap();
+    let node = Node::start(&pair.right, &packages().policy()).unwrap();
+    (pair, node)
+}
+
+/// What `tc` shows of the interface.
+fn disciplines(pair: &Pair) -> String {
+    run_in(&pair.right.namespace, "tc qdisc show dev right0").unwrap()
 }
 
 #[test]
-fn a_chain_on_sent_packets_runs_where_the_kernel_has_tcx_and_is_refused_where_not() {
-    let release = it::run("uname -r").unwrap();
-    let numbers: Vec<u32> = release.split(['.', '-']).take(2).map(|number| number.parse().unwrap()).collect();
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    let package = outgoing();
-    let first = node.cli(&["run", &package, "--on", "right0", "--name", "one"]).unwrap();
-    if numbers < vec![6, 6] {
-        assert!(first.stderr.contains("needs TCX, which came with Linux 6.6"), "{}", first.stderr);
-        return;
+fn chains_on_received_and_sent_packets_count_and_leave_nothing_behind() {
+    let (pair, node) = scene();
+    let before = disciplines(&pair);
+    for hook in ["tc-ingress", "tc-egress"] {
+        let (package, on) = (passing(hook), format!("right0/{hook}"));
+        for name in ["one", "two"] {
+            node.l3af(&["run", &package, "--on", &on, "--name", name]).unwrap();
+        }
     }
-    first.success().unwrap();
-    node.l3af(&["run", &package, "--on", "right0/tc-egress", "--name", "two"]).unwrap();
     assert_eq!(ping(&pair, 10).unwrap(), 10);
-    let members = node.members().unwrap();
-    assert_eq!(members.len(), 2);
-    assert!(members[0].passed.packets >= 10, "{members:?}");
-    assert_eq!(members[0].passed, members[1].seen);
-    assert!(members[1].left["ok"].packets >= 10, "{members:?}");
+    for chain in node.chains().unwrap() {
+        assert!(chain.attached);
+        assert_eq!(chain.members.len(), 2);
+        assert!(chain.members[0].passed.packets >= 10, "{chain:?}");
+        assert_eq!(chain.members[0].passed, chain.members[1].seen);
+        assert!(chain.members[1].left["ok"].packets >= 10, "{chain:?}");
+    }
+    let filters = run_in(&pair.right.namespace, "tc filter show dev right0 ingress").unwrap();
+    let has_links = crate::kernel() >= KernelVersion { major: 6, minor: 6 };
+    assert_eq!(filters.contains("l3af_root"), !has_links, "{filters}");
     node.l3af(&["stop", "--all"]).unwrap();
     assert_eq!(ping(&pair, 3).unwrap(), 3);
+    assert_eq!(disciplines(&pair), before);
+}
+
+#[test]
+fn a_chain_on_received_packets_changes_under_traffic_and_no_packet_is_lost() {
+    let (pair, node) = scene();
+    let package = passing("tc-ingress");
+    for name in ["one", "two", "three"] {
+        node.l3af(&["run", &package, "--on", "right0/tc-ingress", "--name", name]).unwrap();
+    }
+    let (sent, received, ()) = stream_while(&pair, || {
+        for _ in 0..4 {
+            node.l3af(&["change", "three", "--at", "1"])?;
+            node.l3af(&["change", "one", "--disable"])?;
+            node.l3af(&["change", "one", "--enable"])?;
+            node.l3af(&["change", "three", "--at", "3", "--proceed", "ok"])?;
+            node.l3af(&["change", "three", "--proceed", "ok,pipe"])?;
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(sent, received);
+    assert!(sent > 50, "there was traffic: {sent}");
+}
+
+#[test]
+fn disciplines_and_filters_of_others_are_used_and_left() {
+    let (pair, node) = scene();
+    let namespace = &pair.right.namespace;
+    run_in(namespace, "tc qdisc add dev right0 clsact").unwrap();
+    // A classic program that matches nothing.
+    let filter =
+        ["tc", "filter", "add", "dev", "right0", "ingress", "prio", "7", "bpf", "bytecode", "1,6 0 0 0"];
+    let network = format!("--net=/run/netns/{namespace}");
+    assert!(Command::new("nsenter").arg(network).args(filter).status().unwrap().success());
+    let (before, filters) = (disciplines(&pair), "tc filter show dev right0 ingress");
+    let theirs = run_in(namespace, filters).unwrap();
+    let package = passing("tc-ingress");
+    node.l3af(&["run", &package, "--on", "right0/tc-ingress", "--name", "one"]).unwrap();
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+    node.l3af(&["stop", "--all"]).unwrap();
+    assert_eq!(disciplines(&pair), before);
+    assert_eq!(run_in(namespace, filters).unwrap(), theirs);
 }

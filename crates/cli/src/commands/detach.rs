@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af detach --all`: takes everything off. It needs no daemon, no network and no policy: a link in the kernel lives as
-//! long as its pin, and a pin is a file.
+//! long as its pin, and a pin is a file. Where a chain is a filter (TC before Linux 6.6), `tc` takes it off.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use super::daemon::call;
 use crate::arguments::Detach;
@@ -48,20 +49,67 @@ fn hold(state: &Path) -> Outcome {
 fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
     let mut hooks: Vec<PathBuf> = Vec::new();
     for interface in folders(pins)? {
-        hooks.extend(folders(&interface)?);
+        hooks.extend(folders(&interface)?.into_iter().filter(|folder| !folder.ends_with("discipline")));
     }
     for hook in &hooks {
         match fs::remove_file(hook.join("root/link")) {
             Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
             Err(_) | Ok(()) => {}
         }
+        if hook.join("root/filter").exists() {
+            remove_filter(hook)?;
+        }
     }
     for interface in folders(pins)? {
+        if interface.join("discipline").exists() {
+            remove_discipline(&interface)?;
+        }
         fs::remove_dir_all(interface)?;
     }
     let name =
         |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
     Ok(hooks.iter().map(name).collect())
+}
+
+/// The priority of the filters that are chains.
+const PRIORITY: &str = "5039";
+
+fn remove_filter(hook: &Path) -> io::Result<()> {
+    let way = if hook.ends_with("tc-egress") { "egress" } else { "ingress" };
+    let interface = hook.parent().map(interface_of).unwrap_or_default();
+    // With its interface a filter is gone already.
+    if Path::new("/sys/class/net").join(&interface).exists() {
+        tc(&["filter", "del", "dev", &interface, way, "prio", PRIORITY])?;
+    }
+    Ok(())
+}
+
+/// The discipline was made for a chain. Where somebody else has filters in it by now, it stays.
+fn remove_discipline(folder: &Path) -> io::Result<()> {
+    let interface = interface_of(folder);
+    if !Path::new("/sys/class/net").join(&interface).exists() {
+        return Ok(());
+    }
+    for way in ["ingress", "egress"] {
+        if !tc(&["filter", "show", "dev", &interface, way])?.trim().is_empty() {
+            return Ok(());
+        }
+    }
+    tc(&["qdisc", "del", "dev", &interface, "clsact"]).map(drop)
+}
+
+/// A colon stands for the dot in the names of pins.
+fn interface_of(folder: &Path) -> String {
+    folder.file_name().unwrap_or_default().to_string_lossy().replace(':', ".")
+}
+
+fn tc(arguments: &[&str]) -> io::Result<String> {
+    let output = Command::new("tc").args(arguments).output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+    Err(io::Error::other(format!("`tc {}`: {said}", arguments.join(" "))))
 }
 
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {

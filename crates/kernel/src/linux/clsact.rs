@@ -7,10 +7,11 @@
 use std::io;
 use std::os::fd::BorrowedFd;
 
-use libbpf_rs::{TC_EGRESS, TC_INGRESS, TcHook};
+use libbpf_rs::{ErrorKind, TC_EGRESS, TC_INGRESS, TcHook};
 use package::HookPoint;
 
 use super::maps::plain;
+use super::qdisc;
 
 /// One filter on one interface.
 #[derive(Debug, Clone, Copy)]
@@ -25,8 +26,15 @@ pub(super) struct Filter {
 
 /// Every filter of ours has this handle.
 const HANDLE: u32 = 1;
+/// The priority of the filter that is a chain: one that nobody takes by accident.
+const PRIORITY: u32 = 5039;
 
 impl Filter {
+    /// The filter of a chain.
+    pub(super) fn of_chain(index: u32, point: HookPoint) -> Self {
+        Self { index, point, priority: PRIORITY }
+    }
+
     fn hook(self, program: BorrowedFd<'_>) -> io::Result<TcHook> {
         let mut hook = TcHook::new(program);
         let index = i32::try_from(self.index).map_err(io::Error::other)?;
@@ -35,10 +43,36 @@ impl Filter {
         Ok(hook)
     }
 
-    /// Attaches a program, in place of the one that the filter has.
+    /// Attaches a program, in place of the one that the filter has. Makes the queueing discipline where there is none.
     pub(super) fn attach(self, program: BorrowedFd<'_>) -> io::Result<()> {
         let mut hook = self.hook(program)?;
-        hook.create().map_err(plain)?;
+        if !qdisc::has_ingress(self.index)? {
+            hook.create().map_err(plain)?;
+        }
         hook.attach().map_err(plain).map(drop)
+    }
+
+    /// The id of the program that the filter has; none where there is no such filter. `program` is any of ours.
+    pub(super) fn program(self, program: BorrowedFd<'_>) -> io::Result<Option<u32>> {
+        match self.hook(program)?.query() {
+            Ok(id) => Ok(Some(id)),
+            // Without a discipline the kernel says that the argument is invalid.
+            Err(error) => match error.kind() {
+                ErrorKind::NotFound | ErrorKind::InvalidInput => Ok(None),
+                _ => Err(plain(error)),
+            },
+        }
+    }
+
+    /// Takes the filter away, and the discipline as well where it is ours and nobody has a filter in it any more.
+    pub(super) fn detach(self, program: BorrowedFd<'_>, discipline_is_ours: bool) -> io::Result<()> {
+        let mut hook = self.hook(program)?;
+        if self.program(program)?.is_some() {
+            hook.detach().map_err(plain)?;
+        }
+        if discipline_is_ours && qdisc::has_ingress(self.index)? && !qdisc::has_filters(self.index)? {
+            hook.attach_point(TC_INGRESS | TC_EGRESS).destroy().map_err(plain)?;
+        }
+        Ok(())
     }
 }

@@ -7,11 +7,12 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
-use plan::{Desired, Hook, Instance, MemberSpec, Slot, State, Step};
+use plan::{Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
 
+use super::clsact::Filter;
 use super::load::{Counting, Known, Loading, Splicing};
-use super::pins::{Pins, remove_tree};
-use super::{Spelling, load, maps, root, sys};
+use super::pins::{FILTER, Pins, remove_tree};
+use super::{Spelling, load, maps, qdisc, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -24,8 +25,9 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::CreateRoot { hook } => create_root(pins, hook),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
-        Step::Attach { hook } => attach(pins, hook),
-        Step::Detach { hook } => remove_file(&pins.root(hook).join("link")),
+        Step::Attach { hook, means: Means::Link } => attach(pins, hook),
+        Step::Attach { hook, means: Means::Filter } => attach_filter(pins, hook),
+        Step::Detach { hook } => detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
         Step::Settle => maps::wait_for_running_programs(),
         Step::Unload { hook, instance } => unload(pins, hook, instance),
@@ -153,6 +155,36 @@ fn attach(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let index = super::observe::interface_index(&hook.interface)?;
     let link = sys::create_link(program.as_fd(), index, Spelling::of(hook.point).attach)?;
     sys::pin(link.as_fd(), &folder.join("link"))
+}
+
+/// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
+fn attach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.root(hook);
+    let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+    let index = super::observe::interface_index(&hook.interface)?;
+    if !qdisc::has_ingress(index)? {
+        fs::create_dir_all(pins.discipline(hook))?;
+    }
+    fs::create_dir_all(folder.join(FILTER))?;
+    Filter::of_chain(index, hook.point).attach(program.as_fd())
+}
+
+fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let (folder, discipline) = (pins.root(hook), pins.discipline(hook));
+    if folder.join(FILTER).exists() {
+        // With its interface a filter is gone.
+        if let Ok(index) = super::observe::interface_index(&hook.interface) {
+            let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+            Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
+            if !qdisc::has_ingress(index)? {
+                remove_tree(&discipline)?;
+            }
+        } else {
+            remove_tree(&discipline)?;
+        }
+        remove_tree(&folder.join(FILTER))?;
+    }
+    remove_file(&folder.join("link"))
 }
 
 fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {

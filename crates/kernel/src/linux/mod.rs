@@ -7,6 +7,7 @@ mod load;
 mod maps;
 mod observe;
 mod pins;
+mod qdisc;
 mod root;
 mod sys;
 mod trial;

@@ -13,8 +13,9 @@ use package::{HookPoint, InterfaceName, KernelVersion};
 use plan::{Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
 use rustix::net::netdevice::name_to_index;
 
+use super::clsact::Filter;
 use super::load::LAYOUT;
-use super::pins::{Pins, names, parse_instance, parse_state};
+use super::pins::{FILTER, Pins, names, parse_instance, parse_state};
 use super::{maps, sys};
 use crate::Unseen;
 use crate::record::Record;
@@ -109,6 +110,9 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
 fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
     let folder = pins.root(hook);
     let Some(program) = program_id(&folder.join("program"))? else { return Ok(Root::Absent) };
+    if folder.join(FILTER).exists() {
+        return observe_filter(hook, &folder, program);
+    }
     if !folder.join("link").exists() {
         return Ok(Root::Detached);
     }
@@ -123,6 +127,13 @@ fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
     };
     let here = interface_index(&hook.interface).is_ok_and(|here| index == Some(here));
     Ok(if here && info.prog_id == program { Root::Attached } else { Root::Severed })
+}
+
+fn observe_filter(hook: &Hook, folder: &Path, program: u32) -> io::Result<Root> {
+    let Ok(index) = interface_index(&hook.interface) else { return Ok(Root::Severed) };
+    let root = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+    let found = Filter::of_chain(index, hook.point).program(root.as_fd())?;
+    Ok(if found == Some(program) { Root::Attached } else { Root::Severed })
 }
 
 fn target(slot: &Path, by_program: &BTreeMap<u32, Instance>) -> io::Result<Target> {

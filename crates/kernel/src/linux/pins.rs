@@ -2,7 +2,8 @@
 //! Where things are pinned, and the file system they are pinned in.
 //!
 //! ```text
-//! <pins>/<interface>/<point>/root/{program, slot, ledger, link}
+//! <pins>/<interface>/discipline/                  there if we made the interface's ingress discipline
+//! <pins>/<interface>/<point>/root/{program, slot, ledger, link or filter/}
 //! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
 //! ```
@@ -18,6 +19,9 @@ use package::{Digest, HookPoint, InterfaceName, MemberName};
 use plan::{Hook, Instance, State};
 use rustix::fs::StatFs;
 use rustix::mount::{MountFlags, mount};
+
+/// The mark beside a root that it is attached as a filter.
+pub(super) const FILTER: &str = "filter";
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
@@ -46,6 +50,11 @@ impl Pins {
 
     pub(super) fn root(&self, hook: &Hook) -> PathBuf {
         self.hook(hook).join("root")
+    }
+
+    /// The mark that the interface's ingress discipline was made by us.
+    pub(super) fn discipline(&self, hook: &Hook) -> PathBuf {
+        self.0.join(hook.interface.as_ref().replace('.', ":")).join("discipline")
     }
 
     pub(super) fn instances(&self, hook: &Hook) -> PathBuf {
