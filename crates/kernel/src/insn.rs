@@ -190,9 +190,8 @@ impl Insn {
 
     /// `dst = number`, 64 bits in two slots.
     pub(crate) const fn put_64(dst: u8, number: u64) -> [Self; 2] {
-        let bytes = number.to_le_bytes();
-        let [a, b, c, d, e, f, g, h] = bytes;
-        let (low, high) = (i32::from_le_bytes([a, b, c, d]), i32::from_le_bytes([e, f, g, h]));
+        #[expect(clippy::cast_possible_truncation, reason = "the two halves of it")]
+        let (low, high) = (number as i32, (number >> 32) as i32);
         [Self::new(LOAD_64, dst, 0, 0, low), Self::new(0, 0, 0, 0, high)]
     }
 

@@ -164,7 +164,7 @@ async fn profile(
 /// Ends measuring before its time
 #[utoipa::path(delete, path = "/v1/profile", responses((status = 200, body = Planned), (status = "default", body = Problem)))]
 async fn end_profile(State(engine): State<Shared>) -> Response {
-    answer(engine, |engine| engine.end_profile()).await
+    answer(engine, Engine::end_profile).await
 }
 
 /// Calls the engine on a thread that may wait for the kernel and for disks.

@@ -72,6 +72,7 @@ impl Desired {
     }
 
     /// The same with the run time of every member measured.
+    #[must_use]
     pub fn timed(mut self) -> Self {
         self.chains.values_mut().flatten().for_each(Member::time);
         self

@@ -6,6 +6,8 @@ use std::fmt;
 use package::{Digest, HookPoint, InterfaceName, MemberName};
 use serde::{Deserialize, Serialize};
 
+use crate::MemberSpec;
+
 /// A place in a kernel where a chain runs: an interface and a direction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hook {
@@ -47,6 +49,13 @@ pub struct State {
     pub member: MemberName,
     /// The digest of the object that declares them.
     pub object: Digest,
+}
+
+impl State {
+    /// The maps of a member that runs this.
+    pub fn of(spec: &MemberSpec) -> Self {
+        Self { member: spec.name.clone(), object: spec.object }
+    }
 }
 
 impl fmt::Display for State {

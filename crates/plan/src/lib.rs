@@ -7,17 +7,21 @@
 //!
 //! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.
 
+mod admit;
+mod carry;
 mod chain;
 mod desired;
 mod hook;
 mod member;
 mod observed;
 mod reconcile;
+mod refusal;
 mod step;
 
 pub use desired::{Desired, DuplicateMember};
 pub use hook::{Hook, Instance, State};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
-pub use reconcile::{Refusal, reconcile};
+pub use reconcile::reconcile;
+pub use refusal::Refusal;
 pub use step::{Means, Plan, Planned, Slot, Step};

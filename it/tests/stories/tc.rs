@@ -3,14 +3,21 @@
 
 use std::fs;
 use std::process::Command;
+use std::sync::OnceLock;
 
 use ::package::KernelVersion;
 use it::{Node, Pair, ping, run_in, stream_while};
 
 use crate::packages;
 
-/// A package with a program that lets all packets of a TC hook pass.
+/// A package with a program that lets all packets of a TC hook pass, built once.
 fn passing(hook: &str) -> String {
+    static BUILT: OnceLock<[String; 2]> = OnceLock::new();
+    let [incoming, outgoing] = BUILT.get_or_init(|| ["tc-ingress", "tc-egress"].map(build));
+    if hook == "tc-ingress" { incoming.clone() } else { outgoing.clone() }
+}
+
+fn build(hook: &str) -> String {
     let folder = packages().path(&format!("passing-{hook}"));
     fs::create_dir_all(&folder).unwrap();
     fs::copy(it::repository().join("crates/package/testdata/small.bpf.o"), format!("{folder}/small.bpf.o"))

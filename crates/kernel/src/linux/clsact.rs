@@ -57,10 +57,8 @@ impl Filter {
         match self.hook(program)?.query() {
             Ok(id) => Ok(Some(id)),
             // Without a discipline the kernel says that the argument is invalid.
-            Err(error) => match error.kind() {
-                ErrorKind::NotFound | ErrorKind::InvalidInput => Ok(None),
-                _ => Err(plain(error)),
-            },
+            Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidInput].contains(&error.kind()) => Ok(None),
+            Err(error) => Err(plain(error)),
         }
     }
 

@@ -109,8 +109,10 @@ pub(crate) fn rewriting<T>(target: Target, rewrite: Rewrite, load: impl FnOnce()
 unsafe extern "C" fn prepare_load(prog: *mut bpf_program, opts: *mut bpf_prog_load_opts, _: c_long) -> c_int {
     PENDING.with_borrow_mut(|pending| {
         let Some(pending) = pending else { return 0 };
-        // SAFETY: libbpf passes a program of the object it is loading; its name is a C string.
-        let name = unsafe { CStr::from_ptr(libbpf_sys::bpf_program__name(prog)) };
+        // SAFETY: libbpf passes a program of the object it is loading.
+        let name = unsafe { libbpf_sys::bpf_program__name(prog) };
+        // SAFETY: the name of a program is a C string that lives as long as the program.
+        let name = unsafe { CStr::from_ptr(name) };
         if name != pending.target.function.as_c_str() {
             return 0;
         }
@@ -165,7 +167,7 @@ impl Pending {
         if !self.functions.is_empty() {
             opts.func_info = self.functions.as_ptr().cast::<c_void>();
             opts.func_info_cnt = u32::try_from(self.functions.len()).map_err(io::Error::other)?;
-            opts.func_info_rec_size = size_of::<bpf_func_info>() as u32;
+            opts.func_info_rec_size = u32::try_from(size_of::<bpf_func_info>()).map_err(io::Error::other)?;
         }
         if !self.lines.is_empty() {
             opts.line_info = self.lines.as_ptr().cast::<c_void>();

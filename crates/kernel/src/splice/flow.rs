@@ -3,7 +3,7 @@
 //!
 //! The key of a flow is made of its addresses, protocol and ports, each pair combined so that its order does not matter;
 //! fragments have no ports, nor have protocols other than TCP, UDP and SCTP. Packets that are not IP, or cut off, are
-//! one flow. The key is mixed by the finalizer of SplitMix64 (Steele, Lea, Flood 2014), and its upper half decides.
+//! one flow. The key is mixed by the finalizer of `SplitMix64` (Steele, Lea, Flood 2014), and its upper half decides.
 
 use package::{HookPoint, Share};
 

@@ -62,9 +62,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         super::plot::lines("What a packet costs", "nanoseconds for a packet", &drawn, path)?;
     }
     if options.json {
-        print_json(&table, &ratios)
+        print_json(&table, &ratios);
     } else {
-        print(&table, &ratios)
+        print(&table, &ratios);
     }
     Ok(())
 }
@@ -256,11 +256,11 @@ fn print_json(table: &Table, ratios: &BTreeMap<String, f64>) {
 
 #[expect(clippy::print_stdout, reason = "this is the data")]
 fn print(table: &Table, ratios: &BTreeMap<String, f64>) {
-    let head: String = LENGTHS.iter().map(|length| format!("{length:>8}")).collect();
-    println!("nanoseconds for a packet\n{:<20}{head}", "members");
+    let head: Vec<String> = LENGTHS.iter().map(|length| format!("{length:>8}")).collect();
+    println!("nanoseconds for a packet\n{:<20}{}", "members", head.concat());
     for (mechanism, costs) in table {
-        let row: String = costs.values().map(|cost| format!("{cost:>8.1}")).collect();
-        println!("{mechanism:<20}{row}");
+        let row: Vec<String> = costs.values().map(|cost| format!("{cost:>8.1}")).collect();
+        println!("{mechanism:<20}{}", row.concat());
     }
     println!();
     for (name, ratio) in ratios {

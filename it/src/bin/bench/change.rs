@@ -8,13 +8,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::thread::{self, JoinHandle};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
-use it::{Pair, Side};
-use kernel::{Candidate, Kernel, Linux};
+use it::Pair;
+use kernel::{Kernel, Linux};
 use package::{
     BlobError, Blobs, Digest, HookPoint, PackFile, PackSource, Package, ParameterValue, Platform, pack,
 };
@@ -23,11 +22,10 @@ use serde_json::{Map, Value, json};
 use trust::{PolicyDocument, Verified, verify};
 
 use super::Options;
-use super::programs::{compile, datagram};
+use super::programs::compile;
+use super::traffic::Traffic;
 
 const LENGTHS: [usize; 3] = [4, 10, 30];
-/// Where the frame says which interface it leaves by; the list is before it.
-const INTERFACE_AT: usize = 78;
 /// The number that stands in place of the middle one after `replace`.
 const REPLACED: u8 = 200;
 
@@ -57,53 +55,12 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         super::plot::lines("Until a change is in effect", "microseconds, median", &lines, path)?;
     }
     if options.json {
-        print_json(&outcomes)
+        print_json(&outcomes);
     } else {
-        print(&outcomes, sent)
+        print(&outcomes, sent);
     }
     std::fs::remove_dir(&pins).context("something is left of the chains")?;
     Ok(())
-}
-
-/// Packets without end, sent on a thread in a namespace.
-struct Traffic {
-    done: Arc<AtomicBool>,
-    sent: Arc<AtomicU64>,
-    thread: JoinHandle<Result<Result<()>>>,
-}
-
-impl Traffic {
-    fn start(from: &Side) -> Result<Self> {
-        let (done, sent) = (Arc::new(AtomicBool::new(false)), Arc::new(AtomicU64::new(0)));
-        let link = it::run_in(&from.namespace, &format!("ip -o link show {}", from.interface))?;
-        let index: u32 = link.split(':').next().context("`ip` says nothing")?.trim().parse()?;
-        let object = compile("tc", &[&format!("-DPAYLOAD={INTERFACE_AT}")])?;
-        let namespace = from.namespace.clone();
-        let side = Side { namespace, interface: from.interface.clone(), address: from.address.clone() };
-        let (until, count) = (Arc::clone(&done), Arc::clone(&sent));
-        let thread = thread::spawn(move || {
-            side.inside(move || -> Result<()> {
-                const RUNS: u32 = 5_000;
-                let function = "source".parse()?;
-                let source = Candidate { point: HookPoint::TcEgress, object: &object, function }.alone()?;
-                let mut frame = datagram();
-                frame.resize(INTERFACE_AT + 4, 0);
-                frame[INTERFACE_AT..].copy_from_slice(&index.to_ne_bytes());
-                while !until.load(Ordering::Relaxed) {
-                    source.run(&frame, RUNS)?;
-                    count.fetch_add(u64::from(RUNS), Ordering::Relaxed);
-                }
-                Ok(())
-            })
-        });
-        Ok(Self { done, sent, thread })
-    }
-
-    fn end(self) -> Result<u64> {
-        self.done.store(true, Ordering::Relaxed);
-        self.thread.join().ok().context("the sender panicked")???;
-        Ok(self.sent.load(Ordering::Relaxed))
-    }
 }
 
 struct Packed(package::Packed);
@@ -192,9 +149,8 @@ impl Bench {
             ];
             for ((there, back), other) in pairs {
                 let states = [self.wanted(&plain)?, self.wanted(other)?];
-                for (name, outcome) in self.alternate(&states, [there, back], rounds)? {
-                    outcomes.insert((name, length), outcome);
-                }
+                let changes = self.alternate(&states, [there, back], rounds)?;
+                outcomes.extend(changes.into_iter().map(|(name, outcome)| ((name, length), outcome)));
             }
         }
         self.reach(&Desired::default())?;

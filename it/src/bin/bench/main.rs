@@ -8,6 +8,7 @@ mod chain;
 mod change;
 mod plot;
 mod programs;
+mod traffic;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

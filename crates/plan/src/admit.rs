@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Admission: whether this machine can run a chain on a hook, and by what means.
+
+use package::HookPoint;
+
+use crate::{Facts, Hook, Means, Member, Needs, Observed, Refusal};
+
+/// How a hook's root is attached on this kernel.
+pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
+    if hook.point == HookPoint::Xdp || facts.tcx { Means::Link } else { Means::Filter }
+}
+
+/// Says what cannot run on a hook, before anything is planned.
+pub(crate) fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Refusal> {
+    let Facts { kernel, .. } = &observed.facts;
+    if !observed.interfaces.contains(&hook.interface) {
+        return Err(Refusal::NoInterface { hook: hook.clone() });
+    }
+    if let Some(program) = observed.foreign.get(hook) {
+        return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
+    }
+    admit_tail_calls(hook, members, &observed.facts)?;
+    for member in members {
+        let manifest = &member.verified().package().manifest;
+        let needs = manifest.kernel.min;
+        if *kernel < needs {
+            let package = manifest.package.name.clone();
+            return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
+        }
+    }
+    Ok(())
+}
+
+/// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
+fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<(), Refusal> {
+    let enabled = || members.iter().filter(|member| member.is_enabled());
+    let mut own = 0;
+    for member in enabled() {
+        let name = || member.spec().name.clone();
+        let Needs { tail_calls, throws } = member.needs();
+        if throws {
+            return Err(Refusal::Throws { hook: hook.clone(), member: name() });
+        }
+        if facts.tail_calls_shared {
+            let (hook, kernel) = (hook.clone(), facts.kernel);
+            own += tail_calls.ok_or_else(|| Refusal::UncountedTailCalls { hook, member: name(), kernel })?;
+        }
+    }
+    let (members, limit) = (enabled().count(), facts.tail_calls);
+    if members + own > limit {
+        return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
+    }
+    Ok(())
+}
