@@ -136,7 +136,8 @@ fn an_interface_that_others_use_is_left_to_them() {
     run_in(&pair.right.namespace, &format!("ip link set dev right0 xdpdrv object {object} section xdp"))
         .unwrap();
     let refused = node.apply(&packages().document("right0", &["sanity"])).unwrap();
-    assert!(refused.stderr.contains("`right0/xdp` is occupied by XDP program"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("`right0/xdp` is occupied by XDP program `first`"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("held by no process"), "{}", refused.stderr);
     assert!(refused.stderr.contains("hint: ask its owner"), "{}", refused.stderr);
     run_in(&pair.right.namespace, "ip link set dev right0 xdp off").unwrap();
     node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();

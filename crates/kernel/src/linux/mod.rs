@@ -3,6 +3,7 @@
 
 mod clsact;
 mod execute;
+mod holder;
 mod load;
 mod maps;
 mod observe;

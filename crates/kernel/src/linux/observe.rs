@@ -166,7 +166,7 @@ fn foreign(
         let Ok(index) = interface_index(interface) else { continue };
         let id = sys::xdp_program(index)?;
         if id != 0 {
-            foreign.insert(hook, format!("XDP program {id}"));
+            foreign.insert(hook, super::holder::describe(id));
         }
     }
     Ok(foreign)
