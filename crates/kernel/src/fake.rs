@@ -9,7 +9,8 @@ use std::io;
 
 use package::{InterfaceName, KernelVersion, MemberName, Object};
 use plan::{
-    Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State, Step, Target,
+    Buffers, Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State,
+    Step, Target,
 };
 
 use crate::{Kernel, Refused, Totals, Unseen};
@@ -24,7 +25,7 @@ impl Fake {
     /// A Linux 6.12 with these interfaces and nothing loaded.
     pub fn new(interfaces: impl IntoIterator<Item = InterfaceName>) -> Self {
         let kernel = KernelVersion { major: 6, minor: 12 };
-        let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true };
+        let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true };
         let interfaces: BTreeSet<InterfaceName> = interfaces.into_iter().collect();
         Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
     }
@@ -32,8 +33,8 @@ impl Fake {
     /// Does half of a step, as a daemon does that is killed in the middle of it.
     pub fn tear(&mut self, step: &Step) {
         match step {
-            Step::CreateRoot { hook } => {
-                self.hook(hook).root = Root::Absent;
+            Step::CreateRoot { hook, buffers } => {
+                self.hook(hook).roots.remove(buffers);
             }
             Step::Load { hook, instance, spec } => {
                 let found = self.hook(hook);
@@ -55,6 +56,8 @@ impl Fake {
             // These are single system calls: they happen or they do not.
             Step::Link { .. }
             | Step::Attach { .. }
+            | Step::Turn { .. }
+            | Step::DropRoot { .. }
             | Step::Detach { .. }
             | Step::Account { .. }
             | Step::Settle
@@ -84,7 +87,7 @@ impl Fake {
     pub fn tamper(&mut self, hook: &Hook, slot: &Slot) {
         let found = self.hook(hook);
         match slot {
-            Slot::Root => found.first = Target::Foreign,
+            Slot::Root(buffers) => drop(found.roots.insert(*buffers, Target::Foreign)),
             Slot::Instance(instance) => {
                 if let Some(found) = found.instances.get_mut(instance) {
                     found.next = Target::Foreign;
@@ -104,8 +107,7 @@ impl Fake {
         }
         let target = to.cloned().map_or(Target::Nothing, Target::Instance);
         match from {
-            Slot::Root if found.root == Root::Absent => return Err("there is no root"),
-            Slot::Root => found.first = target,
+            Slot::Root(buffers) => *found.roots.get_mut(buffers).ok_or("there is no such root")? = target,
             Slot::Instance(instance) => {
                 found.instances.get_mut(instance).ok_or("there is no such slot")?.next = target;
             }
@@ -113,13 +115,16 @@ impl Fake {
         Ok(())
     }
 
-    fn attach(&mut self, hook: &Hook) -> Result<(), &'static str> {
+    fn attach(&mut self, hook: &Hook, buffers: Buffers) -> Result<(), &'static str> {
         if !self.observed.interfaces.contains(&hook.interface) {
             return Err("there is no such interface");
         }
         let found = self.hook(hook);
+        if !found.roots.contains_key(&buffers) {
+            return Err("there is no such root");
+        }
         match found.root {
-            Root::Detached => found.root = Root::Attached,
+            Root::Detached => (found.root, found.entry) = (Root::Attached, buffers),
             Root::Absent => return Err("there is no root"),
             Root::Attached | Root::Severed => return Err("the link has a pin already"),
         }
@@ -145,9 +150,25 @@ impl Kernel for Fake {
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
         let result = match step {
-            Step::CreateRoot { hook } => {
+            Step::CreateRoot { hook, buffers } => {
                 let found = self.hook(hook);
-                (found.root, found.first, found.accounted) = (Root::Detached, Target::Nothing, Vec::new());
+                found.roots.insert(*buffers, Target::Nothing);
+                if found.root == Root::Absent {
+                    (found.root, found.entry) = (Root::Detached, *buffers);
+                }
+                Ok(())
+            }
+            Step::Turn { hook, to } => {
+                let found = self.hook(hook);
+                if found.root == Root::Attached && found.roots.contains_key(to) {
+                    found.entry = *to;
+                    Ok(())
+                } else {
+                    Err("there is no link, or no such root")
+                }
+            }
+            Step::DropRoot { hook, buffers } => {
+                self.hook(hook).roots.remove(buffers);
                 Ok(())
             }
             Step::Load { spec, .. } if desired.object(&spec.object).is_none() => {
@@ -172,7 +193,7 @@ impl Kernel for Fake {
                 Ok(())
             }
             Step::Link { hook, from, to } => self.link(hook, from, to.as_ref()),
-            Step::Attach { hook, .. } => self.attach(hook),
+            Step::Attach { hook, buffers, .. } => self.attach(hook, *buffers),
             Step::Detach { hook } => {
                 let found = self.hook(hook);
                 if found.root != Root::Absent {

@@ -7,7 +7,7 @@ use package::{
     Digest, Enforcement, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName,
     PublisherName, UnknownVerdict, Version,
 };
-use plan::{MemberSpec, PackageRef};
+use plan::{Buffers, MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance. It is stored as JSON in a frozen map of one value.
@@ -25,6 +25,8 @@ pub(crate) struct Record {
     enforcement: Enforcement,
     #[serde(default)]
     timed: bool,
+    #[serde(default)]
+    buffers: Buffers,
     config: BTreeMap<String, ParameterValue>,
 }
 
@@ -41,6 +43,7 @@ impl From<&MemberSpec> for Record {
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
             enforcement: spec.enforcement,
             timed: spec.timed,
+            buffers: spec.buffers,
             config: spec.config.clone(),
         }
     }
@@ -62,6 +65,7 @@ impl Record {
             proceed: ProceedSet::parse(point, &self.proceed)?,
             enforcement: self.enforcement,
             timed: self.timed,
+            buffers: self.buffers,
             config: self.config,
         })
     }

@@ -155,7 +155,7 @@ proptest! {
         let hook = &hooks()[at];
         if let Some(found) = kernel.observe().unwrap().hooks.get(hook) {
             let slots: Vec<Slot> =
-                std::iter::once(Slot::Root).chain(found.order().into_iter().map(Slot::Instance)).collect();
+                std::iter::once(Slot::Root(plan::Buffers::One)).chain(found.order().into_iter().map(Slot::Instance)).collect();
             kernel.tamper(hook, &slots[slot % slots.len()]);
             if gone {
                 kernel.sever(hook);

@@ -37,7 +37,7 @@ fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<()
     let mut own = 0;
     for member in enabled() {
         let name = || member.spec().name.clone();
-        let Needs { tail_calls, throws } = member.needs();
+        let Needs { tail_calls, throws, .. } = member.needs();
         if throws {
             return Err(Refusal::Throws { hook: hook.clone(), member: name() });
         }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The chain as packets meet it: followed from slot to slot, as a tail call would.
 
-use crate::{Instance, MemberSpec, ObservedHook, Root, Target};
+use crate::{Buffers, Instance, MemberSpec, ObservedHook, Root, Target};
 
 /// What a packet meets that enters at the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -21,13 +21,17 @@ impl ObservedHook {
         self.path().members.into_iter().map(|(instance, _)| instance.clone()).collect()
     }
 
-    /// The path that begins at the root, whether the root receives packets or not.
+    /// The path that begins at the root that gets packets or would, whether the root receives packets or not.
     pub(crate) fn path(&self) -> Path<'_> {
+        self.path_from(self.entry)
+    }
+
+    /// The path that begins at one of the roots.
+    pub(crate) fn path_from(&self, root: Buffers) -> Path<'_> {
         let mut members: Vec<(&Instance, &MemberSpec)> = Vec::new();
-        if self.root == Root::Absent {
+        let Some(mut target) = self.roots.get(&root) else {
             return Path { members, ends: true };
-        }
-        let mut target = &self.first;
+        };
         // A path visits an instance once; more visits than instances is a circle.
         for _ in 0..=self.instances.len() {
             let Target::Instance(name) = target else {

@@ -23,6 +23,17 @@ impl fmt::Display for Hook {
     }
 }
 
+/// Which packets the programs of an XDP chain take. The kernel wants it to be the same for all of them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Buffers {
+    /// Packets that lie in one buffer.
+    #[default]
+    One,
+    /// Packets in several buffers as well (`xdp.frags`, Linux 5.18).
+    Many,
+}
+
 /// One loaded incarnation of a member.
 ///
 /// A change of a chain loads new instances beside the running ones; the serial number tells them apart.

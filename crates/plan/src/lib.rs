@@ -19,7 +19,7 @@ mod refusal;
 mod step;
 
 pub use desired::{Desired, DuplicateMember};
-pub use hook::{Hook, Instance, State};
+pub use hook::{Buffers, Hook, Instance, State};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use reconcile::reconcile;

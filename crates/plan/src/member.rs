@@ -11,6 +11,8 @@ use package::{
 use thiserror::Error;
 use trust::Verified;
 
+use crate::Buffers;
+
 /// A release, by name and by digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct PackageRef {
@@ -41,6 +43,8 @@ pub struct MemberSpec {
     pub enforcement: Enforcement,
     /// Whether its run time is measured.
     pub timed: bool,
+    /// Which packets it takes; that follows from the whole chain.
+    pub buffers: Buffers,
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
 }
@@ -78,6 +82,8 @@ pub struct Needs {
     pub tail_calls: Option<usize>,
     /// Whether it may throw exceptions.
     pub throws: bool,
+    /// Which packets it could take.
+    pub buffers: Buffers,
 }
 
 /// A package cannot do what is asked of it.
@@ -187,6 +193,7 @@ impl Member {
             proceed,
             enforcement: wish.enforcement,
             timed: false,
+            buffers: Buffers::One,
             config: wish.config,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
@@ -247,7 +254,10 @@ impl Needs {
             None if written > own => None,
             None => Some(own + object.tail_calls_in_functions),
         };
-        Self { tail_calls: counted.and_then(|count| usize::try_from(count).ok()), throws: object.throws }
+        let section = object.program(&program.function).map_or("", |found| found.section.as_str());
+        let buffers = if section.starts_with("xdp.frags") { Buffers::Many } else { Buffers::One };
+        let tail_calls = counted.and_then(|count| usize::try_from(count).ok());
+        Self { tail_calls, throws: object.throws, buffers }
     }
 }
 

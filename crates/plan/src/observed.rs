@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use package::{InterfaceName, KernelVersion, Layout};
 
-use crate::{Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Instance, MemberSpec, State};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -31,6 +31,8 @@ pub struct Facts {
     pub tail_calls: usize,
     /// Whether the members' own tail calls count against the same budget (Linux 6.12).
     pub tail_calls_shared: bool,
+    /// Whether XDP programs may take packets in several buffers (Linux 5.18).
+    pub fragments: bool,
 }
 
 /// What was found at one hook.
@@ -38,8 +40,10 @@ pub struct Facts {
 pub struct ObservedHook {
     /// The program that holds the link.
     pub root: Root,
-    /// Where the root sends packets.
-    pub first: Target,
+    /// The root that gets packets, or would.
+    pub entry: Buffers,
+    /// The roots that are complete, and where each sends packets.
+    pub roots: BTreeMap<Buffers, Target>,
     /// Every instance that has a pin, in the chain or not.
     pub instances: BTreeMap<Instance, ObservedInstance>,
     /// The order of the chain that the counters are summed up by.

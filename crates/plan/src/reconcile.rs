@@ -11,8 +11,8 @@ use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
 use crate::{
-    Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned, Refusal, Root,
-    Slot, State, Step,
+    Buffers, Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned,
+    Refusal, Root, Slot, State, Step,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -23,15 +23,16 @@ use crate::{
 pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal> {
     let mut phases = Phases::default();
     let absent = ObservedHook::default();
+    let fragments = observed.facts.fragments;
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
         let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, phases: &mut phases }.reach(members)?;
+        HookPlan { hook, found, means, fragments, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, phases: &mut phases }.clear();
+        HookPlan { hook, found, means, fragments, phases: &mut phases }.clear();
     }
     Ok(phases.into_plan())
 }
@@ -63,19 +64,29 @@ struct HookPlan<'a> {
     hook: &'a Hook,
     found: &'a ObservedHook,
     means: Means,
+    fragments: bool,
     phases: &'a mut Phases,
 }
 
 impl HookPlan<'_> {
     fn reach(mut self, members: &[Member]) -> Result<(), Refusal> {
         self.carry_states(members)?;
-        let enabled = members.iter().filter(|member| member.is_enabled());
-        let wanted: Vec<&MemberSpec> = enabled.map(Member::spec).collect();
-        let path = self.found.path();
+        let enabled = || members.iter().filter(|member| member.is_enabled());
+        let buffers = self.buffers(&enabled().collect::<Vec<_>>());
+        let wanted: Vec<MemberSpec> =
+            enabled().map(|member| MemberSpec { buffers, ..member.spec().clone() }).collect();
+        if !self.found.roots.contains_key(&buffers) {
+            let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
+            self.prepare(step, "the first chain of its kind on this hook");
+        }
+        let path = self.found.path_from(buffers);
         let shared = Shared::between(&path, &wanted);
-        let order = self.copy_path(&path, &wanted, &shared);
+        let order = self.copy_path(&path, &wanted, &shared, buffers);
         if self.found.root != Root::Attached {
-            self.attach();
+            self.attach(buffers);
+        } else if self.found.entry != buffers {
+            let step = Step::Turn { hook: self.hook.clone(), to: buffers };
+            self.switch(step, "all members of a chain take the same kind of packets");
         }
         if self.found.accounted != order {
             let step = Step::Account { hook: self.hook.clone(), order: order.clone() };
@@ -85,7 +96,17 @@ impl HookPlan<'_> {
         let states = members.iter().map(|member| State::of(member.spec())).collect();
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
+        for buffers in self.found.roots.keys().filter(|other| **other != buffers) {
+            let step = Step::DropRoot { hook: self.hook.clone(), buffers: *buffers };
+            self.clean(step, "it gets no packets");
+        }
         Ok(())
+    }
+
+    /// Which packets a chain takes: those in several buffers only where all of its members do.
+    fn buffers(&self, enabled: &[&Member]) -> Buffers {
+        let all = !enabled.is_empty() && enabled.iter().all(|member| member.needs().buffers == Buffers::Many);
+        if all && self.fragments { Buffers::Many } else { Buffers::One }
     }
 
     /// Lets members that get another object begin with the maps of the one before.
@@ -109,10 +130,13 @@ impl HookPlan<'_> {
     }
 
     /// Builds what the new path does not share with the old one; returns the instances of the whole path.
-    fn copy_path(&mut self, path: &Path<'_>, wanted: &[&MemberSpec], shared: &Shared) -> Vec<Instance> {
-        if self.found.root == Root::Absent {
-            self.prepare(Step::CreateRoot { hook: self.hook.clone() }, "the first chain on this hook");
-        }
+    fn copy_path(
+        &mut self,
+        path: &Path<'_>,
+        wanted: &[MemberSpec],
+        shared: &Shared,
+        buffers: Buffers,
+    ) -> Vec<Instance> {
         let middle = &wanted[shared.head..wanted.len() - shared.tail];
         let mut serials = self.fresh_serials();
         let fresh: Vec<Instance> = middle.iter().map(|spec| serials.next(spec)).collect();
@@ -121,7 +145,7 @@ impl HookPlan<'_> {
             path.members[path.members.len() - shared.tail..].iter().map(|(instance, _)| (*instance).clone());
         let order: Vec<Instance> = head.chain(fresh.iter().cloned()).chain(tail).collect();
         for (instance, spec) in fresh.iter().zip(middle) {
-            let spec = Box::new((*spec).clone());
+            let spec = Box::new(spec.clone());
             let step = Step::Load { hook: self.hook.clone(), instance: instance.clone(), spec };
             self.prepare(step, "new in its place in the chain");
         }
@@ -133,7 +157,8 @@ impl HookPlan<'_> {
             }
         }
         if !shared.is_whole(path, wanted) {
-            let from = order[..shared.head].last().map_or(Slot::Root, |last| Slot::Instance(last.clone()));
+            let from = order[..shared.head].last();
+            let from = from.map_or(Slot::Root(buffers), |last| Slot::Instance(last.clone()));
             let to = order.get(shared.head).cloned();
             let step = Step::Link { hook: self.hook.clone(), from, to };
             self.switch(step, "one write puts the new path into effect");
@@ -141,7 +166,7 @@ impl HookPlan<'_> {
         order
     }
 
-    fn attach(&mut self) {
+    fn attach(&mut self, buffers: Buffers) {
         if self.found.root == Root::Severed {
             self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
         }
@@ -149,7 +174,7 @@ impl HookPlan<'_> {
             Means::Link => "packets enter the chain from here on",
             Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
         };
-        self.switch(Step::Attach { hook: self.hook.clone(), means: self.means }, reason);
+        self.switch(Step::Attach { hook: self.hook.clone(), means: self.means, buffers }, reason);
     }
 
     fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {
@@ -208,8 +233,8 @@ struct Shared {
 }
 
 impl Shared {
-    fn between(path: &Path<'_>, wanted: &[&MemberSpec]) -> Self {
-        let same = |(have, want): &((&Instance, &MemberSpec), &&MemberSpec)| have.1 == **want;
+    fn between(path: &Path<'_>, wanted: &[MemberSpec]) -> Self {
+        let same = |(have, want): &((&Instance, &MemberSpec), &MemberSpec)| have.1 == *want;
         let old = || path.members.iter().copied();
         let head = old().zip(wanted).take_while(same).count();
         // A path that does not end where it should has no tail to share.
@@ -218,7 +243,7 @@ impl Shared {
         Self { head, tail }
     }
 
-    fn is_whole(&self, path: &Path<'_>, wanted: &[&MemberSpec]) -> bool {
+    fn is_whole(&self, path: &Path<'_>, wanted: &[MemberSpec]) -> bool {
         path.ends && self.head == wanted.len() && self.head == path.members.len()
     }
 }

@@ -3,13 +3,13 @@
 
 use std::fmt;
 
-use crate::{Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Instance, MemberSpec, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Slot {
-    /// The slot of the hook's root program.
-    Root,
+    /// The slot of a root program of the hook.
+    Root(Buffers),
     /// The slot of one instance.
     Instance(Instance),
 }
@@ -17,7 +17,8 @@ pub enum Slot {
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root => f.write_str("the root"),
+            Self::Root(Buffers::One) => f.write_str("the root"),
+            Self::Root(Buffers::Many) => f.write_str("the root for several buffers"),
             Self::Instance(instance) => instance.fmt(f),
         }
     }
@@ -39,6 +40,8 @@ pub enum Step {
     CreateRoot {
         /// Where.
         hook: Hook,
+        /// For which packets.
+        buffers: Buffers,
     },
     /// Let a new set of maps begin with maps of another, which goes on using them.
     Carry {
@@ -75,6 +78,22 @@ pub enum Step {
         hook: Hook,
         /// By what means.
         means: Means,
+        /// Which root.
+        buffers: Buffers,
+    },
+    /// Let another root have the packets, by one update of the link.
+    Turn {
+        /// Where.
+        hook: Hook,
+        /// To which root.
+        to: Buffers,
+    },
+    /// Remove a root that gets no packets any more.
+    DropRoot {
+        /// Where.
+        hook: Hook,
+        /// Which.
+        buffers: Buffers,
     },
     /// Drop the root's link or filter, so that packets pass the hook untouched.
     Detach {
@@ -114,7 +133,9 @@ pub enum Step {
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::CreateRoot { hook } => write!(f, "{hook}: create the root"),
+            Self::CreateRoot { hook, buffers } => write!(f, "{hook}: create {}", Slot::Root(*buffers)),
+            Self::Turn { hook, to } => write!(f, "{hook}: turn the link to {}", Slot::Root(*to)),
+            Self::DropRoot { hook, buffers } => write!(f, "{hook}: remove {}", Slot::Root(*buffers)),
             Self::Load { hook, instance, spec } => {
                 write!(
                     f,
@@ -127,8 +148,10 @@ impl fmt::Display for Step {
             }
             Self::Link { hook, from, to: Some(to) } => write!(f, "{hook}: point {from} to {to}"),
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),
-            Self::Attach { hook, means: Means::Link } => write!(f, "{hook}: attach the root"),
-            Self::Attach { hook, means: Means::Filter } => write!(f, "{hook}: attach the root as a filter"),
+            Self::Attach { hook, means: Means::Link, .. } => write!(f, "{hook}: attach the root"),
+            Self::Attach { hook, means: Means::Filter, .. } => {
+                write!(f, "{hook}: attach the root as a filter")
+            }
             Self::Detach { hook } => write!(f, "{hook}: detach the root"),
             Self::Account { hook, order } => {
                 let names: Vec<String> = order.iter().map(ToString::to_string).collect();

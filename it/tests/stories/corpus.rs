@@ -7,6 +7,7 @@ use std::fmt::Write as _;
 use it::{Specimen, corpus, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
 use package::{Enforcement, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
+use plan::Buffers;
 
 use crate::dice::Dice;
 
@@ -245,6 +246,19 @@ fn a_member_that_is_timed_counts_its_runs() {
         assert_eq!(run.packets, 100, "{name}");
         assert!(run.bytes > 0, "{name} took some nanoseconds");
     }
+}
+
+#[test]
+fn a_packet_in_several_buffers_is_counted_whole() {
+    let specimen = specimen("passes_fragments").unwrap();
+    let how = Membership { buffers: Buffers::Many, ..Membership::default_for(HookPoint::Xdp) };
+    let members = vec![(programs(&specimen).remove(0), how); 2];
+    let chain = Trial::chain(HookPoint::Xdp, &members).unwrap();
+    let mut frame = frames(1).remove(0);
+    frame.resize(9000, 1);
+    let ran = chain.run(&frame, 1).unwrap();
+    assert_eq!((ran.verdict, ran.packet.len()), (XDP_PASS, 9000));
+    assert_eq!(chain.readings().unwrap()[1].left.0[2].bytes, 9000);
 }
 
 #[test]

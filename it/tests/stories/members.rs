@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What can be asked of one member: shadow, canary, leaving for a while, another place, measuring.
 
-use it::{Node, Pair, connect, ping};
+use std::fs;
+
+use it::{Node, Pair, connect, ping, specimen, stream_while};
 
 use crate::packages;
 
@@ -97,4 +99,58 @@ fn members_are_measured_for_a_while_and_run_on() {
         assert!(row["nanoseconds_per_run"].as_u64().unwrap() > 0, "{report}");
     }
     assert_eq!(ping(&pair, 3).unwrap(), 3);
+}
+
+/// A package whose program takes packets in several buffers and lets all pass.
+fn jumbo() -> String {
+    let folder = packages().path("jumbo-source");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(format!("{folder}/jumbo.bpf.o"), specimen("passes_fragments").unwrap().object).unwrap();
+    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
+    let head = original.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"jumbo\"");
+    let program = "[[program]]\nfunction = \"passes_fragments\"\nobject = \"jumbo.bpf.o\"\nhook = \"xdp\"\n";
+    fs::write(format!("{folder}/package.toml"), head + program).unwrap();
+    fs::write(format!("{folder}/README.md"), "jumbo").unwrap();
+    packages().l3af(&["build", &folder, "--output", "jumbo.oci"]).unwrap().success().unwrap();
+    packages().l3af(&["sign", "jumbo.oci", "--key", "key"]).unwrap().success().unwrap();
+    packages().path("jumbo.oci")
+}
+
+#[test]
+fn a_chain_takes_packets_in_several_buffers_while_all_its_members_do() {
+    let pair = Pair::new().unwrap();
+    let node = Node::start(&pair.right, &packages().policy()).unwrap();
+    let jumbo = jumbo();
+    for name in ["one", "two"] {
+        node.l3af(&["run", &jumbo, "--on", "right0", "--name", name]).unwrap();
+    }
+    let root = node.pins.join("right0/xdp/root");
+    let kinds = || ["one", "many"].map(|kind| root.join(kind).join("program").exists());
+    assert_eq!(kinds(), [false, true]);
+    let link = || it::run(&format!("bpftool -j link show pinned {}", root.join("link").display())).unwrap();
+    let id = |link: String| serde_json::from_str::<serde_json::Value>(&link).unwrap()["id"].clone();
+    let before = id(link());
+    let (sent, received, ()) = stream_while(&pair, || {
+        for _ in 0..3 {
+            node.l3af(&[
+                "run",
+                &packages().path("sanity"),
+                "--on",
+                "right0",
+                "--at",
+                "2",
+                "--name",
+                "plain",
+            ])?;
+            assert_eq!(kinds(), [true, false]);
+            node.l3af(&["stop", "plain"])?;
+            assert_eq!(kinds(), [false, true]);
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(sent, received);
+    assert_eq!(id(link()), before, "the link stays");
+    let members = node.members().unwrap();
+    assert!(members[0].seen.packets >= u64::from(sent), "{members:?}");
 }

@@ -3,11 +3,11 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
-use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
-use plan::{Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
+use libbpf_rs::{Link, MapCore as _, MapHandle, MapType, Object as Loaded, Program};
+use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
 
 use super::clsact::Filter;
 use super::load::{Counting, Known, Loading, Splicing};
@@ -22,11 +22,13 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Load { hook, instance, spec } => {
             return load_member(&Place { pins, hook, instance }, known, spec, desired);
         }
-        Step::CreateRoot { hook } => create_root(pins, hook),
+        Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
-        Step::Attach { hook, means: Means::Link } => attach(pins, hook),
-        Step::Attach { hook, means: Means::Filter } => attach_filter(pins, hook),
+        Step::Attach { hook, means: Means::Link, buffers } => attach(pins, hook, *buffers),
+        Step::Attach { hook, means: Means::Filter, .. } => attach_filter(pins, hook),
+        Step::Turn { hook, to } => turn(pins, hook, *to),
+        Step::DropRoot { hook, buffers } => remove_tree(&pins.entry(hook, *buffers)),
         Step::Detach { hook } => detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
         Step::Settle => maps::wait_for_running_programs(),
@@ -47,14 +49,17 @@ fn explain(step: &Step, source: io::Error) -> Refused {
     Refused::action(step.to_string(), source)
 }
 
-/// The root is the constant beginning of a chain: it tail-calls its slot, and lets packets pass while that is empty.
-fn create_root(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    let folder = pins.root(hook);
+/// Makes a root beside the other one, if there is one.
+fn create_root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
+    let folder = pins.entry(hook, buffers);
     remove_tree(&folder)?;
     fs::create_dir_all(&folder)?;
-    let (program, slot) = root::load(hook.point)?;
+    let (program, slot) = root::load(hook.point, buffers)?;
     maps::pin(&slot, &folder.join("slot"))?;
-    maps::pin(&maps::create_ledger()?, &folder.join("ledger"))?;
+    let ledger = pins.root(hook).join("ledger");
+    if !ledger.exists() {
+        maps::pin(&maps::create_ledger()?, &ledger)?;
+    }
     // The program is pinned last: a root that has it is complete.
     sys::pin(program.as_fd(), &folder.join("program"))
 }
@@ -94,6 +99,7 @@ fn load_member(
         function: &spec.function,
         object,
         config: &spec.config,
+        buffers: spec.buffers,
         state: Some(&state),
     };
     let splicing = Splicing {
@@ -135,7 +141,7 @@ fn pin_instance(
 
 fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Result<()> {
     let slot = match from {
-        Slot::Root => pins.root(hook).join("slot"),
+        Slot::Root(buffers) => pins.entry(hook, *buffers).join("slot"),
         Slot::Instance(instance) => pins.instance(hook, instance).join("next"),
     };
     let slot = MapHandle::from_pinned_path(slot).map_err(maps::plain)?;
@@ -149,9 +155,19 @@ fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Res
     }
 }
 
-fn attach(pins: &Pins, hook: &Hook) -> io::Result<()> {
+fn entry_program(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<OwnedFd> {
+    Program::fd_from_pinned_path(pins.entry(hook, buffers).join("program")).map_err(maps::plain)
+}
+
+/// The other root already leads to the whole chain: packets meet one or the other.
+fn turn(pins: &Pins, hook: &Hook, to: Buffers) -> io::Result<()> {
+    let link = Link::open(pins.root(hook).join("link")).map_err(maps::plain)?;
+    sys::update_link(link.as_fd(), entry_program(pins, hook, to)?.as_fd())
+}
+
+fn attach(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
     let folder = pins.root(hook);
-    let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+    let program = entry_program(pins, hook, buffers)?;
     let index = super::observe::interface_index(&hook.interface)?;
     let link = sys::create_link(program.as_fd(), index, Spelling::of(hook.point).attach)?;
     sys::pin(link.as_fd(), &folder.join("link"))
@@ -160,7 +176,7 @@ fn attach(pins: &Pins, hook: &Hook) -> io::Result<()> {
 /// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
 fn attach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let folder = pins.root(hook);
-    let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+    let program = entry_program(pins, hook, Buffers::One)?;
     let index = super::observe::interface_index(&hook.interface)?;
     if !qdisc::has_ingress(index)? {
         fs::create_dir_all(pins.discipline(hook))?;
@@ -174,7 +190,7 @@ fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
     if folder.join(FILTER).exists() {
         // With its interface a filter is gone.
         if let Ok(index) = super::observe::interface_index(&hook.interface) {
-            let program = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+            let program = entry_program(pins, hook, Buffers::One)?;
             Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
             if !qdisc::has_ingress(index)? {
                 remove_tree(&discipline)?;

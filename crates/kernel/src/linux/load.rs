@@ -17,9 +17,10 @@ use std::sync::OnceLock;
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
 use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
+use plan::Buffers;
 
 use super::maps::plain;
-use super::{Spelling, maps, sys};
+use super::{Spelling, maps, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Refused, effect};
@@ -38,13 +39,14 @@ pub(super) struct Loading<'a> {
     pub(super) function: &'a ProgramName,
     pub(super) object: &'a [u8],
     pub(super) config: &'a BTreeMap<String, ParameterValue>,
+    pub(super) buffers: Buffers,
     /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
     pub(super) state: Option<&'a Path>,
 }
 
 /// What an earlier load taught of a program on this kernel, by the digest of its object. A load that relies on it and is
 /// refused is made again without.
-pub(super) type Known = BTreeMap<(Digest, ProgramName), Way>;
+pub(super) type Known = BTreeMap<(Digest, ProgramName, Buffers), Way>;
 
 /// What it becomes a member of.
 #[derive(Clone)]
@@ -102,7 +104,7 @@ impl Loading<'_> {
         object: Digest,
         known: &mut Known,
     ) -> Result<Loaded, Refused> {
-        let key = (object, self.function.clone());
+        let key = (object, self.function.clone(), self.buffers);
         // What needs other ways, or a look at what the program does, begins untouched.
         let plain = !splicing.timed && splicing.enforcement == Enforcement::Enforce;
         if let Some(way) = known.get(&key).copied().filter(|_| plain)
@@ -190,11 +192,11 @@ impl Loading<'_> {
             .map(|Counting { cells, keys }| Counters { cells: cells.as_raw_fd(), keys: keys.as_raw_fd() });
         let (enforcement, timed) = (splicing.enforcement, splicing.timed);
         let (point, proceed) = (self.point, splicing.proceed.clone());
+        let fragments = self.buffers == Buffers::Many;
         let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
         let told = Rc::clone(&outcome);
         let rewrite = Box::new(move |insns: &[Insn]| {
             let proceed = &proceed;
-            let fragments = false;
             let how = Splice { point, proceed, enforcement, next, counters, timed, fragments, way };
             let spliced = splice(insns, &how);
             *told.borrow_mut() = Some(spliced.as_ref().map(drop).map_err(Clone::clone));
@@ -247,6 +249,7 @@ impl Loading<'_> {
             if wanted || reached {
                 program.set_prog_type(spelling.kind.into());
                 program.set_attach_type(spelling.load.into());
+                program.set_flags(root::flags(self.buffers));
             }
             if wanted {
                 program.set_log_level(log_level);

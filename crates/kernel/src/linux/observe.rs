@@ -10,7 +10,7 @@ use std::path::Path;
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
 use package::{HookPoint, InterfaceName, KernelVersion};
-use plan::{Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
+use plan::{Buffers, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
 use rustix::net::netdevice::name_to_index;
 
 use super::clsact::Filter;
@@ -24,6 +24,8 @@ use crate::record::Record;
 const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };
 /// Since this kernel a tail call in a subprogram counts for the programs behind it as well.
 const SHARED_TAIL_CALLS: KernelVersion = KernelVersion { major: 6, minor: 12 };
+/// XDP programs take packets in several buffers since this kernel.
+const FRAGMENTS: KernelVersion = KernelVersion { major: 5, minor: 18 };
 /// `MAX_TAIL_CALL_CNT` of `linux/bpf.h`.
 const TAIL_CALLS: usize = 33;
 
@@ -46,6 +48,7 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         tcx: kernel >= TCX,
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
+        fragments: kernel >= FRAGMENTS,
     };
     Ok(Observed { facts, interfaces, hooks, foreign })
 }
@@ -86,17 +89,17 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
             found.next = target(&folder.join("next"), &by_program)?;
         }
     }
-    let root = observe_root(pins, hook)?;
-    let first = match root {
-        Root::Absent => Target::Nothing,
-        Root::Detached | Root::Attached | Root::Severed => {
-            target(&pins.root(hook).join("slot"), &by_program)?
+    let (mut roots, mut programs) = (BTreeMap::new(), BTreeMap::new());
+    for buffers in [Buffers::One, Buffers::Many] {
+        let folder = pins.entry(hook, buffers);
+        if let Some(program) = program_id(&folder.join("program"))? {
+            programs.insert(program, buffers);
+            roots.insert(buffers, target(&folder.join("slot"), &by_program)?);
         }
-    };
-    let accounted = match root {
-        Root::Absent => Vec::new(),
-        Root::Detached | Root::Attached | Root::Severed => maps::read_ledger(pins, hook)?.order().to_vec(),
-    };
+    }
+    let (root, running) = observe_root(pins, hook, &programs)?;
+    let entry = running.or_else(|| roots.keys().next().copied()).unwrap_or_default();
+    let accounted = maps::read_ledger(pins, hook)?.order().to_vec();
     let states = names(&pins.states(hook))?;
     let states = states.iter().filter_map(|name| parse_state(name)).map(|state| {
         let layout = pins.state(hook, &state).join(LAYOUT);
@@ -104,17 +107,24 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         Ok((state, layout))
     });
     let states = states.collect::<io::Result<_>>()?;
-    Ok(ObservedHook { root, first, instances, accounted, states })
+    Ok(ObservedHook { root, entry, roots, instances, accounted, states })
 }
 
-fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
+/// The condition of the link or filter, and which of the root programs it runs.
+fn observe_root(
+    pins: &Pins,
+    hook: &Hook,
+    programs: &BTreeMap<u32, Buffers>,
+) -> io::Result<(Root, Option<Buffers>)> {
     let folder = pins.root(hook);
-    let Some(program) = program_id(&folder.join("program"))? else { return Ok(Root::Absent) };
+    if programs.is_empty() {
+        return Ok((Root::Absent, None));
+    }
     if folder.join(FILTER).exists() {
-        return observe_filter(hook, &folder, program);
+        return observe_filter(pins, hook, programs);
     }
     if !folder.join("link").exists() {
-        return Ok(Root::Detached);
+        return Ok((Root::Detached, None));
     }
     let link = Link::open(folder.join("link")).map_err(maps::plain)?;
     let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
@@ -126,14 +136,26 @@ fn observe_root(pins: &Pins, hook: &Hook) -> io::Result<Root> {
         None
     };
     let here = interface_index(&hook.interface).is_ok_and(|here| index == Some(here));
-    Ok(if here && info.prog_id == program { Root::Attached } else { Root::Severed })
+    Ok(condition(if here { programs.get(&info.prog_id) } else { None }))
 }
 
-fn observe_filter(hook: &Hook, folder: &Path, program: u32) -> io::Result<Root> {
-    let Ok(index) = interface_index(&hook.interface) else { return Ok(Root::Severed) };
-    let root = Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)?;
+fn condition(running: Option<&Buffers>) -> (Root, Option<Buffers>) {
+    match running {
+        Some(buffers) => (Root::Attached, Some(*buffers)),
+        None => (Root::Severed, None),
+    }
+}
+
+fn observe_filter(
+    pins: &Pins,
+    hook: &Hook,
+    programs: &BTreeMap<u32, Buffers>,
+) -> io::Result<(Root, Option<Buffers>)> {
+    let Ok(index) = interface_index(&hook.interface) else { return Ok(condition(None)) };
+    let root = pins.entry(hook, Buffers::One).join("program");
+    let root = Program::fd_from_pinned_path(root).map_err(maps::plain)?;
     let found = Filter::of_chain(index, hook.point).program(root.as_fd())?;
-    Ok(if found == Some(program) { Root::Attached } else { Root::Severed })
+    Ok(condition(found.and_then(|found| programs.get(&found))))
 }
 
 fn target(slot: &Path, by_program: &BTreeMap<u32, Instance>) -> io::Result<Target> {

@@ -3,7 +3,8 @@
 //!
 //! ```text
 //! <pins>/<interface>/discipline/                  there if we made the interface's ingress discipline
-//! <pins>/<interface>/<point>/root/{program, slot, ledger, link or filter/}
+//! <pins>/<interface>/<point>/root/{ledger, link or filter/}
+//! <pins>/<interface>/<point>/root/{one, many}/{program, slot}    for packets in one buffer, and in several as well
 //! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
 //! ```
@@ -16,7 +17,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use package::{Digest, HookPoint, InterfaceName, MemberName};
-use plan::{Hook, Instance, State};
+use plan::{Buffers, Hook, Instance, State};
 use rustix::fs::StatFs;
 use rustix::mount::{MountFlags, mount};
 
@@ -50,6 +51,14 @@ impl Pins {
 
     pub(super) fn root(&self, hook: &Hook) -> PathBuf {
         self.hook(hook).join("root")
+    }
+
+    /// One of the root programs.
+    pub(super) fn entry(&self, hook: &Hook, buffers: Buffers) -> PathBuf {
+        self.root(hook).join(match buffers {
+            Buffers::One => "one",
+            Buffers::Many => "many",
+        })
     }
 
     /// The mark that the interface's ingress discipline was made by us.

@@ -300,14 +300,15 @@ pub(crate) fn forget_pin_path(map: &libbpf_rs::OpenMapMut<'_>) -> io::Result<()>
 /// Loads a program that is not in an object.
 pub(crate) fn load_program(
     name: &CStr,
-    kind: bpf_prog_type,
-    attach: bpf_attach_type,
+    (kind, attach): (bpf_prog_type, bpf_attach_type),
+    flags: u32,
     insns: &[Insn],
 ) -> io::Result<OwnedFd> {
     let words = aligned(insns);
     let mut opts = bpf_prog_load_opts {
         sz: size_of::<bpf_prog_load_opts>() as u64,
         expected_attach_type: attach,
+        prog_flags: flags,
         ..bpf_prog_load_opts::default()
     };
     let first = words.as_ptr().cast::<bpf_insn>();
@@ -352,6 +353,13 @@ pub(crate) fn create_link(
     let index = c_int::try_from(index).map_err(io::Error::other)?;
     // SAFETY: the call takes numbers and an optional structure, which is left out.
     own(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), index, attach, std::ptr::null()) })
+}
+
+/// Lets a link run another program.
+pub(crate) fn update_link(link: BorrowedFd<'_>, program: BorrowedFd<'_>) -> io::Result<()> {
+    let (link, program) = (link.as_raw_fd(), program.as_raw_fd());
+    // SAFETY: the call takes numbers and an optional structure, which is left out.
+    check(unsafe { libbpf_sys::bpf_link_update(link, program, std::ptr::null()) }).map(drop)
 }
 
 /// Pins a kernel object.

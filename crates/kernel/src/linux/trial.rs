@@ -9,6 +9,7 @@ use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
 use package::{Enforcement, HookPoint, InterfaceName, PackageName, ParameterValue, ProceedSet, ProgramName};
+use plan::Buffers;
 
 use super::clsact::Filter;
 use super::load::{Counting, Loading, Splicing};
@@ -38,6 +39,8 @@ pub struct Membership {
     pub counted: bool,
     /// Whether run time is measured.
     pub timed: bool,
+    /// Which packets it takes; the same for all members of a chain.
+    pub buffers: Buffers,
     /// The way to splice it; the first that the verifier accepts when none is given.
     pub way: Option<Way>,
 }
@@ -46,7 +49,8 @@ impl Membership {
     /// A member with the defaults of its hook.
     pub fn default_for(point: HookPoint) -> Self {
         let proceed = ProceedSet::default_for(point);
-        Self { proceed, enforcement: Enforcement::Enforce, counted: true, timed: false, way: None }
+        let (enforcement, buffers) = (Enforcement::Enforce, Buffers::One);
+        Self { proceed, enforcement, counted: true, timed: false, buffers, way: None }
     }
 }
 
@@ -97,10 +101,11 @@ impl Candidate<'_> {
         &'b self,
         package: &'b PackageName,
         config: &'b BTreeMap<String, ParameterValue>,
+        buffers: Buffers,
     ) -> Result<Loading<'b>, Refused> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
-        Ok(Loading { point: *point, package, function, object, config, state: None })
+        Ok(Loading { point: *point, package, function, object, config, buffers, state: None })
     }
 
     /// Loads the program as its author wrote it.
@@ -109,7 +114,7 @@ impl Candidate<'_> {
     /// When the kernel rejects it.
     pub fn alone(&self) -> Result<Trial, Refused> {
         let (package, config) = (package_name(), BTreeMap::new());
-        let object = self.loading(&package, &config)?.load_untouched()?.loaded;
+        let object = self.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded;
         let entry = program(&object, &self.function).map_err(|error| refused(&self.function, error))?;
         Ok(Trial { point: self.point, entry, members: Vec::new(), _keeps: Keeps::Object { _object: object } })
     }
@@ -120,7 +125,7 @@ impl Candidate<'_> {
     /// When the kernel rejects it as it is.
     pub fn ways(&self) -> Result<Vec<Way>, Refused> {
         let (package, config) = (package_name(), BTreeMap::new());
-        let untouched = self.loading(&package, &config)?.load_untouched()?;
+        let untouched = self.loading(&package, &config, Buffers::One)?.load_untouched()?;
         Ok(ways(&untouched.insns, untouched.stack_bytes, false))
     }
 
@@ -138,7 +143,7 @@ impl Candidate<'_> {
             next: next.as_fd(),
             counters: how.counted.then_some(counting),
         };
-        let loading = self.loading(&package, &config)?;
+        let loading = self.loading(&package, &config, how.buffers)?;
         let object = match how.way {
             None => loading.load(&splicing)?,
             Some(way) => {
@@ -155,10 +160,11 @@ impl Trial {
     /// # Errors
     /// When the kernel rejects a member.
     pub fn chain(point: HookPoint, members: &[(Candidate<'_>, Membership)]) -> Result<Self, Refused> {
+        let buffers = members.first().map_or(Buffers::One, |(_, how)| how.buffers);
         let members = members.iter().map(|(candidate, how)| candidate.member(how));
         let members = members.collect::<Result<Vec<_>, _>>()?;
         let failed = |error| Refused::action("build a chain", error);
-        let (entry, slot) = root::load(point).map_err(failed)?;
+        let (entry, slot) = root::load(point, buffers).map_err(failed)?;
         let slots = std::iter::once(&slot).chain(members.iter().map(|member| &member.next));
         for (slot, member) in slots.zip(&members) {
             let program = program(&member.object, &member.function).map_err(failed)?;
@@ -173,12 +179,13 @@ impl Trial {
     /// When the kernel rejects a program, or one has no such array.
     pub fn cooperating(members: &[Candidate<'_>], array: &str) -> Result<Self, Refused> {
         let failed = |error| Refused::action("build a chain", error);
-        let point = members.first().map_or(HookPoint::Xdp, |member| member.point);
+        let (point, buffers) = (members.first().map_or(HookPoint::Xdp, |member| member.point), Buffers::One);
         let (package, config) = (package_name(), BTreeMap::new());
-        let objects =
-            members.iter().map(|member| Ok(member.loading(&package, &config)?.load_untouched()?.loaded));
+        let objects = members
+            .iter()
+            .map(|member| Ok(member.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded));
         let objects = objects.collect::<Result<Vec<Loaded>, Refused>>()?;
-        let (entry, slot) = root::load(point).map_err(failed)?;
+        let (entry, slot) = root::load(point, buffers).map_err(failed)?;
         let mut from = MapHandle::try_from(&slot).map_err(|error| failed(maps::plain(error)))?;
         for (object, member) in objects.iter().zip(members) {
             let program = program(object, &member.function).map_err(failed)?;
