@@ -115,6 +115,15 @@ impl Fake {
         Ok(())
     }
 
+    fn turn(&mut self, hook: &Hook, to: Buffers) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        if found.root != Root::Attached || !found.roots.contains_key(&to) {
+            return Err("there is no link, or no such root");
+        }
+        found.entry = to;
+        Ok(())
+    }
+
     fn attach(&mut self, hook: &Hook, buffers: Buffers) -> Result<(), &'static str> {
         if !self.observed.interfaces.contains(&hook.interface) {
             return Err("there is no such interface");
@@ -158,15 +167,7 @@ impl Kernel for Fake {
                 }
                 Ok(())
             }
-            Step::Turn { hook, to } => {
-                let found = self.hook(hook);
-                if found.root == Root::Attached && found.roots.contains_key(to) {
-                    found.entry = *to;
-                    Ok(())
-                } else {
-                    Err("there is no link, or no such root")
-                }
-            }
+            Step::Turn { hook, to } => self.turn(hook, *to),
             Step::DropRoot { hook, buffers } => {
                 self.hook(hook).roots.remove(buffers);
                 Ok(())

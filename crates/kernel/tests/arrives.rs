@@ -206,12 +206,13 @@ fn a_plan_reads_as_sentences_with_reasons() {
     let plan: Vec<String> =
         plan.lines().map(|line| line.split("object sha256").next().unwrap().to_owned()).collect();
     insta::assert_snapshot!(plan.join("\n"), @"
-      1. eth0/xdp: load m1#2 = small 2.0.0 `first` (new in its place in the chain)
-      2. eth0/xdp: point m1#2 to m2#1 (not yet reached by packets)
-      3. eth0/xdp: point m0#1 to m1#2 (one write puts the new path into effect)
-      4. eth0/xdp: count along m0#1, m1#2, m2#1 (each member's packets follow from the order of the chain)
-      5. wait for packets in flight (packets may still be inside what was replaced)
-      6. eth0/xdp: unload m1#1 (not in the chain)
-      7. eth0/xdp: delete maps of `m1` from
+      1. eth0/xdp: carry seen of maps of `m1` from 
+      2. eth0/xdp: load m1#2 = small 2.0.0 `first` (new in its place in the chain)
+      3. eth0/xdp: point m1#2 to m2#1 (not yet reached by packets)
+      4. eth0/xdp: point m0#1 to m1#2 (one write puts the new path into effect)
+      5. eth0/xdp: count along m0#1, m1#2, m2#1 (each member's packets follow from the order of the chain)
+      6. wait for packets in flight (packets may still be inside what was replaced)
+      7. eth0/xdp: unload m1#1 (not in the chain)
+      8. eth0/xdp: delete maps of `m1` from
     ");
 }

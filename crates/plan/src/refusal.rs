@@ -24,10 +24,7 @@ pub enum Refusal {
         program: String,
     },
     /// The kernel follows fewer tail calls than the chain needs, and then lets packets pass unchecked.
-    #[error(
-        "the chain on `{hook}` needs a tail call for each of its {members} members, and they make up to {own} of their \
-         own, but the kernel follows only {limit}"
-    )]
+    #[error("the chain on `{hook}` has {members} members{}, but the kernel follows only {limit} tail calls", own_words(*.own))]
     TooLong {
         /// The chain.
         hook: Hook,
@@ -88,6 +85,11 @@ pub enum Refusal {
         /// The running kernel.
         kernel: KernelVersion,
     },
+}
+
+/// Words about the members' own tail calls, where there are any.
+fn own_words(calls: usize) -> String {
+    if calls == 0 { String::new() } else { format!(", which make up to {calls} tail calls of their own") }
 }
 
 impl Refusal {
