@@ -19,9 +19,13 @@ int dispatch(struct xdp_md *context)
 	void *data = (void *)(long)context->data;
 	void *end = (void *)(long)context->data_end;
 
+	/* A tail call may change the packet, so what is read of it is read
+	 * before. */
+	__u32 other = byte_at(data, end, 20);
+
 	/* Slot 1 is empty. */
 	bpf_tail_call(context, &leaves, byte_at(data, end, 11) & 1);
-	return byte_at(data, end, 20) & 1 ? XDP_PASS : XDP_ABORTED;
+	return other & 1 ? XDP_PASS : XDP_ABORTED;
 }
 
 SEC("xdp")
