@@ -358,11 +358,12 @@ fn pin_name(map: &str) -> String {
     map.replace('.', ":")
 }
 
-/// The stack that the main function uses, from a line like `stack depth 64+16`; all of it where nothing is said.
+/// The stack that the main function uses, from a line like `stack depth 64+16`, behind which Linux 7.2 has ` max 80`; all of
+/// it where nothing is said.
 fn stack_bytes(log: &str) -> u16 {
     const ALL: u16 = 512;
     let depths = log.lines().find_map(|line| line.strip_prefix("stack depth "));
-    depths.and_then(|depths| depths.split('+').next()?.trim().parse().ok()).unwrap_or(ALL)
+    depths.and_then(|depths| depths.split(['+', ' ']).next()?.parse().ok()).unwrap_or(ALL)
 }
 
 /// The last line of a verifier log that says what is wrong.
@@ -381,6 +382,7 @@ mod tests {
     fn the_main_function_s_stack_is_the_first_number() {
         assert_eq!(stack_bytes("verification time 20 usec\nstack depth 64+16\nprocessed 9 insns"), 64);
         assert_eq!(stack_bytes("stack depth 0"), 0);
+        assert_eq!(stack_bytes("stack depth 24 max 24\nprocessed 3 insns"), 24);
         assert_eq!(stack_bytes(""), 512);
     }
 
