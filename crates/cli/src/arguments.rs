@@ -4,7 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use package::{Enforcement, InterfaceName, MemberName, ParameterValue, Platform};
+use package::{Enforcement, Interface, MemberName, ParameterValue, Platform};
 
 /// Builds, signs and runs eBPF packages.
 ///
@@ -250,7 +250,7 @@ pub(crate) struct Listing {
 #[derive(Debug, Args)]
 pub(crate) struct Chain {
     /// Interface [default: all]
-    pub(crate) interface: Option<InterfaceName>,
+    pub(crate) interface: Option<Interface>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{InterfaceName, KernelVersion, MemberName, Object};
+use package::{Interface, KernelVersion, MemberName, NetworkNamespace, Object};
 use plan::{
-    Buffers, Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State,
-    Step, Target,
+    Buffers, Desired, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
+    Root, Slot, State, Step, Target,
 };
 
 use crate::{Kernel, Refused, Totals, Unseen};
@@ -23,10 +23,10 @@ pub struct Fake {
 
 impl Fake {
     /// A Linux 6.12 with these interfaces and nothing loaded.
-    pub fn new(interfaces: impl IntoIterator<Item = InterfaceName>) -> Self {
+    pub fn new(interfaces: impl IntoIterator<Item = Interface>) -> Self {
         let kernel = KernelVersion { major: 6, minor: 12 };
         let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true };
-        let interfaces: BTreeSet<InterfaceName> = interfaces.into_iter().collect();
+        let interfaces: BTreeSet<Interface> = interfaces.into_iter().collect();
         Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
     }
 
@@ -43,6 +43,7 @@ impl Fake {
                     .insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
                 found.states.entry(State { member: spec.name.clone(), object: spec.object }).or_default();
             }
+            Step::Hold { hook } => self.hook(hook).incumbent = Incumbent::Absent,
             Step::Carry { hook, to, .. } => {
                 self.hook(hook).states.entry(to.clone()).or_default();
             }
@@ -55,6 +56,8 @@ impl Fake {
             Step::RemoveRoot { hook } => *self.hook(hook) = ObservedHook::default(),
             // These are single system calls: they happen or they do not.
             Step::Link { .. }
+            | Step::LinkIncumbent { .. }
+            | Step::Include { .. }
             | Step::Attach { .. }
             | Step::Turn { .. }
             | Step::DropRoot { .. }
@@ -66,7 +69,7 @@ impl Fake {
     }
 
     /// Takes an interface away, with the link that was on it.
-    pub fn remove_interface(&mut self, interface: &InterfaceName) {
+    pub fn remove_interface(&mut self, interface: &Interface) {
         self.observed.interfaces.remove(interface);
         for (hook, found) in &mut self.observed.hooks {
             if hook.interface == *interface && found.root == Root::Attached {
@@ -94,6 +97,11 @@ impl Fake {
                 }
             }
         }
+    }
+
+    /// Lets somebody else have a hook.
+    pub fn occupy(&mut self, hook: &Hook) {
+        self.observed.foreign.insert(hook.clone(), "a program".to_owned());
     }
 
     fn hook(&mut self, hook: &Hook) -> &mut ObservedHook {
@@ -124,7 +132,37 @@ impl Fake {
         Ok(())
     }
 
-    fn attach(&mut self, hook: &Hook, buffers: Buffers) -> Result<(), &'static str> {
+    fn link_incumbent(&mut self, hook: &Hook, from: &Slot) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        if found.incumbent != Incumbent::Member {
+            return Err("there is no such program to point to");
+        }
+        let slot = match from {
+            Slot::Root(buffers) => found.roots.get_mut(buffers),
+            Slot::Instance(instance) => found.instances.get_mut(instance).map(|found| &mut found.next),
+        };
+        *slot.ok_or("there is no such slot")? = Target::Incumbent;
+        Ok(())
+    }
+
+    /// Somebody else's program gets its packets back with the link that was theirs.
+    fn detach(&mut self, hook: &Hook) {
+        let found = self.hook(hook);
+        let held = std::mem::take(&mut found.incumbent) != Incumbent::Absent;
+        if held && found.root == Root::Attached {
+            self.occupy(hook);
+        }
+        let found = self.hook(hook);
+        if found.root != Root::Absent {
+            found.root = Root::Detached;
+        }
+    }
+
+    fn attach(&mut self, hook: &Hook, means: Means, buffers: Buffers) -> Result<(), &'static str> {
+        let exchanged = self.observed.foreign.remove(hook).is_some();
+        if exchanged != (means == Means::Exchange) {
+            return Err("the hook is occupied, or is not");
+        }
         if !self.observed.interfaces.contains(&hook.interface) {
             return Err("there is no such interface");
         }
@@ -153,7 +191,7 @@ impl Rules for ObservedHook {
 }
 
 impl Kernel for Fake {
-    fn observe(&self) -> Result<Observed, Unseen> {
+    fn observe(&self, _: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         Ok(self.observed.clone())
     }
 
@@ -194,14 +232,20 @@ impl Kernel for Fake {
                 Ok(())
             }
             Step::Link { hook, from, to } => self.link(hook, from, to.as_ref()),
-            Step::Attach { hook, buffers, .. } => self.attach(hook, *buffers),
+            Step::Attach { hook, means, buffers, .. } => self.attach(hook, *means, *buffers),
             Step::Detach { hook } => {
-                let found = self.hook(hook);
-                if found.root != Root::Absent {
-                    found.root = Root::Detached;
-                }
+                self.detach(hook);
                 Ok(())
             }
+            Step::Hold { hook } => {
+                self.hook(hook).incumbent = Incumbent::Held;
+                Ok(())
+            }
+            Step::Include { hook } => {
+                self.hook(hook).incumbent = Incumbent::Member;
+                Ok(())
+            }
+            Step::LinkIncumbent { hook, from } => self.link_incumbent(hook, from),
             Step::Account { hook, order } => {
                 self.hook(hook).accounted.clone_from(order);
                 Ok(())

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The port through which a plan reaches a kernel, and the executor that walks a plan through it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::PathBuf;
 
-use package::{Enforcement, MemberName};
+use package::{Enforcement, MemberName, NetworkNamespace};
 use plan::{Desired, Hook, Observed, Plan, Step};
 use thiserror::Error;
 
@@ -13,11 +13,12 @@ use crate::ledger::Totals;
 
 /// What one kernel offers: the truth, single steps, and counters.
 pub trait Kernel {
-    /// Reads what the kernel holds now.
+    /// Reads what the kernel holds now: the interfaces of the daemon's own network namespace, of these, and of those in
+    /// which anything of ours is.
     ///
     /// # Errors
     /// When the kernel or the file system of pins cannot be read.
-    fn observe(&self) -> Result<Observed, Unseen>;
+    fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen>;
 
     /// Carries out one step. Objects that the step loads are taken from `desired`.
     ///

@@ -3,13 +3,13 @@
 //! While it does, packets meet the old chain or the new one, and nothing else.
 #![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use kernel::{Fake, Kernel, apply};
 use package::{
-    BlobError, Blobs, Digest, HookPoint, InterfaceName, PackFile, PackSource, Package, ParameterValue,
-    Platform, pack,
+    BlobError, Blobs, Digest, HookPoint, Interface, PackFile, PackSource, Package, ParameterValue, Platform,
+    pack,
 };
 use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, Slot, reconcile};
 use proptest::prelude::*;
@@ -54,7 +54,7 @@ fn release(version: &str) -> Verified {
 
 /// Four hooks on two interfaces.
 fn hooks() -> Vec<Hook> {
-    let interfaces = ["eth0", "eth0.100"].map(|name| name.parse::<InterfaceName>().unwrap());
+    let interfaces = ["eth0", "eth0.100"].map(|name| name.parse::<Interface>().unwrap());
     let points = [HookPoint::Xdp, HookPoint::TcEgress];
     interfaces.iter().flat_map(|name| points.map(|point| Hook { interface: name.clone(), point })).collect()
 }
@@ -81,7 +81,7 @@ fn desired(chains: &[Vec<Choice>]) -> Desired {
 
 /// What packets meet at each hook.
 fn met(kernel: &Fake) -> BTreeMap<Hook, Vec<MemberSpec>> {
-    let observed = kernel.observe().unwrap();
+    let observed = kernel.observe(&BTreeSet::new()).unwrap();
     let chain = |(hook, found): (&Hook, &plan::ObservedHook)| {
         let specs =
             found.order().iter().map(|instance| found.instances[instance].spec.clone().unwrap()).collect();
@@ -96,7 +96,7 @@ fn wanted(desired: &Desired) -> BTreeMap<Hook, Vec<MemberSpec>> {
 }
 
 fn plan_for(kernel: &Fake, desired: &Desired) -> Plan {
-    reconcile(desired, &kernel.observe().unwrap()).unwrap()
+    reconcile(desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap()
 }
 
 /// Carries out a plan up to a step, and half of that step when it is torn. At every step each hook has its old chain or
@@ -140,7 +140,7 @@ proptest! {
         prop_assert_eq!(met(&kernel), wanted(&last));
         prop_assert_eq!(plan_for(&kernel, &last), Plan::default());
         // Nothing is left over: what is pinned is in a chain.
-        for found in kernel.observe().unwrap().hooks.values() {
+        for found in kernel.observe(&BTreeSet::new()).unwrap().hooks.values() {
             prop_assert_eq!(found.order().len(), found.instances.len());
             prop_assert_eq!(&found.accounted, &found.order());
         }
@@ -153,7 +153,7 @@ proptest! {
         let plan = plan_for(&kernel, &desired);
         apply(&mut kernel, &plan, &desired).unwrap();
         let hook = &hooks()[at];
-        if let Some(found) = kernel.observe().unwrap().hooks.get(hook) {
+        if let Some(found) = kernel.observe(&BTreeSet::new()).unwrap().hooks.get(hook) {
             let slots: Vec<Slot> =
                 std::iter::once(Slot::Root(plan::Buffers::One)).chain(found.order().into_iter().map(Slot::Instance)).collect();
             kernel.tamper(hook, &slots[slot % slots.len()]);
@@ -175,7 +175,7 @@ fn a_chain_on_a_missing_interface_is_refused_and_the_rest_can_run() {
     let plan = plan_for(&kernel, &desired);
     apply(&mut kernel, &plan, &desired).unwrap();
     kernel.remove_interface(&"eth0.100".parse().unwrap());
-    let observed = kernel.observe().unwrap();
+    let observed = kernel.observe(&BTreeSet::new()).unwrap();
     let refused = reconcile(&desired, &observed).unwrap_err().to_string();
     assert_eq!(refused, "there is no interface `eth0.100` for the chain on `eth0.100/xdp`");
     let (rest, missing) = desired.without_missing_interfaces(&observed);
@@ -191,7 +191,7 @@ fn a_chain_that_is_longer_than_tail_calls_go_is_refused() {
     let mut desired = Desired::default();
     let members = (0..34).map(|number| member(HookPoint::Xdp, (number, 0, 0))).collect();
     desired.chain(hooks()[0].clone(), members).unwrap();
-    let refused = reconcile(&desired, &kernel.observe().unwrap()).unwrap_err().to_string();
+    let refused = reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap_err().to_string();
     assert_eq!(refused, "the chain on `eth0/xdp` has 34 members, but the kernel follows only 33 tail calls");
 }
 

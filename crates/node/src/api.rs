@@ -9,7 +9,7 @@ use axum::extract::{Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use package::MemberName;
+use package::{Interface, MemberName};
 use plan::Hook;
 use serde::{Deserialize, Serialize};
 use utoipa::OpenApi;
@@ -192,10 +192,11 @@ where
 }
 
 fn parse_hook(text: &str) -> Result<Hook, String> {
-    let (interface, point) = text.split_once('/').ok_or_else(|| format!("`{text}` is not a hook"))?;
-    let interface = interface.parse().map_err(|bad: package::BadName| bad.to_string())?;
-    let point = point.parse().map_err(|bad: package::BadHookPoint| bad.to_string())?;
-    Ok(Hook { interface, point })
+    match Interface::parse_place(text) {
+        Ok((interface, Some(point))) => Ok(Hook { interface, point }),
+        Ok((_, None)) => Err(format!("`{text}` is not a hook")),
+        Err(bad) => Err(bad.to_string()),
+    }
 }
 
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {

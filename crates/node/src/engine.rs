@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
-use plan::{Desired, Hook, Plan, reconcile};
+use plan::{Desired, Hook, Observed, Plan, reconcile};
 use wire::{Applied, ChainView, Document, Planned, Problem, Profile, State, Status};
 
 use crate::generation::{Generation, Generations, Pinned};
@@ -168,7 +168,7 @@ impl Engine {
     /// # Errors
     /// When the kernel cannot be read.
     pub fn chains(&self) -> Result<Vec<ChainView>, Rejected> {
-        let observed = self.parts.kernel.observe()?;
+        let observed = self.observe(&self.desired)?;
         observed
             .hooks
             .iter()
@@ -197,7 +197,7 @@ impl Engine {
             state,
             problem: self.problem.clone(),
             waiting_for: self.missing.iter().map(ToString::to_string).collect(),
-            kernel: self.parts.kernel.observe()?.facts.kernel.to_string(),
+            kernel: self.observe(&self.desired)?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })
     }
@@ -243,7 +243,7 @@ impl Engine {
     /// The plan to a new desired state, and the hooks that it leaves out: what waits for its interface already may go on
     /// waiting, and nothing new begins with that.
     fn way_to(&self, desired: &Desired) -> Result<(Plan, Vec<Hook>), Rejected> {
-        let observed = self.parts.kernel.observe()?;
+        let observed = self.observe(desired)?;
         let (present, missing) = desired.clone().without_missing_interfaces(&observed);
         let waits_already = missing.iter().all(|hook| self.missing.contains(hook));
         Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, missing))
@@ -282,12 +282,16 @@ impl Engine {
 
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
-        let observed = self.parts.kernel.observe()?;
+        let observed = self.observe(&self.desired)?;
         let (desired, missing) = self.wanted().without_missing_interfaces(&observed);
         self.missing = missing;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;
         Ok(plan)
+    }
+
+    fn observe(&self, desired: &Desired) -> Result<Observed, Rejected> {
+        Ok(self.parts.kernel.observe(&desired.namespaces())?)
     }
 
     fn carry_out(&mut self, plan: &Plan, desired: &Desired) -> Result<(), Rejected> {

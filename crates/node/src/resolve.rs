@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use package::{Blobs, Package, Platform};
-use plan::{Desired, Hook, Member, MemberWish};
+use plan::{Attachment, Desired, Hook, Member, MemberWish};
 use trust::{Policy, PolicyDocument, Verified};
 use wire::{ChainDocument, Document, Layout, MemberDocument};
 
@@ -61,6 +61,8 @@ impl Resolver<'_> {
                 return Err(Rejected::TwoChains { hook });
             }
             let members = members(chain, &hook, &verified)?;
+            let (mode, position) = (chain.mode, chain.position.clone());
+            resolved.desired.attach(hook.clone(), Attachment { mode, position, occupied: chain.occupied });
             resolved.desired.chain(hook, members)?;
         }
         Ok(resolved)

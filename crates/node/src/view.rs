@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kernel::{Cell, Cells, Totals};
 use package::{HookPoint, MemberName};
-use plan::{Hook, ObservedHook, Root};
+use plan::{Hook, Instance, ObservedHook, Root};
 use wire::{ChainView, Count, MemberView, RunTime};
 
 /// One chain, with the sums of its members.
@@ -31,10 +31,16 @@ pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberN
             run: RunTime { runs: totals.run.packets, nanoseconds: totals.run.bytes },
         })
     });
+    let ends_in_incumbent = found.accounted.last() == Some(&Instance::incumbent());
+    let incumbent = totals.get(&Instance::incumbent().member);
     ChainView {
         interface: hook.interface.clone(),
         hook: hook.point,
         attached: found.root == Root::Attached,
+        mode: found.mode,
+        before: found.neighbours.before.clone(),
+        behind: found.neighbours.behind.clone(),
+        incumbent: ends_in_incumbent.then(|| count(incumbent.map(Totals::seen).unwrap_or_default())),
         members: members.collect(),
     }
 }

@@ -5,10 +5,12 @@
 //! type that cannot be wrong. It does no I/O; bytes come in through [`Blobs`] and go out as [`Packed`].
 
 mod archive;
+mod attachment;
 mod btf;
 mod digest;
 mod enforcement;
 mod hook;
+mod interface;
 mod layout;
 mod manifest;
 mod names;
@@ -21,9 +23,11 @@ mod read;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
+pub use attachment::{Occupied, Position, XdpMode};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, Enforcement, Share};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
+pub use interface::{BadPlace, Interface, NetworkNamespace};
 pub use layout::{Difference, Layout};
 pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Upgrade,

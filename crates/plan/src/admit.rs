@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Admission: whether this machine can run a chain on a hook, and by what means.
 
-use package::HookPoint;
+use package::{HookPoint, Occupied};
 
-use crate::{Facts, Hook, Means, Member, Needs, Observed, Refusal};
+use crate::{Attachment, Facts, Hook, Instance, Means, Member, Needs, Observed, Refusal};
 
 /// How a hook's root is attached on this kernel.
 pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
@@ -11,15 +11,20 @@ pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
 }
 
 /// Says what cannot run on a hook, before anything is planned.
-pub(crate) fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Result<(), Refusal> {
+pub(crate) fn admit(
+    hook: &Hook,
+    members: &[Member],
+    attachment: &Attachment,
+    observed: &Observed,
+) -> Result<(), Refusal> {
     let Facts { kernel, .. } = &observed.facts;
     if !observed.interfaces.contains(&hook.interface) {
         return Err(Refusal::NoInterface { hook: hook.clone() });
     }
-    if let Some(program) = observed.foreign.get(hook) {
-        return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
-    }
-    admit_tail_calls(hook, members, &observed.facts)?;
+    attachment.admit(hook, &observed.facts)?;
+    admit_incumbent(hook, members, attachment, observed)?;
+    let others = usize::from(attachment.occupied == Occupied::Keep);
+    admit_tail_calls(hook, members, others, &observed.facts)?;
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
@@ -31,10 +36,30 @@ pub(crate) fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Res
     Ok(())
 }
 
+/// An interface has room for one XDP program: somebody else's must be refused, or have a place.
+fn admit_incumbent(
+    hook: &Hook,
+    members: &[Member],
+    attachment: &Attachment,
+    observed: &Observed,
+) -> Result<(), Refusal> {
+    let named = |member: &Member| member.spec().name == Instance::incumbent().member;
+    match (attachment.occupied, observed.foreign.get(hook)) {
+        (Occupied::Refuse, Some(program)) => {
+            Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() })
+        }
+        (Occupied::Keep, _) if members.iter().any(named) => {
+            Err(Refusal::NamedIncumbent { hook: hook.clone() })
+        }
+        (Occupied::Refuse | Occupied::Keep | Occupied::Replace, _) => Ok(()),
+    }
+}
+
 /// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
-fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<(), Refusal> {
+fn admit_tail_calls(hook: &Hook, members: &[Member], others: usize, facts: &Facts) -> Result<(), Refusal> {
     let enabled = || members.iter().filter(|member| member.is_enabled());
-    let mut own = 0;
+    // One call leads to what counts for somebody else's program, and one more to the program itself.
+    let mut own = others;
     for member in enabled() {
         let name = || member.spec().name.clone();
         let Needs { tail_calls, throws, .. } = member.needs();
@@ -46,7 +71,7 @@ fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<()
             own += tail_calls.ok_or_else(|| Refusal::UncountedTailCalls { hook, member: name(), kernel })?;
         }
     }
-    let (members, limit) = (enabled().count(), facts.tail_calls);
+    let (members, limit) = (enabled().count() + others, facts.tail_calls);
     if members + own > limit {
         return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
     }

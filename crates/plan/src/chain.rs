@@ -8,8 +8,8 @@ use crate::{Buffers, Instance, MemberSpec, ObservedHook, Root, Target};
 pub(crate) struct Path<'a> {
     /// The instances in order.
     pub(crate) members: Vec<(&'a Instance, &'a MemberSpec)>,
-    /// Whether the chain ends behind the last of them, and not in something that is not ours.
-    pub(crate) ends: bool,
+    /// What the slot of the last of them leads to: never one of them, and something foreign where they go in a circle.
+    pub(crate) end: Target,
 }
 
 impl ObservedHook {
@@ -30,18 +30,18 @@ impl ObservedHook {
     pub(crate) fn path_from(&self, root: Buffers) -> Path<'_> {
         let mut members: Vec<(&Instance, &MemberSpec)> = Vec::new();
         let Some(mut target) = self.roots.get(&root) else {
-            return Path { members, ends: true };
+            return Path { members, end: Target::Nothing };
         };
         // A path visits an instance once; more visits than instances is a circle.
         for _ in 0..=self.instances.len() {
             let Target::Instance(name) = target else {
-                return Path { members, ends: *target == Target::Nothing };
+                return Path { members, end: target.clone() };
             };
             let Some((name, found)) = self.instances.get_key_value(name) else { break };
             let Some(spec) = &found.spec else { break };
             members.push((name, spec));
             target = &found.next;
         }
-        Path { members, ends: false }
+        Path { members, end: Target::Foreign }
     }
 }

@@ -4,16 +4,17 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use package::{Digest, MemberName};
+use package::{Digest, MemberName, NetworkNamespace};
 use thiserror::Error;
 use trust::Verified;
 
-use crate::{Hook, Member, Observed};
+use crate::{Attachment, Hook, Member, Observed};
 
 /// The chains that one machine should run.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     chains: BTreeMap<Hook, Vec<Member>>,
+    attachments: BTreeMap<Hook, Attachment>,
 }
 
 /// Two members of a chain have the same name.
@@ -42,6 +43,21 @@ impl Desired {
             self.chains.insert(hook, members);
         }
         Ok(())
+    }
+
+    /// Says how the chain on a hook is to be attached.
+    pub fn attach(&mut self, hook: Hook, attachment: Attachment) {
+        self.attachments.insert(hook, attachment);
+    }
+
+    /// How the chain on a hook is to be attached.
+    pub fn attachment(&self, hook: &Hook) -> Attachment {
+        self.attachments.get(hook).cloned().unwrap_or_default()
+    }
+
+    /// The network namespaces that chains are in, besides that of the daemon.
+    pub fn namespaces(&self) -> BTreeSet<NetworkNamespace> {
+        self.chains.keys().filter_map(|hook| hook.interface.namespace.clone()).collect()
     }
 
     /// The chains by hook, each in the order packets meet its members. None is empty.

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use package::{Digest, HookPoint, InterfaceName, MemberName};
+use package::{Digest, HookPoint, Interface, MemberName};
 use serde::{Deserialize, Serialize};
 
 use crate::MemberSpec;
@@ -11,8 +11,8 @@ use crate::MemberSpec;
 /// A place in a kernel where a chain runs: an interface and a direction.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Hook {
-    /// The network interface, by name.
-    pub interface: InterfaceName,
+    /// The network interface.
+    pub interface: Interface,
     /// Where on the interface.
     pub point: HookPoint,
 }
@@ -43,6 +43,14 @@ pub struct Instance {
     pub member: MemberName,
     /// Counts up for each new instance of the member on its hook.
     pub serial: u64,
+}
+
+impl Instance {
+    /// What stands for the program of somebody else in the counters of a chain that ends in it. No member has this
+    /// number.
+    pub fn incumbent() -> Self {
+        Self { member: "incumbent".parse().expect("it is a name"), serial: 0 }
+    }
 }
 
 impl fmt::Display for Instance {

@@ -8,6 +8,7 @@
 //! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.
 
 mod admit;
+mod attachment;
 mod carry;
 mod chain;
 mod desired;
@@ -18,6 +19,7 @@ mod reconcile;
 mod refusal;
 mod step;
 
+pub use attachment::{Attachment, Incumbent, Neighbours, name_in_kernel};
 pub use desired::{Desired, DuplicateMember};
 pub use hook::{Buffers, Hook, Instance, State};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};

@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{InterfaceName, KernelVersion, Layout};
+use package::{Interface, KernelVersion, Layout, XdpMode};
 
-use crate::{Buffers, Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Incumbent, Instance, MemberSpec, Neighbours, State};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Observed {
     /// What this kernel can do.
     pub facts: Facts,
-    /// The interfaces that exist, the loopback included.
-    pub interfaces: BTreeSet<InterfaceName>,
+    /// The interfaces that exist in the namespaces that were looked at, the loopback included.
+    pub interfaces: BTreeSet<Interface>,
     /// The hooks where anything of ours was found.
     pub hooks: BTreeMap<Hook, ObservedHook>,
     /// Hooks that somebody else's program occupies alone, with a description of it.
@@ -42,6 +42,12 @@ pub struct ObservedHook {
     pub root: Root,
     /// The root that gets packets, or would.
     pub entry: Buffers,
+    /// In which mode an XDP link runs; none where there is none.
+    pub mode: Option<XdpMode>,
+    /// Whose programs share a TC hook with the link.
+    pub neighbours: Neighbours,
+    /// What there is of the program of somebody else that had the hook before.
+    pub incumbent: Incumbent,
     /// The roots that are complete, and where each sends packets.
     pub roots: BTreeMap<Buffers, Target>,
     /// Every instance that has a pin, in the chain or not.
@@ -74,6 +80,8 @@ pub enum Target {
     Nothing,
     /// To an instance of ours.
     Instance(Instance),
+    /// To the program that had the hook before.
+    Incumbent,
     /// To a program that is not ours.
     Foreign,
 }

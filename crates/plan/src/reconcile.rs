@@ -7,12 +7,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use package::Occupied;
+
 use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
 use crate::{
-    Buffers, Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned,
-    Refusal, Root, Slot, State, Step,
+    Attachment, Buffers, Desired, Hook, Incumbent, Instance, Means, Member, MemberSpec, Observed,
+    ObservedHook, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -23,16 +25,15 @@ use crate::{
 pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal> {
     let mut phases = Phases::default();
     let absent = ObservedHook::default();
-    let fragments = observed.facts.fragments;
     for (hook, members) in desired.chains() {
-        admit(hook, members, observed)?;
+        let attachment = desired.attachment(hook);
+        admit(hook, members, &attachment, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, fragments, phases: &mut phases }.reach(members)?;
+        HookPlan { hook, found, attachment, observed, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
-        let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, fragments, phases: &mut phases }.clear();
+        let attachment = Attachment::default();
+        HookPlan { hook, found, attachment, observed, phases: &mut phases }.clear();
     }
     Ok(phases.into_plan())
 }
@@ -63,8 +64,8 @@ impl Phases {
 struct HookPlan<'a> {
     hook: &'a Hook,
     found: &'a ObservedHook,
-    means: Means,
-    fragments: bool,
+    attachment: Attachment,
+    observed: &'a Observed,
     phases: &'a mut Phases,
 }
 
@@ -79,14 +80,22 @@ impl HookPlan<'_> {
             let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
             self.prepare(step, "the first chain of its kind on this hook");
         }
+        let end = self.end();
         let path = self.found.path_from(buffers);
-        let shared = Shared::between(&path, &wanted);
-        let order = self.copy_path(&path, &wanted, &shared, buffers);
+        let shared = Shared::between(&path, (&wanted, &end));
+        let mut order = self.copy_path(&path, (&wanted, &end), &shared, buffers);
         if self.found.root != Root::Attached {
             self.attach(buffers);
+        } else if !self.attachment.is_that_of(self.found) {
+            let step = Step::Detach { hook: self.hook.clone() };
+            self.switch(step, "the kernel has no way to move what is attached; packets pass for a moment");
+            self.attach_anew(buffers);
         } else if self.found.entry != buffers {
             let step = Step::Turn { hook: self.hook.clone(), to: buffers };
             self.switch(step, "all members of a chain take the same kind of packets");
+        }
+        if end == Target::Incumbent {
+            order.push(Instance::incumbent());
         }
         if self.found.accounted != order {
             let step = Step::Account { hook: self.hook.clone(), order: order.clone() };
@@ -103,10 +112,33 @@ impl HookPlan<'_> {
         Ok(())
     }
 
+    /// Where the chain ends: in the program of somebody else, if that is to be kept. What is needed for it is prepared.
+    fn end(&mut self) -> Target {
+        let is_there = self.observed.foreign.contains_key(self.hook);
+        // What was held for a link that leads nowhere goes with it.
+        let held = if self.found.root == Root::Severed { Incumbent::Absent } else { self.found.incumbent };
+        if is_there && held == Incumbent::Absent {
+            let step = Step::Hold { hook: self.hook.clone() };
+            self.prepare(step, "it can have its packets again");
+        } else if held == Incumbent::Absent {
+            return Target::Nothing;
+        }
+        if self.attachment.occupied != Occupied::Keep {
+            return Target::Nothing;
+        }
+        if held != Incumbent::Member {
+            let step = Step::Include { hook: self.hook.clone() };
+            self.prepare(step, "packets that pass the chain meet it as before");
+        }
+        Target::Incumbent
+    }
+
     /// Which packets a chain takes: those in several buffers only where all of its members do.
     fn buffers(&self, enabled: &[&Member]) -> Buffers {
         let all = !enabled.is_empty() && enabled.iter().all(|member| member.needs().buffers == Buffers::Many);
-        if all && self.fragments { Buffers::Many } else { Buffers::One }
+        // Whether somebody else's program takes packets in several buffers cannot be seen.
+        let all = all && self.attachment.occupied != Occupied::Keep;
+        if all && self.observed.facts.fragments { Buffers::Many } else { Buffers::One }
     }
 
     /// Lets members that get another object begin with the maps of the one before.
@@ -133,7 +165,7 @@ impl HookPlan<'_> {
     fn copy_path(
         &mut self,
         path: &Path<'_>,
-        wanted: &[MemberSpec],
+        (wanted, end): (&[MemberSpec], &Target),
         shared: &Shared,
         buffers: Buffers,
     ) -> Vec<Instance> {
@@ -150,31 +182,53 @@ impl HookPlan<'_> {
             self.prepare(step, "new in its place in the chain");
         }
         for (at, instance) in fresh.iter().enumerate() {
-            if let Some(next) = order.get(shared.head + at + 1) {
-                let from = Slot::Instance(instance.clone());
-                let step = Step::Link { hook: self.hook.clone(), from, to: Some(next.clone()) };
+            let next = order.get(shared.head + at + 1);
+            if next.is_some() || *end == Target::Incumbent {
+                let step = self.link(Slot::Instance(instance.clone()), next, end);
                 self.prepare(step, "not yet reached by packets");
             }
         }
-        if !shared.is_whole(path, wanted) {
+        if !shared.is_whole(path, (wanted, end)) {
             let from = order[..shared.head].last();
             let from = from.map_or(Slot::Root(buffers), |last| Slot::Instance(last.clone()));
-            let to = order.get(shared.head).cloned();
-            let step = Step::Link { hook: self.hook.clone(), from, to };
+            let step = self.link(from, order.get(shared.head), end);
             self.switch(step, "one write puts the new path into effect");
         }
         order
     }
 
+    /// The write of a slot: it leads to the next member, and behind the last one to the end.
+    fn link(&self, from: Slot, next: Option<&Instance>, end: &Target) -> Step {
+        let hook = self.hook.clone();
+        match next {
+            None if *end == Target::Incumbent => Step::LinkIncumbent { hook, from },
+            next => Step::Link { hook, from, to: next.cloned() },
+        }
+    }
+
     fn attach(&mut self, buffers: Buffers) {
-        if self.found.root == Root::Severed {
+        // Where somebody else's program is, it was held in place of what leads nowhere.
+        if self.found.root == Root::Severed && !self.observed.foreign.contains_key(self.hook) {
             self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
         }
-        let reason = match self.means {
+        self.attach_anew(buffers);
+    }
+
+    fn attach_anew(&mut self, buffers: Buffers) {
+        let occupied = match self.found.root {
+            Root::Severed => self.observed.foreign.contains_key(self.hook),
+            Root::Absent | Root::Detached | Root::Attached => {
+                self.found.incumbent != Incumbent::Absent || self.observed.foreign.contains_key(self.hook)
+            }
+        };
+        let means = if occupied { Means::Exchange } else { means(self.hook, &self.observed.facts) };
+        let reason = match means {
             Means::Link => "packets enter the chain from here on",
+            Means::Exchange => "one update gives the chain the packets of the program that is there",
             Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
         };
-        self.switch(Step::Attach { hook: self.hook.clone(), means: self.means, buffers }, reason);
+        let Attachment { mode, position, .. } = self.attachment.clone();
+        self.switch(Step::Attach { hook: self.hook.clone(), means, buffers, mode, position }, reason);
     }
 
     fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {
@@ -233,17 +287,17 @@ struct Shared {
 }
 
 impl Shared {
-    fn between(path: &Path<'_>, wanted: &[MemberSpec]) -> Self {
+    fn between(path: &Path<'_>, (wanted, end): (&[MemberSpec], &Target)) -> Self {
         let same = |(have, want): &((&Instance, &MemberSpec), &MemberSpec)| have.1 == *want;
         let old = || path.members.iter().copied();
         let head = old().zip(wanted).take_while(same).count();
         // A path that does not end where it should has no tail to share.
-        let room = if path.ends { path.members.len().min(wanted.len()) - head } else { 0 };
+        let room = if path.end == *end { path.members.len().min(wanted.len()) - head } else { 0 };
         let tail = old().rev().zip(wanted.iter().rev()).take(room).take_while(same).count();
         Self { head, tail }
     }
 
-    fn is_whole(&self, path: &Path<'_>, wanted: &[MemberSpec]) -> bool {
-        path.ends && self.head == wanted.len() && self.head == path.members.len()
+    fn is_whole(&self, path: &Path<'_>, (wanted, end): (&[MemberSpec], &Target)) -> bool {
+        path.end == *end && self.head == wanted.len() && self.head == path.members.len()
     }
 }

@@ -23,6 +23,32 @@ pub enum Refusal {
         /// A description of the program.
         program: String,
     },
+    /// An option of a chain has no meaning on its hook.
+    #[error("`{option}` has no meaning for the chain on `{hook}`")]
+    Misplaced {
+        /// The chain.
+        hook: Hook,
+        /// The option.
+        option: &'static str,
+    },
+    /// TC chains have no positions on this kernel.
+    #[error(
+        "`position` of the chain on `{hook}` needs TCX, which came with Linux 6.6; this is Linux {kernel}"
+    )]
+    NoPositions {
+        /// The chain.
+        hook: Hook,
+        /// The running kernel.
+        kernel: KernelVersion,
+    },
+    /// A member has the name of what stands for somebody else's program.
+    #[error(
+        "the chain on `{hook}` has a member `incumbent`, which is what its counters call the program of somebody else"
+    )]
+    NamedIncumbent {
+        /// The chain.
+        hook: Hook,
+    },
     /// The kernel follows fewer tail calls than the chain needs, and then lets packets pass unchecked.
     #[error("the chain on `{hook}` has {members} members{}, but the kernel follows only {limit} tail calls", own_words(*.own))]
     TooLong {
@@ -98,8 +124,14 @@ impl Refusal {
         match self {
             Self::NoInterface { .. } => "`ip link` lists the interfaces of this network namespace",
             Self::Occupied { .. } => {
-                "ask its owner, or take it off with `ip link set dev <interface> xdp off`"
+                "say `occupied = \"keep\"` in the chain to make it the last member, `occupied = \"replace\"` to put it aside, or \
+                 take it off with `ip link set dev <interface> xdp off`"
             }
+            Self::Misplaced { .. } => {
+                "`mode` and `occupied` are for XDP chains, `position` is for TC chains; leave it out"
+            }
+            Self::NoPositions { .. } => "leave it out: the chain is a filter with a priority of its own",
+            Self::NamedIncumbent { .. } => "give the member another name",
             Self::TooLong { .. } => "split the chain, or merge members into one program",
             Self::Layout { .. } => {
                 "to begin with an empty map, say `upgrade = \"fresh\"` in a `[[map]]` of `package.toml`, or run the release \

@@ -3,6 +3,8 @@
 
 use std::fmt;
 
+use package::{Position, XdpMode};
+
 use crate::{Buffers, Hook, Instance, MemberSpec, State};
 
 /// The place a tail call reads its target from.
@@ -29,6 +31,8 @@ impl fmt::Display for Slot {
 pub enum Means {
     /// By a link of its own (`bpf_link`): XDP, and TCX since Linux 6.6.
     Link,
+    /// In exchange for the program of somebody else that has them.
+    Exchange,
     /// As a direct-action filter under the `clsact` queueing discipline.
     Filter,
 }
@@ -54,6 +58,16 @@ pub enum Step {
         /// Which of them, by name.
         maps: Vec<String>,
     },
+    /// Hold the program of somebody else that has the packets of a hook, so that they can go back to it.
+    Hold {
+        /// Where.
+        hook: Hook,
+    },
+    /// Make the program that is held one that a chain can end in, with counters.
+    Include {
+        /// Where.
+        hook: Hook,
+    },
     /// Load a spliced instance with an empty slot and its counters, reached by nobody.
     Load {
         /// Where.
@@ -72,6 +86,13 @@ pub enum Step {
         /// What it leads to afterwards; `None` ends the chain.
         to: Option<Instance>,
     },
+    /// Let a chain end in the program that is held.
+    LinkIncumbent {
+        /// Where.
+        hook: Hook,
+        /// The slot that is written.
+        from: Slot,
+    },
     /// Attach the root, so that packets enter the chain.
     Attach {
         /// Where.
@@ -80,6 +101,10 @@ pub enum Step {
         means: Means,
         /// Which root.
         buffers: Buffers,
+        /// The mode of an XDP chain; where it is left open, native and else generic.
+        mode: Option<XdpMode>,
+        /// Where among the programs of others; where it is left open, behind them.
+        position: Option<Position>,
     },
     /// Let another root have the packets, by one update of the link.
     Turn {
@@ -95,7 +120,8 @@ pub enum Step {
         /// Which.
         buffers: Buffers,
     },
-    /// Drop the root's link or filter, so that packets pass the hook untouched.
+    /// Drop the root's link or filter, so that packets pass the hook untouched, or give them back to the program that is
+    /// held.
     Detach {
         /// Where.
         hook: Hook,
@@ -147,8 +173,16 @@ impl fmt::Display for Step {
                 write!(f, "{hook}: carry {} of {from} over to object {}", maps.join(", "), to.object)
             }
             Self::Link { hook, from, to: Some(to) } => write!(f, "{hook}: point {from} to {to}"),
+            Self::Hold { hook } => write!(f, "{hook}: hold the program that is there"),
+            Self::Include { hook } => write!(f, "{hook}: make a member of the program that is there"),
+            Self::LinkIncumbent { hook, from } => {
+                write!(f, "{hook}: point {from} to the program that was there")
+            }
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),
             Self::Attach { hook, means: Means::Link, .. } => write!(f, "{hook}: attach the root"),
+            Self::Attach { hook, means: Means::Exchange, .. } => {
+                write!(f, "{hook}: attach the root in place of the program that is there")
+            }
             Self::Attach { hook, means: Means::Filter, .. } => {
                 write!(f, "{hook}: attach the root as a filter")
             }

@@ -19,7 +19,9 @@
 
 use std::collections::BTreeMap;
 
-use package::{Enforcement, HookPoint, InterfaceName, MemberName, ParameterValue, ProgramName};
+use package::{
+    Enforcement, HookPoint, Interface, MemberName, Occupied, ParameterValue, Position, ProgramName, XdpMode,
+};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -37,15 +39,38 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChainDocument {
-    /// The network interface.
+    /// The network interface: `eth0`, or `blue:eth0` in the network namespace `blue`, by name or by path.
     #[schema(value_type = String)]
-    pub interface: InterfaceName,
+    pub interface: Interface,
     /// `xdp`, `tc-ingress` or `tc-egress`.
     #[schema(value_type = String)]
     pub hook: HookPoint,
+    /// Where in the kernel an XDP chain runs: `native`, `generic` or `offloaded`. Native if the driver can do it, else
+    /// generic, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mode: Option<XdpMode>,
+    /// Where a TC chain stands among the programs of others: `first`, `last`, `before NAME` or `after NAME`. Behind those
+    /// that are there, where it is left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub position: Option<Position>,
+    /// What becomes of an XDP program of somebody else: the chain is refused (`refuse`), or it becomes the last member
+    /// (`keep`), or it is put aside until the chain goes (`replace`).
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = String)]
+    pub occupied: Occupied,
     /// The members in the order in which packets meet them.
     #[serde(default, rename = "member")]
     pub members: Vec<MemberDocument>,
+}
+
+impl ChainDocument {
+    /// A chain without members, attached as the daemon chooses.
+    pub fn new(interface: Interface, hook: HookPoint) -> Self {
+        let (mode, position, occupied) = (None, None, Occupied::default());
+        Self { interface, hook, mode, position, occupied, members: Vec::new() }
+    }
 }
 
 /// One member of a chain.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use package::{HookPoint, InterfaceName, MemberName, ParameterValue};
+use package::{HookPoint, Interface, MemberName, ParameterValue, XdpMode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -89,14 +89,28 @@ pub struct Planned {
 /// A chain as it is in the kernel.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChainView {
-    /// The network interface.
+    /// The network interface, with its network namespace where that is not the daemon's.
     #[schema(value_type = String)]
-    pub interface: InterfaceName,
+    pub interface: Interface,
     /// Where on it.
     #[schema(value_type = String)]
     pub hook: HookPoint,
     /// Whether packets enter the chain.
     pub attached: bool,
+    /// In which mode an XDP chain runs: `native`, `generic` or `offloaded`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mode: Option<XdpMode>,
+    /// The programs of others that packets meet at a TC hook before the chain.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub before: Vec<String>,
+    /// Those that they meet behind it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub behind: Vec<String>,
+    /// What goes on to the XDP program of somebody else in which the chain ends; none where there is no such program, or it
+    /// is put aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub incumbent: Option<Count>,
     /// The members in the order in which packets meet them.
     pub members: Vec<MemberView>,
 }

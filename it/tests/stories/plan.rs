@@ -49,7 +49,7 @@ fn desired(dice: &mut Dice, hook: &Hook, packages: &[Arc<Verified>; 2]) -> Desir
 }
 
 fn met(kernel: &Linux, hook: &Hook) -> Vec<MemberSpec> {
-    let observed = kernel.observe().unwrap();
+    let observed = kernel.observe(&BTreeSet::new()).unwrap();
     let Some(found) = observed.hooks.get(hook) else { return Vec::new() };
     found.order().iter().map(|instance| found.instances[instance].spec.clone().unwrap()).collect()
 }
@@ -73,7 +73,7 @@ fn fifty_random_plans_that_are_cut_at_any_step_arrive() {
             for round in 0..rounds {
                 let desired = desired(&mut dice, &hook, &packages);
                 let before = met(&kernel, &hook);
-                let plan = reconcile(&desired, &kernel.observe().unwrap()).unwrap();
+                let plan = reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap();
                 let cut = usize::try_from(dice.below(plan.steps.len() as u64 + 1)).unwrap();
                 for planned in &plan.steps[..cut] {
                     kernel.execute(&planned.step, &desired).unwrap();
@@ -83,13 +83,16 @@ fn fifty_random_plans_that_are_cut_at_any_step_arrive() {
                         "round {round}, after {planned}"
                     );
                 }
-                let again = reconcile(&desired, &kernel.observe().unwrap()).unwrap();
+                let again = reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap();
                 apply(&mut kernel, &again, &desired).unwrap();
                 assert_eq!(met(&kernel, &hook), wanted(&desired, &hook), "round {round}");
-                assert_eq!(reconcile(&desired, &kernel.observe().unwrap()).unwrap(), Plan::default());
+                assert_eq!(
+                    reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap(),
+                    Plan::default()
+                );
             }
             let nothing = Desired::default();
-            let plan = reconcile(&nothing, &kernel.observe().unwrap()).unwrap();
+            let plan = reconcile(&nothing, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap();
             apply(&mut kernel, &plan, &nothing).unwrap();
         })
         .unwrap();

@@ -11,7 +11,7 @@ use it::{Node, Pair, ping, run_in, stream_while};
 use crate::packages;
 
 /// A package with a program that lets all packets of a TC hook pass, built once.
-fn passing(hook: &str) -> String {
+pub(crate) fn passing(hook: &str) -> String {
     static BUILT: OnceLock<[String; 2]> = OnceLock::new();
     let [incoming, outgoing] = BUILT.get_or_init(|| ["tc-ingress", "tc-egress"].map(build));
     if hook == "tc-ingress" { incoming.clone() } else { outgoing.clone() }

@@ -41,8 +41,13 @@ pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
 /// One chain from the packets' way in to their way out.
 fn draw(chain: &ChainView) -> String {
     let mut picture = format!("{}/{}", chain.interface, chain.hook);
-    if !chain.attached {
-        picture.push_str("  (detached: packets pass it by)");
+    match chain.mode {
+        _ if !chain.attached => picture.push_str("  (detached: packets pass it by)"),
+        Some(mode) => picture.push_str(&format!("  ({mode})")),
+        None => {}
+    }
+    for name in &chain.before {
+        picture.push_str(&format!("\n  │\n  ▼\n  `{name}`, not ours"));
     }
     for member in &chain.members {
         // Writing to a string cannot fail.
@@ -73,6 +78,12 @@ fn draw(chain: &ChainView) -> String {
     if last.packets > 0 {
         let _ = write!(picture, "\n  │ {}\n  ▼", packets(last));
     }
+    if chain.incumbent.is_some() {
+        picture.push_str("\n  the program that had the interface before, not ours");
+    }
+    for name in &chain.behind {
+        let _ = write!(picture, "\n  `{name}`, not ours");
+    }
     picture
 }
 
@@ -90,7 +101,7 @@ fn packets(count: Count) -> String {
 
 #[cfg(test)]
 mod tests {
-    use package::{HookPoint, ParameterValue};
+    use package::{HookPoint, ParameterValue, XdpMode};
     use wire::MemberView;
 
     use super::*;
@@ -122,9 +133,18 @@ mod tests {
             member("ratelimit", 9, &[("drop", 4), ("pass", 5)], 0),
         ];
         let interface = "eth0".parse().unwrap();
-        let chain = ChainView { interface, hook: HookPoint::Xdp, attached: true, members };
+        let chain = ChainView {
+            interface,
+            hook: HookPoint::Xdp,
+            attached: true,
+            mode: Some(XdpMode::Native),
+            before: Vec::new(),
+            behind: Vec::new(),
+            incumbent: None,
+            members,
+        };
         insta::assert_snapshot!(draw(&chain), @"
-        eth0/xdp
+        eth0/xdp  (native)
           │ 10 packets, 600 bytes
           ▼
         ┌ sanity  l3af/sanity 0.1.0  `sanity`

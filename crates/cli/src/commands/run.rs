@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use package::{HookPoint, InterfaceName, Package};
+use package::{HookPoint, Interface, Package};
 use wire::{ChainDocument, Document, Layout, MemberDocument};
 
 use super::daemon::{call, reference, report};
@@ -38,15 +38,16 @@ pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
 }
 
 /// Where to run: the hook that was named, or the only one that the package has programs for.
-fn place(on: &str, package: &Package) -> Result<(InterfaceName, HookPoint), Failure> {
-    if let Some((interface, hook)) = on.split_once('/') {
-        return Ok((interface.parse()?, hook.parse()?));
+fn place(on: &str, package: &Package) -> Result<(Interface, HookPoint), Failure> {
+    let (interface, hook) = Interface::parse_place(on)?;
+    if let Some(hook) = hook {
+        return Ok((interface, hook));
     }
     let mut hooks: Vec<HookPoint> = package.manifest.programs.iter().map(|program| program.hook).collect();
     hooks.sort();
     hooks.dedup();
     match hooks.as_slice() {
-        [only] => Ok((on.parse()?, *only)),
+        [only] => Ok((interface, *only)),
         _ => Err(Failure::new("the package has programs for several hooks")
             .with_hint(format!("name one, as in `--on {on}/{}`", hooks[0]))),
     }
@@ -54,13 +55,13 @@ fn place(on: &str, package: &Package) -> Result<(InterfaceName, HookPoint), Fail
 
 fn insert(
     document: &mut Document,
-    (interface, hook): (InterfaceName, HookPoint),
+    (interface, hook): (Interface, HookPoint),
     member: MemberDocument,
     position: Option<usize>,
 ) -> Outcome {
     let found = document.chains.iter().position(|chain| chain.interface == interface && chain.hook == hook);
     let at = found.unwrap_or_else(|| {
-        document.chains.push(ChainDocument { interface, hook, members: Vec::new() });
+        document.chains.push(ChainDocument::new(interface, hook));
         document.chains.len() - 1
     });
     let members = &mut document.chains[at].members;

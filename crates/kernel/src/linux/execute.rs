@@ -3,16 +3,15 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, OwnedFd};
+use std::os::fd::AsFd;
 use std::path::Path;
 
-use libbpf_rs::{Link, MapCore as _, MapHandle, MapType, Object as Loaded, Program};
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
 use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
 
-use super::clsact::Filter;
 use super::load::{Counting, Known, Loading, Splicing};
-use super::pins::{FILTER, Pins, remove_tree};
-use super::{Spelling, load, maps, qdisc, root, sys};
+use super::pins::{Pins, remove_tree};
+use super::{attach, incumbent, load, maps, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -25,11 +24,19 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
-        Step::Attach { hook, means: Means::Link, buffers } => attach(pins, hook, *buffers),
-        Step::Attach { hook, means: Means::Filter, .. } => attach_filter(pins, hook),
-        Step::Turn { hook, to } => turn(pins, hook, *to),
+        Step::Hold { hook } => incumbent::hold(pins, hook),
+        Step::Include { hook } => incumbent::include(pins, hook),
+        Step::LinkIncumbent { hook, from } => link_incumbent(pins, hook, from),
+        Step::Attach { hook, means: Means::Link, buffers, mode, position } => {
+            attach::by_link(pins, hook, *buffers, (*mode, position.as_ref()))
+        }
+        Step::Attach { hook, means: Means::Exchange, buffers, .. } => {
+            attach::by_exchange(pins, hook, *buffers)
+        }
+        Step::Attach { hook, means: Means::Filter, .. } => attach::by_filter(pins, hook),
+        Step::Turn { hook, to } => attach::turn(pins, hook, *to),
         Step::DropRoot { hook, buffers } => remove_tree(&pins.entry(hook, *buffers)),
-        Step::Detach { hook } => detach(pins, hook),
+        Step::Detach { hook } => attach::detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
         Step::Settle => maps::wait_for_running_programs(),
         Step::Unload { hook, instance } => unload(pins, hook, instance),
@@ -140,11 +147,7 @@ fn pin_instance(
 }
 
 fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Result<()> {
-    let slot = match from {
-        Slot::Root(buffers) => pins.entry(hook, *buffers).join("slot"),
-        Slot::Instance(instance) => pins.instance(hook, instance).join("next"),
-    };
-    let slot = MapHandle::from_pinned_path(slot).map_err(maps::plain)?;
+    let slot = slot(pins, hook, from)?;
     match to {
         Some(instance) => {
             let program = pins.instance(hook, instance).join("program");
@@ -155,52 +158,17 @@ fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Res
     }
 }
 
-fn entry_program(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<OwnedFd> {
-    Program::fd_from_pinned_path(pins.entry(hook, buffers).join("program")).map_err(maps::plain)
+fn link_incumbent(pins: &Pins, hook: &Hook, from: &Slot) -> io::Result<()> {
+    let stub = Program::fd_from_pinned_path(pins.incumbent(hook).join("stub")).map_err(maps::plain)?;
+    maps::write_descriptor(&slot(pins, hook, from)?, stub.as_fd())
 }
 
-/// The other root already leads to the whole chain: packets meet one or the other.
-fn turn(pins: &Pins, hook: &Hook, to: Buffers) -> io::Result<()> {
-    let link = Link::open(pins.root(hook).join("link")).map_err(maps::plain)?;
-    sys::update_link(link.as_fd(), entry_program(pins, hook, to)?.as_fd())
-}
-
-fn attach(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
-    let folder = pins.root(hook);
-    let program = entry_program(pins, hook, buffers)?;
-    let index = super::observe::interface_index(&hook.interface)?;
-    let link = sys::create_link(program.as_fd(), index, Spelling::of(hook.point).attach)?;
-    sys::pin(link.as_fd(), &folder.join("link"))
-}
-
-/// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
-fn attach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    let folder = pins.root(hook);
-    let program = entry_program(pins, hook, Buffers::One)?;
-    let index = super::observe::interface_index(&hook.interface)?;
-    if !qdisc::has_ingress(index)? {
-        fs::create_dir_all(pins.discipline(hook))?;
-    }
-    fs::create_dir_all(folder.join(FILTER))?;
-    Filter::of_chain(index, hook.point).attach(program.as_fd())
-}
-
-fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    let (folder, discipline) = (pins.root(hook), pins.discipline(hook));
-    if folder.join(FILTER).exists() {
-        // With its interface a filter is gone.
-        if let Ok(index) = super::observe::interface_index(&hook.interface) {
-            let program = entry_program(pins, hook, Buffers::One)?;
-            Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
-            if !qdisc::has_ingress(index)? {
-                remove_tree(&discipline)?;
-            }
-        } else {
-            remove_tree(&discipline)?;
-        }
-        remove_tree(&folder.join(FILTER))?;
-    }
-    remove_file(&folder.join("link"))
+fn slot(pins: &Pins, hook: &Hook, slot: &Slot) -> io::Result<MapHandle> {
+    let path = match slot {
+        Slot::Root(buffers) => pins.entry(hook, *buffers).join("slot"),
+        Slot::Instance(instance) => pins.instance(hook, instance).join("next"),
+    };
+    MapHandle::from_pinned_path(path).map_err(maps::plain)
 }
 
 fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {
@@ -218,11 +186,4 @@ fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
         maps::write_ledger(pins, hook, &ledger)?;
     }
     remove_tree(&pins.instance(hook, instance))
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }

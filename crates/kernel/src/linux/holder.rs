@@ -25,7 +25,8 @@ pub(super) fn describe(id: u32) -> String {
     format!("XDP program `{name}` (id {id}){known}, held by {holders}")
 }
 
-fn name(id: u32) -> Option<String> {
+/// A program's name as the kernel keeps it; none when it is gone.
+pub(super) fn name(id: u32) -> Option<String> {
     let found = ProgInfoIter::default().find(|program| program.id == id)?;
     Some(found.name.to_string_lossy().into_owned())
 }

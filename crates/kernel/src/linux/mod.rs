@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The real kernel, through libbpf.
 
+mod attach;
 mod clsact;
+mod device;
 mod execute;
 mod holder;
+mod incumbent;
 mod load;
 mod maps;
+mod netlink;
 mod observe;
 mod pins;
 mod qdisc;
@@ -13,12 +17,12 @@ mod root;
 mod sys;
 mod trial;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use package::{HookPoint, MemberName};
+use package::{HookPoint, MemberName, NetworkNamespace};
 use plan::{Desired, Hook, Observed, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
@@ -60,8 +64,8 @@ impl Linux {
 }
 
 impl Kernel for Linux {
-    fn observe(&self) -> Result<Observed, Unseen> {
-        observe::observe(&self.pins)
+    fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
+        observe::observe(&self.pins, namespaces)
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {

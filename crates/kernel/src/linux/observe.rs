@@ -2,21 +2,23 @@
 //! Reading what the kernel holds: pins, links, and where each slot leads.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
-use package::{HookPoint, InterfaceName, KernelVersion};
-use plan::{Buffers, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
-use rustix::net::netdevice::name_to_index;
+use package::{HookPoint, Interface, KernelVersion, NetworkNamespace};
+use plan::{
+    Buffers, Facts, Hook, Incumbent, Instance, Neighbours, Observed, ObservedHook, ObservedInstance, Root,
+    Target,
+};
 
 use super::clsact::Filter;
+use super::device::{Device, devices, interface_index, within};
 use super::load::LAYOUT;
 use super::pins::{FILTER, Pins, names, parse_instance, parse_state};
-use super::{maps, sys};
+use super::{Spelling, holder, incumbent, maps, sys};
 use crate::Unseen;
 use crate::record::Record;
 
@@ -29,20 +31,27 @@ const FRAGMENTS: KernelVersion = KernelVersion { major: 5, minor: 18 };
 /// `MAX_TAIL_CALL_CNT` of `linux/bpf.h`.
 const TAIL_CALLS: usize = 33;
 
+/// The interfaces of all namespaces that matter.
+type Devices = BTreeMap<Interface, Device>;
+
 /// Reads everything.
-pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
+pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
     let unseen = |what: &str| {
         let what = what.to_owned();
         move |source: io::Error| Unseen::new(what, source)
     };
     let kernel = kernel_version().map_err(unseen("the kernel's version"))?;
-    let interfaces = interfaces().map_err(unseen("the network interfaces"))?;
+    let pinned = pins.hooks().map_err(unseen("the folder of pins"))?;
+    let theirs = pinned.iter().filter_map(|hook| hook.interface.namespace.clone());
+    let namespaces: BTreeSet<NetworkNamespace> = namespaces.iter().cloned().chain(theirs).collect();
+    let devices = all_devices(&namespaces).map_err(unseen("the network interfaces"))?;
     let mut hooks = BTreeMap::new();
-    for hook in pins.hooks().map_err(unseen("the folder of pins"))? {
-        let found = observe_hook(pins, &hook).map_err(unseen(&format!("the pins of `{hook}`")))?;
+    for hook in pinned {
+        let seeing = unseen(&format!("the pins of `{hook}`"));
+        let found = observe_hook(pins, &hook, devices.get(&hook.interface)).map_err(seeing)?;
         hooks.insert(hook, found);
     }
-    let foreign = foreign(&interfaces, &hooks).map_err(unseen("the programs on the interfaces"))?;
+    let foreign = foreign(pins, &devices, &hooks);
     let facts = Facts {
         kernel,
         tcx: kernel >= TCX,
@@ -50,13 +59,7 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
     };
-    Ok(Observed { facts, interfaces, hooks, foreign })
-}
-
-/// The index of an interface of this network namespace.
-pub(super) fn interface_index(name: &InterfaceName) -> io::Result<u32> {
-    let socket = rustix::net::socket(rustix::net::AddressFamily::INET, rustix::net::SocketType::DGRAM, None)?;
-    Ok(name_to_index(socket.as_fd(), name.as_ref())?)
+    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, foreign })
 }
 
 fn kernel_version() -> io::Result<KernelVersion> {
@@ -64,14 +67,17 @@ fn kernel_version() -> io::Result<KernelVersion> {
     release.parse().map_err(io::Error::other)
 }
 
-/// `/proc/thread-self/net` belongs to the network namespace of the caller, which `/sys` need not.
-fn interfaces() -> io::Result<BTreeSet<InterfaceName>> {
-    let table = fs::read_to_string("/proc/thread-self/net/dev")?;
-    let names = table.lines().filter_map(|line| line.split_once(':'));
-    Ok(names.filter_map(|(name, _)| name.trim().parse().ok()).collect())
+fn all_devices(namespaces: &BTreeSet<NetworkNamespace>) -> io::Result<Devices> {
+    let mut all = Devices::new();
+    for namespace in [None].into_iter().chain(namespaces.iter().map(Some)) {
+        let found = devices(namespace)?.into_iter();
+        let named = |(name, device)| (Interface { namespace: namespace.cloned(), name }, device);
+        all.extend(found.map(named));
+    }
+    Ok(all)
 }
 
-fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
+fn observe_hook(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::Result<ObservedHook> {
     let mut by_program = BTreeMap::new();
     let mut instances = BTreeMap::new();
     for name in names(&pins.instances(hook))? {
@@ -81,12 +87,13 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         }
         instances.insert(instance, ObservedInstance { spec: None, next: Target::Nothing });
     }
+    let slots = Slots::read(pins, hook, by_program)?;
     for (instance, found) in &mut instances {
         let folder = pins.instance(hook, instance);
         if folder.join("record").exists() {
             let record: Record = maps::read_record(&folder.join("record"))?;
             found.spec = Some(record.into_spec(hook.point).map_err(io::Error::other)?);
-            found.next = target(&folder.join("next"), &by_program)?;
+            found.next = slots.target(&folder.join("next"))?;
         }
     }
     let (mut roots, mut programs) = (BTreeMap::new(), BTreeMap::new());
@@ -94,10 +101,13 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         let folder = pins.entry(hook, buffers);
         if let Some(program) = program_id(&folder.join("program"))? {
             programs.insert(program, buffers);
-            roots.insert(buffers, target(&folder.join("slot"), &by_program)?);
+            roots.insert(buffers, slots.target(&folder.join("slot"))?);
         }
     }
-    let (root, running) = observe_root(pins, hook, &programs)?;
+    let (root, running) = observe_root(pins, hook, &programs, device)?;
+    let mode = device.and_then(|device| device.xdp).filter(|_| root == Root::Attached).map(|xdp| xdp.mode);
+    let neighbours =
+        if root == Root::Attached { neighbours(hook, device, &programs)? } else { Neighbours::default() };
     let entry = running.or_else(|| roots.keys().next().copied()).unwrap_or_default();
     let accounted = maps::read_ledger(pins, hook)?.order().to_vec();
     let states = names(&pins.states(hook))?;
@@ -107,7 +117,8 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         Ok((state, layout))
     });
     let states = states.collect::<io::Result<_>>()?;
-    Ok(ObservedHook { root, entry, roots, instances, accounted, states })
+    let incumbent = slots.incumbent;
+    Ok(ObservedHook { root, entry, mode, neighbours, incumbent, roots, instances, accounted, states })
 }
 
 /// The condition of the link or filter, and which of the root programs it runs.
@@ -115,6 +126,7 @@ fn observe_root(
     pins: &Pins,
     hook: &Hook,
     programs: &BTreeMap<u32, Buffers>,
+    device: Option<&Device>,
 ) -> io::Result<(Root, Option<Buffers>)> {
     let folder = pins.root(hook);
     if programs.is_empty() {
@@ -123,20 +135,33 @@ fn observe_root(
     if folder.join(FILTER).exists() {
         return observe_filter(pins, hook, programs);
     }
+    if let Some(held) = program_id(&pins.incumbent(hook).join("program"))? {
+        let running = incumbent::running(pins, hook, device)?;
+        let waits = running == Some(held);
+        return Ok(if waits {
+            (Root::Detached, None)
+        } else {
+            condition(running.and_then(|id| programs.get(&id)))
+        });
+    }
     if !folder.join("link").exists() {
         return Ok((Root::Detached, None));
     }
     let link = Link::open(folder.join("link")).map_err(maps::plain)?;
     let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
-    let index = if let LinkTypeInfo::Xdp(info) = &info.info {
-        Some(info.ifindex)
-    } else if let LinkTypeInfo::Tcx(info) = &info.info {
-        Some(info.ifindex)
-    } else {
-        None
-    };
-    let here = interface_index(&hook.interface).is_ok_and(|here| index == Some(here));
+    let here = device.is_some_and(|device| leads_to(&info, device));
     Ok(condition(if here { programs.get(&info.prog_id) } else { None }))
+}
+
+/// Whether a link is one to this interface. Indexes are unique in their namespace only, so an XDP program must be there.
+fn leads_to(info: &LinkInfo, device: &Device) -> bool {
+    match &info.info {
+        LinkTypeInfo::Xdp(xdp) => {
+            xdp.ifindex == device.index && device.xdp.is_some_and(|found| found.program == info.prog_id)
+        }
+        LinkTypeInfo::Tcx(tcx) => tcx.ifindex == device.index,
+        _ => false,
+    }
 }
 
 fn condition(running: Option<&Buffers>) -> (Root, Option<Buffers>) {
@@ -154,15 +179,60 @@ fn observe_filter(
     let Ok(index) = interface_index(&hook.interface) else { return Ok(condition(None)) };
     let root = pins.entry(hook, Buffers::One).join("program");
     let root = Program::fd_from_pinned_path(root).map_err(maps::plain)?;
-    let found = Filter::of_chain(index, hook.point).program(root.as_fd())?;
+    let found = within(hook.interface.namespace.as_ref(), || {
+        Filter::of_chain(index, hook.point).program(root.as_fd())
+    })?;
     Ok(condition(found.and_then(|found| programs.get(&found))))
 }
 
-fn target(slot: &Path, by_program: &BTreeMap<u32, Instance>) -> io::Result<Target> {
-    Ok(match maps::read_slot(slot)? {
-        None => Target::Nothing,
-        Some(id) => by_program.get(&id).cloned().map_or(Target::Foreign, Target::Instance),
+/// Whose programs share a TC hook with a root of ours.
+fn neighbours(
+    hook: &Hook,
+    device: Option<&Device>,
+    roots: &BTreeMap<u32, Buffers>,
+) -> io::Result<Neighbours> {
+    let attach = Spelling::of(hook.point).attach;
+    let Some(device) =
+        device.filter(|_| hook.point != HookPoint::Xdp && kernel_version().is_ok_and(|kernel| kernel >= TCX))
+    else {
+        return Ok(Neighbours::default());
+    };
+    let programs = within(hook.interface.namespace.as_ref(), || sys::tcx_programs(device.index, attach))?;
+    let ours = programs.iter().position(|id| roots.contains_key(id)).unwrap_or(programs.len());
+    let names =
+        |ids: &[u32]| ids.iter().map(|id| holder::name(*id).unwrap_or_else(|| id.to_string())).collect();
+    Ok(Neighbours {
+        before: names(&programs[..ours]),
+        behind: names(programs.get(ours + 1..).unwrap_or_default()),
     })
+}
+
+/// What slots lead to, by the id of the program.
+struct Slots {
+    by_program: BTreeMap<u32, Instance>,
+    incumbent: Incumbent,
+    stub: Option<u32>,
+}
+
+impl Slots {
+    fn read(pins: &Pins, hook: &Hook, by_program: BTreeMap<u32, Instance>) -> io::Result<Self> {
+        let folder = pins.incumbent(hook);
+        let stub = program_id(&folder.join("stub"))?;
+        let incumbent = match (folder.join("program").exists(), stub) {
+            (false, _) => Incumbent::Absent,
+            (true, None) => Incumbent::Held,
+            (true, Some(_)) => Incumbent::Member,
+        };
+        Ok(Self { by_program, incumbent, stub })
+    }
+
+    fn target(&self, slot: &Path) -> io::Result<Target> {
+        Ok(match maps::read_slot(slot)? {
+            None => Target::Nothing,
+            Some(id) if self.stub == Some(id) => Target::Incumbent,
+            Some(id) => self.by_program.get(&id).cloned().map_or(Target::Foreign, Target::Instance),
+        })
+    }
 }
 
 fn program_id(pin: &Path) -> io::Result<Option<u32>> {
@@ -174,22 +244,18 @@ fn program_id(pin: &Path) -> io::Result<Option<u32>> {
 }
 
 /// XDP programs of others: an interface has room for one.
-fn foreign(
-    interfaces: &BTreeSet<InterfaceName>,
-    hooks: &BTreeMap<Hook, ObservedHook>,
-) -> io::Result<BTreeMap<Hook, String>> {
+fn foreign(pins: &Pins, devices: &Devices, hooks: &BTreeMap<Hook, ObservedHook>) -> BTreeMap<Hook, String> {
     let mut foreign = BTreeMap::new();
-    for interface in interfaces {
+    for (interface, device) in devices {
         let hook = Hook { interface: interface.clone(), point: HookPoint::Xdp };
-        if hooks.get(&hook).is_some_and(|found| matches!(found.root, Root::Attached | Root::Severed)) {
-            continue;
-        }
-        // The interface may have gone since it was listed.
-        let Ok(index) = interface_index(interface) else { continue };
-        let id = sys::xdp_program(index)?;
-        if id != 0 {
-            foreign.insert(hook, super::holder::describe(id));
+        let ours = hooks.get(&hook).is_some_and(|found| {
+            // What others let our own link run goes with the link.
+            found.root == Root::Attached
+                || found.root == Root::Severed && pins.root(&hook).join("link").exists()
+        });
+        if let Some(xdp) = device.xdp.filter(|_| !ours) {
+            foreign.insert(hook, holder::describe(xdp.program));
         }
     }
-    Ok(foreign)
+    foreign
 }

@@ -7,22 +7,27 @@
 //! <pins>/<interface>/<point>/root/{one, many}/{program, slot}    for packets in one buffer, and in several as well
 //! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
+//! <pins>/<interface>/<point>/incumbent/{program, link, stub, next, counters}     of somebody else whose place we have
+//! <pins>/network-namespaces/<namespace>/<interface>/…            interfaces in other network namespaces
 //! ```
 //!
 //! bpffs refuses dots in names, and `VLAN` interfaces have them. A colon cannot be in an interface name, so it
-//! stands for the dot.
+//! stands for the dot. Folders that are not interfaces have names that are too long for one.
 
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use package::{Digest, HookPoint, InterfaceName, MemberName};
+use package::{Digest, HookPoint, Interface, InterfaceName, MemberName, NetworkNamespace};
 use plan::{Buffers, Hook, Instance, State};
 use rustix::fs::StatFs;
 use rustix::mount::{MountFlags, mount};
 
 /// The mark beside a root that it is attached as a filter.
 pub(super) const FILTER: &str = "filter";
+
+/// The folder of other network namespaces.
+const NAMESPACES: &str = "network-namespaces";
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
@@ -46,7 +51,15 @@ impl Pins {
     }
 
     pub(super) fn hook(&self, hook: &Hook) -> PathBuf {
-        self.0.join(hook.interface.as_ref().replace('.', ":")).join(hook.point.to_string())
+        self.interface(&hook.interface).join(hook.point.to_string())
+    }
+
+    fn interface(&self, interface: &Interface) -> PathBuf {
+        let place = match &interface.namespace {
+            Some(namespace) => self.0.join(NAMESPACES).join(escape(namespace.as_ref())),
+            None => self.0.clone(),
+        };
+        place.join(interface.name.as_ref().replace('.', ":"))
     }
 
     pub(super) fn root(&self, hook: &Hook) -> PathBuf {
@@ -61,9 +74,14 @@ impl Pins {
         })
     }
 
+    /// What is held of a program of somebody else.
+    pub(super) fn incumbent(&self, hook: &Hook) -> PathBuf {
+        self.hook(hook).join("incumbent")
+    }
+
     /// The mark that the interface's ingress discipline was made by us.
     pub(super) fn discipline(&self, hook: &Hook) -> PathBuf {
-        self.0.join(hook.interface.as_ref().replace('.', ":")).join("discipline")
+        self.interface(&hook.interface).join("discipline")
     }
 
     pub(super) fn instances(&self, hook: &Hook) -> PathBuf {
@@ -84,26 +102,62 @@ impl Pins {
 
     /// The hooks that have a folder.
     pub(super) fn hooks(&self) -> io::Result<Vec<Hook>> {
-        let mut hooks = Vec::new();
-        for folder in names(&self.0)? {
-            let Ok(interface) = folder.replace(':', ".").parse::<InterfaceName>() else { continue };
-            let points = names(&self.0.join(&folder))?;
-            let points = points.iter().filter_map(|point| point.parse::<HookPoint>().ok());
-            hooks.extend(points.map(|point| Hook { interface: interface.clone(), point }));
+        let mut hooks = hooks_in(&self.0, None)?;
+        let others = self.0.join(NAMESPACES);
+        for folder in names(&others)? {
+            let namespace = unescape(&folder).and_then(|text| text.parse().ok());
+            let Some(namespace) = namespace else { continue };
+            hooks.extend(hooks_in(&others.join(folder), Some(&namespace))?);
         }
         Ok(hooks)
     }
 
-    /// Removes the folder of a hook, and that of its interface when it was the last.
+    /// Removes the folder of a hook, and those around it that are empty then.
     pub(super) fn remove_hook(&self, hook: &Hook) -> io::Result<()> {
-        remove_tree(&self.hook(hook))?;
-        let interface =
-            self.hook(hook).parent().map(Path::to_owned).expect("a hook's folder is in its interface's");
-        if names(&interface)?.is_empty() {
-            fs::remove_dir(interface)?;
+        let folder = self.hook(hook);
+        remove_tree(&folder)?;
+        for around in folder.ancestors().skip(1).take_while(|around| *around != self.0) {
+            if !names(around)?.is_empty() {
+                break;
+            }
+            fs::remove_dir(around)?;
         }
         Ok(())
     }
+}
+
+/// The hooks of one network namespace.
+fn hooks_in(place: &Path, namespace: Option<&NetworkNamespace>) -> io::Result<Vec<Hook>> {
+    let mut hooks = Vec::new();
+    for folder in names(place)? {
+        let Ok(name) = folder.replace(':', ".").parse::<InterfaceName>() else { continue };
+        let interface = Interface { namespace: namespace.cloned(), name };
+        let points = names(&place.join(&folder))?;
+        let points = points.iter().filter_map(|point| point.parse::<HookPoint>().ok());
+        hooks.extend(points.map(|point| Hook { interface: interface.clone(), point }));
+    }
+    Ok(hooks)
+}
+
+/// Writes a text so that bpffs takes it as a name: what is not a letter or a digit becomes `%` and two hexadecimal digits.
+fn escape(text: &str) -> String {
+    let letter = |byte: u8| match byte {
+        b'0'..=b'9' | b'A'..=b'Z' | b'a'..=b'z' | b'-' | b'_' => char::from(byte).to_string(),
+        other => format!("%{other:02x}"),
+    };
+    text.bytes().map(letter).collect()
+}
+
+/// The text that was escaped; none where it is no such name.
+fn unescape(name: &str) -> Option<String> {
+    let mut parts = name.split('%');
+    let mut bytes = parts.next()?.as_bytes().to_vec();
+    for part in parts {
+        let (digits, rest) = part.split_at_checked(2)?;
+        bytes.push(u8::from_str_radix(digits, 16).ok()?);
+        bytes.extend(rest.as_bytes());
+    }
+    String::from_utf8(bytes).ok()
 }
 
 /// Reads `<member>#<serial>`.
@@ -145,4 +199,20 @@ fn is_bpffs(path: &Path) -> bool {
     let magic = |stat: StatFs| u32::try_from(stat.f_type).ok();
     let existing = path.ancestors().find(|ancestor| ancestor.exists());
     existing.and_then(|ancestor| rustix::fs::statfs(ancestor).ok()).and_then(magic) == Some(BPF_FS_MAGIC)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{escape, unescape};
+
+    #[test]
+    fn a_namespace_is_read_back_from_its_folder() {
+        for text in ["blue", "/proc/4711/ns/net", "a.b%c", "grün"] {
+            let name = escape(text);
+            assert!(!name.contains(['.', '/']), "{name}");
+            assert_eq!(unescape(&name).as_deref(), Some(text));
+        }
+        assert_eq!(unescape("%4"), None);
+        assert_eq!(unescape("%xx"), None);
+    }
 }

@@ -14,8 +14,9 @@ use std::sync::OnceLock;
 
 use libbpf_rs::{AsRawLibbpf, ObjectBuilder, OpenObject};
 use libbpf_sys::{
-    bpf_attach_type, bpf_func_info, bpf_insn, bpf_line_info, bpf_prog_load_opts, bpf_prog_type, bpf_program,
-    bpf_test_run_opts, btf, libbpf_prog_handler_opts,
+    bpf_attach_type, bpf_func_info, bpf_insn, bpf_line_info, bpf_link_create_opts, bpf_prog_load_opts,
+    bpf_prog_query_opts, bpf_prog_type, bpf_program, bpf_test_run_opts, bpf_xdp_attach_opts, btf,
+    libbpf_prog_handler_opts,
 };
 
 use crate::insn::Insn;
@@ -344,15 +345,80 @@ pub(crate) fn test_run(
     Ok((opts.retval, opts.data_size_out as usize, opts.duration))
 }
 
+/// How a link is made: flags that the kind of link knows, and the program that it stands beside, by id.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Linking {
+    /// `XDP_FLAGS_*` of `linux/if_link.h` for XDP, `BPF_F_BEFORE` and `BPF_F_AFTER` of `linux/bpf.h` for TCX.
+    pub(crate) flags: u32,
+    /// The neighbour at TCX; 0 for none.
+    pub(crate) neighbour: u32,
+}
+
 /// Attaches a program to an interface by a link.
 pub(crate) fn create_link(
     program: BorrowedFd<'_>,
     index: u32,
     attach: bpf_attach_type,
+    how: Linking,
 ) -> io::Result<OwnedFd> {
     let index = c_int::try_from(index).map_err(io::Error::other)?;
-    // SAFETY: the call takes numbers and an optional structure, which is left out.
-    own(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), index, attach, std::ptr::null()) })
+    let mut opts = bpf_link_create_opts {
+        sz: size_of::<bpf_link_create_opts>() as u64,
+        flags: how.flags,
+        ..bpf_link_create_opts::default()
+    };
+    if how.neighbour != 0 {
+        opts.__bindgen_anon_1.tcx.relative_id = how.neighbour;
+    }
+    // SAFETY: the structure is valid during the call.
+    own(unsafe { libbpf_sys::bpf_link_create(program.as_raw_fd(), index, attach, &raw const opts) })
+}
+
+/// The ids of the programs at a TCX hook, in the order in which packets meet them.
+pub(crate) fn tcx_programs(index: u32, attach: bpf_attach_type) -> io::Result<Vec<u32>> {
+    /// `BPF_MPROG_MAX` of `linux/bpf_mprog.h`.
+    const MOST: usize = 64;
+    let index = c_int::try_from(index).map_err(io::Error::other)?;
+    let mut ids = vec![0; MOST];
+    let mut opts = bpf_prog_query_opts {
+        sz: size_of::<bpf_prog_query_opts>() as u64,
+        prog_ids: ids.as_mut_ptr(),
+        ..bpf_prog_query_opts::default()
+    };
+    opts.__bindgen_anon_1.count = u32::try_from(MOST).map_err(io::Error::other)?;
+    // SAFETY: the structure points to room for so many ids as it says.
+    check(unsafe { libbpf_sys::bpf_prog_query_opts(index, attach, &raw mut opts) })?;
+    // SAFETY: both members of the union are the same number.
+    ids.truncate(unsafe { opts.__bindgen_anon_1.count } as usize);
+    Ok(ids)
+}
+
+/// A program by its id.
+pub(crate) fn program_by_id(id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes a number.
+    own(unsafe { libbpf_sys::bpf_prog_get_fd_by_id(id) })
+}
+
+/// A link by its id.
+pub(crate) fn link_by_id(id: u32) -> io::Result<OwnedFd> {
+    // SAFETY: the call takes a number.
+    own(unsafe { libbpf_sys::bpf_link_get_fd_by_id(id) })
+}
+
+/// Puts an XDP program in the place of another that is attached without a link, if that is still there.
+pub(crate) fn exchange_xdp(
+    index: u32,
+    flags: u32,
+    (old, new): (BorrowedFd<'_>, BorrowedFd<'_>),
+) -> io::Result<()> {
+    let index = c_int::try_from(index).map_err(io::Error::other)?;
+    let opts = bpf_xdp_attach_opts {
+        sz: size_of::<bpf_xdp_attach_opts>() as u64,
+        old_prog_fd: old.as_raw_fd(),
+        ..bpf_xdp_attach_opts::default()
+    };
+    // SAFETY: the structure is valid during the call.
+    check(unsafe { libbpf_sys::bpf_xdp_attach(index, new.as_raw_fd(), flags, &raw const opts) }).map(drop)
 }
 
 /// Lets a link run another program.
@@ -367,15 +433,6 @@ pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = c_path(path)?;
     // SAFETY: `path` is a C string.
     check(unsafe { libbpf_sys::bpf_obj_pin(object.as_raw_fd(), path.as_ptr()) }).map(drop)
-}
-
-/// The id of the XDP program on an interface, in whatever mode; 0 when there is none.
-pub(crate) fn xdp_program(index: u32) -> io::Result<u32> {
-    let index = c_int::try_from(index).map_err(io::Error::other)?;
-    let mut id = 0;
-    // SAFETY: `id` is written to during the call only.
-    check(unsafe { libbpf_sys::bpf_xdp_query_id(index, 0, &raw mut id) })?;
-    Ok(id)
 }
 
 fn c_path(path: &Path) -> io::Result<CString> {

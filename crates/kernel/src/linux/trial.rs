@@ -8,7 +8,7 @@ use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 
 use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
-use package::{Enforcement, HookPoint, InterfaceName, PackageName, ParameterValue, ProceedSet, ProgramName};
+use package::{Enforcement, HookPoint, Interface, PackageName, ParameterValue, ProceedSet, ProgramName};
 use plan::Buffers;
 
 use super::clsact::Filter;
@@ -202,9 +202,9 @@ impl Trial {
     ///
     /// # Errors
     /// When the kernel refuses. Links for TC programs came with Linux 6.6.
-    pub fn attach(&self, interface: &InterfaceName) -> io::Result<Attached> {
-        let index = super::observe::interface_index(interface)?;
-        sys::create_link(self.entry.as_fd(), index, Spelling::of(self.point).attach)
+    pub fn attach(&self, interface: &Interface) -> io::Result<Attached> {
+        let index = super::device::interface_index(interface)?;
+        sys::create_link(self.entry.as_fd(), index, Spelling::of(self.point).attach, sys::Linking::default())
             .map(|link| Attached { _link: link })
     }
 
@@ -212,8 +212,8 @@ impl Trial {
     ///
     /// # Errors
     /// When the kernel refuses.
-    pub fn attach_filter(&self, interface: &InterfaceName, priority: u32) -> io::Result<()> {
-        let index = super::observe::interface_index(interface)?;
+    pub fn attach_filter(&self, interface: &Interface, priority: u32) -> io::Result<()> {
+        let index = super::device::interface_index(interface)?;
         Filter { index, point: self.point, priority }.attach(self.entry.as_fd())
     }
 

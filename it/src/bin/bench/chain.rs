@@ -9,7 +9,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use it::Pair;
 use kernel::{Attached, Candidate, Membership, Trial};
-use package::{HookPoint, InterfaceName};
+use package::{HookPoint, Interface};
 use serde_json::{Map, Value, json};
 
 use super::Options;
@@ -178,7 +178,7 @@ fn attach(
 ) -> Result<Contender> {
     it::run(&format!("ip link add {name} type veth peer name {name}p"))?;
     it::run(&format!("ip link set {name} up"))?;
-    let interface: InterfaceName = name.parse()?;
+    let interface: Interface = name.parse()?;
     let link = it::run(&format!("ip -o link show {name}"))?;
     let index: u32 = link.split(':').next().context("`ip` says nothing")?.trim().parse()?;
     let mut keeps = Vec::new();

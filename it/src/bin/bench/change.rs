@@ -175,7 +175,7 @@ impl Bench {
     }
 
     fn reach(&mut self, desired: &Desired) -> Result<()> {
-        let plan = reconcile(desired, &self.kernel.observe()?)?;
+        let plan = reconcile(desired, &self.kernel.observe(&BTreeSet::new())?)?;
         Ok(kernel::apply(&mut self.kernel, &plan, desired)?)
     }
 
@@ -215,7 +215,7 @@ impl Bench {
 
     /// Makes one change; returns how many milliseconds passed until packets followed it.
     fn change(&mut self, desired: &Desired) -> Result<f64> {
-        let plan = reconcile(desired, &self.kernel.observe()?)?;
+        let plan = reconcile(desired, &self.kernel.observe(&BTreeSet::new())?)?;
         let switch = switch_of(&plan)?;
         let begin = Instant::now();
         for planned in &plan.steps[..=switch] {
@@ -230,7 +230,7 @@ impl Bench {
 
     /// How many packets carried which list.
     fn lists(&self) -> Result<BTreeMap<Vec<u8>, u64>> {
-        let states = self.pins.join(self.hook.interface.as_ref()).join("xdp/state");
+        let states = self.pins.join(self.hook.interface.name.as_ref()).join("xdp/state");
         let state = std::fs::read_dir(&states)?
             .filter_map(|entry| Some(entry.ok()?.path()))
             .find(|path| path.join("lists").exists())

@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a root gets the packets of its hook, and how it loses them: by link, as a filter, in exchange for another program.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, OwnedFd};
+use std::path::Path;
+
+use libbpf_rs::{Link, Program};
+use package::{HookPoint, Position, XdpMode};
+use plan::{Buffers, Hook, name_in_kernel};
+
+use super::clsact::Filter;
+use super::device::{devices, interface_index, within};
+use super::incumbent::mode_flags;
+use super::pins::{FILTER, Pins, remove_tree};
+use super::sys::Linking;
+use super::{Spelling, holder, incumbent, maps, qdisc, sys};
+
+/// Gives a root the packets of the program that is held.
+pub(super) fn by_exchange(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
+    incumbent::exchange(pins, hook, root(pins, hook, buffers)?.as_fd())
+}
+
+fn root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<OwnedFd> {
+    Program::fd_from_pinned_path(pins.entry(hook, buffers).join("program")).map_err(maps::plain)
+}
+
+/// The other root already leads to the whole chain: packets meet one or the other.
+pub(super) fn turn(pins: &Pins, hook: &Hook, to: Buffers) -> io::Result<()> {
+    let after = root(pins, hook, to)?;
+    if pins.incumbent(hook).join("program").exists() {
+        let before = root(pins, hook, other(to))?;
+        return incumbent::turn(pins, hook, (before.as_fd(), after.as_fd()));
+    }
+    let link = Link::open(pins.root(hook).join("link")).map_err(maps::plain)?;
+    sys::update_link(link.as_fd(), after.as_fd())
+}
+
+fn other(buffers: Buffers) -> Buffers {
+    match buffers {
+        Buffers::One => Buffers::Many,
+        Buffers::Many => Buffers::One,
+    }
+}
+
+/// Attaches a root by a link of its own.
+pub(super) fn by_link(
+    pins: &Pins,
+    hook: &Hook,
+    buffers: Buffers,
+    (mode, position): (Option<XdpMode>, Option<&Position>),
+) -> io::Result<()> {
+    let program = root(pins, hook, buffers)?;
+    let index = interface_index(&hook.interface)?;
+    let spelling = Spelling::of(hook.point);
+    let link = within(hook.interface.namespace.as_ref(), || {
+        let create = |how| sys::create_link(program.as_fd(), index, spelling.attach, how);
+        match (hook.point, mode) {
+            (HookPoint::Xdp, Some(mode)) => create(Linking { flags: mode_flags(mode), neighbour: 0 }),
+            // A driver may be able to run XDP programs and not want this one, for the size of its buffers or queues.
+            (HookPoint::Xdp, None) => create(Linking::default()).or_else(|native| {
+                create(Linking { flags: mode_flags(XdpMode::Generic), neighbour: 0 }).map_err(|_| native)
+            }),
+            (HookPoint::TcIngress | HookPoint::TcEgress, _) => {
+                create(place(position, index, spelling.attach)?)
+            }
+        }
+    })?;
+    sys::pin(link.as_fd(), &pins.root(hook).join("link"))
+}
+
+/// Where a TC link goes: `BPF_F_BEFORE` and `BPF_F_AFTER` of `linux/bpf.h`, beside nobody at the end of that side.
+fn place(
+    position: Option<&Position>,
+    index: u32,
+    attach: libbpf_sys::bpf_attach_type,
+) -> io::Result<Linking> {
+    const BEFORE: u32 = 1 << 3;
+    const AFTER: u32 = 1 << 4;
+    let (flags, name) = match position {
+        None => return Ok(Linking::default()),
+        Some(Position::First) => return Ok(Linking { flags: BEFORE, neighbour: 0 }),
+        Some(Position::Last) => return Ok(Linking { flags: AFTER, neighbour: 0 }),
+        Some(Position::Before(name)) => (BEFORE, name),
+        Some(Position::After(name)) => (AFTER, name),
+    };
+    let name = name_in_kernel(name.as_ref());
+    let programs = sys::tcx_programs(index, attach)?;
+    let neighbour = programs.into_iter().find(|id| holder::name(*id).as_deref() == Some(name));
+    Ok(neighbour.map_or(Linking::default(), |neighbour| Linking { flags, neighbour }))
+}
+
+/// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
+pub(super) fn by_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.root(hook);
+    let program = root(pins, hook, Buffers::One)?;
+    let index = interface_index(&hook.interface)?;
+    within(hook.interface.namespace.as_ref(), || {
+        if !qdisc::has_ingress(index)? {
+            fs::create_dir_all(pins.discipline(hook))?;
+        }
+        fs::create_dir_all(folder.join(FILTER))?;
+        Filter::of_chain(index, hook.point).attach(program.as_fd())
+    })
+}
+
+/// Takes a chain off its hook, by whatever means it is there.
+pub(super) fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.root(hook);
+    if folder.join(FILTER).exists() {
+        detach_filter(pins, hook)?;
+        remove_tree(&folder.join(FILTER))?;
+    }
+    if pins.incumbent(hook).join("program").exists() {
+        give_back(pins, hook)?;
+    }
+    remove_link(&folder.join("link"))
+}
+
+/// A link whose pin is removed goes some time later; the next one needs its place at once.
+fn remove_link(pin: &Path) -> io::Result<()> {
+    if !pin.exists() {
+        return Ok(());
+    }
+    let link = Link::open(pin).map_err(maps::plain)?;
+    // One that somebody detached already, or whose interface is gone, cannot be detached, and need not be.
+    drop(link.detach());
+    remove_file(pin)
+}
+
+fn detach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let discipline = pins.discipline(hook);
+    // With its interface a filter is gone.
+    let Ok(index) = interface_index(&hook.interface) else { return remove_tree(&discipline) };
+    let program = root(pins, hook, Buffers::One)?;
+    within(hook.interface.namespace.as_ref(), || {
+        Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
+        if qdisc::has_ingress(index)? { Ok(()) } else { remove_tree(&discipline) }
+    })
+}
+
+/// Where nobody of ours has the packets of an interface any more, there is nothing to give back.
+fn give_back(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let devices = devices(hook.interface.namespace.as_ref())?;
+    let running = incumbent::running(pins, hook, devices.get(&hook.interface.name))?;
+    for buffers in [Buffers::One, Buffers::Many] {
+        if pins.entry(hook, buffers).join("program").exists() {
+            let ours = root(pins, hook, buffers)?;
+            if running == Some(Program::id_from_fd(ours.as_fd()).map_err(maps::plain)?) {
+                return incumbent::give_back(pins, hook, ours.as_fd());
+            }
+        }
+    }
+    remove_tree(&pins.incumbent(hook))
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The XDP program of somebody else that had the packets of an interface before a chain of ours.
+//!
+//! It is held, with its link if it has one, and gets the packets back when the chain goes: both ways by one update, of its
+//! link or of the interface. A chain can end in it, through a program of ours that counts what it gets.
+
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::path::Path;
+
+use libbpf_rs::query::{LinkInfo, LinkInfoIter, LinkTypeInfo};
+use libbpf_rs::{Link, Program};
+use package::{Enforcement, ProceedSet, XdpMode};
+use plan::{Buffers, Hook};
+
+use super::device::{Device, Xdp, devices, within};
+use super::pins::{Pins, remove_tree};
+use super::{Spelling, maps, root, sys};
+use crate::insn::Insn;
+use crate::splice::{Counters, Splice, splice, ways};
+
+/// Holds the program that has the packets of a hook now.
+pub(super) fn hold(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.incumbent(hook);
+    remove_tree(&folder)?;
+    let device = device(hook)?;
+    let gone = || io::Error::new(io::ErrorKind::NotFound, "the program that had the interface is gone");
+    let program = device.xdp.ok_or_else(gone)?.program;
+    fs::create_dir_all(&folder)?;
+    if let Some(link) = link_of(device.index, program) {
+        sys::pin(sys::link_by_id(link)?.as_fd(), &folder.join("link"))?;
+    }
+    // The program is pinned last: what is held is complete when it has one.
+    sys::pin(sys::program_by_id(program)?.as_fd(), &folder.join("program"))
+}
+
+/// The id of the link by which a program is attached to an interface.
+fn link_of(index: u32, program: u32) -> Option<u32> {
+    let attached = |info: &LinkInfo| matches!(&info.info, LinkTypeInfo::Xdp(xdp) if xdp.ifindex == index);
+    LinkInfoIter::default().find(|info| info.prog_id == program && attached(info)).map(|info| info.id)
+}
+
+/// Makes a program that counts packets and passes them on to the one that is held.
+pub(super) fn include(pins: &Pins, hook: &Hook) -> io::Result<()> {
+    let folder = pins.incumbent(hook);
+    for part in ["stub", "next", "counters"] {
+        remove_file(&folder.join(part))?;
+    }
+    let spelling = Spelling::of(hook.point);
+    let (next, counters) = (maps::create_slot("l3af_next")?, maps::create_counters(hook.point)?);
+    let keys = maps::create_keys(hook.point)?;
+    maps::write_descriptor(&next, held(&folder)?.as_fd()).map_err(unchainable)?;
+    let insns = [Insn::put_32(0, spelling.pass), Insn::exit()];
+    let way =
+        ways(&insns, 0, false).into_iter().next().expect("a program of two instructions can be spliced");
+    let splicing = Splice {
+        point: hook.point,
+        proceed: &ProceedSet::default_for(hook.point),
+        // What it counts is not its own verdict: every packet goes on.
+        enforcement: Enforcement::Shadow,
+        next: next.as_fd().as_raw_fd(),
+        counters: Some(Counters { cells: counters.as_fd().as_raw_fd(), keys: keys.as_fd().as_raw_fd() }),
+        timed: false,
+        fragments: false,
+        way,
+    };
+    let spliced = splice(&insns, &splicing).map_err(io::Error::other)?;
+    let flags = root::flags(Buffers::One);
+    let stub = sys::load_program(c"l3af_incumbent", (spelling.kind, spelling.load), flags, &spliced.insns)?;
+    maps::pin(&next, &folder.join("next"))?;
+    maps::pin(&counters, &folder.join("counters"))?;
+    sys::pin(stub.as_fd(), &folder.join("stub"))
+}
+
+/// The members of a chain must agree in how they were loaded, and the kernel tells no more than that they do not.
+fn unchainable(source: io::Error) -> io::Error {
+    io::Error::other(format!(
+        "its program was loaded for packets in several buffers, for a device, or in an older way, and cannot be a member; \
+         `occupied = \"replace\"` puts it aside: {source}"
+    ))
+}
+
+/// Gives the packets of the program that is held to a root.
+pub(super) fn exchange(pins: &Pins, hook: &Hook, root: BorrowedFd<'_>) -> io::Result<()> {
+    let folder = pins.incumbent(hook);
+    put(hook, &folder, (held(&folder)?.as_fd(), root))
+}
+
+/// Lets one root follow the other in the place of the program that is held.
+pub(super) fn turn(pins: &Pins, hook: &Hook, roots: (BorrowedFd<'_>, BorrowedFd<'_>)) -> io::Result<()> {
+    put(hook, &pins.incumbent(hook), roots)
+}
+
+/// Gives the packets back, and lets go.
+pub(super) fn give_back(pins: &Pins, hook: &Hook, root: BorrowedFd<'_>) -> io::Result<()> {
+    let folder = pins.incumbent(hook);
+    put(hook, &folder, (root, held(&folder)?.as_fd()))?;
+    remove_tree(&folder)
+}
+
+fn put(hook: &Hook, folder: &Path, (old, new): (BorrowedFd<'_>, BorrowedFd<'_>)) -> io::Result<()> {
+    if folder.join("link").exists() {
+        let link = Link::open(folder.join("link")).map_err(maps::plain)?;
+        return sys::update_link(link.as_fd(), new);
+    }
+    let device = device(hook)?;
+    let flags = device.xdp.map_or(0, |xdp| mode_flags(xdp.mode));
+    within(hook.interface.namespace.as_ref(), || sys::exchange_xdp(device.index, flags, (old, new)))
+}
+
+/// The id of the program that has the packets which the held one had; none where its place is gone.
+pub(super) fn running(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::Result<Option<u32>> {
+    let link = pins.incumbent(hook).join("link");
+    let xdp = device.and_then(|device| device.xdp);
+    if !link.exists() {
+        return Ok(xdp.map(|xdp| xdp.program));
+    }
+    let link = Link::open(link).map_err(maps::plain)?;
+    let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
+    // Of an interface that is gone the link still tells the program.
+    Ok(xdp.filter(|xdp: &Xdp| xdp.program == info.prog_id).map(|xdp| xdp.program))
+}
+
+fn held(folder: &Path) -> io::Result<OwnedFd> {
+    Program::fd_from_pinned_path(folder.join("program")).map_err(maps::plain)
+}
+
+fn device(hook: &Hook) -> io::Result<Device> {
+    let devices = devices(hook.interface.namespace.as_ref())?;
+    let gone =
+        || io::Error::new(io::ErrorKind::NotFound, format!("there is no interface `{}`", hook.interface));
+    devices.get(&hook.interface.name).copied().ok_or_else(gone)
+}
+
+/// `XDP_FLAGS_*_MODE` of `linux/if_link.h`.
+pub(super) fn mode_flags(mode: XdpMode) -> u32 {
+    match mode {
+        XdpMode::Generic => 1 << 1,
+        XdpMode::Native => 1 << 2,
+        XdpMode::Offloaded => 1 << 3,
+    }
+}
+
+fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}

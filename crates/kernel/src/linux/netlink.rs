@@ -1,0 +1,119 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Questions to the kernel's networking over netlink (rtnetlink(7), `linux/rtnetlink.h`): dumps and their attributes.
+
+use std::io;
+
+use rustix::net::netlink::SocketAddrNetlink;
+use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
+
+/// The header of a message.
+const HEADER_BYTES: usize = 16;
+
+/// One message of an answer.
+pub(super) struct Message {
+    /// What it is, such as `RTM_NEWLINK`.
+    pub(super) kind: u16,
+    body: Vec<u8>,
+}
+
+impl Message {
+    /// The number at an offset behind the header.
+    pub(super) fn word(&self, at: usize) -> Option<u32> {
+        word(&self.body, at)
+    }
+
+    /// The attributes behind a fixed part of so many bytes.
+    pub(super) fn attributes(&self, fixed: usize) -> Vec<(u16, &[u8])> {
+        attributes(self.body.get(fixed..).unwrap_or_default())
+    }
+}
+
+/// The number at an offset.
+pub(super) fn word(bytes: &[u8], at: usize) -> Option<u32> {
+    bytes.get(at..at + 4).and_then(|bytes| bytes.try_into().ok()).map(u32::from_ne_bytes)
+}
+
+/// Takes attributes apart, each with its kind. What is cut off is left out.
+pub(super) fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
+    const ATTRIBUTE_BYTES: usize = 4;
+    // The two highest bits say how an attribute is written, not what it is.
+    const KIND: u16 = 0x3fff;
+    let mut found = Vec::new();
+    while let Some(header) = bytes.first_chunk::<ATTRIBUTE_BYTES>() {
+        let length = usize::from(u16::from_ne_bytes([header[0], header[1]]));
+        let Some(value) = bytes.get(ATTRIBUTE_BYTES..length) else { break };
+        found.push((u16::from_ne_bytes([header[2], header[3]]) & KIND, value));
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    found
+}
+
+/// Asks for all of a kind, with these words behind the header, and reads until the kernel says that it is done.
+pub(super) fn dump(kind: u16, words: &[u32]) -> io::Result<Vec<Message>> {
+    const REQUEST_DUMP: u16 = 0x301;
+    const ERROR: u16 = 2;
+    const DONE: u16 = 3;
+    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    let length = u32::try_from(HEADER_BYTES + size_of_val(words)).map_err(io::Error::other)?;
+    let mut request = Vec::new();
+    request.extend(length.to_ne_bytes());
+    request.extend(kind.to_ne_bytes());
+    request.extend(REQUEST_DUMP.to_ne_bytes());
+    request.extend([0; 8]);
+    for word in words {
+        request.extend(word.to_ne_bytes());
+    }
+    sendto(&socket, &request, SendFlags::empty(), &SocketAddrNetlink::new(0, 0))?;
+    let mut messages = Vec::new();
+    let mut buffer = vec![0; 64 * 1024];
+    loop {
+        let (received, _) = recv(&socket, buffer.as_mut_slice(), RecvFlags::empty())?;
+        for message in split(&buffer[..received]) {
+            match message.kind {
+                DONE => return Ok(messages),
+                ERROR => {
+                    let number = message.word(0).unwrap_or_default().cast_signed();
+                    return Err(io::Error::from_raw_os_error(number.wrapping_neg()));
+                }
+                _ => messages.push(message),
+            }
+        }
+    }
+}
+
+/// Takes a datagram apart. What is cut off is left out.
+fn split(mut bytes: &[u8]) -> Vec<Message> {
+    let mut messages = Vec::new();
+    while let (Some(length), Some(kind)) = (word(bytes, 0), bytes.get(4..6)) {
+        let length = length as usize;
+        let Some(body) = bytes.get(HEADER_BYTES..length) else { break };
+        messages.push(Message { kind: u16::from_ne_bytes([kind[0], kind[1]]), body: body.to_vec() });
+        bytes = bytes.get(length.next_multiple_of(4)..).unwrap_or_default();
+    }
+    messages
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{attributes, split};
+
+    #[test]
+    fn what_is_cut_off_is_left_out() {
+        let mut message = 20_u32.to_ne_bytes().to_vec();
+        message.extend([36, 0]);
+        message.extend([0; 14]);
+        assert_eq!(split(&message).len(), 1);
+        for end in 0..20 {
+            assert!(split(&message[..end]).is_empty());
+        }
+        assert!(split(&[0; 64]).is_empty());
+    }
+
+    #[test]
+    fn attributes_are_padded_and_may_be_cut_off() {
+        let bytes = [5, 0, 3, 0, 7, 0, 0, 0, 8, 0, 4, 0x80, 1, 2, 3, 4];
+        assert_eq!(attributes(&bytes), [(3, &[7][..]), (4, &[1, 2, 3, 4])]);
+        assert_eq!(attributes(&bytes[..15]), [(3, &[7][..])]);
+        assert!(attributes(&[0; 8]).is_empty());
+    }
+}
