@@ -8,10 +8,13 @@ use std::sync::{Arc, OnceLock};
 
 use kernel::{Fake, Kernel, apply};
 use package::{
-    BlobError, Blobs, Digest, HookPoint, Interface, PackFile, PackSource, Package, ParameterValue, Platform,
-    pack,
+    BlobError, Blobs, Digest, HookPoint, Interface, Occupied, PackFile, PackSource, Package, ParameterValue,
+    Platform, pack,
 };
-use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, Slot, reconcile};
+use plan::{
+    Attachment, Desired, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Plan, Slot, Target,
+    reconcile,
+};
 use proptest::prelude::*;
 use trust::{PolicyDocument, Verified, verify};
 
@@ -79,6 +82,27 @@ fn desired(chains: &[Vec<Choice>]) -> Desired {
     desired
 }
 
+/// The same where a program of somebody else, if there is one, is kept or put aside.
+fn desired_with(chains: &[Vec<Choice>], occupied: Occupied) -> Desired {
+    let mut desired = desired(chains);
+    for hook in hooks().into_iter().filter(|hook| hook.point == HookPoint::Xdp) {
+        desired.attach(hook, Attachment { occupied, ..Attachment::default() });
+    }
+    desired
+}
+
+/// Whether a program of somebody else gets the packets of a hook: as before, or behind a chain.
+fn has_packets(kernel: &Fake, hook: &Hook, wish: Occupied) -> bool {
+    let observed = kernel.observe(&BTreeSet::new()).unwrap();
+    let is_last = |found: &plan::ObservedHook| {
+        let last = found.order().last().map(|last| found.instances[last].next.clone());
+        last.or_else(|| found.roots.get(&found.entry).cloned()) == Some(Target::Incumbent)
+    };
+    let found = observed.hooks.get(hook).filter(|found| found.root == plan::Root::Attached);
+    observed.foreign.contains_key(hook)
+        || found.is_some_and(|found| wish == Occupied::Replace || is_last(found))
+}
+
 /// What packets meet at each hook.
 fn met(kernel: &Fake) -> BTreeMap<Hook, Vec<MemberSpec>> {
     let observed = kernel.observe(&BTreeSet::new()).unwrap();
@@ -127,13 +151,19 @@ proptest! {
     #[test]
     fn a_plan_that_is_cut_anywhere_arrives_when_it_is_made_again(
         states in prop::collection::vec((chains(), 0..60_usize, any::<bool>()), 1..5),
+        wish in prop::option::of(prop::sample::select(vec![Occupied::Keep, Occupied::Replace])),
     ) {
         let mut kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
+        let theirs = hooks()[0].clone();
+        if wish.is_some() {
+            kernel.occupy(&theirs);
+        }
         let mut last = Desired::default();
         for (chains, steps, torn) in &states {
-            last = desired(chains);
+            last = desired_with(chains, wish.unwrap_or_default());
             let plan = plan_for(&kernel, &last);
             cut(&mut kernel, &plan, &last, (*steps, *torn));
+            prop_assert!(wish.is_none_or(|wish| has_packets(&kernel, &theirs, wish)));
         }
         let plan = plan_for(&kernel, &last);
         apply(&mut kernel, &plan, &last).unwrap();
@@ -142,8 +172,18 @@ proptest! {
         // Nothing is left over: what is pinned is in a chain.
         for found in kernel.observe(&BTreeSet::new()).unwrap().hooks.values() {
             prop_assert_eq!(found.order().len(), found.instances.len());
-            prop_assert_eq!(&found.accounted, &found.order());
+            let mut order = found.order();
+            if wish == Some(Occupied::Keep) && found.incumbent != Incumbent::Absent {
+                order.push(Instance::incumbent());
+            }
+            prop_assert_eq!(&found.accounted, &order);
         }
+        let nothing = Desired::default();
+        let plan = plan_for(&kernel, &nothing);
+        apply(&mut kernel, &plan, &nothing).unwrap();
+        let observed = kernel.observe(&BTreeSet::new()).unwrap();
+        prop_assert!(observed.hooks.is_empty());
+        prop_assert_eq!(observed.foreign.contains_key(&theirs), wish.is_some());
     }
 
     #[test]
