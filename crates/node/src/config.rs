@@ -31,6 +31,9 @@ pub struct Arguments {
     /// Trust policy: which publishers this machine trusts, for what
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Take off all programs that are pinned, say which, and end; for when no daemon runs
+    #[arg(long)]
+    pub detach: bool,
 }
 
 const HELP: &str = "\

@@ -6,6 +6,7 @@
 
 mod api;
 mod config;
+mod detach;
 mod durable;
 mod engine;
 mod generation;
@@ -17,6 +18,7 @@ mod view;
 
 pub use api::router;
 pub use config::{Arguments, BadConfig, Config};
+pub use detach::detach_all;
 pub use engine::{Engine, Parts};
 pub use rejected::Rejected;
 pub use server::{Unserved, serve};

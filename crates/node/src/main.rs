@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3afd`: reads its configuration, opens the kernel, and serves.
 
-use std::io::IsTerminal;
+use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
 use anyhow::Context;
@@ -25,8 +25,13 @@ fn main() -> ExitCode {
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
+    let detach = arguments.detach;
     let config = Config::read(arguments)?;
-    let kernel = kernel::Linux::open(&config.pins).context("`l3afd` must run as root")?;
+    let mut kernel = kernel::Linux::open(&config.pins).context("`l3afd` must run as root")?;
+    if detach {
+        let done = node::detach_all(&mut kernel)?.to_string();
+        return Ok(std::io::stdout().write_all(done.as_bytes())?);
+    }
     let machine = Platform::this_machine().context("there are no packages for machines like this one")?;
     let parts =
         Parts { kernel: Box::new(kernel), config: config.clone(), machine, clock: jiff::Timestamp::now };

@@ -5,7 +5,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use ::package::{HookPoint, KernelVersion};
-use it::{Node, Pair, Side, ping, run, run_in, specimen, stream_while};
+use it::{Node, Pair, Side, binary, ping, run, run_in, specimen, stream_while};
 use kernel::{Attached, Candidate};
 use wire::ChainView;
 
@@ -200,6 +200,50 @@ fn a_program_of_somebody_else_is_refused_kept_or_put_aside_and_given_back() {
         node.l3af(&["stop", "--all"]).unwrap();
         assert_eq!(ping(&pair, 2).unwrap(), 0);
         assert_eq!(fs::read_dir(&node.pins).unwrap().count(), 0);
+    }
+}
+
+#[test]
+fn what_was_taken_over_is_given_back_without_the_daemon() {
+    let (pair, mut node) = scene();
+    let _theirs = occupy(&pair.right, "no_ping", HookPoint::Xdp);
+    node.apply(&chain("right0", "occupied = \"replace\"")).unwrap().success().unwrap();
+    node.kill().unwrap();
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+    let detach = |program: &str| {
+        let (pins, state) = (node.pins.display(), node.state());
+        run_in(
+            &pair.right.namespace,
+            &format!("env PATH= {program} detach --all --pins {pins} --state {}", state.display()),
+        )
+    };
+    // A folder that has no `l3afd`.
+    let folder = tempfile::tempdir().unwrap();
+    let lonely = folder.path().join("l3af");
+    fs::copy(binary("l3af").unwrap(), &lonely).unwrap();
+    let refused = detach(&lonely.to_string_lossy()).unwrap_err();
+    assert!(format!("{refused:#}").contains("took a place over"), "{refused:#}");
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+    detach(&binary("l3af").unwrap().to_string_lossy()).unwrap();
+    assert_eq!(ping(&pair, 2).unwrap(), 0);
+    assert_eq!(fs::read_dir(&node.pins).unwrap().count(), 0);
+}
+
+#[test]
+fn links_go_with_their_pins_where_there_is_no_daemon_at_all() {
+    let (pair, mut node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    node.kill().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let lonely = folder.path().join("l3af");
+    fs::copy(binary("l3af").unwrap(), &lonely).unwrap();
+    let (pins, state) = (node.pins.display(), node.state());
+    run(&format!("env PATH= {} detach --all --pins {pins} --state {}", lonely.display(), state.display()))
+        .unwrap();
+    assert_eq!(fs::read_dir(&node.pins).unwrap().count(), 0);
+    let begin = Instant::now();
+    while run_in(&pair.right.namespace, "ip link show dev right0").unwrap().contains("xdp") {
+        assert!(begin.elapsed() < Duration::from_mins(1), "a link goes some time after its pin");
     }
 }
 

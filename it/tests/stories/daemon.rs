@@ -138,7 +138,7 @@ fn an_interface_that_others_use_is_left_to_them() {
     let refused = node.apply(&packages().document("right0", &["sanity"])).unwrap();
     assert!(refused.stderr.contains("`right0/xdp` is occupied by XDP program `first`"), "{}", refused.stderr);
     assert!(refused.stderr.contains("held by no process"), "{}", refused.stderr);
-    assert!(refused.stderr.contains("hint: ask its owner"), "{}", refused.stderr);
+    assert!(refused.stderr.contains("hint: say `occupied = \"keep\"`"), "{}", refused.stderr);
     run_in(&pair.right.namespace, "ip link set dev right0 xdp off").unwrap();
     node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
 }

@@ -41,16 +41,14 @@ pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
 /// One chain from the packets' way in to their way out.
 fn draw(chain: &ChainView) -> String {
     let mut picture = format!("{}/{}", chain.interface, chain.hook);
-    match chain.mode {
-        _ if !chain.attached => picture.push_str("  (detached: packets pass it by)"),
-        Some(mode) => picture.push_str(&format!("  ({mode})")),
-        None => {}
-    }
-    for name in &chain.before {
-        picture.push_str(&format!("\n  │\n  ▼\n  `{name}`, not ours"));
-    }
-    for member in &chain.members {
+    if !chain.attached {
+        picture.push_str("  (detached: packets pass it by)");
+    } else if let Some(mode) = chain.mode {
         // Writing to a string cannot fail.
+        let _ = write!(picture, "  ({mode})");
+    }
+    picture.extend(chain.before.iter().map(|name| format!("\n  │\n  ▼\n  `{name}`, not ours")));
+    for member in &chain.members {
         let _ = write!(
             picture,
             "\n  │ {}\n  ▼\n┌ {}  {} {}  `{}`\n│   goes on after {}",
@@ -81,9 +79,7 @@ fn draw(chain: &ChainView) -> String {
     if chain.incumbent.is_some() {
         picture.push_str("\n  the program that had the interface before, not ours");
     }
-    for name in &chain.behind {
-        let _ = write!(picture, "\n  `{name}`, not ours");
-    }
+    picture.extend(chain.behind.iter().map(|name| format!("\n  `{name}`, not ours")));
     picture
 }
 

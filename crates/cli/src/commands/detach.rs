@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af detach --all`: takes everything off. It needs no daemon, no network and no policy: a link in the kernel lives as
-//! long as its pin, and a pin is a file. Where a chain is a filter (TC before Linux 6.6), `tc` takes it off.
+//! `l3af detach --all`: takes everything off. It needs no running daemon, no network and no policy.
+//!
+//! Where no daemon answers, `l3afd --detach` does it. Where there is no `l3afd`, pins are removed: a link in the kernel
+//! lives as long as its pin, and a pin is a file.
 
 use std::fs;
 use std::io;
@@ -22,15 +24,26 @@ pub(crate) fn run(socket: &Path, arguments: &Detach) -> Outcome {
             hold(&arguments.state)?;
         }
     }
-    let removed = remove_pins(&arguments.pins).map_err(|error| {
-        Failure::new(format!("cannot remove the pins in `{}`: {error}", arguments.pins.display()))
-            .with_hint("run it as root")
-    })?;
-    for hook in &removed {
-        output::data(&format!("removed {hook}"));
+    match detach_by_daemon(&arguments.pins) {
+        Ok(steps) => output::data(steps.trim_end()),
+        Err(error) => {
+            output::note(&format!("`l3afd --detach` did not do it either: {error}"));
+            remove_links(&arguments.pins)?;
+        }
     }
     output::note("nothing is attached any more");
     Ok(())
+}
+
+/// Lets the daemon's own program take off what is pinned; returns what it did.
+fn detach_by_daemon(pins: &Path) -> io::Result<String> {
+    let beside = std::env::current_exe()?.with_file_name("l3afd");
+    let program = if beside.exists() { beside } else { PathBuf::from("l3afd") };
+    let output = Command::new(program).arg("--detach").arg("--pins").arg(pins).output()?;
+    if output.status.success() {
+        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
+    }
+    Err(io::Error::other(String::from_utf8_lossy(&output.stderr).trim().to_owned()))
 }
 
 /// Tells a daemon that starts later to leave everything off.
@@ -45,71 +58,49 @@ fn hold(state: &Path) -> Outcome {
     })
 }
 
-/// Removes links first: from then on packets pass, whatever else fails.
-fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
-    let mut hooks: Vec<PathBuf> = Vec::new();
-    for interface in folders(pins)? {
-        hooks.extend(folders(&interface)?.into_iter().filter(|folder| !folder.ends_with("discipline")));
+/// Removes all links, and then all pins. What more than that must be done for is left, and named.
+fn remove_links(pins: &Path) -> Outcome {
+    let failed = |error: io::Error| {
+        Failure::new(format!("cannot remove the pins in `{}`: {error}", pins.display()))
+            .with_hint("run it as root")
+    };
+    let hooks = hooks(pins).map_err(failed)?;
+    let needs_more = |hook: &&PathBuf| hook.join("root/filter").exists() || hook.join("incumbent").exists();
+    let (left, simple): (Vec<&PathBuf>, Vec<&PathBuf>) = hooks.iter().partition(needs_more);
+    for hook in &simple {
+        remove_link(&hook.join("root/link")).map_err(failed)?;
     }
-    for hook in &hooks {
-        match fs::remove_file(hook.join("root/link")) {
-            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-            Err(_) | Ok(()) => {}
-        }
-        if hook.join("root/filter").exists() {
-            remove_filter(hook)?;
-        }
+    for folder in
+        if left.is_empty() { folders(pins).map_err(failed)? } else { simple.into_iter().cloned().collect() }
+    {
+        fs::remove_dir_all(&folder).map_err(failed)?;
+        output::data(&format!("removed {}", folder.display()));
     }
-    for interface in folders(pins)? {
-        if interface.join("discipline").exists() {
-            remove_discipline(&interface)?;
-        }
-        fs::remove_dir_all(interface)?;
-    }
-    let name =
-        |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
-    Ok(hooks.iter().map(name).collect())
+    let Some(first) = left.first() else { return Ok(()) };
+    Err(Failure::new(format!(
+        "the chain of `{}` is attached as a filter, or took a place over",
+        first.display()
+    ))
+    .with_hint("`l3afd --detach` takes it off"))
 }
 
-/// The priority of the filters that are chains.
-const PRIORITY: &str = "5039";
-
-fn remove_filter(hook: &Path) -> io::Result<()> {
-    let way = if hook.ends_with("tc-egress") { "egress" } else { "ingress" };
-    let interface = hook.parent().map(interface_of).unwrap_or_default();
-    // With its interface a filter is gone already.
-    if Path::new("/sys/class/net").join(&interface).exists() {
-        tc(&["filter", "del", "dev", &interface, way, "prio", PRIORITY])?;
+fn remove_link(link: &Path) -> io::Result<()> {
+    match fs::remove_file(link) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Err(_) | Ok(()) => Ok(()),
     }
-    Ok(())
 }
 
-/// The discipline was made for a chain. Where somebody else has filters in it by now, it stays.
-fn remove_discipline(folder: &Path) -> io::Result<()> {
-    let interface = interface_of(folder);
-    if !Path::new("/sys/class/net").join(&interface).exists() {
-        return Ok(());
-    }
-    for way in ["ingress", "egress"] {
-        if !tc(&["filter", "show", "dev", &interface, way])?.trim().is_empty() {
-            return Ok(());
+/// The folders of hooks, however deep: those that have one of a root.
+fn hooks(folder: &Path) -> io::Result<Vec<PathBuf>> {
+    let mut found = Vec::new();
+    for inner in folders(folder)? {
+        if inner.ends_with("root") {
+            return Ok(vec![folder.to_owned()]);
         }
+        found.extend(hooks(&inner)?);
     }
-    tc(&["qdisc", "del", "dev", &interface, "clsact"]).map(drop)
-}
-
-/// A colon stands for the dot in the names of pins.
-fn interface_of(folder: &Path) -> String {
-    folder.file_name().unwrap_or_default().to_string_lossy().replace(':', ".")
-}
-
-fn tc(arguments: &[&str]) -> io::Result<String> {
-    let output = Command::new("tc").args(arguments).output()?;
-    if output.status.success() {
-        return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
-    }
-    let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
-    Err(io::Error::other(format!("`tc {}`: {said}", arguments.join(" "))))
+    Ok(found)
 }
 
 fn folders(folder: &Path) -> io::Result<Vec<PathBuf>> {

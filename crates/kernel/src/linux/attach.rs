@@ -60,7 +60,8 @@ pub(super) fn by_link(
             (HookPoint::Xdp, Some(mode)) => create(Linking { flags: mode_flags(mode), neighbour: 0 }),
             // A driver may be able to run XDP programs and not want this one, for the size of its buffers or queues.
             (HookPoint::Xdp, None) => create(Linking::default()).or_else(|native| {
-                create(Linking { flags: mode_flags(XdpMode::Generic), neighbour: 0 }).map_err(|_| native)
+                create(Linking { flags: mode_flags(XdpMode::Generic), neighbour: 0 })
+                    .map_err(|_generic| native)
             }),
             (HookPoint::TcIngress | HookPoint::TcEgress, _) => {
                 create(place(position, index, spelling.attach)?)

@@ -50,7 +50,7 @@ pub(super) fn include(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let spelling = Spelling::of(hook.point);
     let (next, counters) = (maps::create_slot("l3af_next")?, maps::create_counters(hook.point)?);
     let keys = maps::create_keys(hook.point)?;
-    maps::write_descriptor(&next, held(&folder)?.as_fd()).map_err(unchainable)?;
+    maps::write_descriptor(&next, held(&folder)?.as_fd()).map_err(|error| unchainable(&error))?;
     let insns = [Insn::put_32(0, spelling.pass), Insn::exit()];
     let way =
         ways(&insns, 0, false).into_iter().next().expect("a program of two instructions can be spliced");
@@ -74,7 +74,7 @@ pub(super) fn include(pins: &Pins, hook: &Hook) -> io::Result<()> {
 }
 
 /// The members of a chain must agree in how they were loaded, and the kernel tells no more than that they do not.
-fn unchainable(source: io::Error) -> io::Error {
+fn unchainable(source: &io::Error) -> io::Error {
     io::Error::other(format!(
         "its program was loaded for packets in several buffers, for a device, or in an older way, and cannot be a member; \
          `occupied = \"replace\"` puts it aside: {source}"

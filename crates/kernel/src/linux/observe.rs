@@ -155,13 +155,10 @@ fn observe_root(
 
 /// Whether a link is one to this interface. Indexes are unique in their namespace only, so an XDP program must be there.
 fn leads_to(info: &LinkInfo, device: &Device) -> bool {
-    match &info.info {
-        LinkTypeInfo::Xdp(xdp) => {
-            xdp.ifindex == device.index && device.xdp.is_some_and(|found| found.program == info.prog_id)
-        }
-        LinkTypeInfo::Tcx(tcx) => tcx.ifindex == device.index,
-        _ => false,
+    if let LinkTypeInfo::Xdp(xdp) = &info.info {
+        return xdp.ifindex == device.index && device.xdp.is_some_and(|found| found.program == info.prog_id);
     }
+    matches!(&info.info, LinkTypeInfo::Tcx(tcx) if tcx.ifindex == device.index)
 }
 
 fn condition(running: Option<&Buffers>) -> (Root, Option<Buffers>) {
