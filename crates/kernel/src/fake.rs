@@ -10,7 +10,7 @@ use std::io;
 use package::{Interface, KernelVersion, MemberName, NetworkNamespace, Object};
 use plan::{
     Buffers, Desired, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
-    Root, Slot, State, Step, Target,
+    Root, SharedMap, Slot, State, Step, Target,
 };
 
 use crate::{Kernel, Refused, Totals, Unseen};
@@ -27,7 +27,15 @@ impl Fake {
         let kernel = KernelVersion { major: 6, minor: 12 };
         let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true };
         let interfaces: BTreeSet<Interface> = interfaces.into_iter().collect();
-        Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
+        Self {
+            observed: Observed {
+                facts,
+                interfaces,
+                hooks: BTreeMap::new(),
+                shared: BTreeMap::new(),
+                foreign: BTreeMap::new(),
+            },
+        }
     }
 
     /// Does half of a step, as a daemon does that is killed in the middle of it.
@@ -64,7 +72,8 @@ impl Fake {
             | Step::Detach { .. }
             | Step::Account { .. }
             | Step::Settle
-            | Step::Forget { .. } => {}
+            | Step::Forget { .. }
+            | Step::ForgetShared { .. } => {}
         }
     }
 
@@ -224,9 +233,12 @@ impl Kernel for Fake {
             }
             Step::Load { hook, instance, spec } => {
                 let layout = desired.object(&spec.object).and_then(|object| Object::parse(object).ok());
-                let found = self.hook(hook);
+                let layout = layout.map(|object| object.layout);
                 let state = State { member: spec.name.clone(), object: spec.object };
-                found.states.insert(state, layout.map(|object| object.layout));
+                self.hook(hook).states.insert(state, layout.clone());
+                let shared = SharedMap::of(hook, spec).map(|shared| (shared, layout.clone()));
+                self.observed.shared.extend(shared);
+                let found = self.hook(hook);
                 let loaded = ObservedInstance { spec: Some((**spec).clone()), next: Target::Nothing };
                 found.instances.insert(instance.clone(), loaded);
                 Ok(())
@@ -257,6 +269,10 @@ impl Kernel for Fake {
             }
             Step::Forget { hook, state } => {
                 self.hook(hook).states.remove(state);
+                Ok(())
+            }
+            Step::ForgetShared { shared } => {
+                self.observed.shared.remove(shared);
                 Ok(())
             }
             Step::RemoveRoot { hook } => {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use package::{
     Digest, Enforcement, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName,
-    PublisherName, UnknownVerdict, Version,
+    PublisherName, Scope, UnknownVerdict, Version,
 };
 use plan::{Buffers, MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};
@@ -28,6 +28,8 @@ pub(crate) struct Record {
     #[serde(default)]
     buffers: Buffers,
     config: BTreeMap<String, ParameterValue>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    shares: BTreeMap<String, (Scope, Digest)>,
 }
 
 impl From<&MemberSpec> for Record {
@@ -45,6 +47,7 @@ impl From<&MemberSpec> for Record {
             timed: spec.timed,
             buffers: spec.buffers,
             config: spec.config.clone(),
+            shares: spec.shares.clone(),
         }
     }
 }
@@ -67,6 +70,7 @@ impl Record {
             timed: self.timed,
             buffers: self.buffers,
             config: self.config,
+            shares: self.shares,
         })
     }
 }

@@ -30,8 +30,8 @@ pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
 pub use interface::{BadPlace, Interface, NetworkNamespace};
 pub use layout::{Difference, Layout};
 pub use manifest::{
-    Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Upgrade,
-    UserProgram,
+    Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Scope,
+    Upgrade, UserProgram,
 };
 pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};

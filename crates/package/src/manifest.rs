@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use semver::Version;
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::archive::is_safe_path;
@@ -97,6 +97,24 @@ pub struct MapSpec {
     /// What becomes of it when a release comes in whose layout is another.
     #[serde(default)]
     pub upgrade: Upgrade,
+    /// Who else uses it.
+    #[serde(default)]
+    pub share: Scope,
+}
+
+/// Who uses the same map. Those who do must agree in what lies where in it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Scope {
+    /// One member, with all its instances.
+    #[default]
+    Member,
+    /// All programs of the package on the node.
+    Package,
+    /// All members of a chain whose packages say so.
+    Chain,
+    /// All programs on the node whose packages say so.
+    Node,
 }
 
 /// What becomes of a map when a release comes in that lays it out in another way.

@@ -16,7 +16,9 @@ pub(crate) fn carry(hook: &Hook, found: &ObservedHook, member: &Member) -> Resul
     }
     let Some((from, layout)) = state_before(found, &to) else { return Ok(None) };
     let mut maps = Vec::new();
-    for map in layout.0.keys().filter(|map| member.layout().0.contains_key(*map)) {
+    let own =
+        |map: &&String| member.layout().0.contains_key(*map) && !member.spec().shares.contains_key(*map);
+    for map in layout.0.keys().filter(own) {
         let difference = layout.difference(member.layout(), map);
         match difference.filter(|_| !member.begins_fresh(map)) {
             Some(difference) => return Err(unreadable(hook, member, map, difference)),

@@ -17,6 +17,7 @@ mod member;
 mod observed;
 mod reconcile;
 mod refusal;
+mod shared;
 mod step;
 
 pub use attachment::{Attachment, Incumbent, Neighbours, name_in_kernel};
@@ -26,4 +27,5 @@ pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
+pub use shared::{Extent, SharedMap};
 pub use step::{Means, Plan, Planned, Slot, Step};

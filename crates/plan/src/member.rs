@@ -5,13 +5,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    BadParameter, Digest, Enforcement, HookPoint, Layout, MemberName, Object, PackageName, ParameterValue,
-    ProceedSet, ProgramName, ProgramSpec, PublisherName, Upgrade, Version,
+    BadParameter, Digest, Enforcement, HookPoint, Layout, Manifest, MemberName, Object, PackageName,
+    ParameterValue, ProceedSet, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade, Version,
 };
 use thiserror::Error;
 use trust::Verified;
 
 use crate::Buffers;
+use crate::shared::digest;
 
 /// A release, by name and by digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,6 +48,8 @@ pub struct MemberSpec {
     pub buffers: Buffers,
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
+    /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
+    pub shares: BTreeMap<String, (Scope, Digest)>,
 }
 
 /// What somebody asks of a member; what is left out comes from the package.
@@ -195,6 +198,7 @@ impl Member {
             timed: false,
             buffers: Buffers::One,
             config: wish.config,
+            shares: shares(manifest, &read.layout),
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         Ok(Self { spec, enabled, needs, layout: read.layout, verified, object })
@@ -261,8 +265,15 @@ impl Needs {
     }
 }
 
+/// The maps of an object that others use as well.
+fn shares(manifest: &Manifest, layout: &Layout) -> BTreeMap<String, (Scope, Digest)> {
+    let shared = manifest.maps.values().filter(|map| map.share != Scope::Member);
+    let here = shared.filter(|map| layout.0.contains_key(&map.name));
+    here.map(|map| (map.name.clone(), (map.share, digest(layout, &map.name)))).collect()
+}
+
 fn choose<'a>(
-    manifest: &'a package::Manifest,
+    manifest: &'a Manifest,
     point: HookPoint,
     wanted: Option<&ProgramName>,
 ) -> Result<&'a ProgramSpec, Unfit> {

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use package::{Interface, KernelVersion, Layout, XdpMode};
 
-use crate::{Buffers, Hook, Incumbent, Instance, MemberSpec, Neighbours, State};
+use crate::{Buffers, Hook, Incumbent, Instance, MemberSpec, Neighbours, SharedMap, State};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -16,6 +16,8 @@ pub struct Observed {
     pub interfaces: BTreeSet<Interface>,
     /// The hooks where anything of ours was found.
     pub hooks: BTreeMap<Hook, ObservedHook>,
+    /// The maps that several members use, with what lies where in them; none where making one was not finished.
+    pub shared: BTreeMap<SharedMap, Option<Layout>>,
     /// Hooks that somebody else's program occupies alone, with a description of it.
     pub foreign: BTreeMap<Hook, String>,
 }

@@ -12,6 +12,7 @@ use package::Occupied;
 use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
+use crate::shared::wanted;
 use crate::{
     Attachment, Buffers, Desired, Hook, Incumbent, Instance, Means, Member, MemberSpec, Observed,
     ObservedHook, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
@@ -34,6 +35,11 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let attachment = Attachment::default();
         HookPlan { hook, found, attachment, observed, phases: &mut phases }.clear();
+    }
+    let wanted = wanted(desired, observed)?;
+    for shared in observed.shared.keys().filter(|shared| !wanted.contains(shared)) {
+        let step = Step::ForgetShared { shared: shared.clone() };
+        phases.clean.push(Planned { step, reason: "no member uses it" });
     }
     Ok(phases.into_plan())
 }

@@ -4,7 +4,7 @@
 use package::{KernelVersion, MemberName};
 use thiserror::Error;
 
-use crate::Hook;
+use crate::{Extent, Hook};
 
 /// Why a desired state cannot be reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -78,6 +78,37 @@ pub enum Refusal {
         /// The same as it would be.
         becomes: String,
     },
+    /// Members that share a map lay it out in different ways.
+    #[error(
+        "map `{map}` of {extent} is shared by `{}` and `{}`, which lay it out in different ways: `{}` and `{}`",
+        members[0], members[1], layouts[0], layouts[1]
+    )]
+    SharedLayout {
+        /// Who shares it.
+        extent: Extent,
+        /// The map.
+        map: String,
+        /// Two of the members.
+        members: [MemberName; 2],
+        /// The first field that differs, as each has it.
+        layouts: [String; 2],
+    },
+    /// A shared map is laid out in another way than the one that is in use.
+    #[error(
+        "map `{map}` of {extent} holds state that `{member}` cannot read: it had `{was}`, and `{member}` wants `{becomes}`"
+    )]
+    SharedState {
+        /// Who shares it.
+        extent: Extent,
+        /// The map.
+        map: String,
+        /// A member.
+        member: MemberName,
+        /// The first field that differs, as it is.
+        was: String,
+        /// The same as it would be.
+        becomes: String,
+    },
     /// A member's own tail calls cannot be counted, and share the budget of the chain.
     #[error(
         "`{member}` on `{hook}` leads by tail calls to programs that make some as well, and Linux {kernel} gives a \
@@ -133,7 +164,10 @@ impl Refusal {
             Self::NoPositions { .. } => "leave it out: the chain is a filter with a priority of its own",
             Self::NamedIncumbent { .. } => "give the member another name",
             Self::TooLong { .. } => "split the chain, or merge members into one program",
-            Self::Layout { .. } => {
+            Self::SharedLayout { .. } => {
+                "change all members that share it to releases that agree, in one document"
+            }
+            Self::Layout { .. } | Self::SharedState { .. } => {
                 "to begin with an empty map, say `upgrade = \"fresh\"` in a `[[map]]` of `package.toml`, or run the release \
                  under another name"
             }

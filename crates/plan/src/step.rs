@@ -5,7 +5,7 @@ use std::fmt;
 
 use package::{Position, XdpMode};
 
-use crate::{Buffers, Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Instance, MemberSpec, SharedMap, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -149,6 +149,11 @@ pub enum Step {
         /// Whose maps.
         state: State,
     },
+    /// Delete a shared map that nobody uses any more.
+    ForgetShared {
+        /// Which.
+        shared: SharedMap,
+    },
     /// Remove the root, the sums and everything else of the hook.
     RemoveRoot {
         /// Where.
@@ -194,6 +199,7 @@ impl fmt::Display for Step {
             Self::Settle => f.write_str("wait for packets in flight"),
             Self::Unload { hook, instance } => write!(f, "{hook}: unload {instance}"),
             Self::Forget { hook, state } => write!(f, "{hook}: delete {state}"),
+            Self::ForgetShared { shared } => write!(f, "delete map `{}` of {}", shared.map, shared.extent),
             Self::RemoveRoot { hook } => write!(f, "{hook}: remove the root"),
         }
     }

@@ -15,6 +15,7 @@ mod dice;
 mod members;
 mod package;
 mod plan;
+mod share;
 mod tc;
 mod upgrade;
 

@@ -9,7 +9,7 @@ use it::{Node, Pair, ping};
 use crate::packages;
 
 /// A release of a program that counts packets in a map. `value` is the type of what it counts in, `globals` stands beside.
-fn release(version: &str, value: &str, globals: &str, manifest: &str) -> String {
+pub(crate) fn release(version: &str, value: &str, globals: &str, manifest: &str) -> String {
     let folder = packages().path(&format!("counter-{version}"));
     fs::create_dir_all(&folder).unwrap();
     let source = format!(
@@ -42,16 +42,17 @@ fn release(version: &str, value: &str, globals: &str, manifest: &str) -> String 
     packages().path(&output)
 }
 
-fn state(node: &Node) -> PathBuf {
+/// The map of the only member.
+fn entries(node: &Node) -> PathBuf {
     let states = node.pins.join("right0/xdp/state");
     let mut states: Vec<PathBuf> = fs::read_dir(states).unwrap().map(|entry| entry.unwrap().path()).collect();
     assert_eq!(states.len(), 1, "{states:?}");
-    states.remove(0)
+    states.remove(0).join("entries")
 }
 
-/// What the member counted, in the first eight bytes of its only entry.
-fn counted(state: &Path) -> u64 {
-    let dump = it::run(&format!("bpftool -j map dump pinned {}", state.join("entries").display())).unwrap();
+/// What was counted in a map, in the first eight bytes of its only entry.
+pub(crate) fn counted(map: &Path) -> u64 {
+    let dump = it::run(&format!("bpftool -j map dump pinned {}", map.display())).unwrap();
     let dump: serde_json::Value = serde_json::from_str(&dump).unwrap();
     let bytes = dump[0]["value"].as_array().unwrap().iter().take(8);
     let bytes: Vec<u8> = bytes
@@ -68,11 +69,11 @@ fn a_new_release_goes_on_counting_where_the_old_one_was() {
     let two = release("1.1.0", "__u64 packets;", "__u32 first; const volatile __u32 unused = 7;", "");
     node.l3af(&["run", &one, "--on", "right0", "--name", "counter"]).unwrap();
     assert_eq!(ping(&pair, 10).unwrap(), 10);
-    let before = counted(&state(&node));
+    let before = counted(&entries(&node));
     assert!(before >= 10, "{before}");
     node.l3af(&["change", "counter", "--package", &two]).unwrap();
     assert_eq!(ping(&pair, 10).unwrap(), 10);
-    assert!(counted(&state(&node)) >= before + 10);
+    assert!(counted(&entries(&node)) >= before + 10);
     let member = node.members().unwrap().remove(0);
     assert_eq!(member.version, "1.1.0");
     assert!(member.seen.packets >= 20, "{member:?}");
@@ -97,8 +98,8 @@ fn a_release_with_another_layout_is_refused_and_says_which_field_differs() {
                  `value.flags: u32 at 8`, and wants `value.flags: u16 at 8`";
     assert!(refused.stderr.contains(words), "{}", refused.stderr);
     assert_eq!(node.members().unwrap()[0].version, "2.0.0");
-    assert!(counted(&state(&node)) >= 10);
+    assert!(counted(&entries(&node)) >= 10);
     node.l3af(&["change", "counter", "--package", &fresh]).unwrap();
     assert_eq!(ping(&pair, 3).unwrap(), 3);
-    assert!(counted(&state(&node)) < 10);
+    assert!(counted(&entries(&node)) < 10);
 }

@@ -7,7 +7,7 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
-use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
+use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot, State, Step};
 
 use super::load::{Counting, Known, Loading, Splicing};
 use super::pins::{Pins, remove_tree};
@@ -41,6 +41,7 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Settle => maps::wait_for_running_programs(),
         Step::Unload { hook, instance } => unload(pins, hook, instance),
         Step::Forget { hook, state } => remove_tree(&pins.state(hook, state)),
+        Step::ForgetShared { shared } => pins.remove_shared(shared),
         Step::RemoveRoot { hook } => pins.remove_hook(hook),
     };
     result.map_err(|source| explain(step, source))
@@ -100,6 +101,7 @@ fn load_member(
     let counters = maps::create_counters(hook.point).map_err(refused)?;
     let keys = maps::create_keys(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+    let shared = SharedMap::of(hook, spec).map(|shared| (shared.map.clone(), pins.shared(&shared))).collect();
     let loading = Loading {
         point: hook.point,
         package: &spec.package.name,
@@ -108,6 +110,7 @@ fn load_member(
         config: &spec.config,
         buffers: spec.buffers,
         state: Some(&state),
+        shared: &shared,
     };
     let splicing = Splicing {
         proceed: &spec.proceed,

@@ -11,7 +11,7 @@ use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::rc::Rc;
 use std::sync::OnceLock;
 
@@ -42,6 +42,8 @@ pub(super) struct Loading<'a> {
     pub(super) buffers: Buffers,
     /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
     pub(super) state: Option<&'a Path>,
+    /// The folders of the maps that others use as well, by their names in the object's layout.
+    pub(super) shared: &'a BTreeMap<String, PathBuf>,
 }
 
 /// What an earlier load taught of a program on this kernel, by the digest of its object. A load that relies on it and is
@@ -269,7 +271,7 @@ impl Loading<'_> {
         if name.ends_with(".rodata") {
             return self.configure(map);
         }
-        let Some(pinned) = self.state.map(|state| state.join(pin_name(&name))) else { return Ok(()) };
+        let Some(pinned) = self.home(&name) else { return Ok(()) };
         if is_bound(&name, map.map_type()) || !pinned.exists() {
             return Ok(());
         }
@@ -298,18 +300,31 @@ impl Loading<'_> {
         fs::create_dir_all(state)?;
         for map in loaded.maps().filter(libbpf_rs::Map::autocreate) {
             let name = map.name().to_string_lossy().into_owned();
-            let path = state.join(pin_name(&name));
-            if !is_bound(&name, map.map_type()) && !path.exists() {
+            let Some(path) = self.home(&name).filter(|path| !path.exists()) else { continue };
+            if !is_bound(&name, map.map_type()) {
+                fs::create_dir_all(path.parent().unwrap_or(state))?;
                 sys::pin(map.as_fd(), &path)?;
             }
         }
         // The layout is pinned last: a set of maps that has it is complete.
-        let layout = state.join(LAYOUT);
-        if !layout.exists() {
-            let object = Object::parse(self.object).map_err(io::Error::other)?;
-            maps::pin(&maps::create_record(&object.layout)?, &layout)?;
+        for folder in std::iter::once(state).chain(self.shared.values().map(PathBuf::as_path)) {
+            let layout = folder.join(LAYOUT);
+            if folder.exists() && !layout.exists() {
+                let object = Object::parse(self.object).map_err(io::Error::other)?;
+                maps::pin(&maps::create_record(&object.layout)?, &layout)?;
+            }
         }
         Ok(())
+    }
+
+    /// Where a map is pinned that outlives the instance.
+    fn home(&self, name: &str) -> Option<PathBuf> {
+        let in_layout =
+            name.strip_prefix(OBJECT_NAME).filter(|section| section.starts_with('.')).unwrap_or(name);
+        match self.shared.get(in_layout) {
+            Some(folder) => Some(folder.join("map")),
+            None => Some(self.state?.join(pin_name(name))),
+        }
     }
 
     fn target(&self, object: &OpenObject) -> io::Result<sys::Target> {

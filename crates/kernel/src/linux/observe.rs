@@ -8,10 +8,10 @@ use std::path::Path;
 
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
-use package::{HookPoint, Interface, KernelVersion, NetworkNamespace};
+use package::{HookPoint, Interface, KernelVersion, Layout, NetworkNamespace};
 use plan::{
     Buffers, Facts, Hook, Incumbent, Instance, Neighbours, Observed, ObservedHook, ObservedInstance, Root,
-    Target,
+    SharedMap, Target,
 };
 
 use super::clsact::Filter;
@@ -45,6 +45,7 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
     let theirs = pinned.iter().filter_map(|hook| hook.interface.namespace.clone());
     let namespaces: BTreeSet<NetworkNamespace> = namespaces.iter().cloned().chain(theirs).collect();
     let devices = all_devices(&namespaces).map_err(unseen("the network interfaces"))?;
+    let shared = observe_shared(pins, &pinned).map_err(unseen("the pins of shared maps"))?;
     let mut hooks = BTreeMap::new();
     for hook in pinned {
         let seeing = unseen(&format!("the pins of `{hook}`"));
@@ -59,7 +60,22 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
     };
-    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, foreign })
+    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, shared, foreign })
+}
+
+fn observe_shared(pins: &Pins, hooks: &[Hook]) -> io::Result<BTreeMap<SharedMap, Option<Layout>>> {
+    let mut found = BTreeMap::new();
+    for shared in pins.all_shared(hooks)? {
+        let layout = observe_layout(&pins.shared(&shared))?;
+        found.insert(shared, layout);
+    }
+    Ok(found)
+}
+
+/// What lies where in the maps of a folder; none where making them was not finished.
+fn observe_layout(folder: &Path) -> io::Result<Option<Layout>> {
+    let layout = folder.join(LAYOUT);
+    if layout.exists() { maps::read_record(&layout).map(Some) } else { Ok(None) }
 }
 
 fn kernel_version() -> io::Result<KernelVersion> {
@@ -112,8 +128,7 @@ fn observe_hook(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::Result
     let accounted = maps::read_ledger(pins, hook)?.order().to_vec();
     let states = names(&pins.states(hook))?;
     let states = states.iter().filter_map(|name| parse_state(name)).map(|state| {
-        let layout = pins.state(hook, &state).join(LAYOUT);
-        let layout = if layout.exists() { Some(maps::read_record(&layout)?) } else { None };
+        let layout = observe_layout(&pins.state(hook, &state))?;
         Ok((state, layout))
     });
     let states = states.collect::<io::Result<_>>()?;

@@ -8,6 +8,9 @@
 //! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
 //! <pins>/<interface>/<point>/incumbent/{program, link, stub, next, counters}     of somebody else whose place we have
+//! <pins>/<interface>/<point>/shared/<map>#<layout digest>/{map, layout}    what the members of a chain share
+//! <pins>/maps-of-packages/<publisher>#<package>/<map>#<layout digest>/     what the programs of a package share
+//! <pins>/maps-of-the-node/<map>#<layout digest>/                           what all share
 //! <pins>/network-namespaces/<namespace>/<interface>/…            interfaces in other network namespaces
 //! ```
 //!
@@ -19,7 +22,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use package::{Digest, HookPoint, Interface, InterfaceName, MemberName, NetworkNamespace};
-use plan::{Buffers, Hook, Instance, State};
+use plan::{Buffers, Extent, Hook, Instance, SharedMap, State};
 use rustix::fs::StatFs;
 use rustix::mount::{MountFlags, mount};
 
@@ -28,6 +31,12 @@ pub(super) const FILTER: &str = "filter";
 
 /// The folder of other network namespaces.
 const NAMESPACES: &str = "network-namespaces";
+/// The folder of maps that the programs of a package share.
+const PACKAGES: &str = "maps-of-packages";
+/// The folder of maps that all share.
+const NODE: &str = "maps-of-the-node";
+/// The folder in that of a hook of maps that its members share.
+const CHAIN: &str = "shared";
 
 /// `BPF_FS_MAGIC` of `linux/magic.h`.
 const BPF_FS_MAGIC: u32 = 0xcafe_4a11;
@@ -74,6 +83,41 @@ impl Pins {
         })
     }
 
+    /// A map that several members use.
+    pub(super) fn shared(&self, shared: &SharedMap) -> PathBuf {
+        let folder = match &shared.extent {
+            Extent::Package { publisher, name } => self.0.join(PACKAGES).join(format!("{publisher}#{name}")),
+            Extent::Chain(hook) => self.hook(hook).join(CHAIN),
+            Extent::Node => self.0.join(NODE),
+        };
+        folder.join(format!("{}#{}", shared.map.replace('.', ":"), shared.layout.hex()))
+    }
+
+    /// The maps of these hooks, of packages and of the node that have a folder.
+    pub(super) fn all_shared(&self, hooks: &[Hook]) -> io::Result<Vec<SharedMap>> {
+        let mut found = Vec::new();
+        let mut read = |folder: &Path, extent: Extent| -> io::Result<()> {
+            let maps = names(folder)?.into_iter().filter_map(|name| parse_shared(&name, extent.clone()));
+            found.extend(maps);
+            Ok(())
+        };
+        for hook in hooks {
+            read(&self.hook(hook).join(CHAIN), Extent::Chain(hook.clone()))?;
+        }
+        for package in names(&self.0.join(PACKAGES))? {
+            if let Some(extent) = parse_package(&package) {
+                read(&self.0.join(PACKAGES).join(package), extent)?;
+            }
+        }
+        read(&self.0.join(NODE), Extent::Node)?;
+        Ok(found)
+    }
+
+    /// Removes a shared map, and the folders around it that are empty then.
+    pub(super) fn remove_shared(&self, shared: &SharedMap) -> io::Result<()> {
+        self.remove_with_empty(&self.shared(shared))
+    }
+
     /// What is held of a program of somebody else.
     pub(super) fn incumbent(&self, hook: &Hook) -> PathBuf {
         self.hook(hook).join("incumbent")
@@ -114,9 +158,15 @@ impl Pins {
 
     /// Removes the folder of a hook, and those around it that are empty then.
     pub(super) fn remove_hook(&self, hook: &Hook) -> io::Result<()> {
-        let folder = self.hook(hook);
-        remove_tree(&folder)?;
+        self.remove_with_empty(&self.hook(hook))
+    }
+
+    fn remove_with_empty(&self, folder: &Path) -> io::Result<()> {
+        remove_tree(folder)?;
         for around in folder.ancestors().skip(1).take_while(|around| *around != self.0) {
+            if !around.exists() {
+                continue;
+            }
             if !names(around)?.is_empty() {
                 break;
             }
@@ -171,6 +221,18 @@ pub(super) fn parse_state(name: &str) -> Option<State> {
     let (member, hex) = name.split_once('#')?;
     let object = format!("sha256:{hex}").parse::<Digest>().ok()?;
     Some(State { member: member.parse::<MemberName>().ok()?, object })
+}
+
+/// Reads `<map>#<layout digest>`.
+fn parse_shared(name: &str, extent: Extent) -> Option<SharedMap> {
+    let (map, hex) = name.split_once('#')?;
+    Some(SharedMap { extent, map: map.replace(':', "."), layout: format!("sha256:{hex}").parse().ok()? })
+}
+
+/// Reads `<publisher>#<package>`.
+fn parse_package(name: &str) -> Option<Extent> {
+    let (publisher, name) = name.split_once('#')?;
+    Some(Extent::Package { publisher: publisher.parse().ok()?, name: name.parse().ok()? })
 }
 
 /// The names in a folder, sorted; none when there is no such folder.

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::path::PathBuf;
 
 use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
 use package::{Enforcement, HookPoint, Interface, PackageName, ParameterValue, ProceedSet, ProgramName};
@@ -105,7 +106,16 @@ impl Candidate<'_> {
     ) -> Result<Loading<'b>, Refused> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
-        Ok(Loading { point: *point, package, function, object, config, buffers, state: None })
+        Ok(Loading {
+            point: *point,
+            package,
+            function,
+            object,
+            config,
+            buffers,
+            state: None,
+            shared: &NO_SHARED,
+        })
     }
 
     /// Loads the program as its author wrote it.
@@ -243,6 +253,9 @@ impl Trial {
         self.entry.as_fd()
     }
 }
+
+/// What is on trial shares nothing.
+static NO_SHARED: BTreeMap<String, PathBuf> = BTreeMap::new();
 
 fn package_name() -> PackageName {
     "trial".parse().expect("it is a name")
