@@ -74,15 +74,15 @@ pub(crate) fn digest(layout: &Layout, map: &str) -> Digest {
 /// When members lay one out in different ways, or in another way than the one that holds state, which may not be lost.
 pub(crate) fn wanted(desired: &Desired, observed: &Observed) -> Result<BTreeSet<SharedMap>, Refusal> {
     let mut users: BTreeMap<(Extent, String), (&Member, SharedMap)> = BTreeMap::new();
-    for (hook, members) in desired.chains() {
-        for member in members {
-            for shared in SharedMap::of(hook, member.spec()) {
-                let key = (shared.extent.clone(), shared.map.clone());
-                let (first, agreed) = users.entry(key).or_insert_with(|| (member, shared.clone()));
-                if agreed.layout != shared.layout {
-                    return Err(disagreement(first, member, &shared));
-                }
-            }
+    let members =
+        desired.chains().iter().flat_map(|(hook, members)| members.iter().map(move |member| (hook, member)));
+    let uses = members
+        .flat_map(|(hook, member)| SharedMap::of(hook, member.spec()).map(move |shared| (member, shared)));
+    for (member, shared) in uses {
+        let key = (shared.extent.clone(), shared.map.clone());
+        let (first, agreed) = users.entry(key).or_insert_with(|| (member, shared.clone()));
+        if agreed.layout != shared.layout {
+            return Err(disagreement(first, member, &shared));
         }
     }
     for (member, shared) in users.values() {
