@@ -76,9 +76,9 @@ pub(crate) fn wanted(desired: &Desired, observed: &Observed) -> Result<BTreeSet<
     let mut users: BTreeMap<(Extent, String), (&Member, SharedMap)> = BTreeMap::new();
     let members =
         desired.chains().iter().flat_map(|(hook, members)| members.iter().map(move |member| (hook, member)));
-    let uses = members
+    let all = members
         .flat_map(|(hook, member)| SharedMap::of(hook, member.spec()).map(move |shared| (member, shared)));
-    for (member, shared) in uses {
+    for (member, shared) in all {
         let key = (shared.extent.clone(), shared.map.clone());
         let (first, agreed) = users.entry(key).or_insert_with(|| (member, shared.clone()));
         if agreed.layout != shared.layout {
