@@ -14,8 +14,8 @@ use plan::{Buffers, Facts, Hook, Instance, Observed, ObservedHook, ObservedInsta
 use rustix::net::netdevice::name_to_index;
 
 use super::clsact::Filter;
-use super::load::LAYOUT;
 use super::pins::{FILTER, Pins, names, parse_instance, parse_state};
+use super::state::LAYOUT;
 use super::{maps, sys};
 use crate::Unseen;
 use crate::record::Record;
