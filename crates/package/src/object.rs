@@ -42,6 +42,8 @@ pub struct Object {
     pub tail_calls_in_functions: u32,
     /// Whether its programs may throw exceptions (`bpf_throw`, Linux 6.7), which leave from anywhere.
     pub throws: bool,
+    /// What it names that is not its own: functions, variables and the configuration of the kernel.
+    pub externs: Vec<String>,
     /// The byte order.
     pub endian: Endian,
 }
@@ -132,6 +134,7 @@ impl Object {
                 None => 0,
             },
             throws: elf.symbols().any(|symbol| symbol.is_undefined() && symbol.name() == Ok("bpf_throw")),
+            externs: externs(&elf),
             endian,
         })
     }
@@ -194,6 +197,13 @@ fn license(elf: &Elf<'_>) -> Result<Option<String>, ObjectError> {
     let bytes = section.data().map_err(damaged)?;
     let end = bytes.iter().position(|byte| *byte == 0).unwrap_or(bytes.len());
     Ok(Some(String::from_utf8_lossy(&bytes[..end]).into_owned()))
+}
+
+/// The first symbol of every table is undefined and has no name.
+fn externs(elf: &Elf<'_>) -> Vec<String> {
+    let undefined = elf.symbols().filter(ObjectSymbol::is_undefined);
+    let names = undefined.filter_map(|symbol| symbol.name().ok().map(str::to_owned));
+    names.filter(|name| !name.is_empty()).collect()
 }
 
 /// Declarations in `.maps` are structures whose members carry numbers as the length of an array behind a pointer.

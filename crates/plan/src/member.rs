@@ -265,10 +265,15 @@ impl Needs {
     }
 }
 
+/// How a layout begins of a map of programs (`BPF_MAP_TYPE_PROG_ARRAY`).
+const PROGRAM_ARRAY: &str = "type: 3";
+
 /// The maps of an object that others use as well.
 fn shares(manifest: &Manifest, layout: &Layout) -> BTreeMap<String, (Scope, Digest)> {
     let shared = manifest.maps.values().filter(|map| map.share != Scope::Member);
-    let here = shared.filter(|map| layout.0.contains_key(&map.name));
+    // A program array belongs to one instance.
+    let is_bound = |lines: &Vec<String>| lines.first().is_some_and(|line| line == PROGRAM_ARRAY);
+    let here = shared.filter(|map| layout.0.get(&map.name).is_some_and(|lines| !is_bound(lines)));
     here.map(|map| (map.name.clone(), (map.share, digest(layout, &map.name)))).collect()
 }
 

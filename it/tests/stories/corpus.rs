@@ -3,6 +3,7 @@
 //! gives the verdict and the bytes that it gives when nobody touched it, and the chain goes on behind it as it should.
 
 use std::fmt::Write as _;
+use std::path::Path;
 
 use it::{Specimen, corpus, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
@@ -145,6 +146,43 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     assert!(tried >= 20, "{table}");
     // Only what throws leaves a chain on a way that no splice sees; the plan refuses it.
     assert!(unexpected.is_empty(), "{unexpected:?} cannot be chained, or not as expected:\n{table}");
+}
+
+/// Programs that libbpf loads each time: they name things of the kernel, or have program arrays.
+const FROM_THE_OBJECT: [&str; 5] =
+    ["kernel_configuration", "legacy_next", "open_iterator", "own_tail_call", "own_tail_call_in_subprogram"];
+
+#[test]
+fn a_program_that_is_loaded_from_memory_is_the_same() {
+    let frames = frames(crate::rounds(100, 20));
+    let states = Path::new("/sys/fs/bpf").join(it::unique("l3af-memory-"));
+    let mut remembered = 0;
+    for specimen in corpus().unwrap() {
+        let short = if specimen.is_tc { 62 } else { 0 };
+        let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).cloned().collect();
+        for candidate in programs(&specimen) {
+            let Ok(alone) = candidate.alone() else { continue };
+            let trial = Trial::from_memory(&candidate, &states);
+            let _gone = std::fs::remove_dir_all(&states);
+            if Object::parse(&specimen.object).unwrap().throws {
+                continue;
+            }
+            let trial = trial.unwrap();
+            assert_eq!(
+                trial.is_none(),
+                FROM_THE_OBJECT.contains(&specimen.name.as_str()),
+                "{}",
+                specimen.name
+            );
+            let Some(trial) = trial else { continue };
+            let alone = run_all(&alone, &frames);
+            let expected: Vec<Ran> = alone.iter().map(|ran| at_the_end(candidate.point, ran)).collect();
+            assert_eq!(run_all(&trial, &frames), expected, "{}", specimen.name);
+            assert_eq!(trial.readings().unwrap()[0].left.sum().packets, frames.len() as u64);
+            remembered += 1;
+        }
+    }
+    assert!(remembered >= 30, "{remembered}");
 }
 
 /// A chain of one program that drops all, enforced as given.

@@ -6,12 +6,14 @@ use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
 
-use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, Program};
+use libbpf_rs::{MapHandle, Program};
 use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot, State, Step};
 
-use super::load::{Counting, Known, Loading, Splicing};
+use super::known::Known;
+use super::load::{Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
-use super::{attach, incumbent, load, maps, root, sys};
+use super::state::pin_name_of;
+use super::{attach, incumbent, maps, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -76,7 +78,7 @@ fn create_root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
 fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for map in maps {
-        let (from, to) = (from.join(load::pin_name_of(map)), to.join(load::pin_name_of(map)));
+        let (from, to) = (from.join(pin_name_of(map)), to.join(pin_name_of(map)));
         // A map that nothing used has no pin.
         if from.exists() && !to.exists() {
             maps::pin(&MapHandle::from_pinned_path(from).map_err(maps::plain)?, &to)?;
@@ -99,7 +101,7 @@ fn load_member(
     })?;
     let next = maps::create_slot("l3af_next").map_err(refused)?;
     let counters = maps::create_counters(hook.point).map_err(refused)?;
-    let keys = maps::create_keys(hook.point).map_err(refused)?;
+    let keys = known.keys(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let shared = SharedMap::of(hook, spec).map(|shared| (shared.map.clone(), pins.shared(&shared))).collect();
     let loading = Loading {
@@ -119,8 +121,8 @@ fn load_member(
         next: next.as_fd(),
         counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
     };
-    let loaded = loading.load_as_known(&splicing, spec.object, known)?;
-    let pinned = pin_instance(&folder, &loaded, spec, (&next, &counters));
+    let ready = loading.load_as_known(&splicing, spec.object, known)?;
+    let pinned = pin_instance(&folder, &ready, spec, (&next, &counters));
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.
         drop(remove_tree(&folder));
@@ -130,21 +132,19 @@ fn load_member(
 
 fn pin_instance(
     folder: &Path,
-    loaded: &Loaded,
+    ready: &Ready,
     spec: &MemberSpec,
     (next, counters): (&MapHandle, &MapHandle),
 ) -> io::Result<()> {
     remove_tree(folder)?;
     fs::create_dir_all(folder)?;
-    let program = loaded.progs().find(|program| program.name() == spec.function.as_ref());
-    let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
     maps::pin(next, &folder.join("next"))?;
     maps::pin(counters, &folder.join("counters"))?;
     // The kernel empties a program array when its last descriptor goes, though programs still use it.
-    for (number, array) in loaded.maps().filter(|map| map.map_type() == MapType::ProgArray).enumerate() {
-        sys::pin(array.as_fd(), &folder.join(format!("array{number}")))?;
+    for (number, array) in ready.arrays.iter().enumerate() {
+        maps::pin(array, &folder.join(format!("array{number}")))?;
     }
-    sys::pin(program.as_fd(), &folder.join("program"))?;
+    sys::pin(ready.program.as_fd(), &folder.join("program"))?;
     // The record is pinned last: an instance that has it is complete.
     maps::pin(&maps::create_record(&Record::from(spec))?, &folder.join("record"))
 }

@@ -5,33 +5,32 @@
 //! and makes its maps. The second loads what will run. Both go through libbpf, which keeps doing licences, BTF,
 //! CO-RE and map relocation.
 
-use std::cell::{Cell, RefCell};
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::rc::Rc;
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
 use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
 use plan::Buffers;
 
+use super::blank::Blank;
+use super::known::{Known, Lesson};
 use super::maps::plain;
-use super::{Spelling, maps, root, sys};
+use super::state::is_bound;
+use super::template::Template;
+use super::{Spelling, log, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Refused, effect};
 
 /// libbpf names the maps of global variables after the object: a fixed name keeps them the same.
-const OBJECT_NAME: &str = "l3af";
-/// `BPF_LOG_STATS`: the verifier tells how much stack each function uses.
-const LOG_STATS: u32 = 4;
-/// Room for the verifier's log of a rejected program.
-const LOG_BYTES: usize = 4 * 1024 * 1024;
-
+pub(super) const OBJECT_NAME: &str = "l3af";
 /// A program that is to be loaded.
 pub(super) struct Loading<'a> {
     pub(super) point: HookPoint,
@@ -45,10 +44,6 @@ pub(super) struct Loading<'a> {
     /// The folders of the maps that others use as well, by their names in the object's layout.
     pub(super) shared: &'a BTreeMap<String, PathBuf>,
 }
-
-/// What an earlier load taught of a program on this kernel, by the digest of its object. A load that relies on it and is
-/// refused is made again without.
-pub(super) type Known = BTreeMap<(Digest, ProgramName, Buffers), Way>;
 
 /// What it becomes a member of.
 #[derive(Clone)]
@@ -67,6 +62,14 @@ pub(super) struct Counting<'a> {
     pub(super) keys: BorrowedFd<'a>,
 }
 
+/// A member that is loaded and leads nowhere yet.
+#[derive(Debug)]
+pub(super) struct Ready {
+    pub(super) program: OwnedFd,
+    /// The program arrays of its own.
+    pub(super) arrays: Vec<MapHandle>,
+}
+
 /// What the first load taught.
 pub(super) struct Untouched {
     pub(super) loaded: Loaded,
@@ -80,65 +83,103 @@ pub(super) struct Rejected {
     source: Cause,
 }
 
-thread_local! {
-    /// The buffer for the verifier's log. To clear so much each time would take longer than the verifier does.
-    static LOG: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
+/// An object that was loaded, with what is kept of its program.
+pub(super) struct Done {
+    pub(super) loaded: Loaded,
+    log: String,
+    relocated: Option<sys::Relocated>,
+    /// Its maps as they were before they were configured.
+    maps: Vec<Blank>,
 }
 
-/// A buffer with an empty text in it.
-fn take_log() -> Vec<u8> {
-    let mut log = LOG.take();
-    log.resize(LOG_BYTES, 0);
-    log[0] = 0;
-    log
+impl Ready {
+    fn of(loaded: &Loaded, function: &ProgramName) -> io::Result<Self> {
+        let program = loaded.progs().find(|program| program.name() == function.as_ref());
+        let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
+        let arrays = loaded.maps().filter(|map| map.map_type() == MapType::ProgArray);
+        let arrays = arrays.map(|map| MapHandle::try_from(&map).map_err(plain)).collect::<io::Result<_>>()?;
+        Ok(Self { program: program.as_fd().try_clone_to_owned()?, arrays })
+    }
+}
+
+impl Splicing<'_> {
+    /// What the splice needs to know.
+    pub(super) fn how(&self, point: HookPoint, buffers: Buffers, way: Way) -> Splice<'_> {
+        Splice {
+            point,
+            proceed: self.proceed,
+            enforcement: self.enforcement,
+            next: self.next.as_raw_fd(),
+            counters: self.counters.map(|Counting { cells, keys }| Counters {
+                cells: cells.as_raw_fd(),
+                keys: keys.as_raw_fd(),
+            }),
+            timed: self.timed,
+            fragments: buffers == Buffers::Many,
+            way,
+        }
+    }
 }
 
 impl Loading<'_> {
     /// Loads the program so that it goes on with what its slot holds, in the first way that the verifier accepts.
-    pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Loaded, Refused> {
-        self.learn(splicing).map(|(_, loaded)| loaded)
+    pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Ready, Refused> {
+        let (_, done) = self.learn(splicing)?;
+        self.ready(&done)
     }
 
-    /// The same, in the way that worked before where there is one: then the program is not loaded untouched first.
+    /// The same, in the way that worked before where there is one: then the program is not loaded untouched first, and
+    /// where enough is known of it, libbpf is not asked.
     pub(super) fn load_as_known(
         &self,
         splicing: &Splicing<'_>,
         object: Digest,
         known: &mut Known,
-    ) -> Result<Loaded, Refused> {
-        let key = (object, self.function.clone(), self.buffers);
+    ) -> Result<Ready, Refused> {
         // What needs other ways, or a look at what the program does, begins untouched.
-        let plain = !splicing.timed && splicing.enforcement == Enforcement::Enforce;
-        if let Some(way) = known.get(&key).copied().filter(|_| plain)
-            && let Ok(loaded) = self.load_spliced(way, splicing)?
-        {
-            self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
-            return Ok(loaded);
+        if splicing.timed || splicing.enforcement != Enforcement::Enforce {
+            return self.load(splicing);
         }
-        let (way, loaded) = self.learn(splicing)?;
-        if plain {
-            known.insert(key, way);
+        let key = (object, self.function.clone(), self.buffers);
+        if let Some(Lesson { way, template }) = known.recall(&key) {
+            // Whatever is wrong with a short way, the long one tells.
+            if let Some(Ok(ready)) = template.map(|template| template.load(self, way, splicing)) {
+                return Ok(ready);
+            }
+            if let Ok(done) = self.load_spliced(way, splicing)? {
+                self.pin_state(&done.loaded).map_err(|error| self.action("pin the maps of", error))?;
+                return self.ready(&done);
+            }
         }
-        Ok(loaded)
+        let (way, done) = self.learn(splicing)?;
+        let ready = self.ready(&done)?;
+        let Done { loaded, relocated, maps, .. } = done;
+        let template = relocated.and_then(|relocated| Template::of(self.object, &loaded, relocated, maps));
+        known.learn(key, Lesson { way, template: template.map(Arc::new) });
+        Ok(ready)
     }
 
     /// Loads the program untouched, then spliced.
-    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, Loaded), Refused> {
+    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, Done), Refused> {
         let untouched = self.load_untouched()?;
         self.check_effects(&untouched.insns, splicing.enforcement)?;
         let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };
         for way in ways(&untouched.insns, untouched.stack_bytes, splicing.timed) {
             match self.load_spliced(way, splicing)? {
-                Ok(loaded) => return Ok((way, loaded)),
+                Ok(done) => return Ok((way, done)),
                 Err(rejected) => last = rejected,
             }
         }
         Err(self.refuse(last))
     }
 
+    pub(super) fn ready(&self, done: &Done) -> Result<Ready, Refused> {
+        Ready::of(&done.loaded, self.function).map_err(|error| self.action("find", error))
+    }
+
     /// Says why a splice was rejected.
     pub(super) fn refuse(&self, rejected: Rejected) -> Refused {
-        let line = telling_line(&rejected.log).unwrap_or_else(|| rejected.source.to_string());
+        let line = log::telling_line(&rejected.log).unwrap_or_else(|| rejected.source.to_string());
         Refused::Splice { function: self.function.to_string(), line, log: rejected.log }
     }
 
@@ -150,10 +191,10 @@ impl Loading<'_> {
             *insns.borrow_mut() = found.to_vec();
             None
         });
-        match self.attempt(LOG_STATS, look)? {
-            Ok((loaded, log)) => {
+        match self.attempt(log::STATISTICS, look)? {
+            Ok(Done { loaded, log, .. }) => {
                 self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
-                Ok(Untouched { loaded, insns: seen.take(), stack_bytes: stack_bytes(&log) })
+                Ok(Untouched { loaded, insns: seen.take(), stack_bytes: log::stack_bytes(&log) })
             }
             Err(_) => Err(self.rejection()?),
         }
@@ -164,7 +205,7 @@ impl Loading<'_> {
         let Err(rejected) = self.attempt(0, Box::new(|_| None))? else {
             return Err(self.action("load", "the verifier rejected it once and accepted it the next time"));
         };
-        let Some(line) = telling_line(&rejected.log) else {
+        let Some(line) = log::telling_line(&rejected.log) else {
             return Err(self.action("load", rejected.source));
         };
         Ok(Refused::Verifier { function: self.function.to_string(), line, log: rejected.log })
@@ -187,14 +228,10 @@ impl Loading<'_> {
         &self,
         way: Way,
         splicing: &Splicing<'_>,
-    ) -> Result<Result<Loaded, Rejected>, Refused> {
-        let next = splicing.next.as_raw_fd();
-        let counters = splicing
-            .counters
-            .map(|Counting { cells, keys }| Counters { cells: cells.as_raw_fd(), keys: keys.as_raw_fd() });
-        let (enforcement, timed) = (splicing.enforcement, splicing.timed);
-        let (point, proceed) = (self.point, splicing.proceed.clone());
-        let fragments = self.buffers == Buffers::Many;
+    ) -> Result<Result<Done, Rejected>, Refused> {
+        let Splice { point, enforcement, next, counters, timed, fragments, way, .. } =
+            splicing.how(self.point, self.buffers, way);
+        let proceed = splicing.proceed.clone();
         let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
         let told = Rc::clone(&outcome);
         let rewrite = Box::new(move |insns: &[Insn]| {
@@ -206,7 +243,7 @@ impl Loading<'_> {
         });
         let attempt = self.attempt(0, rewrite)?;
         match outcome.take() {
-            Some(Ok(())) => Ok(attempt.map(|(loaded, _)| loaded)),
+            Some(Ok(())) => Ok(attempt),
             Some(Err(unspliceable)) => Ok(Err(Rejected { log: String::new(), source: unspliceable.into() })),
             // A member that was not spliced would end its chain without a word.
             None => Err(self.action("splice", "its section is one of another kind of program than its hook")),
@@ -214,26 +251,20 @@ impl Loading<'_> {
     }
 
     /// Opens the object anew and loads its one program, whose instructions go through `rewrite`.
-    fn attempt(
-        &self,
-        log_level: u32,
-        rewrite: sys::Rewrite,
-    ) -> Result<Result<(Loaded, String), Rejected>, Refused> {
-        let mut log = take_log();
-        let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
+    fn attempt(&self, log_level: u32, rewrite: sys::Rewrite) -> Result<Result<Done, Rejected>, Refused> {
+        let mut log = log::take();
+        let (open, maps) = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
         let target = self.target(&open).map_err(|error| self.action("describe", error))?;
-        let result = sys::rewriting(target, rewrite, || open.load());
-        let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-        let text = String::from_utf8_lossy(&log[..end]).into_owned();
-        LOG.set(log);
-        let log = text;
+        let (result, relocated) = sys::rewriting(target, rewrite, || open.load());
+        let log = log::give_back(log);
         let warning = sys::take_warning();
-        Ok(result
-            .map(|loaded| (loaded, log.clone()))
-            .map_err(|error| Rejected { log, source: warning.map_or_else(|| error.into(), Cause::from) }))
+        Ok(match result {
+            Ok(loaded) => Ok(Done { loaded, log, relocated, maps }),
+            Err(error) => Err(Rejected { log, source: warning.map_or_else(|| error.into(), Cause::from) }),
+        })
     }
 
-    fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<OpenObject> {
+    fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<(OpenObject, Vec<Blank>)> {
         let mut builder = ObjectBuilder::default();
         let configuration = kernel_configuration();
         if let Some(text) = configuration {
@@ -258,30 +289,31 @@ impl Loading<'_> {
                 sys::log_to(&program, log)?;
             }
         }
+        let maps = object.maps().map(|map| Blank::of(&map)).collect();
         for mut map in object.maps_mut() {
             sys::forget_pin_path(&map)?;
             self.prepare_map(&mut map)?;
         }
-        Ok(object)
+        Ok((object, maps))
     }
 
     /// Gives constants their configured values, and every other map what earlier instances left in it.
     fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
         let name = map.name().to_string_lossy().into_owned();
         if name.ends_with(".rodata") {
-            return self.configure(map);
+            let object = Object::parse(self.object).map_err(io::Error::other)?;
+            return map.initial_value_mut().map_or(Ok(()), |bytes| self.configure(&object, bytes));
         }
-        let Some(pinned) = self.home(&name) else { return Ok(()) };
-        if is_bound(&name, map.map_type()) || !pinned.exists() {
+        let Some(pinned) = self.pin_of(&name).filter(|path| path.exists()) else { return Ok(()) };
+        if is_bound(&name, map.map_type()) {
             return Ok(());
         }
         let kept = MapHandle::from_pinned_path(&pinned).map_err(plain)?;
         map.reuse_fd(kept.as_fd()).map_err(plain)
     }
 
-    fn configure(&self, constants: &mut OpenMapMut<'_>) -> io::Result<()> {
-        let object = Object::parse(self.object).map_err(io::Error::other)?;
-        let Some(bytes) = constants.initial_value_mut() else { return Ok(()) };
+    /// Writes configured values into the constants of the object.
+    pub(super) fn configure(&self, object: &Object, bytes: &mut [u8]) -> io::Result<()> {
         for parameter in &object.parameters {
             let Some(value) = self.config.get(&parameter.name) else { continue };
             let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
@@ -292,39 +324,6 @@ impl Loading<'_> {
             room.copy_from_slice(&value);
         }
         Ok(())
-    }
-
-    /// Pins the maps that outlive this instance.
-    fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
-        let Some(state) = self.state else { return Ok(()) };
-        fs::create_dir_all(state)?;
-        for map in loaded.maps().filter(libbpf_rs::Map::autocreate) {
-            let name = map.name().to_string_lossy().into_owned();
-            let Some(path) = self.home(&name).filter(|path| !path.exists()) else { continue };
-            if !is_bound(&name, map.map_type()) {
-                fs::create_dir_all(path.parent().unwrap_or(state))?;
-                sys::pin(map.as_fd(), &path)?;
-            }
-        }
-        // The layout is pinned last: a set of maps that has it is complete.
-        for folder in std::iter::once(state).chain(self.shared.values().map(PathBuf::as_path)) {
-            let layout = folder.join(LAYOUT);
-            if folder.exists() && !layout.exists() {
-                let object = Object::parse(self.object).map_err(io::Error::other)?;
-                maps::pin(&maps::create_record(&object.layout)?, &layout)?;
-            }
-        }
-        Ok(())
-    }
-
-    /// Where a map is pinned that outlives the instance.
-    fn home(&self, name: &str) -> Option<PathBuf> {
-        let in_layout =
-            name.strip_prefix(OBJECT_NAME).filter(|section| section.starts_with('.')).unwrap_or(name);
-        match self.shared.get(in_layout) {
-            Some(folder) => Some(folder.join("map")),
-            None => Some(self.state?.join(pin_name(name))),
-        }
     }
 
     fn target(&self, object: &OpenObject) -> io::Result<sys::Target> {
@@ -352,60 +351,4 @@ fn kernel_configuration() -> Option<&'static CStr> {
         CString::new(others.iter().find_map(|path| fs::read(path).ok())?).ok()
     });
     text.as_deref()
-}
-
-/// Whether a map belongs to one instance. Constants hold its configuration, and the kernel freezes them; program arrays
-/// lead to programs that were loaded with it.
-pub(super) fn is_bound(map: &str, kind: MapType) -> bool {
-    map.contains(".rodata") || map.ends_with(".kconfig") || kind == MapType::ProgArray
-}
-
-/// Where the layout of a set of maps is pinned. No map has such a name.
-pub(super) const LAYOUT: &str = "layout:";
-
-/// The name of the pin of a map of a [`Layout`](package::Layout), where global variables go by their section.
-pub(super) fn pin_name_of(map: &str) -> String {
-    pin_name(&if map.starts_with('.') { format!("{OBJECT_NAME}{map}") } else { map.to_owned() })
-}
-
-/// bpffs refuses dots in names. No map that an author names has a colon, as it comes from a C identifier.
-fn pin_name(map: &str) -> String {
-    map.replace('.', ":")
-}
-
-/// The stack that the main function uses, from a line like `stack depth 64+16`, behind which Linux 7.2 has ` max 80`; all of
-/// it where nothing is said.
-fn stack_bytes(log: &str) -> u16 {
-    const ALL: u16 = 512;
-    let depths = log.lines().find_map(|line| line.strip_prefix("stack depth "));
-    depths.and_then(|depths| depths.split(['+', ' ']).next()?.parse().ok()).unwrap_or(ALL)
-}
-
-/// The last line of a verifier log that says what is wrong.
-fn telling_line(log: &str) -> Option<String> {
-    const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "max_states"];
-    let tells =
-        |line: &&str| !line.trim().is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));
-    log.lines().rfind(tells).map(|line| line.trim().to_owned())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::{stack_bytes, telling_line};
-
-    #[test]
-    fn the_main_function_s_stack_is_the_first_number() {
-        assert_eq!(stack_bytes("verification time 20 usec\nstack depth 64+16\nprocessed 9 insns"), 64);
-        assert_eq!(stack_bytes("stack depth 0"), 0);
-        assert_eq!(stack_bytes("stack depth 24 max 24\nprocessed 3 insns"), 24);
-        assert_eq!(stack_bytes(""), 512);
-    }
-
-    #[test]
-    fn statistics_are_not_what_a_rejection_is_about() {
-        let log =
-            "0: R1=ctx()\n1: (61) r0 = *(u32 *)(r2 +0)\nR2 !read_ok\nprocessed 2 insns (limit 1000000)\n\n";
-        assert_eq!(telling_line(log).as_deref(), Some("R2 !read_ok"));
-        assert_eq!(telling_line("processed 2 insns"), None);
-    }
 }

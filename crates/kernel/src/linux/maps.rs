@@ -58,6 +58,11 @@ pub(super) fn create_record(value: &impl Serialize) -> io::Result<MapHandle> {
     Ok(map)
 }
 
+/// Writes the only value of a map.
+pub(super) fn write_first(map: &MapHandle, bytes: &[u8]) -> io::Result<()> {
+    map.update(&FIRST, bytes, MapFlags::ANY).map_err(plain)
+}
+
 fn create(kind: MapType, name: &str, value_bytes: u32, entries: u32) -> io::Result<MapHandle> {
     let opts = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,

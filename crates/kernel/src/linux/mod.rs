@@ -2,19 +2,24 @@
 //! The real kernel, through libbpf.
 
 mod attach;
+mod blank;
 mod clsact;
 mod device;
 mod execute;
 mod holder;
 mod incumbent;
+mod known;
 mod load;
+mod log;
 mod maps;
 mod netlink;
 mod observe;
 mod pins;
 mod qdisc;
 mod root;
+mod state;
 mod sys;
+mod template;
 mod trial;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -28,7 +33,7 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Totals, Unseen};
-use load::Known;
+use known::Known;
 use pins::Pins;
 pub use trial::{Attached, Candidate, Membership, Ran, Trial};
 
@@ -59,7 +64,7 @@ impl Linux {
     pub fn open(pins: &Path) -> Result<Self, Unopened> {
         let unopened = |source| Unopened { pins: pins.to_owned(), source };
         set_up_process().map_err(unopened)?;
-        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::new() })
+        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::default() })
     }
 }
 

@@ -16,8 +16,8 @@ use plan::{
 
 use super::clsact::Filter;
 use super::device::{Device, devices, interface_index, within};
-use super::load::LAYOUT;
 use super::pins::{FILTER, Pins, names, parse_instance, parse_state};
+use super::state::LAYOUT;
 use super::{Spelling, holder, incumbent, maps, sys};
 use crate::Unseen;
 use crate::record::Record;

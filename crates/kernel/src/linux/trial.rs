@@ -3,6 +3,8 @@
 //!
 //! This is how a splice is shown to change nothing, and what it costs. Everything goes away with the value.
 
+mod memory;
+
 use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
@@ -13,7 +15,7 @@ use package::{Enforcement, HookPoint, Interface, PackageName, ParameterValue, Pr
 use plan::Buffers;
 
 use super::clsact::Filter;
-use super::load::{Counting, Loading, Splicing};
+use super::load::{Counting, Loading, Ready, Splicing};
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
@@ -93,8 +95,7 @@ pub struct Attached {
 struct Member {
     next: MapHandle,
     counters: MapHandle,
-    object: Loaded,
-    function: ProgramName,
+    ready: Ready,
 }
 
 impl Candidate<'_> {
@@ -154,13 +155,14 @@ impl Candidate<'_> {
             counters: how.counted.then_some(counting),
         };
         let loading = self.loading(&package, &config, how.buffers)?;
-        let object = match how.way {
+        let ready = match how.way {
             None => loading.load(&splicing)?,
             Some(way) => {
-                loading.load_spliced(way, &splicing)?.map_err(|rejected| loading.refuse(rejected))?
+                let done = loading.load_spliced(way, &splicing)?;
+                loading.ready(&done.map_err(|rejected| loading.refuse(rejected))?)?
             }
         };
-        Ok(Member { next, counters, object, function: self.function.clone() })
+        Ok(Member { next, counters, ready })
     }
 }
 
@@ -177,8 +179,7 @@ impl Trial {
         let (entry, slot) = root::load(point, buffers).map_err(failed)?;
         let slots = std::iter::once(&slot).chain(members.iter().map(|member| &member.next));
         for (slot, member) in slots.zip(&members) {
-            let program = program(&member.object, &member.function).map_err(failed)?;
-            maps::write_descriptor(slot, program.as_fd()).map_err(failed)?;
+            maps::write_descriptor(slot, member.ready.program.as_fd()).map_err(failed)?;
         }
         Ok(Self { point, entry, members, _keeps: Keeps::Slot { _slot: slot } })
     }
