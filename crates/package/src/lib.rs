@@ -11,6 +11,7 @@ mod enforcement;
 mod hook;
 mod layout;
 mod manifest;
+mod mechanism;
 mod names;
 mod object;
 mod oci;
@@ -29,6 +30,7 @@ pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Upgrade,
     UserProgram,
 };
+pub use mechanism::Mechanism;
 pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{
