@@ -5,7 +5,7 @@ use package::HookPoint;
 
 use crate::{Facts, Hook, Means, Member, Needs, Observed, Refusal};
 
-/// How a hook's root is attached on this kernel.
+/// How a hook's entry is attached on this kernel.
 pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
     if hook.point == HookPoint::Xdp || facts.tcx { Means::Link } else { Means::Filter }
 }
@@ -19,7 +19,6 @@ pub(crate) fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Res
     if let Some(program) = observed.foreign.get(hook) {
         return Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() });
     }
-    admit_tail_calls(hook, members, &observed.facts)?;
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
@@ -32,10 +31,9 @@ pub(crate) fn admit(hook: &Hook, members: &[Member], observed: &Observed) -> Res
 }
 
 /// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
-fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<(), Refusal> {
-    let enabled = || members.iter().filter(|member| member.is_enabled());
+pub(crate) fn admit_tail_calls(hook: &Hook, enabled: &[&Member], facts: &Facts) -> Result<(), Refusal> {
     let mut own = 0;
-    for member in enabled() {
+    for member in enabled {
         let name = || member.spec().name.clone();
         let Needs { tail_calls, throws, .. } = member.needs();
         if throws {
@@ -46,7 +44,7 @@ fn admit_tail_calls(hook: &Hook, members: &[Member], facts: &Facts) -> Result<()
             own += tail_calls.ok_or_else(|| Refusal::UncountedTailCalls { hook, member: name(), kernel })?;
         }
     }
-    let (members, limit) = (enabled().count(), facts.tail_calls);
+    let (members, limit) = (enabled.len(), facts.tail_calls);
     if members + own > limit {
         return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
     }

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use package::{Digest, MemberName};
+use package::{Digest, Mechanism, MemberName};
 use thiserror::Error;
 use trust::Verified;
 
@@ -14,6 +14,7 @@ use crate::{Hook, Member, Observed};
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     chains: BTreeMap<Hook, Vec<Member>>,
+    mechanisms: BTreeMap<Hook, Mechanism>,
 }
 
 /// Two members of a chain have the same name.
@@ -42,6 +43,16 @@ impl Desired {
             self.chains.insert(hook, members);
         }
         Ok(())
+    }
+
+    /// Says by what mechanism the members of a hook follow each other, where that is not for the plan to choose.
+    pub fn set_mechanism(&mut self, hook: Hook, mechanism: Mechanism) {
+        self.mechanisms.insert(hook, mechanism);
+    }
+
+    /// The mechanism that was asked for on a hook.
+    pub fn mechanism(&self, hook: &Hook) -> Option<Mechanism> {
+        self.mechanisms.get(hook).copied()
     }
 
     /// The chains by hook, each in the order packets meet its members. None is empty.

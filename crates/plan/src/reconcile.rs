@@ -7,12 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use package::Mechanism;
+
 use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
+use crate::mechanism::{Choice, choose};
 use crate::{
-    Buffers, Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned,
-    Refusal, Root, Slot, State, Step,
+    Buffers, Desired, Entry, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan,
+    Planned, Refusal, Root, Slot, State, Step,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -26,13 +29,15 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     let fragments = observed.facts.fragments;
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
+        let choice = choose(hook, members, desired.mechanism(hook), &observed.facts)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
         let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, fragments, phases: &mut phases }.reach(members)?;
+        HookPlan { hook, found, means, choice, fragments, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let means = means(hook, &observed.facts);
-        HookPlan { hook, found, means, fragments, phases: &mut phases }.clear();
+        let choice = Choice { mechanism: Mechanism::Splice, reason: "no chain is wanted here" };
+        HookPlan { hook, found, means, choice, fragments, phases: &mut phases }.clear();
     }
     Ok(phases.into_plan())
 }
@@ -48,7 +53,9 @@ impl Phases {
     fn into_plan(self) -> Plan {
         let mut steps = self.prepare;
         steps.extend(self.switch);
-        if self.clean.iter().any(|planned| matches!(planned.step, Step::Unload { .. })) {
+        let ends =
+            |planned: &Planned| matches!(planned.step, Step::Unload { .. } | Step::DropDispatcher { .. });
+        if self.clean.iter().any(ends) {
             steps.push(Planned {
                 step: Step::Settle,
                 reason: "packets may still be inside what was replaced",
@@ -60,10 +67,11 @@ impl Phases {
 }
 
 /// The planning of one hook: its steps go into the phases shared by all.
-struct HookPlan<'a> {
-    hook: &'a Hook,
-    found: &'a ObservedHook,
-    means: Means,
+pub(crate) struct HookPlan<'a> {
+    pub(crate) hook: &'a Hook,
+    pub(crate) found: &'a ObservedHook,
+    pub(crate) means: Means,
+    pub(crate) choice: Choice,
     fragments: bool,
     phases: &'a mut Phases,
 }
@@ -71,36 +79,37 @@ struct HookPlan<'a> {
 impl HookPlan<'_> {
     fn reach(mut self, members: &[Member]) -> Result<(), Refusal> {
         self.carry_states(members)?;
-        let enabled = || members.iter().filter(|member| member.is_enabled());
-        let buffers = self.buffers(&enabled().collect::<Vec<_>>());
+        let enabled: Vec<&Member> = members.iter().filter(|member| member.is_enabled()).collect();
+        let (buffers, mechanism) = (self.buffers(&enabled), self.choice.mechanism);
         let wanted: Vec<MemberSpec> =
-            enabled().map(|member| MemberSpec { buffers, ..member.spec().clone() }).collect();
-        if !self.found.roots.contains_key(&buffers) {
-            let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
-            self.prepare(step, "the first chain of its kind on this hook");
-        }
-        let path = self.found.path_from(buffers);
-        let shared = Shared::between(&path, &wanted);
-        let order = self.copy_path(&path, &wanted, &shared, buffers);
-        if self.found.root != Root::Attached {
-            self.attach(buffers);
-        } else if self.found.entry != buffers {
-            let step = Step::Turn { hook: self.hook.clone(), to: buffers };
-            self.switch(step, "all members of a chain take the same kind of packets");
-        }
+            enabled.iter().map(|member| MemberSpec { buffers, mechanism, ..member.spec().clone() }).collect();
+        let (entry, order) = match mechanism {
+            Mechanism::Splice => self.splice(&wanted, buffers),
+            Mechanism::Dispatcher => self.dispatch(&wanted),
+            Mechanism::Alone => self.leave_alone(&wanted),
+        };
+        self.enter(&entry);
         if self.found.accounted != order {
             let step = Step::Account { hook: self.hook.clone(), order: order.clone() };
             self.switch(step, "each member's packets follow from the order of the chain");
         }
         let kept: BTreeSet<&Instance> = order.iter().collect();
         let states = members.iter().map(|member| State::of(member.spec())).collect();
+        self.drop_entries_but(&entry);
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
-        for buffers in self.found.roots.keys().filter(|other| **other != buffers) {
-            let step = Step::DropRoot { hook: self.hook.clone(), buffers: *buffers };
-            self.clean(step, "it gets no packets");
-        }
         Ok(())
+    }
+
+    /// Makes sure that a root leads to a path of these members.
+    fn splice(&mut self, wanted: &[MemberSpec], buffers: Buffers) -> (Entry, Vec<Instance>) {
+        if !self.found.roots.contains_key(&buffers) {
+            let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
+            self.prepare(step, self.choice.reason);
+        }
+        let path = self.found.path_from(buffers);
+        let shared = Shared::between(&path, wanted);
+        (Entry::Root(buffers), self.copy_path(&path, wanted, &shared, buffers))
     }
 
     /// Which packets a chain takes: those in several buffers only where all of its members do.
@@ -124,6 +133,7 @@ impl HookPlan<'_> {
         if matches!(self.found.root, Root::Attached | Root::Severed) {
             self.switch(Step::Detach { hook: self.hook.clone() }, "no chain is wanted here");
         }
+        self.drop_dispatchers(|_| true);
         self.unload_all_but(&BTreeSet::new());
         self.forget_all_but(&BTreeSet::new());
         self.clean(Step::RemoveRoot { hook: self.hook.clone() }, "no chain is wanted here");
@@ -166,17 +176,6 @@ impl HookPlan<'_> {
         order
     }
 
-    fn attach(&mut self, buffers: Buffers) {
-        if self.found.root == Root::Severed {
-            self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
-        }
-        let reason = match self.means {
-            Means::Link => "packets enter the chain from here on",
-            Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
-        };
-        self.switch(Step::Attach { hook: self.hook.clone(), means: self.means, buffers }, reason);
-    }
-
     fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {
         for instance in self.found.instances.keys().filter(|instance| !kept.contains(instance)) {
             let step = Step::Unload { hook: self.hook.clone(), instance: instance.clone() };
@@ -191,7 +190,7 @@ impl HookPlan<'_> {
         }
     }
 
-    fn fresh_serials(&self) -> Serials {
+    pub(crate) fn fresh_serials(&self) -> Serials {
         let mut highest = BTreeMap::new();
         for instance in self.found.instances.keys() {
             // Instances are ordered by member, then by serial: the last one of a member stays.
@@ -200,26 +199,26 @@ impl HookPlan<'_> {
         Serials { highest }
     }
 
-    fn prepare(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn prepare(&mut self, step: Step, reason: &'static str) {
         self.phases.prepare.push(Planned { step, reason });
     }
 
-    fn switch(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn switch(&mut self, step: Step, reason: &'static str) {
         self.phases.switch.push(Planned { step, reason });
     }
 
-    fn clean(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn clean(&mut self, step: Step, reason: &'static str) {
         self.phases.clean.push(Planned { step, reason });
     }
 }
 
 /// Serial numbers that no instance on the hook has yet.
-struct Serials {
+pub(crate) struct Serials {
     highest: BTreeMap<package::MemberName, u64>,
 }
 
 impl Serials {
-    fn next(&mut self, spec: &MemberSpec) -> Instance {
+    pub(crate) fn next(&mut self, spec: &MemberSpec) -> Instance {
         let serial = self.highest.entry(spec.name.clone()).or_insert(0);
         *serial += 1;
         Instance { member: spec.name.clone(), serial: *serial }

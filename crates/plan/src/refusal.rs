@@ -4,7 +4,7 @@
 use package::{KernelVersion, MemberName};
 use thiserror::Error;
 
-use crate::Hook;
+use crate::{Hook, NotAlone, Undispatchable};
 
 /// Why a desired state cannot be reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -73,6 +73,30 @@ pub enum Refusal {
         /// The member.
         member: MemberName,
     },
+    /// A dispatcher was asked for and cannot run the chain.
+    #[error("no dispatcher can run the chain on `{hook}`: {why}")]
+    NoDispatcher {
+        /// The chain.
+        hook: Hook,
+        /// Why not.
+        why: Undispatchable,
+    },
+    /// Chaining was switched off, and that cannot be.
+    #[error("`{hook}` cannot run a program alone: {why}")]
+    NotAlone {
+        /// The hook.
+        hook: Hook,
+        /// Why not.
+        why: NotAlone,
+    },
+    /// Neither mechanism can run the chain.
+    #[error("{splice}; nor can a dispatcher run it: {dispatcher}")]
+    NoMechanism {
+        /// Why it cannot be spliced.
+        splice: Box<Refusal>,
+        /// Why it cannot be dispatched.
+        dispatcher: Undispatchable,
+    },
     /// A package needs a newer kernel.
     #[error("package `{package}` on `{hook}` needs Linux {needs}; this is Linux {kernel}")]
     KernelTooOld {
@@ -109,6 +133,13 @@ impl Refusal {
                 "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
             }
             Self::Throws { .. } => "its author can return a verdict in place of throwing",
+            Self::NoDispatcher { .. } => {
+                "leave `mechanism` out of the `[[chain]]`: the plan chooses one that can"
+            }
+            Self::NotAlone { .. } => {
+                "keep one member with `enforcement = \"enforce\"`, or leave `mechanism` out of the `[[chain]]`"
+            }
+            Self::NoMechanism { splice, .. } => splice.hint(),
             Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
         }
     }

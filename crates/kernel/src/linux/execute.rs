@@ -7,12 +7,13 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::Path;
 
 use libbpf_rs::{Link, MapCore as _, MapHandle, MapType, Object as Loaded, Program};
-use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
+use package::Mechanism;
+use plan::{Buffers, Desired, Entry, Hook, Instance, Means, MemberSpec, Slot, State, Step};
 
 use super::clsact::Filter;
 use super::load::{Counting, Known, Loading, Splicing};
 use super::pins::{FILTER, Pins, remove_tree};
-use super::{Spelling, load, maps, qdisc, root, sys};
+use super::{Spelling, dispatcher, load, maps, qdisc, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -25,9 +26,11 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
-        Step::Attach { hook, means: Means::Link, buffers } => attach(pins, hook, *buffers),
-        Step::Attach { hook, means: Means::Filter, .. } => attach_filter(pins, hook),
-        Step::Turn { hook, to } => turn(pins, hook, *to),
+        Step::Dispatch { hook, serial, members } => dispatcher::build(pins, hook, *serial, members),
+        Step::Attach { hook, means: Means::Link, entry } => attach(pins, hook, entry),
+        Step::Attach { hook, means: Means::Filter, entry } => attach_filter(pins, hook, entry),
+        Step::Turn { hook, to } => turn(pins, hook, to),
+        Step::DropDispatcher { hook, serial } => remove_tree(&pins.dispatcher(hook, *serial)),
         Step::DropRoot { hook, buffers } => remove_tree(&pins.entry(hook, *buffers)),
         Step::Detach { hook } => detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
@@ -89,9 +92,6 @@ fn load_member(
     let object = desired.object(&spec.object).ok_or_else(|| {
         refused(io::Error::new(io::ErrorKind::NotFound, format!("no package holds object {}", spec.object)))
     })?;
-    let next = maps::create_slot("l3af_next").map_err(refused)?;
-    let counters = maps::create_counters(hook.point).map_err(refused)?;
-    let keys = maps::create_keys(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let loading = Loading {
         point: hook.point,
@@ -102,6 +102,30 @@ fn load_member(
         buffers: spec.buffers,
         state: Some(&state),
     };
+    let (loaded, kept) = match spec.mechanism {
+        Mechanism::Splice => load_spliced(&loading, known, spec)?,
+        Mechanism::Dispatcher => {
+            let counters = maps::create_counters(hook.point).map_err(refused)?;
+            (loading.load_extension(spec.enforcement)?, vec![("counters", counters)])
+        }
+        Mechanism::Alone => (loading.load_untouched()?.loaded, Vec::new()),
+    };
+    let pinned = pin_instance(&folder, &loaded, spec, &kept);
+    if pinned.is_err() {
+        // The next observation finds what is left; removing it now only spares a step.
+        drop(remove_tree(&folder));
+    }
+    pinned.map_err(refused)
+}
+
+/// What is loaded, and the maps that are pinned beside it under their names.
+type Made = (Loaded, Vec<(&'static str, MapHandle)>);
+
+fn load_spliced(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
+    let failed = |error| Refused::action(format!("make the maps of `{}`", spec.name), error);
+    let next = maps::create_slot("l3af_next").map_err(failed)?;
+    let counters = maps::create_counters(loading.point).map_err(failed)?;
+    let keys = maps::create_keys(loading.point).map_err(failed)?;
     let splicing = Splicing {
         proceed: &spec.proceed,
         enforcement: spec.enforcement,
@@ -110,26 +134,22 @@ fn load_member(
         counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
     };
     let loaded = loading.load_as_known(&splicing, spec.object, known)?;
-    let pinned = pin_instance(&folder, &loaded, spec, (&next, &counters));
-    if pinned.is_err() {
-        // The next observation finds what is left; removing it now only spares a step.
-        drop(remove_tree(&folder));
-    }
-    pinned.map_err(refused)
+    Ok((loaded, vec![("next", next), ("counters", counters)]))
 }
 
 fn pin_instance(
     folder: &Path,
     loaded: &Loaded,
     spec: &MemberSpec,
-    (next, counters): (&MapHandle, &MapHandle),
+    kept: &[(&str, MapHandle)],
 ) -> io::Result<()> {
     remove_tree(folder)?;
     fs::create_dir_all(folder)?;
     let program = loaded.progs().find(|program| program.name() == spec.function.as_ref());
     let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
-    maps::pin(next, &folder.join("next"))?;
-    maps::pin(counters, &folder.join("counters"))?;
+    for (name, map) in kept {
+        maps::pin(map, &folder.join(name))?;
+    }
     // The kernel empties a program array when its last descriptor goes, though programs still use it.
     for (number, array) in loaded.maps().filter(|map| map.map_type() == MapType::ProgArray).enumerate() {
         sys::pin(array.as_fd(), &folder.join(format!("array{number}")))?;
@@ -155,28 +175,34 @@ fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Res
     }
 }
 
-fn entry_program(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<OwnedFd> {
-    Program::fd_from_pinned_path(pins.entry(hook, buffers).join("program")).map_err(maps::plain)
+fn entry_program(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<OwnedFd> {
+    Program::fd_from_pinned_path(pins.entry_program(hook, entry)).map_err(maps::plain)
 }
 
-/// The other root already leads to the whole chain: packets meet one or the other.
-fn turn(pins: &Pins, hook: &Hook, to: Buffers) -> io::Result<()> {
-    let link = Link::open(pins.root(hook).join("link")).map_err(maps::plain)?;
-    sys::update_link(link.as_fd(), entry_program(pins, hook, to)?.as_fd())
+/// The other entry already leads to the whole chain: packets meet one or the other.
+fn turn(pins: &Pins, hook: &Hook, to: &Entry) -> io::Result<()> {
+    let (folder, program) = (pins.root(hook), entry_program(pins, hook, to)?);
+    if folder.join(FILTER).exists() {
+        let index = super::observe::interface_index(&hook.interface)?;
+        return Filter::of_chain(index, hook.point).attach(program.as_fd());
+    }
+    let link = Link::open(folder.join("link")).map_err(maps::plain)?;
+    sys::update_link(link.as_fd(), program.as_fd())
 }
 
-fn attach(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
+fn attach(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<()> {
     let folder = pins.root(hook);
-    let program = entry_program(pins, hook, buffers)?;
+    fs::create_dir_all(&folder)?;
+    let program = entry_program(pins, hook, entry)?;
     let index = super::observe::interface_index(&hook.interface)?;
     let link = sys::create_link(program.as_fd(), index, Spelling::of(hook.point).attach)?;
     sys::pin(link.as_fd(), &folder.join("link"))
 }
 
 /// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
-fn attach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
+fn attach_filter(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<()> {
     let folder = pins.root(hook);
-    let program = entry_program(pins, hook, Buffers::One)?;
+    let program = entry_program(pins, hook, entry)?;
     let index = super::observe::interface_index(&hook.interface)?;
     if !qdisc::has_ingress(index)? {
         fs::create_dir_all(pins.discipline(hook))?;
@@ -190,8 +216,7 @@ fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
     if folder.join(FILTER).exists() {
         // With its interface a filter is gone.
         if let Ok(index) = super::observe::interface_index(&hook.interface) {
-            let program = entry_program(pins, hook, Buffers::One)?;
-            Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
+            Filter::of_chain(index, hook.point).detach(discipline.exists())?;
             if !qdisc::has_ingress(index)? {
                 remove_tree(&discipline)?;
             }

@@ -2,6 +2,7 @@
 //! The real kernel, through libbpf.
 
 mod clsact;
+mod dispatcher;
 mod execute;
 mod holder;
 mod load;

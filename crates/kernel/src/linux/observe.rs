@@ -9,14 +9,14 @@ use std::path::Path;
 
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
-use package::{HookPoint, InterfaceName, KernelVersion};
-use plan::{Buffers, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
+use package::{HookPoint, InterfaceName, KernelVersion, Mechanism};
+use plan::{Buffers, Entry, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Target};
 use rustix::net::netdevice::name_to_index;
 
 use super::clsact::Filter;
 use super::load::LAYOUT;
 use super::pins::{FILTER, Pins, names, parse_instance, parse_state};
-use super::{maps, sys};
+use super::{dispatcher, maps, sys};
 use crate::Unseen;
 use crate::record::Record;
 
@@ -49,6 +49,7 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
+        extensions: dispatcher::is_permitted(),
     };
     Ok(Observed { facts, interfaces, hooks, foreign })
 }
@@ -85,20 +86,24 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         let folder = pins.instance(hook, instance);
         if folder.join("record").exists() {
             let record: Record = maps::read_record(&folder.join("record"))?;
-            found.spec = Some(record.into_spec(hook.point).map_err(io::Error::other)?);
-            found.next = target(&folder.join("next"), &by_program)?;
+            let spec = record.into_spec(hook.point).map_err(io::Error::other)?;
+            if spec.mechanism == Mechanism::Splice {
+                found.next = target(&folder.join("next"), &by_program)?;
+            }
+            found.spec = Some(spec);
         }
     }
-    let (mut roots, mut programs) = (BTreeMap::new(), BTreeMap::new());
+    let mut roots = BTreeMap::new();
     for buffers in [Buffers::One, Buffers::Many] {
         let folder = pins.entry(hook, buffers);
-        if let Some(program) = program_id(&folder.join("program"))? {
-            programs.insert(program, buffers);
+        if folder.join("program").exists() {
             roots.insert(buffers, target(&folder.join("slot"), &by_program)?);
         }
     }
-    let (root, running) = observe_root(pins, hook, &programs)?;
-    let entry = running.or_else(|| roots.keys().next().copied()).unwrap_or_default();
+    let dispatchers = dispatcher::observe(pins, hook, &instances)?;
+    let entries = entries(&roots, &dispatchers, &instances);
+    let (root, running) = observe_root(pins, hook, &entries)?;
+    let entry = running.or_else(|| entries.into_iter().next()).unwrap_or_default();
     let accounted = maps::read_ledger(pins, hook)?.order().to_vec();
     let states = names(&pins.states(hook))?;
     let states = states.iter().filter_map(|name| parse_state(name)).map(|state| {
@@ -107,26 +112,45 @@ fn observe_hook(pins: &Pins, hook: &Hook) -> io::Result<ObservedHook> {
         Ok((state, layout))
     });
     let states = states.collect::<io::Result<_>>()?;
-    Ok(ObservedHook { root, entry, roots, instances, accounted, states })
+    Ok(ObservedHook { root, entry, roots, dispatchers, instances, accounted, states })
 }
 
-/// The condition of the link or filter, and which of the root programs it runs.
-fn observe_root(
-    pins: &Pins,
-    hook: &Hook,
-    programs: &BTreeMap<u32, Buffers>,
-) -> io::Result<(Root, Option<Buffers>)> {
+/// What could hold the hook.
+fn entries(
+    roots: &BTreeMap<Buffers, Target>,
+    dispatchers: &BTreeMap<u64, Option<Vec<Instance>>>,
+    instances: &BTreeMap<Instance, ObservedInstance>,
+) -> Vec<Entry> {
+    let roots = roots.keys().copied().map(Entry::Root);
+    // One that lost something may still have the packets.
+    let dispatchers = dispatchers.keys().copied().map(Entry::Dispatcher);
+    let is_alone =
+        |found: &ObservedInstance| found.spec.as_ref().is_some_and(|spec| spec.mechanism == Mechanism::Alone);
+    let alone = instances.iter().filter(|(_, found)| is_alone(found));
+    roots.chain(dispatchers).chain(alone.map(|(name, _)| Entry::Alone(name.clone()))).collect()
+}
+
+/// The condition of the link or filter, and which of the entries it runs.
+fn observe_root(pins: &Pins, hook: &Hook, entries: &[Entry]) -> io::Result<(Root, Option<Entry>)> {
     let folder = pins.root(hook);
-    if programs.is_empty() {
-        return Ok((Root::Absent, None));
+    let running = if folder.join(FILTER).exists() {
+        filter_program(hook)?
+    } else if folder.join("link").exists() {
+        link_program(&folder.join("link"), hook)?
+    } else {
+        return Ok((if entries.is_empty() { Root::Absent } else { Root::Detached }, None));
+    };
+    for entry in entries {
+        if running.is_some() && program_id(&pins.entry_program(hook, entry))? == running {
+            return Ok((Root::Attached, Some(entry.clone())));
+        }
     }
-    if folder.join(FILTER).exists() {
-        return observe_filter(pins, hook, programs);
-    }
-    if !folder.join("link").exists() {
-        return Ok((Root::Detached, None));
-    }
-    let link = Link::open(folder.join("link")).map_err(maps::plain)?;
+    Ok((Root::Severed, None))
+}
+
+/// The id of the program that a link of this interface runs.
+fn link_program(link: &Path, hook: &Hook) -> io::Result<Option<u32>> {
+    let link = Link::open(link).map_err(maps::plain)?;
     let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
     let index = if let LinkTypeInfo::Xdp(info) = &info.info {
         Some(info.ifindex)
@@ -136,26 +160,12 @@ fn observe_root(
         None
     };
     let here = interface_index(&hook.interface).is_ok_and(|here| index == Some(here));
-    Ok(condition(if here { programs.get(&info.prog_id) } else { None }))
+    Ok(here.then_some(info.prog_id))
 }
 
-fn condition(running: Option<&Buffers>) -> (Root, Option<Buffers>) {
-    match running {
-        Some(buffers) => (Root::Attached, Some(*buffers)),
-        None => (Root::Severed, None),
-    }
-}
-
-fn observe_filter(
-    pins: &Pins,
-    hook: &Hook,
-    programs: &BTreeMap<u32, Buffers>,
-) -> io::Result<(Root, Option<Buffers>)> {
-    let Ok(index) = interface_index(&hook.interface) else { return Ok(condition(None)) };
-    let root = pins.entry(hook, Buffers::One).join("program");
-    let root = Program::fd_from_pinned_path(root).map_err(maps::plain)?;
-    let found = Filter::of_chain(index, hook.point).program(root.as_fd())?;
-    Ok(condition(found.and_then(|found| programs.get(&found))))
+fn filter_program(hook: &Hook) -> io::Result<Option<u32>> {
+    let Ok(index) = interface_index(&hook.interface) else { return Ok(None) };
+    Filter::of_chain(index, hook.point).program()
 }
 
 fn target(slot: &Path, by_program: &BTreeMap<u32, Instance>) -> io::Result<Target> {

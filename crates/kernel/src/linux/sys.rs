@@ -4,6 +4,8 @@
 //! Everything here is a thin, safe function over one or two calls. It decides nothing.
 #![expect(unsafe_code, reason = "the one module that crosses into libbpf")]
 
+mod extension;
+
 use std::cell::RefCell;
 use std::collections::BTreeSet;
 use std::ffi::{CStr, CString, c_int, c_long, c_void};
@@ -20,6 +22,7 @@ use libbpf_sys::{
 
 use crate::insn::Insn;
 use crate::splice::Spliced;
+pub(crate) use extension::{Typed, replace_function};
 
 /// What happens to the instructions of a program on their way to the kernel.
 pub(crate) type Rewrite = Box<dyn FnMut(&[Insn]) -> Option<Spliced>>;
@@ -240,6 +243,12 @@ pub(crate) fn add_original_to(object: &OpenObject, context: &CStr) -> io::Result
 }
 
 fn add_original(types: *mut btf, context: &CStr) -> io::Result<u32> {
+    let prototype = add_context_prototype(types, context)?;
+    add_function(types, c"l3af_original", libbpf_sys::BTF_FUNC_GLOBAL, prototype)
+}
+
+/// Adds the prototype `int (struct <context> *)`.
+fn add_context_prototype(types: *mut btf, context: &CStr) -> io::Result<c_int> {
     // The verifier knows a context by the name of the structure, whatever its members (`btf_get_prog_ctx_type`).
     // SAFETY: `types` is a BTF object, and names are C strings, which are copied; the same holds below.
     let structure = check(unsafe { libbpf_sys::btf__add_struct(types, context.as_ptr(), 0) })?;
@@ -248,7 +257,7 @@ fn add_original(types: *mut btf, context: &CStr) -> io::Result<u32> {
     let prototype = add_prototype(types)?;
     // SAFETY: as above; the prototype is the type that was added last.
     check(unsafe { libbpf_sys::btf__add_func_param(types, c"context".as_ptr(), pointer) })?;
-    add_function(types, c"l3af_original", libbpf_sys::BTF_FUNC_GLOBAL, prototype)
+    Ok(prototype)
 }
 
 fn add_static_function(types: *mut btf) -> io::Result<u32> {
