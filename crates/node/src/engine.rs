@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
-use plan::{Desired, Hook, Plan, reconcile};
+use plan::{Desired, Hook, Plan, choose, reconcile};
 use wire::{Applied, ChainView, Document, Planned, Problem, Profile, State, Status};
 
 use crate::generation::{Generation, Generations, Pinned};
@@ -172,7 +172,12 @@ impl Engine {
         observed
             .hooks
             .iter()
-            .map(|(hook, found)| Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?)))
+            .map(|(hook, found)| {
+                let members = self.desired.chains().get(hook);
+                let wish = self.desired.mechanism(hook);
+                let chosen = members.and_then(|members| choose(hook, members, wish, &observed.facts).ok());
+                Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?, chosen))
+            })
             .collect()
     }
 

@@ -61,6 +61,9 @@ impl Resolver<'_> {
                 return Err(Rejected::TwoChains { hook });
             }
             let members = members(chain, &hook, &verified)?;
+            if let Some(mechanism) = chain.mechanism {
+                resolved.desired.set_mechanism(hook.clone(), mechanism);
+            }
             resolved.desired.chain(hook, members)?;
         }
         Ok(resolved)

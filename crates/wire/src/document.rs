@@ -19,7 +19,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{Enforcement, HookPoint, InterfaceName, MemberName, ParameterValue, ProgramName};
+use package::{Enforcement, HookPoint, InterfaceName, Mechanism, MemberName, ParameterValue, ProgramName};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -43,6 +43,11 @@ pub struct ChainDocument {
     /// `xdp`, `tc-ingress` or `tc-egress`.
     #[schema(value_type = String)]
     pub hook: HookPoint,
+    /// By what mechanism the members follow each other: `splice`, `dispatcher`, or `alone` for one program as it is.
+    /// Where it is left out, the plan chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mechanism: Option<Mechanism>,
     /// The members in the order in which packets meet them.
     #[serde(default, rename = "member")]
     pub members: Vec<MemberDocument>,

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use package::{HookPoint, InterfaceName, MemberName, ParameterValue};
+use package::{HookPoint, InterfaceName, Mechanism, MemberName, ParameterValue};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,6 +97,13 @@ pub struct ChainView {
     pub hook: HookPoint,
     /// Whether packets enter the chain.
     pub attached: bool,
+    /// By what mechanism its members follow each other: `splice`, `dispatcher`, or `alone` for one program as it is.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub mechanism: Mechanism,
+    /// Why it is that one, as the end of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// The members in the order in which packets meet them.
     pub members: Vec<MemberView>,
 }

@@ -60,7 +60,7 @@ fn insert(
 ) -> Outcome {
     let found = document.chains.iter().position(|chain| chain.interface == interface && chain.hook == hook);
     let at = found.unwrap_or_else(|| {
-        document.chains.push(ChainDocument { interface, hook, members: Vec::new() });
+        document.chains.push(ChainDocument { interface, hook, mechanism: None, members: Vec::new() });
         document.chains.len() - 1
     });
     let members = &mut document.chains[at].members;
