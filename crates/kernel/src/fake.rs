@@ -7,10 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{Interface, KernelVersion, MemberName, NetworkNamespace, Object};
+use package::{Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object};
 use plan::{
-    Buffers, Desired, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
-    Root, SharedMap, Slot, State, Step, Target,
+    Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance, Root,
+    SharedMap, Slot, State, Step, Target,
 };
 
 use crate::{Kernel, Refused, Totals, Unseen};
@@ -25,7 +25,14 @@ impl Fake {
     /// A Linux 6.12 with these interfaces and nothing loaded.
     pub fn new(interfaces: impl IntoIterator<Item = Interface>) -> Self {
         let kernel = KernelVersion { major: 6, minor: 12 };
-        let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true };
+        let facts = Facts {
+            kernel,
+            tcx: true,
+            tail_calls: 33,
+            tail_calls_shared: true,
+            fragments: true,
+            extensions: true,
+        };
         let interfaces: BTreeSet<Interface> = interfaces.into_iter().collect();
         Self {
             observed: Observed {
@@ -36,6 +43,11 @@ impl Fake {
                 foreign: BTreeMap::new(),
             },
         }
+    }
+
+    /// Lets no program take the place of a function of another one.
+    pub fn forbid_extensions(&mut self) {
+        self.observed.facts.extensions = false;
     }
 
     /// Does half of a step, as a daemon does that is killed in the middle of it.
@@ -58,6 +70,12 @@ impl Fake {
             Step::Unload { hook, instance } => {
                 if let Some(found) = self.hook(hook).instances.get_mut(instance) {
                     found.spec = None;
+                }
+            }
+            Step::Dispatch { hook, serial, .. } => drop(self.hook(hook).dispatchers.insert(*serial, None)),
+            Step::DropDispatcher { hook, serial } => {
+                if let Some(found) = self.hook(hook).dispatchers.get_mut(serial) {
+                    *found = None;
                 }
             }
             // The root is removed before the folder that held it.
@@ -95,6 +113,11 @@ impl Fake {
         }
     }
 
+    /// Lets somebody else take a function of the dispatcher of a hook away from the member that took its place.
+    pub fn unlink(&mut self, hook: &Hook) {
+        self.hook(hook).dispatchers.values_mut().for_each(|members| *members = None);
+    }
+
     /// Lets somebody else write a program of theirs into a slot.
     pub fn tamper(&mut self, hook: &Hook, slot: &Slot) {
         let found = self.hook(hook);
@@ -119,7 +142,7 @@ impl Fake {
 
     fn link(&mut self, hook: &Hook, from: &Slot, to: Option<&Instance>) -> Result<(), &'static str> {
         let found = self.hook(hook);
-        if to.is_some_and(|to| !found.is_loaded(to)) {
+        if to.is_some_and(|to| found.loaded_as(to) != Some(Mechanism::Splice)) {
             return Err("there is no such program to point to");
         }
         let target = to.cloned().map_or(Target::Nothing, Target::Instance);
@@ -132,12 +155,12 @@ impl Fake {
         Ok(())
     }
 
-    fn turn(&mut self, hook: &Hook, to: Buffers) -> Result<(), &'static str> {
+    fn turn(&mut self, hook: &Hook, to: &Entry) -> Result<(), &'static str> {
         let found = self.hook(hook);
-        if found.root != Root::Attached || !found.roots.contains_key(&to) {
-            return Err("there is no link, or no such root");
+        if found.root != Root::Attached || !found.has(to) {
+            return Err("there is no link, or no such entry");
         }
-        found.entry = to;
+        found.entry = to.clone();
         Ok(())
     }
 
@@ -167,7 +190,7 @@ impl Fake {
         }
     }
 
-    fn attach(&mut self, hook: &Hook, means: Means, buffers: Buffers) -> Result<(), &'static str> {
+    fn attach(&mut self, hook: &Hook, means: Means, entry: &Entry) -> Result<(), &'static str> {
         let exchanged = self.observed.foreign.remove(hook).is_some();
         if exchanged != (means == Means::Exchange) {
             return Err("the hook is occupied, or is not");
@@ -176,26 +199,79 @@ impl Fake {
             return Err("there is no such interface");
         }
         let found = self.hook(hook);
-        if !found.roots.contains_key(&buffers) {
-            return Err("there is no such root");
+        if !found.has(entry) {
+            return Err("there is no such entry");
         }
         match found.root {
-            Root::Detached => (found.root, found.entry) = (Root::Attached, buffers),
-            Root::Absent => return Err("there is no root"),
+            Root::Detached | Root::Absent => (found.root, found.entry) = (Root::Attached, entry.clone()),
             Root::Attached | Root::Severed => return Err("the link has a pin already"),
         }
+        Ok(())
+    }
+
+    fn unload(&mut self, hook: &Hook, instance: &Instance) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        // It would run on there, under a name that another instance could get.
+        if found.dispatchers.values().flatten().any(|members| members.contains(instance)) {
+            return Err("a dispatcher runs it");
+        }
+        found.instances.remove(instance);
+        Ok(())
+    }
+
+    /// What is removed may be gone already.
+    fn remove(&mut self, step: &Step) {
+        if let Step::DropDispatcher { hook, serial } = step {
+            self.hook(hook).dispatchers.remove(serial);
+        } else if let Step::DropRoot { hook, buffers } = step {
+            self.hook(hook).roots.remove(buffers);
+        } else if let Step::Forget { hook, state } = step {
+            self.hook(hook).states.remove(state);
+        } else if let Step::ForgetShared { shared } = step {
+            self.observed.shared.remove(shared);
+        } else if let Step::RemoveRoot { hook } = step {
+            self.observed.hooks.remove(hook);
+        }
+    }
+
+    fn carry(&mut self, hook: &Hook, from: &State, to: &State) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        if !found.states.get(from).is_some_and(Option::is_some) {
+            return Err("there are no such maps");
+        }
+        found.states.entry(to.clone()).or_default();
+        Ok(())
+    }
+
+    fn dispatch(&mut self, hook: &Hook, serial: u64, members: &[Instance]) -> Result<(), &'static str> {
+        let found = self.hook(hook);
+        if members.iter().any(|member| found.loaded_as(member) != Some(Mechanism::Dispatcher)) {
+            return Err("there is no such program to take the place of a function");
+        }
+        found.dispatchers.insert(serial, Some(members.to_vec()));
         Ok(())
     }
 }
 
 /// The rules that need to look at a hook.
 trait Rules {
-    fn is_loaded(&self, instance: &Instance) -> bool;
+    /// As what an instance is loaded; none where it is not.
+    fn loaded_as(&self, instance: &Instance) -> Option<Mechanism>;
+    /// Whether there is a program that could hold the hook.
+    fn has(&self, entry: &Entry) -> bool;
 }
 
 impl Rules for ObservedHook {
-    fn is_loaded(&self, instance: &Instance) -> bool {
-        self.instances.get(instance).is_some_and(|found| found.spec.is_some())
+    fn loaded_as(&self, instance: &Instance) -> Option<Mechanism> {
+        self.instances.get(instance)?.spec.as_ref().map(|spec| spec.mechanism)
+    }
+
+    fn has(&self, entry: &Entry) -> bool {
+        match entry {
+            Entry::Root(buffers) => self.roots.contains_key(buffers),
+            Entry::Dispatcher(serial) => self.dispatchers.get(serial).is_some_and(Option::is_some),
+            Entry::Alone(instance) => self.loaded_as(instance) == Some(Mechanism::Alone),
+        }
     }
 }
 
@@ -210,27 +286,16 @@ impl Kernel for Fake {
                 let found = self.hook(hook);
                 found.roots.insert(*buffers, Target::Nothing);
                 if found.root == Root::Absent {
-                    (found.root, found.entry) = (Root::Detached, *buffers);
+                    (found.root, found.entry) = (Root::Detached, Entry::Root(*buffers));
                 }
                 Ok(())
             }
-            Step::Turn { hook, to } => self.turn(hook, *to),
-            Step::DropRoot { hook, buffers } => {
-                self.hook(hook).roots.remove(buffers);
-                Ok(())
-            }
+            Step::Dispatch { hook, serial, members } => self.dispatch(hook, *serial, members),
+            Step::Turn { hook, to } => self.turn(hook, to),
             Step::Load { spec, .. } if desired.object(&spec.object).is_none() => {
                 Err("no package holds the object")
             }
-            Step::Carry { hook, from, to, .. } => {
-                let found = self.hook(hook);
-                if found.states.get(from).is_some_and(Option::is_some) {
-                    found.states.entry(to.clone()).or_default();
-                    Ok(())
-                } else {
-                    Err("there are no such maps")
-                }
-            }
+            Step::Carry { hook, from, to, .. } => self.carry(hook, from, to),
             Step::Load { hook, instance, spec } => {
                 let layout = desired.object(&spec.object).and_then(|object| Object::parse(object).ok());
                 let layout = layout.map(|object| object.layout);
@@ -244,7 +309,7 @@ impl Kernel for Fake {
                 Ok(())
             }
             Step::Link { hook, from, to } => self.link(hook, from, to.as_ref()),
-            Step::Attach { hook, means, buffers, .. } => self.attach(hook, *means, *buffers),
+            Step::Attach { hook, means, entry, .. } => self.attach(hook, *means, entry),
             Step::Detach { hook } => {
                 self.detach(hook);
                 Ok(())
@@ -262,21 +327,14 @@ impl Kernel for Fake {
                 self.hook(hook).accounted.clone_from(order);
                 Ok(())
             }
-            Step::Settle => Ok(()),
-            Step::Unload { hook, instance } => {
-                self.hook(hook).instances.remove(instance);
-                Ok(())
-            }
-            Step::Forget { hook, state } => {
-                self.hook(hook).states.remove(state);
-                Ok(())
-            }
-            Step::ForgetShared { shared } => {
-                self.observed.shared.remove(shared);
-                Ok(())
-            }
-            Step::RemoveRoot { hook } => {
-                self.observed.hooks.remove(hook);
+            Step::Unload { hook, instance } => self.unload(hook, instance),
+            Step::DropDispatcher { .. }
+            | Step::DropRoot { .. }
+            | Step::Forget { .. }
+            | Step::ForgetShared { .. }
+            | Step::RemoveRoot { .. }
+            | Step::Settle => {
+                self.remove(step);
                 Ok(())
             }
         };

@@ -2,10 +2,12 @@
 //! The edge to a kernel: carries out plans and reports what is there. It makes no decisions.
 //!
 //! [`Kernel`] is the port. [`Linux`] is the real one, through libbpf; [`Fake`] keeps the rules of a kernel that tests
-//! on a real one have shown, in memory. [`splice()`] is the rewriting that makes any program a member of a chain.
+//! on a real one have shown, in memory. [`splice()`] is the rewriting that makes any program a member of a chain; for
+//! what it cannot do there are generated dispatchers.
 //!
 //! Nothing is remembered here: pins in bpffs are the record, and every question goes to the kernel.
 
+mod dispatcher;
 mod effects;
 mod fake;
 mod insn;

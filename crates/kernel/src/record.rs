@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Digest, Enforcement, HookPoint, MemberName, PackageName, ParameterValue, ProceedSet, ProgramName,
-    PublisherName, Scope, UnknownVerdict, Version,
+    Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ParameterValue, ProceedSet,
+    ProgramName, PublisherName, Scope, UnknownVerdict, Version,
 };
 use plan::{Buffers, MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};
@@ -27,6 +27,8 @@ pub(crate) struct Record {
     timed: bool,
     #[serde(default)]
     buffers: Buffers,
+    #[serde(default)]
+    mechanism: Mechanism,
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Scope, Digest)>,
@@ -46,6 +48,7 @@ impl From<&MemberSpec> for Record {
             enforcement: spec.enforcement,
             timed: spec.timed,
             buffers: spec.buffers,
+            mechanism: spec.mechanism,
             config: spec.config.clone(),
             shares: spec.shares.clone(),
         }
@@ -69,6 +72,7 @@ impl Record {
             enforcement: self.enforcement,
             timed: self.timed,
             buffers: self.buffers,
+            mechanism: self.mechanism,
             config: self.config,
             shares: self.shares,
         })

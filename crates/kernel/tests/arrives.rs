@@ -8,12 +8,12 @@ use std::sync::{Arc, OnceLock};
 
 use kernel::{Fake, Kernel, apply};
 use package::{
-    BlobError, Blobs, Digest, HookPoint, Interface, Occupied, PackFile, PackSource, Package, ParameterValue,
-    Platform, pack,
+    BlobError, Blobs, Digest, HookPoint, Interface, Mechanism, Occupied, PackFile, PackSource, Package,
+    ParameterValue, Platform, pack,
 };
 use plan::{
-    Attachment, Desired, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Plan, Slot, Target,
-    reconcile,
+    Attachment, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Plan, Slot,
+    Target, reconcile,
 };
 use proptest::prelude::*;
 use trust::{PolicyDocument, Verified, verify};
@@ -39,7 +39,7 @@ fn release(version: &str) -> Verified {
         "[package]\nname = \"small\"\npublisher = \"example\"\nversion = \"{version}\"\ndescription = \"d\"\n\
          category = \"a\"\nsubcategory = \"b\"\nlicense = \"MIT\"\ndocumentation = \"README.md\"\n[kernel]\nmin = \
          \"5.10\"\n[[platform]]\nos = \"linux\"\narchitecture = \"amd64\"\n[[program]]\nfunction = \"first\"\n\
-         object = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\n\
+         object = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"second\"\nobject = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\n\
          hook = \"tc-egress\"\n"
     );
     let file = |bytes: &[u8]| PackFile { bytes: bytes.to_vec(), executable: false };
@@ -68,23 +68,35 @@ type Choice = (u8, usize, u8);
 fn member(point: HookPoint, (name, release, limit): Choice) -> Member {
     let name = format!("m{name}").parse().unwrap();
     let config = BTreeMap::from([("limit".to_owned(), ParameterValue::integer(limit))]);
-    Member::new(name, point, &releases()[release], MemberWish { config, ..MemberWish::default() }).unwrap()
+    let program = if point == HookPoint::Xdp { "first" } else { "outgoing" };
+    let wish = MemberWish { config, program: Some(program.parse().unwrap()), ..MemberWish::default() };
+    Member::new(name, point, &releases()[release], wish).unwrap()
 }
 
-fn desired(chains: &[Vec<Choice>]) -> Desired {
+/// Chains, and the mechanisms that are asked for. A program that is alone has no others beside it.
+type Chains = Vec<(Vec<Choice>, Option<Mechanism>)>;
+
+fn desired(chains: &Chains) -> Desired {
     let mut desired = Desired::default();
-    for (hook, choices) in hooks().into_iter().zip(chains) {
+    for (hook, (choices, mechanism)) in hooks().into_iter().zip(chains) {
         let mut taken = std::collections::BTreeSet::new();
-        let once = choices.iter().filter(|choice| taken.insert(choice.0));
+        let most = if *mechanism == Some(Mechanism::Alone) { 1 } else { choices.len() };
+        let once = choices.iter().filter(|choice| taken.insert(choice.0)).take(most);
         let members = once.map(|choice| member(hook.point, *choice)).collect();
+        if let Some(mechanism) = mechanism {
+            desired.set_mechanism(hook.clone(), *mechanism);
+        }
         desired.chain(hook, members).unwrap();
     }
     desired
 }
 
-/// The same where a program of somebody else, if there is one, is kept or put aside.
-fn desired_with(chains: &[Vec<Choice>], occupied: Occupied) -> Desired {
-    let mut desired = desired(chains);
+/// The same where a program of somebody else, if there is one, is kept or put aside. Only a splice can keep one.
+fn desired_with(chains: &Chains, occupied: Occupied) -> Desired {
+    let keeps = occupied == Occupied::Keep;
+    let chains: Chains =
+        chains.iter().map(|(choices, wish)| (choices.clone(), wish.filter(|_| !keeps))).collect();
+    let mut desired = desired(&chains);
     for hook in hooks().into_iter().filter(|hook| hook.point == HookPoint::Xdp) {
         desired.attach(hook, Attachment { occupied, ..Attachment::default() });
     }
@@ -96,11 +108,17 @@ fn has_packets(kernel: &Fake, hook: &Hook, wish: Occupied) -> bool {
     let observed = kernel.observe(&BTreeSet::new()).unwrap();
     let is_last = |found: &plan::ObservedHook| {
         let last = found.order().last().map(|last| found.instances[last].next.clone());
-        last.or_else(|| found.roots.get(&found.entry).cloned()) == Some(Target::Incumbent)
+        let Entry::Root(entry) = found.entry else { return false };
+        last.or_else(|| found.roots.get(&entry).cloned()) == Some(Target::Incumbent)
     };
     let found = observed.hooks.get(hook).filter(|found| found.root == plan::Root::Attached);
     observed.foreign.contains_key(hook)
         || found.is_some_and(|found| wish == Occupied::Replace || is_last(found))
+}
+
+/// Chains for which no mechanism is asked.
+fn plain(chains: &[&[Choice]]) -> Desired {
+    desired(&chains.iter().map(|choices| (choices.to_vec(), None)).collect())
 }
 
 /// What packets meet at each hook.
@@ -115,8 +133,12 @@ fn met(kernel: &Fake) -> BTreeMap<Hook, Vec<MemberSpec>> {
 }
 
 fn wanted(desired: &Desired) -> BTreeMap<Hook, Vec<MemberSpec>> {
-    let specs = |members: &[Member]| members.iter().map(|member| member.spec().clone()).collect();
-    desired.chains().iter().map(|(hook, members)| (hook.clone(), specs(members))).collect()
+    let chain = |(hook, members): (&Hook, &Vec<Member>)| {
+        let mechanism = desired.mechanism(hook).unwrap_or_default();
+        let spec = |member: &Member| MemberSpec { mechanism, ..member.spec().clone() };
+        (hook.clone(), members.iter().map(spec).collect())
+    };
+    desired.chains().iter().map(chain).collect()
 }
 
 fn plan_for(kernel: &Fake, desired: &Desired) -> Plan {
@@ -141,8 +163,11 @@ fn cut(kernel: &mut Fake, plan: &Plan, desired: &Desired, (steps, torn): (usize,
     }
 }
 
-fn chains() -> impl Strategy<Value = Vec<Vec<Choice>>> {
-    prop::collection::vec(prop::collection::vec((0..5_u8, 0..2_usize, 0..2_u8), 0..6), 4)
+fn chains() -> impl Strategy<Value = Chains> {
+    let mechanisms = [Mechanism::Splice, Mechanism::Dispatcher, Mechanism::Alone].map(Some);
+    let mechanism = prop::sample::select(std::iter::once(None).chain(mechanisms).collect::<Vec<_>>());
+    let choices = prop::collection::vec((0..5_u8, 0..2_usize, 0..2_u8), 0..6);
+    prop::collection::vec((choices, mechanism), 4)
 }
 
 proptest! {
@@ -172,6 +197,7 @@ proptest! {
         // Nothing is left over: what is pinned is in a chain.
         for found in kernel.observe(&BTreeSet::new()).unwrap().hooks.values() {
             prop_assert_eq!(found.order().len(), found.instances.len());
+            prop_assert_eq!(found.roots.len() + found.dispatchers.len(), usize::from(!matches!(found.entry, Entry::Alone(_))));
             let mut order = found.order();
             if wish == Some(Occupied::Keep) && found.incumbent != Incumbent::Absent {
                 order.push(Instance::incumbent());
@@ -194,9 +220,12 @@ proptest! {
         apply(&mut kernel, &plan, &desired).unwrap();
         let hook = &hooks()[at];
         if let Some(found) = kernel.observe(&BTreeSet::new()).unwrap().hooks.get(hook) {
-            let slots: Vec<Slot> =
-                std::iter::once(Slot::Root(plan::Buffers::One)).chain(found.order().into_iter().map(Slot::Instance)).collect();
-            kernel.tamper(hook, &slots[slot % slots.len()]);
+            if let Entry::Root(buffers) = found.entry {
+                let slots: Vec<Slot> =
+                    std::iter::once(Slot::Root(buffers)).chain(found.order().into_iter().map(Slot::Instance)).collect();
+                kernel.tamper(hook, &slots[slot % slots.len()]);
+            }
+            kernel.unlink(hook);
             if gone {
                 kernel.sever(hook);
             }
@@ -211,7 +240,7 @@ proptest! {
 #[test]
 fn a_chain_on_a_missing_interface_is_refused_and_the_rest_can_run() {
     let mut kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
-    let desired = desired(&[vec![(0, 0, 0)], vec![], vec![(1, 0, 0)], vec![]]);
+    let desired = plain(&[&[(0, 0, 0)], &[], &[(1, 0, 0)], &[]]);
     let plan = plan_for(&kernel, &desired);
     apply(&mut kernel, &plan, &desired).unwrap();
     kernel.remove_interface(&"eth0.100".parse().unwrap());
@@ -225,23 +254,85 @@ fn a_chain_on_a_missing_interface_is_refused_and_the_rest_can_run() {
     assert_eq!(met(&kernel), wanted(&rest));
 }
 
-#[test]
-fn a_chain_that_is_longer_than_tail_calls_go_is_refused() {
-    let kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
+/// A chain of so many members on the first hook.
+fn long(length: u8) -> Desired {
     let mut desired = Desired::default();
-    let members = (0..34).map(|number| member(HookPoint::Xdp, (number, 0, 0))).collect();
+    let members = (0..length).map(|number| member(HookPoint::Xdp, (number, 0, 0))).collect();
     desired.chain(hooks()[0].clone(), members).unwrap();
-    let refused = reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap_err().to_string();
-    assert_eq!(refused, "the chain on `eth0/xdp` has 34 members, but the kernel follows only 33 tail calls");
+    desired
+}
+
+#[test]
+fn a_chain_that_is_longer_than_tail_calls_go_gets_a_dispatcher_or_is_refused_with_both_reasons() {
+    let mut kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
+    let plan = plan_for(&kernel, &long(34)).to_string();
+    let built = plan.lines().find(|line| line.contains("build dispatcher 1 of m0#1, m1#1, ")).unwrap();
+    assert!(built.ends_with("m33#1 (the chain is longer than the kernel's tail calls go)"), "{built}");
+    let refused = |kernel: &Fake, length| {
+        reconcile(&long(length), &kernel.observe(&BTreeSet::new()).unwrap()).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(refused(&kernel, 251), @"the chain on `eth0/xdp` has 251 members, but the kernel follows only 33 tail calls; nor can a dispatcher run it: it has 251 members, and a dispatcher takes 250");
+    kernel.forbid_extensions();
+    insta::assert_snapshot!(refused(&kernel, 34), @"the chain on `eth0/xdp` has 34 members, but the kernel follows only 33 tail calls; nor can a dispatcher run it: this kernel permits no extension programs (`BPF_PROG_TYPE_EXT`)");
+}
+
+#[test]
+fn a_mechanism_that_is_asked_for_and_cannot_be_is_refused() {
+    let kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
+    let refused = |function: &str, mechanism, enforcements: &[&str]| {
+        let member = |(number, enforcement): (usize, &&str)| {
+            let (program, enforcement) = (Some(function.parse().unwrap()), enforcement.parse().unwrap());
+            let wish = MemberWish { program, enforcement, ..MemberWish::default() };
+            Member::new(format!("m{number}").parse().unwrap(), HookPoint::Xdp, &releases()[0], wish).unwrap()
+        };
+        let mut desired = Desired::default();
+        desired.set_mechanism(hooks()[0].clone(), mechanism);
+        desired.chain(hooks()[0].clone(), enforcements.iter().enumerate().map(member).collect()).unwrap();
+        reconcile(&desired, &kernel.observe(&BTreeSet::new()).unwrap()).unwrap_err().to_string()
+    };
+    let (dispatcher, alone) = (Mechanism::Dispatcher, Mechanism::Alone);
+    insta::assert_snapshot!(refused("second", dispatcher, &["enforce"]), @"no dispatcher can run the chain on `eth0/xdp`: the types (BTF) of `m0` do not say that it is `int (struct xdp_md *)`");
+    insta::assert_snapshot!(refused("first", dispatcher, &["shadow", "canary 5%"]), @"no dispatcher can run the chain on `eth0/xdp`: `m1` runs in `canary 5%`, and a dispatcher knows no flows");
+    insta::assert_snapshot!(refused("first", alone, &["enforce", "enforce"]), @"`eth0/xdp` cannot run a program alone: 2 members are enabled");
+    insta::assert_snapshot!(refused("first", alone, &["shadow"]), @"`eth0/xdp` cannot run a program alone: `m0` is to run in `shadow`");
+}
+
+#[test]
+fn going_from_one_mechanism_to_another_is_one_update_of_the_link() {
+    let mut kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
+    let mut steps = Vec::new();
+    for mechanism in [Mechanism::Dispatcher, Mechanism::Alone, Mechanism::Splice] {
+        let desired = desired(&vec![(vec![(0, 0, 0)], Some(mechanism))]);
+        let plan = plan_for(&kernel, &desired);
+        apply(&mut kernel, &plan, &desired).unwrap();
+        let words = plan.steps.iter().map(ToString::to_string).filter(|step| !step.contains("count along"));
+        steps.extend(words);
+    }
+    insta::assert_snapshot!(steps.join("\n"), @"
+    eth0/xdp: load m0#1 = small 1.0.0 `first` (it takes the place of a function of the dispatcher)
+    eth0/xdp: build dispatcher 1 of m0#1 (the document asks for it)
+    eth0/xdp: attach dispatcher 1 (packets enter the chain from here on)
+    eth0/xdp: load m0#2 = small 1.0.0 `first` (it runs as its author wrote it)
+    eth0/xdp: turn to m0#2 itself (the document asks for it)
+    wait for packets in flight (packets may still be inside what was replaced)
+    eth0/xdp: remove dispatcher 1 (it gets no packets)
+    eth0/xdp: unload m0#1 (not in the chain)
+    eth0/xdp: create the root (the document asks for it)
+    eth0/xdp: load m0#3 = small 1.0.0 `first` (new in its place in the chain)
+    eth0/xdp: point the root to m0#3 (one write puts the new path into effect)
+    eth0/xdp: turn to the root (the document asks for it)
+    wait for packets in flight (packets may still be inside what was replaced)
+    eth0/xdp: unload m0#2 (not in the chain)
+    ");
 }
 
 #[test]
 fn a_plan_reads_as_sentences_with_reasons() {
     let mut kernel = Fake::new(hooks().into_iter().map(|hook| hook.interface));
-    let one = desired(&[vec![(0, 0, 0), (1, 0, 0), (2, 0, 0)]]);
+    let one = plain(&[&[(0, 0, 0), (1, 0, 0), (2, 0, 0)]]);
     let plan = plan_for(&kernel, &one);
     apply(&mut kernel, &plan, &one).unwrap();
-    let upgraded = desired(&[vec![(0, 0, 0), (1, 1, 0), (2, 0, 0)]]);
+    let upgraded = plain(&[&[(0, 0, 0), (1, 1, 0), (2, 0, 0)]]);
     let plan = plan_for(&kernel, &upgraded).to_string();
     let plan: Vec<String> =
         plan.lines().map(|line| line.split("object sha256").next().unwrap().to_owned()).collect();

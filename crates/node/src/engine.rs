@@ -7,7 +7,7 @@ use std::path::PathBuf;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
-use plan::{Desired, Hook, Observed, Plan, reconcile};
+use plan::{Desired, Hook, Observed, Plan, choose, reconcile};
 use wire::{Applied, ChainView, Document, Planned, Problem, Profile, State, Status};
 
 use crate::generation::{Generation, Generations, Pinned};
@@ -172,7 +172,11 @@ impl Engine {
         observed
             .hooks
             .iter()
-            .map(|(hook, found)| Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?)))
+            .map(|(hook, found)| {
+                let is_wanted = self.desired.chains().contains_key(hook);
+                let chosen = choose(hook, &self.desired, &observed.facts).ok().filter(|_| is_wanted);
+                Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?, chosen))
+            })
             .collect()
     }
 

@@ -63,6 +63,9 @@ impl Resolver<'_> {
             let members = members(chain, &hook, &verified)?;
             let (mode, position) = (chain.mode, chain.position.clone());
             resolved.desired.attach(hook.clone(), Attachment { mode, position, occupied: chain.occupied });
+            if let Some(mechanism) = chain.mechanism {
+                resolved.desired.set_mechanism(hook.clone(), mechanism);
+            }
             resolved.desired.chain(hook, members)?;
         }
         Ok(resolved)

@@ -4,12 +4,17 @@
 use std::collections::BTreeMap;
 
 use kernel::{Cell, Cells, Totals};
-use package::{HookPoint, MemberName};
-use plan::{Hook, Instance, ObservedHook, Root};
+use package::{HookPoint, Mechanism, MemberName};
+use plan::{Choice, Entry, Hook, Instance, ObservedHook, Root};
 use wire::{ChainView, Count, MemberView, RunTime};
 
-/// One chain, with the sums of its members.
-pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberName, Totals>) -> ChainView {
+/// One chain, with the sums of its members. `chosen` is what the plan chooses for it now.
+pub(crate) fn chain(
+    hook: &Hook,
+    found: &ObservedHook,
+    totals: &BTreeMap<MemberName, Totals>,
+    chosen: Option<Choice>,
+) -> ChainView {
     let order = found.order();
     let members = order.iter().filter_map(|instance| {
         let spec = found.instances.get(instance)?.spec.as_ref()?;
@@ -33,10 +38,18 @@ pub(crate) fn chain(hook: &Hook, found: &ObservedHook, totals: &BTreeMap<MemberN
     });
     let ends_in_incumbent = found.accounted.last() == Some(&Instance::incumbent());
     let incumbent = totals.get(&Instance::incumbent().member);
+    let mechanism = match found.entry {
+        Entry::Root(_) => Mechanism::Splice,
+        Entry::Dispatcher(_) => Mechanism::Dispatcher,
+        Entry::Alone(_) => Mechanism::Alone,
+    };
+    let chosen = chosen.filter(|choice| choice.mechanism == mechanism);
     ChainView {
         interface: hook.interface.clone(),
         hook: hook.point,
         attached: found.root == Root::Attached,
+        mechanism,
+        reason: chosen.map(|choice| choice.reason.to_owned()),
         mode: found.mode,
         before: found.neighbours.before.clone(),
         behind: found.neighbours.behind.clone(),

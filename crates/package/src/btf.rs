@@ -34,13 +34,38 @@ const MAX_DEPTH: usize = 32;
 /// The kinds of types that are looked into.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Kind {
-    Int { bytes: u32, signed: bool, boolean: bool },
-    Pointer { target: u32 },
-    Array { element: u32, count: u32 },
-    Struct { bytes: u32 },
-    Alias { target: u32, constant: bool },
-    Variable { target: u32 },
+    /// A number; those of an enumeration are named.
+    Int {
+        bytes: u32,
+        signed: bool,
+        boolean: bool,
+        named: bool,
+    },
+    Pointer {
+        target: u32,
+    },
+    Array {
+        element: u32,
+        count: u32,
+    },
+    Struct {
+        bytes: u32,
+    },
+    Alias {
+        target: u32,
+        constant: bool,
+    },
+    Variable {
+        target: u32,
+    },
     Section,
+    Function {
+        prototype: u32,
+    },
+    /// Its parts are the parameters.
+    Prototype {
+        returns: u32,
+    },
     Other,
 }
 
@@ -138,12 +163,25 @@ impl Btf {
         u32::try_from(at + 1).ok()
     }
 
+    /// The name of the structure that a function takes as its only argument, by pointer, where it returns a number.
+    pub(crate) fn argument(&self, function: &str) -> Option<&str> {
+        let prototype = self.types.iter().filter(|entry| entry.name == function).find_map(|entry| {
+            if let Kind::Function { prototype } = entry.kind { Some(prototype) } else { None }
+        })?;
+        let (id, Kind::Prototype { returns }, _) = self.resolve(prototype) else { return None };
+        let (_, Kind::Int { named: false, .. }, _) = self.resolve(returns) else { return None };
+        let [only] = self.members(id) else { return None };
+        let (_, Kind::Pointer { target }, _) = self.resolve(only.target) else { return None };
+        let (id, Kind::Struct { .. }, _) = self.resolve(target) else { return None };
+        Some(self.name(id))
+    }
+
     /// The name of a type or variable.
     pub(crate) fn name(&self, id: u32) -> &str {
         self.entry(id).map_or("", |entry| &entry.name)
     }
 
-    /// The members of a structure.
+    /// The members of a structure, or the parameters of a prototype.
     pub(crate) fn members(&self, id: u32) -> &[Part] {
         self.entry(id).map_or(&[], |entry| &entry.parts)
     }
@@ -176,7 +214,12 @@ impl Btf {
                     self.scalar_bytes(element)?.checked_mul(count)
                 }
             }
-            Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => None,
+            Kind::Alias { .. }
+            | Kind::Variable { .. }
+            | Kind::Section
+            | Kind::Function { .. }
+            | Kind::Prototype { .. }
+            | Kind::Other => None,
         }
     }
 
@@ -184,9 +227,13 @@ impl Btf {
         match self.resolve(id).1 {
             Kind::Int { bytes, .. } | Kind::Struct { bytes } => Some(bytes),
             Kind::Pointer { .. } => Some(8),
-            Kind::Array { .. } | Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => {
-                None
-            }
+            Kind::Array { .. }
+            | Kind::Alias { .. }
+            | Kind::Variable { .. }
+            | Kind::Section
+            | Kind::Function { .. }
+            | Kind::Prototype { .. }
+            | Kind::Other => None,
         }
     }
 
@@ -217,12 +264,19 @@ fn read_type(cursor: &mut Cursor<'_>, strings: &[u8]) -> Result<Type, BtfError> 
             }
             Kind::Struct { bytes: size_or_type }
         }
-        6 => skip(cursor, count, 2, Kind::Int { bytes: size_or_type, signed: false, boolean: false })?,
-        19 => skip(cursor, count, 3, Kind::Int { bytes: size_or_type, signed: false, boolean: false })?,
-        7 | 12 | 16 => Kind::Other,
+        6 => skip(cursor, count, 2, numbers(size_or_type))?,
+        19 => skip(cursor, count, 3, numbers(size_or_type))?,
+        7 | 16 => Kind::Other,
         8 | 9 | 11 | 18 => Kind::Alias { target: size_or_type, constant: false },
         10 => Kind::Alias { target: size_or_type, constant: true },
-        13 => skip(cursor, count, 2, Kind::Other)?,
+        12 => Kind::Function { prototype: size_or_type },
+        13 => {
+            for _ in 0..count {
+                let (name, target) = (cursor.word()?, cursor.word()?);
+                parts.push(Part { name: text(strings, name)?, target, offset: 0 });
+            }
+            Kind::Prototype { returns: size_or_type }
+        }
         14 => skip(cursor, 1, 1, Kind::Variable { target: size_or_type })?,
         15 => {
             for _ in 0..count {
@@ -239,7 +293,12 @@ fn read_type(cursor: &mut Cursor<'_>, strings: &[u8]) -> Result<Type, BtfError> 
 
 fn int(encoding: u32, bytes: u32) -> Kind {
     let flags = encoding >> 24;
-    Kind::Int { bytes, signed: flags & 1 != 0, boolean: flags & 4 != 0 }
+    Kind::Int { bytes, signed: flags & 1 != 0, boolean: flags & 4 != 0, named: false }
+}
+
+/// An enumeration.
+fn numbers(bytes: u32) -> Kind {
+    Kind::Int { bytes, signed: false, boolean: false, named: true }
 }
 
 fn skip(cursor: &mut Cursor<'_>, count: u32, words: u32, kind: Kind) -> Result<Kind, BtfError> {

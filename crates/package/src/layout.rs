@@ -71,7 +71,12 @@ impl Writer<'_> {
                 self.line(name, &format!("{sign}{}", u64::from(bytes) * 8), from);
             }
             Kind::Pointer { .. } => self.line(name, "pointer", from),
-            Kind::Alias { .. } | Kind::Variable { .. } | Kind::Section | Kind::Other => {
+            Kind::Alias { .. }
+            | Kind::Variable { .. }
+            | Kind::Section
+            | Kind::Function { .. }
+            | Kind::Prototype { .. }
+            | Kind::Other => {
                 self.line(name, "of unknown kind", from);
             }
         }

@@ -13,6 +13,7 @@ mod hook;
 mod interface;
 mod layout;
 mod manifest;
+mod mechanism;
 mod names;
 mod object;
 mod oci;
@@ -33,6 +34,7 @@ pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Scope,
     Upgrade, UserProgram,
 };
+pub use mechanism::Mechanism;
 pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{

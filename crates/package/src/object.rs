@@ -59,6 +59,9 @@ pub struct ObjectProgram {
     pub instructions: u64,
     /// How many tail calls are written in it.
     pub tail_calls: u32,
+    /// The name of the structure that it takes by pointer, where its types say that it takes just that and returns a
+    /// number. A program can only take the place of a function of its own type.
+    pub argument: Option<String>,
 }
 
 /// A map that the author declared.
@@ -120,7 +123,7 @@ impl Object {
         };
         let constants = constants(&elf)?;
         Ok(Self {
-            programs: programs(&elf, endian)?,
+            programs: programs(&elf, btf.as_ref(), endian)?,
             maps: btf.as_ref().map(maps).unwrap_or_default(),
             layout: layout(&elf, btf.as_ref())?,
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
@@ -149,7 +152,7 @@ fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
 
-fn programs(elf: &Elf<'_>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
+fn programs(elf: &Elf<'_>, btf: Option<&Btf>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
     let mut programs = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
         let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else {
@@ -162,7 +165,9 @@ fn programs(elf: &Elf<'_>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectE
         }
         let Ok(Ok(function)) = symbol.name().map(str::parse::<ProgramName>) else { continue };
         let code = section.data_range(symbol.address(), symbol.size()).map_err(damaged)?.unwrap_or_default();
+        let argument = btf.and_then(|btf| btf.argument(function.as_ref()));
         programs.push(ObjectProgram {
+            argument: argument.map(str::to_owned),
             function,
             section: name.to_owned(),
             instructions: symbol.size() / 8,
@@ -360,7 +365,7 @@ fn parameters(btf: &Btf, constants: &Constants<'_>, endian: Endian) -> Vec<Param
 }
 
 fn parameter(btf: &Btf, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
-    let (_, Kind::Int { bytes, signed, boolean }, true) = btf.resolve(variable) else { return None };
+    let (_, Kind::Int { bytes, signed, boolean, .. }, true) = btf.resolve(variable) else { return None };
     let bytes = usize::try_from(bytes).ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
     let name = btf.name(variable);
     let offset_bytes = usize::try_from(*constants.offsets.get(name)?).ok()?;

@@ -8,6 +8,15 @@ typedef unsigned int u32;
 typedef unsigned long long u64;
 typedef _Bool bool;
 
+/* The kernel knows contexts by the names of these. */
+struct xdp_md {
+	u32 data;
+};
+
+struct __sk_buff {
+	u32 len;
+};
+
 struct value {
 	u64 packets;
 	u32 marks[3];
@@ -29,7 +38,7 @@ const u32 not_a_knob[2] = { 1, 2 };
 
 static void *(*const lookup)(void *map, const void *key) = (void *)1;
 
-__attribute__((section("xdp"), used)) int first(void *ctx)
+__attribute__((section("xdp"), used)) int first(struct xdp_md *ctx)
 {
 	u32 key = limit;
 	struct value *value = lookup(&seen, &key);
@@ -44,7 +53,7 @@ __attribute__((section("xdp"), used)) int second(void *ctx)
 	return 1;
 }
 
-__attribute__((section("tc"), used)) int outgoing(void *ctx)
+__attribute__((section("tc"), used)) int outgoing(struct __sk_buff *ctx)
 {
 	return 0;
 }

@@ -5,7 +5,7 @@ use package::{HookPoint, Occupied};
 
 use crate::{Attachment, Facts, Hook, Instance, Means, Member, Needs, Observed, Refusal};
 
-/// How a hook's root is attached on this kernel.
+/// How a hook's entry is attached on this kernel.
 pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
     if hook.point == HookPoint::Xdp || facts.tcx { Means::Link } else { Means::Filter }
 }
@@ -23,8 +23,6 @@ pub(crate) fn admit(
     }
     attachment.admit(hook, &observed.facts)?;
     admit_incumbent(hook, members, attachment, observed)?;
-    let others = usize::from(attachment.occupied == Occupied::Keep);
-    admit_tail_calls(hook, members, others, &observed.facts)?;
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
@@ -56,11 +54,15 @@ fn admit_incumbent(
 }
 
 /// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
-fn admit_tail_calls(hook: &Hook, members: &[Member], others: usize, facts: &Facts) -> Result<(), Refusal> {
-    let enabled = || members.iter().filter(|member| member.is_enabled());
+pub(crate) fn admit_tail_calls(
+    hook: &Hook,
+    enabled: &[&Member],
+    others: usize,
+    facts: &Facts,
+) -> Result<(), Refusal> {
     // One call leads to what counts for somebody else's program, and one more to the program itself.
     let mut own = others;
-    for member in enabled() {
+    for member in enabled {
         let name = || member.spec().name.clone();
         let Needs { tail_calls, throws, .. } = member.needs();
         if throws {
@@ -71,7 +73,7 @@ fn admit_tail_calls(hook: &Hook, members: &[Member], others: usize, facts: &Fact
             own += tail_calls.ok_or_else(|| Refusal::UncountedTailCalls { hook, member: name(), kernel })?;
         }
     }
-    let (members, limit) = (enabled().count() + others, facts.tail_calls);
+    let (members, limit) = (enabled.len() + others, facts.tail_calls);
     if members + own > limit {
         return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
     }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The chain as packets meet it: followed from slot to slot, as a tail call would.
+//! The chain as packets meet it: followed from slot to slot, as a tail call would, or as a dispatcher calls it.
 
-use crate::{Buffers, Instance, MemberSpec, ObservedHook, Root, Target};
+use crate::{Buffers, Entry, Instance, MemberSpec, ObservedHook, Root, Target};
 
 /// What a packet meets that enters at the root.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,7 +13,7 @@ pub(crate) struct Path<'a> {
 }
 
 impl ObservedHook {
-    /// The instances that a packet meets, in order. Empty when the root receives none.
+    /// The instances that a packet meets, in order. Empty when the hook receives none.
     pub fn order(&self) -> Vec<Instance> {
         if self.root != Root::Attached {
             return Vec::new();
@@ -21,9 +21,24 @@ impl ObservedHook {
         self.path().members.into_iter().map(|(instance, _)| instance.clone()).collect()
     }
 
-    /// The path that begins at the root that gets packets or would, whether the root receives packets or not.
+    /// The path that begins at what gets packets or would, whether it receives packets or not.
     pub(crate) fn path(&self) -> Path<'_> {
-        self.path_from(self.entry)
+        match &self.entry {
+            Entry::Root(buffers) => self.path_from(*buffers),
+            Entry::Dispatcher(serial) => {
+                self.path_of(self.dispatchers.get(serial).into_iter().flatten().flatten())
+            }
+            Entry::Alone(instance) => self.path_of(std::iter::once(instance)),
+        }
+    }
+
+    /// The path of instances that are not linked among themselves. One that is gone ends it.
+    fn path_of<'a>(&'a self, instances: impl Iterator<Item = &'a Instance>) -> Path<'a> {
+        let found = |instance| {
+            let (name, found) = self.instances.get_key_value(instance)?;
+            Some((name, found.spec.as_ref()?))
+        };
+        Path { members: instances.map_while(found).collect(), end: Target::Nothing }
     }
 
     /// The path that begins at one of the roots.

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use package::{Digest, MemberName, NetworkNamespace};
+use package::{Digest, Mechanism, MemberName, NetworkNamespace};
 use thiserror::Error;
 use trust::Verified;
 
@@ -15,6 +15,7 @@ use crate::{Attachment, Hook, Member, Observed};
 pub struct Desired {
     chains: BTreeMap<Hook, Vec<Member>>,
     attachments: BTreeMap<Hook, Attachment>,
+    mechanisms: BTreeMap<Hook, Mechanism>,
 }
 
 /// Two members of a chain have the same name.
@@ -58,6 +59,16 @@ impl Desired {
     /// The network namespaces that chains are in, besides that of the daemon.
     pub fn namespaces(&self) -> BTreeSet<NetworkNamespace> {
         self.chains.keys().filter_map(|hook| hook.interface.namespace.clone()).collect()
+    }
+
+    /// Says by what mechanism the members of a hook follow each other, where that is not for the plan to choose.
+    pub fn set_mechanism(&mut self, hook: Hook, mechanism: Mechanism) {
+        self.mechanisms.insert(hook, mechanism);
+    }
+
+    /// The mechanism that was asked for on a hook.
+    pub fn mechanism(&self, hook: &Hook) -> Option<Mechanism> {
+        self.mechanisms.get(hook).copied()
     }
 
     /// The chains by hook, each in the order packets meet its members. None is empty.

@@ -59,6 +59,34 @@ impl fmt::Display for Instance {
     }
 }
 
+/// The program that gets the packets of a hook.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Entry {
+    /// The root of spliced members.
+    Root(Buffers),
+    /// A dispatcher, by its serial number on the hook.
+    Dispatcher(u64),
+    /// A member that runs alone.
+    Alone(Instance),
+}
+
+impl Default for Entry {
+    fn default() -> Self {
+        Self::Root(Buffers::default())
+    }
+}
+
+impl fmt::Display for Entry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Root(Buffers::One) => f.write_str("the root"),
+            Self::Root(Buffers::Many) => f.write_str("the root for several buffers"),
+            Self::Dispatcher(serial) => write!(f, "dispatcher {serial}"),
+            Self::Alone(instance) => write!(f, "{instance} itself"),
+        }
+    }
+}
+
 /// The maps of a member, shared by all its instances that run the same object.
 ///
 /// State outlives the instances: a reordered or reconfigured member goes on counting where it was.

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    BadParameter, Digest, Enforcement, HookPoint, Layout, Manifest, MemberName, Object, PackageName,
-    ParameterValue, ProceedSet, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade, Version,
+    BadParameter, Digest, Enforcement, HookPoint, Layout, Manifest, Mechanism, MemberName, Object,
+    PackageName, ParameterValue, ProceedSet, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade,
+    Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -46,6 +47,8 @@ pub struct MemberSpec {
     pub timed: bool,
     /// Which packets it takes; that follows from the whole chain.
     pub buffers: Buffers,
+    /// As what it is loaded; that follows from the whole chain as well.
+    pub mechanism: Mechanism,
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
@@ -87,6 +90,8 @@ pub struct Needs {
     pub throws: bool,
     /// Which packets it could take.
     pub buffers: Buffers,
+    /// Whether its types let it take the place of a function of its hook; else the structure that it would have to take.
+    pub extends: Result<(), &'static str>,
 }
 
 /// A package cannot do what is asked of it.
@@ -180,7 +185,7 @@ impl Member {
         let object: Arc<[u8]> = verified.platform().object(program).into();
         let read = Object::parse(&object).expect("a package that was read has objects that parse");
         check_config(program, &read, &wish.config)?;
-        let needs = Needs::of(program, &read);
+        let needs = Needs::of(point, program, &read);
         let info = &manifest.package;
         let package = PackageRef {
             publisher: info.publisher.clone(),
@@ -197,6 +202,7 @@ impl Member {
             enforcement: wish.enforcement,
             timed: false,
             buffers: Buffers::One,
+            mechanism: Mechanism::Splice,
             config: wish.config,
             shares: shares(manifest, &read.layout),
         };
@@ -249,7 +255,7 @@ impl Member {
 impl Needs {
     /// A tail call that succeeds does not come back, so a program makes no more than are written in it, unless those it
     /// leads to make some as well.
-    fn of(program: &ProgramSpec, object: &Object) -> Self {
+    fn of(point: HookPoint, program: &ProgramSpec, object: &Object) -> Self {
         let written: u32 = object.programs.iter().map(|found| found.tail_calls).sum();
         let own = object.program(&program.function).map_or(0, |found| found.tail_calls);
         let counted = match program.tail_calls {
@@ -258,10 +264,14 @@ impl Needs {
             None if written > own => None,
             None => Some(own + object.tail_calls_in_functions),
         };
-        let section = object.program(&program.function).map_or("", |found| found.section.as_str());
+        let found = object.program(&program.function);
+        let section = found.map_or("", |found| found.section.as_str());
+        let context = if point == HookPoint::Xdp { "xdp_md" } else { "__sk_buff" };
+        let argument = found.and_then(|found| found.argument.as_deref());
+        let extends = if argument == Some(context) { Ok(()) } else { Err(context) };
         let buffers = if section.starts_with("xdp.frags") { Buffers::Many } else { Buffers::One };
         let tail_calls = counted.and_then(|count| usize::try_from(count).ok());
-        Self { tail_calls, throws: object.throws, buffers }
+        Self { tail_calls, throws: object.throws, buffers, extends }
     }
 }
 

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use package::{Interface, KernelVersion, Layout, XdpMode};
 
-use crate::{Buffers, Hook, Incumbent, Instance, MemberSpec, Neighbours, SharedMap, State};
+use crate::{Buffers, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, SharedMap, State};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -24,6 +24,7 @@ pub struct Observed {
 
 /// What a kernel can do. Facts are observed, so that planning asks nobody.
 #[derive(Debug, Clone, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a fact of its own")]
 pub struct Facts {
     /// The running kernel.
     pub kernel: KernelVersion,
@@ -35,15 +36,17 @@ pub struct Facts {
     pub tail_calls_shared: bool,
     /// Whether XDP programs may take packets in several buffers (Linux 5.18).
     pub fragments: bool,
+    /// Whether programs may take the place of functions of others (`BPF_PROG_TYPE_EXT`).
+    pub extensions: bool,
 }
 
 /// What was found at one hook.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct ObservedHook {
-    /// The program that holds the link.
+    /// The condition of the link or filter.
     pub root: Root,
-    /// The root that gets packets, or would.
-    pub entry: Buffers,
+    /// What gets packets, or would.
+    pub entry: Entry,
     /// In which mode an XDP link runs; none where there is none.
     pub mode: Option<XdpMode>,
     /// Whose programs share a TC hook with the link.
@@ -52,6 +55,9 @@ pub struct ObservedHook {
     pub incumbent: Incumbent,
     /// The roots that are complete, and where each sends packets.
     pub roots: BTreeMap<Buffers, Target>,
+    /// The dispatchers by number, with the instances that took the place of their functions; none where building one was
+    /// not finished, or something of it is gone.
+    pub dispatchers: BTreeMap<u64, Option<Vec<Instance>>>,
     /// Every instance that has a pin, in the chain or not.
     pub instances: BTreeMap<Instance, ObservedInstance>,
     /// The order of the chain that the counters are summed up by.
@@ -60,10 +66,10 @@ pub struct ObservedHook {
     pub states: BTreeMap<State, Option<Layout>>,
 }
 
-/// The condition of a hook's root program.
+/// The condition of a hook: whether its entry gets packets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum Root {
-    /// There is none, or one that was not finished.
+    /// There is no entry, or one that was not finished.
     #[default]
     Absent,
     /// It is loaded and receives no packets.

@@ -7,14 +7,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::Occupied;
+use package::{Mechanism, Occupied};
 
-use crate::admit::{admit, means};
+use crate::admit::admit;
 use crate::carry::carry;
 use crate::chain::Path;
+use crate::mechanism::{Choice, choose};
 use crate::shared::wanted;
 use crate::{
-    Attachment, Buffers, Desired, Hook, Incumbent, Instance, Means, Member, MemberSpec, Observed,
+    Attachment, Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed,
     ObservedHook, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
 };
 
@@ -29,12 +30,14 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     for (hook, members) in desired.chains() {
         let attachment = desired.attachment(hook);
         admit(hook, members, &attachment, observed)?;
+        let choice = choose(hook, desired, &observed.facts)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        HookPlan { hook, found, attachment, observed, phases: &mut phases }.reach(members)?;
+        HookPlan { hook, found, attachment, choice, observed, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
+        let choice = Choice { mechanism: Mechanism::Splice, reason: "no chain is wanted here" };
         let attachment = Attachment::default();
-        HookPlan { hook, found, attachment, observed, phases: &mut phases }.clear();
+        HookPlan { hook, found, attachment, choice, observed, phases: &mut phases }.clear();
     }
     let wanted = wanted(desired, observed)?;
     for shared in observed.shared.keys().filter(|shared| !wanted.contains(shared)) {
@@ -55,7 +58,9 @@ impl Phases {
     fn into_plan(self) -> Plan {
         let mut steps = self.prepare;
         steps.extend(self.switch);
-        if self.clean.iter().any(|planned| matches!(planned.step, Step::Unload { .. })) {
+        let ends =
+            |planned: &Planned| matches!(planned.step, Step::Unload { .. } | Step::DropDispatcher { .. });
+        if self.clean.iter().any(ends) {
             steps.push(Planned {
                 step: Step::Settle,
                 reason: "packets may still be inside what was replaced",
@@ -67,39 +72,29 @@ impl Phases {
 }
 
 /// The planning of one hook: its steps go into the phases shared by all.
-struct HookPlan<'a> {
-    hook: &'a Hook,
-    found: &'a ObservedHook,
-    attachment: Attachment,
-    observed: &'a Observed,
+pub(crate) struct HookPlan<'a> {
+    pub(crate) hook: &'a Hook,
+    pub(crate) found: &'a ObservedHook,
+    pub(crate) attachment: Attachment,
+    pub(crate) choice: Choice,
+    pub(crate) observed: &'a Observed,
     phases: &'a mut Phases,
 }
 
 impl HookPlan<'_> {
     fn reach(mut self, members: &[Member]) -> Result<(), Refusal> {
         self.carry_states(members)?;
-        let enabled = || members.iter().filter(|member| member.is_enabled());
-        let buffers = self.buffers(&enabled().collect::<Vec<_>>());
+        let enabled: Vec<&Member> = members.iter().filter(|member| member.is_enabled()).collect();
+        let (buffers, mechanism) = (self.buffers(&enabled), self.choice.mechanism);
         let wanted: Vec<MemberSpec> =
-            enabled().map(|member| MemberSpec { buffers, ..member.spec().clone() }).collect();
-        if !self.found.roots.contains_key(&buffers) {
-            let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
-            self.prepare(step, "the first chain of its kind on this hook");
-        }
+            enabled.iter().map(|member| MemberSpec { buffers, mechanism, ..member.spec().clone() }).collect();
         let end = self.end();
-        let path = self.found.path_from(buffers);
-        let shared = Shared::between(&path, (&wanted, &end));
-        let mut order = self.copy_path(&path, (&wanted, &end), &shared, buffers);
-        if self.found.root != Root::Attached {
-            self.attach(buffers);
-        } else if !self.attachment.is_that_of(self.found) {
-            let step = Step::Detach { hook: self.hook.clone() };
-            self.switch(step, "the kernel has no way to move what is attached; packets pass for a moment");
-            self.attach_anew(buffers);
-        } else if self.found.entry != buffers {
-            let step = Step::Turn { hook: self.hook.clone(), to: buffers };
-            self.switch(step, "all members of a chain take the same kind of packets");
-        }
+        let (entry, mut order) = match mechanism {
+            Mechanism::Splice => self.splice((&wanted, &end), buffers),
+            Mechanism::Dispatcher => self.dispatch(&wanted),
+            Mechanism::Alone => self.leave_alone(&wanted),
+        };
+        self.enter(&entry);
         if end == Target::Incumbent {
             order.push(Instance::incumbent());
         }
@@ -109,13 +104,25 @@ impl HookPlan<'_> {
         }
         let kept: BTreeSet<&Instance> = order.iter().collect();
         let states = members.iter().map(|member| State::of(member.spec())).collect();
+        self.drop_entries_but(&entry);
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
-        for buffers in self.found.roots.keys().filter(|other| **other != buffers) {
-            let step = Step::DropRoot { hook: self.hook.clone(), buffers: *buffers };
-            self.clean(step, "it gets no packets");
-        }
         Ok(())
+    }
+
+    /// Makes sure that a root leads to a path of these members.
+    fn splice(
+        &mut self,
+        (wanted, end): (&[MemberSpec], &Target),
+        buffers: Buffers,
+    ) -> (Entry, Vec<Instance>) {
+        if !self.found.roots.contains_key(&buffers) {
+            let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
+            self.prepare(step, self.choice.reason);
+        }
+        let path = self.found.path_from(buffers);
+        let shared = Shared::between(&path, (wanted, end));
+        (Entry::Root(buffers), self.copy_path(&path, (wanted, end), &shared, buffers))
     }
 
     /// Where the chain ends: in the program of somebody else, if that is to be kept. What is needed for it is prepared.
@@ -162,6 +169,7 @@ impl HookPlan<'_> {
         if matches!(self.found.root, Root::Attached | Root::Severed) {
             self.switch(Step::Detach { hook: self.hook.clone() }, "no chain is wanted here");
         }
+        self.drop_dispatchers(|_| true);
         self.unload_all_but(&BTreeSet::new());
         self.forget_all_but(&BTreeSet::new());
         self.clean(Step::RemoveRoot { hook: self.hook.clone() }, "no chain is wanted here");
@@ -212,31 +220,6 @@ impl HookPlan<'_> {
         }
     }
 
-    fn attach(&mut self, buffers: Buffers) {
-        // Where somebody else's program is, it was held in place of what leads nowhere.
-        if self.found.root == Root::Severed && !self.observed.foreign.contains_key(self.hook) {
-            self.switch(Step::Detach { hook: self.hook.clone() }, "its link leads nowhere");
-        }
-        self.attach_anew(buffers);
-    }
-
-    fn attach_anew(&mut self, buffers: Buffers) {
-        let occupied = match self.found.root {
-            Root::Severed => self.observed.foreign.contains_key(self.hook),
-            Root::Absent | Root::Detached | Root::Attached => {
-                self.found.incumbent != Incumbent::Absent || self.observed.foreign.contains_key(self.hook)
-            }
-        };
-        let means = if occupied { Means::Exchange } else { means(self.hook, &self.observed.facts) };
-        let reason = match means {
-            Means::Link => "packets enter the chain from here on",
-            Means::Exchange => "one update gives the chain the packets of the program that is there",
-            Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
-        };
-        let Attachment { mode, position, .. } = self.attachment.clone();
-        self.switch(Step::Attach { hook: self.hook.clone(), means, buffers, mode, position }, reason);
-    }
-
     fn unload_all_but(&mut self, kept: &BTreeSet<&Instance>) {
         for instance in self.found.instances.keys().filter(|instance| !kept.contains(instance)) {
             let step = Step::Unload { hook: self.hook.clone(), instance: instance.clone() };
@@ -251,7 +234,7 @@ impl HookPlan<'_> {
         }
     }
 
-    fn fresh_serials(&self) -> Serials {
+    pub(crate) fn fresh_serials(&self) -> Serials {
         let mut highest = BTreeMap::new();
         for instance in self.found.instances.keys() {
             // Instances are ordered by member, then by serial: the last one of a member stays.
@@ -260,26 +243,26 @@ impl HookPlan<'_> {
         Serials { highest }
     }
 
-    fn prepare(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn prepare(&mut self, step: Step, reason: &'static str) {
         self.phases.prepare.push(Planned { step, reason });
     }
 
-    fn switch(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn switch(&mut self, step: Step, reason: &'static str) {
         self.phases.switch.push(Planned { step, reason });
     }
 
-    fn clean(&mut self, step: Step, reason: &'static str) {
+    pub(crate) fn clean(&mut self, step: Step, reason: &'static str) {
         self.phases.clean.push(Planned { step, reason });
     }
 }
 
 /// Serial numbers that no instance on the hook has yet.
-struct Serials {
+pub(crate) struct Serials {
     highest: BTreeMap<package::MemberName, u64>,
 }
 
 impl Serials {
-    fn next(&mut self, spec: &MemberSpec) -> Instance {
+    pub(crate) fn next(&mut self, spec: &MemberSpec) -> Instance {
         let serial = self.highest.entry(spec.name.clone()).or_insert(0);
         *serial += 1;
         Instance { member: spec.name.clone(), serial: *serial }

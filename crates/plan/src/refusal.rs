@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why a machine cannot run what is desired, and what can be done about it.
 
-use package::{KernelVersion, MemberName};
+use package::{KernelVersion, Mechanism, MemberName};
 use thiserror::Error;
 
-use crate::{Extent, Hook};
+use crate::{Extent, Hook, NotAlone, Undispatchable};
 
 /// Why a desired state cannot be reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,6 +40,16 @@ pub enum Refusal {
         hook: Hook,
         /// The running kernel.
         kernel: KernelVersion,
+    },
+    /// Only a splice leads to somebody else's program.
+    #[error(
+        "the chain on `{hook}` cannot keep the program of somebody else: its mechanism is `{mechanism}`, not `splice`"
+    )]
+    KeptBySplice {
+        /// The chain.
+        hook: Hook,
+        /// Its mechanism.
+        mechanism: Mechanism,
     },
     /// A member has the name of what stands for somebody else's program.
     #[error(
@@ -130,6 +140,30 @@ pub enum Refusal {
         /// The member.
         member: MemberName,
     },
+    /// A dispatcher was asked for and cannot run the chain.
+    #[error("no dispatcher can run the chain on `{hook}`: {why}")]
+    NoDispatcher {
+        /// The chain.
+        hook: Hook,
+        /// Why not.
+        why: Undispatchable,
+    },
+    /// Chaining was switched off, and that cannot be.
+    #[error("`{hook}` cannot run a program alone: {why}")]
+    NotAlone {
+        /// The hook.
+        hook: Hook,
+        /// Why not.
+        why: NotAlone,
+    },
+    /// Neither mechanism can run the chain.
+    #[error("{splice}; nor can a dispatcher run it: {dispatcher}")]
+    NoMechanism {
+        /// Why it cannot be spliced.
+        splice: Box<Refusal>,
+        /// Why it cannot be dispatched.
+        dispatcher: Undispatchable,
+    },
     /// A package needs a newer kernel.
     #[error("package `{package}` on `{hook}` needs Linux {needs}; this is Linux {kernel}")]
     KernelTooOld {
@@ -162,6 +196,7 @@ impl Refusal {
                 "`mode` and `occupied` are for XDP chains, `position` is for TC chains; leave it out"
             }
             Self::NoPositions { .. } => "leave it out: the chain is a filter with a priority of its own",
+            Self::KeptBySplice { .. } => "say `occupied = \"replace\"`, or let the mechanism be chosen",
             Self::NamedIncumbent { .. } => "give the member another name",
             Self::TooLong { .. } => "split the chain, or merge members into one program",
             Self::SharedLayout { .. } => {
@@ -175,6 +210,13 @@ impl Refusal {
                 "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
             }
             Self::Throws { .. } => "its author can return a verdict in place of throwing",
+            Self::NoDispatcher { .. } => {
+                "leave `mechanism` out of the `[[chain]]`: the plan chooses one that can"
+            }
+            Self::NotAlone { .. } => {
+                "keep one member with `enforcement = \"enforce\"`, or leave `mechanism` out of the `[[chain]]`"
+            }
+            Self::NoMechanism { splice, .. } => splice.hint(),
             Self::KernelTooOld { .. } => "use a newer kernel, or an older release of the package",
         }
     }

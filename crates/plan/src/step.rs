@@ -5,7 +5,7 @@ use std::fmt;
 
 use package::{Position, XdpMode};
 
-use crate::{Buffers, Hook, Instance, MemberSpec, SharedMap, State};
+use crate::{Buffers, Entry, Hook, Instance, MemberSpec, SharedMap, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -19,14 +19,13 @@ pub enum Slot {
 impl fmt::Display for Slot {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Root(Buffers::One) => f.write_str("the root"),
-            Self::Root(Buffers::Many) => f.write_str("the root for several buffers"),
+            Self::Root(buffers) => Entry::Root(*buffers).fmt(f),
             Self::Instance(instance) => instance.fmt(f),
         }
     }
 }
 
-/// How a root gets the packets of its hook.
+/// How an entry gets the packets of its hook.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Means {
     /// By a link of its own (`bpf_link`): XDP, and TCX since Linux 6.6.
@@ -68,7 +67,8 @@ pub enum Step {
         /// Where.
         hook: Hook,
     },
-    /// Load a spliced instance with an empty slot and its counters, reached by nobody.
+    /// Load an instance as its spec says, reached by nobody: spliced with an empty slot and counters, to take the place of
+    /// a function of dispatchers, or to run alone.
     Load {
         /// Where.
         hook: Hook,
@@ -93,25 +93,41 @@ pub enum Step {
         /// The slot that is written.
         from: Slot,
     },
-    /// Attach the root, so that packets enter the chain.
+    /// Build a dispatcher of loaded instances, reached by nobody.
+    Dispatch {
+        /// Where.
+        hook: Hook,
+        /// Under which number.
+        serial: u64,
+        /// What takes the place of its functions, in the order in which it calls them.
+        members: Vec<Instance>,
+    },
+    /// Attach an entry, so that packets enter the chain.
     Attach {
         /// Where.
         hook: Hook,
         /// By what means.
         means: Means,
-        /// Which root.
-        buffers: Buffers,
+        /// Which entry.
+        entry: Entry,
         /// The mode of an XDP chain; where it is left open, native and else generic.
         mode: Option<XdpMode>,
         /// Where among the programs of others; where it is left open, behind them.
         position: Option<Position>,
     },
-    /// Let another root have the packets, by one update of the link.
+    /// Let another entry have the packets, by one update of the link or filter.
     Turn {
         /// Where.
         hook: Hook,
-        /// To which root.
-        to: Buffers,
+        /// To which entry.
+        to: Entry,
+    },
+    /// Remove a dispatcher that gets no packets any more. Its members stay.
+    DropDispatcher {
+        /// Where.
+        hook: Hook,
+        /// Which.
+        serial: u64,
     },
     /// Remove a root that gets no packets any more.
     DropRoot {
@@ -120,8 +136,7 @@ pub enum Step {
         /// Which.
         buffers: Buffers,
     },
-    /// Drop the root's link or filter, so that packets pass the hook untouched, or give them back to the program that is
-    /// held.
+    /// Drop the link or filter, so that packets pass the hook untouched, or give them back to the program that is held.
     Detach {
         /// Where.
         hook: Hook,
@@ -165,7 +180,7 @@ impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::CreateRoot { hook, buffers } => write!(f, "{hook}: create {}", Slot::Root(*buffers)),
-            Self::Turn { hook, to } => write!(f, "{hook}: turn the link to {}", Slot::Root(*to)),
+            Self::Turn { hook, to } => write!(f, "{hook}: turn to {to}"),
             Self::DropRoot { hook, buffers } => write!(f, "{hook}: remove {}", Slot::Root(*buffers)),
             Self::Load { hook, instance, spec } => {
                 write!(
@@ -184,18 +199,19 @@ impl fmt::Display for Step {
                 write!(f, "{hook}: point {from} to the program that was there")
             }
             Self::Link { hook, from, to: None } => write!(f, "{hook}: end the chain at {from}"),
-            Self::Attach { hook, means: Means::Link, .. } => write!(f, "{hook}: attach the root"),
-            Self::Attach { hook, means: Means::Exchange, .. } => {
-                write!(f, "{hook}: attach the root in place of the program that is there")
+            Self::Dispatch { hook, serial, members } => {
+                write!(f, "{hook}: build dispatcher {serial} of {}", names(members))
             }
-            Self::Attach { hook, means: Means::Filter, .. } => {
-                write!(f, "{hook}: attach the root as a filter")
+            Self::DropDispatcher { hook, serial } => write!(f, "{hook}: remove dispatcher {serial}"),
+            Self::Attach { hook, means: Means::Link, entry, .. } => write!(f, "{hook}: attach {entry}"),
+            Self::Attach { hook, means: Means::Exchange, entry, .. } => {
+                write!(f, "{hook}: attach {entry} in place of the program that is there")
             }
-            Self::Detach { hook } => write!(f, "{hook}: detach the root"),
-            Self::Account { hook, order } => {
-                let names: Vec<String> = order.iter().map(ToString::to_string).collect();
-                write!(f, "{hook}: count along {}", names.join(", "))
+            Self::Attach { hook, means: Means::Filter, entry, .. } => {
+                write!(f, "{hook}: attach {entry} as a filter")
             }
+            Self::Detach { hook } => write!(f, "{hook}: detach the chain"),
+            Self::Account { hook, order } => write!(f, "{hook}: count along {}", names(order)),
             Self::Settle => f.write_str("wait for packets in flight"),
             Self::Unload { hook, instance } => write!(f, "{hook}: unload {instance}"),
             Self::Forget { hook, state } => write!(f, "{hook}: delete {state}"),
@@ -203,6 +219,10 @@ impl fmt::Display for Step {
             Self::RemoveRoot { hook } => write!(f, "{hook}: remove the root"),
         }
     }
+}
+
+fn names(instances: &[Instance]) -> String {
+    instances.iter().map(ToString::to_string).collect::<Vec<_>>().join(", ")
 }
 
 /// A step and why it is taken.

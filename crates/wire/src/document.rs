@@ -20,7 +20,8 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Enforcement, HookPoint, Interface, MemberName, Occupied, ParameterValue, Position, ProgramName, XdpMode,
+    Enforcement, HookPoint, Interface, Mechanism, MemberName, Occupied, ParameterValue, Position,
+    ProgramName, XdpMode,
 };
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -45,6 +46,11 @@ pub struct ChainDocument {
     /// `xdp`, `tc-ingress` or `tc-egress`.
     #[schema(value_type = String)]
     pub hook: HookPoint,
+    /// By what mechanism the members follow each other: `splice`, `dispatcher`, or `alone` for one program as it is.
+    /// Where it is left out, the plan chooses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub mechanism: Option<Mechanism>,
     /// Where in the kernel an XDP chain runs: `native`, `generic` or `offloaded`. Native if the driver can do it, else
     /// generic, where it is left out.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -68,8 +74,8 @@ pub struct ChainDocument {
 impl ChainDocument {
     /// A chain without members, attached as the daemon chooses.
     pub fn new(interface: Interface, hook: HookPoint) -> Self {
-        let (mode, position, occupied) = (None, None, Occupied::default());
-        Self { interface, hook, mode, position, occupied, members: Vec::new() }
+        let (mechanism, mode, position, occupied) = (None, None, None, Occupied::default());
+        Self { interface, hook, mechanism, mode, position, occupied, members: Vec::new() }
     }
 }
 

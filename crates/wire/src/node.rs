@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use package::{HookPoint, Interface, MemberName, ParameterValue, XdpMode};
+use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -97,6 +97,13 @@ pub struct ChainView {
     pub hook: HookPoint,
     /// Whether packets enter the chain.
     pub attached: bool,
+    /// By what mechanism its members follow each other: `splice`, `dispatcher`, or `alone` for one program as it is.
+    #[serde(default)]
+    #[schema(value_type = String)]
+    pub mechanism: Mechanism,
+    /// Why it is that one, as the end of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
     /// In which mode an XDP chain runs: `native`, `generic` or `offloaded`.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -12,6 +12,7 @@ mod corpus;
 mod daemon;
 mod demo;
 mod dice;
+mod mechanism;
 mod members;
 mod package;
 mod plan;
@@ -27,9 +28,13 @@ fn packages() -> &'static Packages {
 
 /// How often to do something: emulated, verifying and running take a hundred times as long.
 fn rounds(native: usize, emulated: usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
-    let is_emulated = std::env::var("L3AF_VM").is_ok();
-    if is_emulated { emulated } else { native }
+    if is_emulated() { emulated } else { native }
+}
+
+/// Whether this is a guest of `cargo xtask vm`.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
+fn is_emulated() -> bool {
+    std::env::var("L3AF_VM").is_ok()
 }
 
 /// The running kernel.

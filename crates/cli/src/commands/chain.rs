@@ -5,7 +5,8 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::path::Path;
 
-use wire::{ChainView, Count};
+use package::Mechanism;
+use wire::{ChainView, Count, MemberView};
 
 use super::daemon::call;
 use crate::arguments::Chain;
@@ -44,33 +45,21 @@ fn draw(chain: &ChainView) -> String {
     if !chain.attached {
         picture.push_str("  (detached: packets pass it by)");
     } else if let Some(mode) = chain.mode {
-        // Writing to a string cannot fail.
+        // Writing to a string cannot fail, here and below.
         let _ = write!(picture, "  ({mode})");
     }
+    let reason = chain.reason.as_ref().map(|reason| format!(": {reason}")).unwrap_or_default();
+    let _ = write!(picture, "\n  {}{reason}", chain.mechanism);
     picture.extend(chain.before.iter().map(|name| format!("\n  │\n  ▼\n  `{name}`, not ours")));
     for member in &chain.members {
-        let _ = write!(
-            picture,
-            "\n  │ {}\n  ▼\n┌ {}  {} {}  `{}`\n│   goes on after {}",
-            packets(member.seen),
-            member.name,
-            member.package,
-            member.version,
-            member.program,
-            if member.proceed.is_empty() { "nothing".to_owned() } else { member.proceed.join(", ") },
-        );
-        if member.enforcement != "enforce" {
-            let _ = write!(
-                picture,
-                "\n│   {}: {} would have left",
-                member.enforcement,
-                verdicts(&member.shadowed)
-            );
+        match chain.mechanism {
+            Mechanism::Splice | Mechanism::Dispatcher => draw_member(member, &mut picture),
+            Mechanism::Alone => {
+                let _ = write!(picture, "\n  ▼\n{}", title(member));
+                draw_config(member, &mut picture);
+                picture.push_str("\n└─► its verdicts are not counted");
+            }
         }
-        for (name, value) in &member.config {
-            let _ = write!(picture, "\n│   {name} = {value}");
-        }
-        let _ = write!(picture, "\n└─► left here: {}", verdicts(&member.left));
     }
     let last = chain.members.last().map(|member| member.passed).unwrap_or_default();
     if last.packets > 0 {
@@ -81,6 +70,29 @@ fn draw(chain: &ChainView) -> String {
     }
     picture.extend(chain.behind.iter().map(|name| format!("\n  `{name}`, not ours")));
     picture
+}
+
+fn title(member: &MemberView) -> String {
+    format!("┌ {}  {} {}  `{}`", member.name, member.package, member.version, member.program)
+}
+
+/// A member of a chain, with what it saw before and what left at it behind.
+fn draw_member(member: &MemberView, picture: &mut String) {
+    let proceed = if member.proceed.is_empty() { "nothing".to_owned() } else { member.proceed.join(", ") };
+    let (seen, title) = (packets(member.seen), title(member));
+    let _ = write!(picture, "\n  │ {seen}\n  ▼\n{title}\n│   goes on after {proceed}");
+    if member.enforcement != "enforce" {
+        let shadowed = verdicts(&member.shadowed);
+        let _ = write!(picture, "\n│   {}: {shadowed} would have left", member.enforcement);
+    }
+    draw_config(member, picture);
+    let _ = write!(picture, "\n└─► left here: {}", verdicts(&member.left));
+}
+
+fn draw_config(member: &MemberView, picture: &mut String) {
+    for (name, value) in &member.config {
+        let _ = write!(picture, "\n│   {name} = {value}");
+    }
 }
 
 fn verdicts(counts: &BTreeMap<String, Count>) -> String {
@@ -98,7 +110,6 @@ fn packets(count: Count) -> String {
 #[cfg(test)]
 mod tests {
     use package::{HookPoint, ParameterValue, XdpMode};
-    use wire::MemberView;
 
     use super::*;
 
@@ -129,10 +140,14 @@ mod tests {
             member("ratelimit", 9, &[("drop", 4), ("pass", 5)], 0),
         ];
         let interface = "eth0".parse().unwrap();
-        let chain = ChainView {
+        let reason = Some("it fits".to_owned());
+        let (hook, mechanism) = (HookPoint::Xdp, Mechanism::Splice);
+        let mut chain = ChainView {
             interface,
-            hook: HookPoint::Xdp,
+            hook,
             attached: true,
+            mechanism,
+            reason,
             mode: Some(XdpMode::Native),
             before: Vec::new(),
             behind: Vec::new(),
@@ -141,6 +156,7 @@ mod tests {
         };
         insta::assert_snapshot!(draw(&chain), @"
         eth0/xdp  (native)
+          splice: it fits
           │ 10 packets, 600 bytes
           ▼
         ┌ sanity  l3af/sanity 0.1.0  `sanity`
@@ -153,6 +169,17 @@ mod tests {
         │   goes on after pass
         │   limit = 5
         └─► left here: drop 4, pass 5
+        ");
+        (chain.mechanism, chain.reason) = (Mechanism::Alone, None);
+        chain.members.truncate(1);
+        chain.members[0].passed = Count::default();
+        insta::assert_snapshot!(draw(&chain), @"
+        eth0/xdp  (native)
+          alone
+          ▼
+        ┌ sanity  l3af/sanity 0.1.0  `sanity`
+        │   limit = 5
+        └─► its verdicts are not counted
         ");
     }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How a root gets the packets of its hook, and how it loses them: by link, as a filter, in exchange for another program.
+//! How an entry gets the packets of its hook, and how it loses them: by link, as a filter, in exchange for another program.
 
 use std::fs;
 use std::io;
@@ -8,50 +8,49 @@ use std::path::Path;
 
 use libbpf_rs::{Link, Program};
 use package::{HookPoint, Position, XdpMode};
-use plan::{Buffers, Hook, name_in_kernel};
+use plan::{Entry, Hook, name_in_kernel};
 
 use super::clsact::Filter;
-use super::device::{devices, interface_index, within};
+use super::device::{interface_index, within};
 use super::incumbent::mode_flags;
 use super::pins::{FILTER, Pins, remove_tree};
 use super::sys::Linking;
 use super::{Spelling, holder, incumbent, maps, qdisc, sys};
 
-/// Gives a root the packets of the program that is held.
-pub(super) fn by_exchange(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
-    incumbent::exchange(pins, hook, root(pins, hook, buffers)?.as_fd())
+/// Gives an entry the packets of the program that is held.
+pub(super) fn by_exchange(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<()> {
+    incumbent::put(pins, hook, program(pins, hook, entry)?.as_fd())
 }
 
-fn root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<OwnedFd> {
-    Program::fd_from_pinned_path(pins.entry(hook, buffers).join("program")).map_err(maps::plain)
+fn program(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<OwnedFd> {
+    Program::fd_from_pinned_path(pins.entry_program(hook, entry)).map_err(maps::plain)
 }
 
-/// The other root already leads to the whole chain: packets meet one or the other.
-pub(super) fn turn(pins: &Pins, hook: &Hook, to: Buffers) -> io::Result<()> {
-    let after = root(pins, hook, to)?;
+/// The other entry already leads to the whole chain: packets meet one or the other.
+pub(super) fn turn(pins: &Pins, hook: &Hook, to: &Entry) -> io::Result<()> {
+    let after = program(pins, hook, to)?;
     if pins.incumbent(hook).join("program").exists() {
-        let before = root(pins, hook, other(to))?;
-        return incumbent::turn(pins, hook, (before.as_fd(), after.as_fd()));
+        return incumbent::put(pins, hook, after.as_fd());
     }
-    let link = Link::open(pins.root(hook).join("link")).map_err(maps::plain)?;
+    let folder = pins.root(hook);
+    if folder.join(FILTER).exists() {
+        let index = interface_index(&hook.interface)?;
+        return within(hook.interface.namespace.as_ref(), || {
+            Filter::of_chain(index, hook.point).attach(after.as_fd())
+        });
+    }
+    let link = Link::open(folder.join("link")).map_err(maps::plain)?;
     sys::update_link(link.as_fd(), after.as_fd())
 }
 
-fn other(buffers: Buffers) -> Buffers {
-    match buffers {
-        Buffers::One => Buffers::Many,
-        Buffers::Many => Buffers::One,
-    }
-}
-
-/// Attaches a root by a link of its own.
+/// Attaches an entry by a link of its own.
 pub(super) fn by_link(
     pins: &Pins,
     hook: &Hook,
-    buffers: Buffers,
+    entry: &Entry,
     (mode, position): (Option<XdpMode>, Option<&Position>),
 ) -> io::Result<()> {
-    let program = root(pins, hook, buffers)?;
+    let program = program(pins, hook, entry)?;
     let index = interface_index(&hook.interface)?;
     let spelling = Spelling::of(hook.point);
     let link = within(hook.interface.namespace.as_ref(), || {
@@ -68,6 +67,7 @@ pub(super) fn by_link(
             }
         }
     })?;
+    fs::create_dir_all(pins.root(hook))?;
     sys::pin(link.as_fd(), &pins.root(hook).join("link"))
 }
 
@@ -93,9 +93,9 @@ fn place(
 }
 
 /// Marks beside the pins tell what is ours: the filter, and the queueing discipline if we made it.
-pub(super) fn by_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
+pub(super) fn by_filter(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<()> {
     let folder = pins.root(hook);
-    let program = root(pins, hook, Buffers::One)?;
+    let program = program(pins, hook, entry)?;
     let index = interface_index(&hook.interface)?;
     within(hook.interface.namespace.as_ref(), || {
         if !qdisc::has_ingress(index)? {
@@ -114,7 +114,7 @@ pub(super) fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
         remove_tree(&folder.join(FILTER))?;
     }
     if pins.incumbent(hook).join("program").exists() {
-        give_back(pins, hook)?;
+        incumbent::give_back(pins, hook)?;
     }
     remove_link(&folder.join("link"))
 }
@@ -134,26 +134,10 @@ fn detach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let discipline = pins.discipline(hook);
     // With its interface a filter is gone.
     let Ok(index) = interface_index(&hook.interface) else { return remove_tree(&discipline) };
-    let program = root(pins, hook, Buffers::One)?;
     within(hook.interface.namespace.as_ref(), || {
-        Filter::of_chain(index, hook.point).detach(program.as_fd(), discipline.exists())?;
+        Filter::of_chain(index, hook.point).detach(discipline.exists())?;
         if qdisc::has_ingress(index)? { Ok(()) } else { remove_tree(&discipline) }
     })
-}
-
-/// Where nobody of ours has the packets of an interface any more, there is nothing to give back.
-fn give_back(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    let devices = devices(hook.interface.namespace.as_ref())?;
-    let running = incumbent::running(pins, hook, devices.get(&hook.interface.name))?;
-    for buffers in [Buffers::One, Buffers::Many] {
-        if pins.entry(hook, buffers).join("program").exists() {
-            let ours = root(pins, hook, buffers)?;
-            if running == Some(Program::id_from_fd(ours.as_fd()).map_err(maps::plain)?) {
-                return incumbent::give_back(pins, hook, ours.as_fd());
-            }
-        }
-    }
-    remove_tree(&pins.incumbent(hook))
 }
 
 fn remove_file(path: &Path) -> io::Result<()> {

@@ -5,7 +5,7 @@
 //! atomically. An ingress discipline that is there, of whatever kind, is used and left.
 
 use std::io;
-use std::os::fd::BorrowedFd;
+use std::os::fd::{AsFd as _, BorrowedFd};
 
 use libbpf_rs::{ErrorKind, TC_EGRESS, TC_INGRESS, TcHook};
 use package::HookPoint;
@@ -52,9 +52,14 @@ impl Filter {
         hook.attach().map_err(plain).map(drop)
     }
 
-    /// The id of the program that the filter has; none where there is no such filter. `program` is any of ours.
-    pub(super) fn program(self, program: BorrowedFd<'_>) -> io::Result<Option<u32>> {
-        match self.hook(program)?.query() {
+    /// The hook where no program is given. A descriptor is asked for all the same and not looked at.
+    fn bare_hook(self) -> io::Result<TcHook> {
+        self.hook(io::stderr().as_fd())
+    }
+
+    /// The id of the program that the filter has; none where there is no such filter.
+    pub(super) fn program(self) -> io::Result<Option<u32>> {
+        match self.bare_hook()?.query() {
             Ok(id) => Ok(Some(id)),
             // Without a discipline the kernel says that the argument is invalid.
             Err(error) if [ErrorKind::NotFound, ErrorKind::InvalidInput].contains(&error.kind()) => Ok(None),
@@ -63,9 +68,9 @@ impl Filter {
     }
 
     /// Takes the filter away, and the discipline as well where it is ours and nobody has a filter in it any more.
-    pub(super) fn detach(self, program: BorrowedFd<'_>, discipline_is_ours: bool) -> io::Result<()> {
-        let mut hook = self.hook(program)?;
-        if self.program(program)?.is_some() {
+    pub(super) fn detach(self, discipline_is_ours: bool) -> io::Result<()> {
+        let mut hook = self.bare_hook()?;
+        if self.program()?.is_some() {
             hook.detach().map_err(plain)?;
         }
         if discipline_is_ours && qdisc::has_ingress(self.index)? && !qdisc::has_filters(self.index)? {

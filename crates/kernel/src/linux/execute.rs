@@ -7,13 +7,14 @@ use std::os::fd::AsFd;
 use std::path::Path;
 
 use libbpf_rs::{MapHandle, Program};
+use package::Mechanism;
 use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot, State, Step};
 
 use super::known::Known;
 use super::load::{Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::state::pin_name_of;
-use super::{attach, incumbent, maps, root, sys};
+use super::{attach, dispatcher, incumbent, maps, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -29,14 +30,14 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Hold { hook } => incumbent::hold(pins, hook),
         Step::Include { hook } => incumbent::include(pins, hook),
         Step::LinkIncumbent { hook, from } => link_incumbent(pins, hook, from),
-        Step::Attach { hook, means: Means::Link, buffers, mode, position } => {
-            attach::by_link(pins, hook, *buffers, (*mode, position.as_ref()))
+        Step::Dispatch { hook, serial, members } => dispatcher::build(pins, hook, *serial, members),
+        Step::Attach { hook, means: Means::Link, entry, mode, position } => {
+            attach::by_link(pins, hook, entry, (*mode, position.as_ref()))
         }
-        Step::Attach { hook, means: Means::Exchange, buffers, .. } => {
-            attach::by_exchange(pins, hook, *buffers)
-        }
-        Step::Attach { hook, means: Means::Filter, .. } => attach::by_filter(pins, hook),
-        Step::Turn { hook, to } => attach::turn(pins, hook, *to),
+        Step::Attach { hook, means: Means::Exchange, entry, .. } => attach::by_exchange(pins, hook, entry),
+        Step::Attach { hook, means: Means::Filter, entry, .. } => attach::by_filter(pins, hook, entry),
+        Step::Turn { hook, to } => attach::turn(pins, hook, to),
+        Step::DropDispatcher { hook, serial } => remove_tree(&pins.dispatcher(hook, *serial)),
         Step::DropRoot { hook, buffers } => remove_tree(&pins.entry(hook, *buffers)),
         Step::Detach { hook } => attach::detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
@@ -99,9 +100,6 @@ fn load_member(
     let object = desired.object(&spec.object).ok_or_else(|| {
         refused(io::Error::new(io::ErrorKind::NotFound, format!("no package holds object {}", spec.object)))
     })?;
-    let next = maps::create_slot("l3af_next").map_err(refused)?;
-    let counters = maps::create_counters(hook.point).map_err(refused)?;
-    let keys = known.keys(hook.point).map_err(refused)?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let shared = SharedMap::of(hook, spec).map(|shared| (shared.map.clone(), pins.shared(&shared))).collect();
     let loading = Loading {
@@ -114,6 +112,30 @@ fn load_member(
         state: Some(&state),
         shared: &shared,
     };
+    let (ready, kept) = match spec.mechanism {
+        Mechanism::Splice => load_spliced(&loading, known, spec)?,
+        Mechanism::Dispatcher => {
+            let counters = maps::create_counters(hook.point).map_err(refused)?;
+            (loading.load_extension(spec.enforcement)?, vec![("counters", counters)])
+        }
+        Mechanism::Alone => (loading.load_alone()?, Vec::new()),
+    };
+    let pinned = pin_instance(&folder, &ready, spec, &kept);
+    if pinned.is_err() {
+        // The next observation finds what is left; removing it now only spares a step.
+        drop(remove_tree(&folder));
+    }
+    pinned.map_err(refused)
+}
+
+/// What is loaded, and the maps that are pinned beside it under their names.
+type Made = (Ready, Vec<(&'static str, MapHandle)>);
+
+fn load_spliced(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
+    let failed = |error| Refused::action(format!("make the maps of `{}`", spec.name), error);
+    let next = maps::create_slot("l3af_next").map_err(failed)?;
+    let counters = maps::create_counters(loading.point).map_err(failed)?;
+    let keys = known.keys(loading.point).map_err(failed)?;
     let splicing = Splicing {
         proceed: &spec.proceed,
         enforcement: spec.enforcement,
@@ -122,24 +144,20 @@ fn load_member(
         counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
     };
     let ready = loading.load_as_known(&splicing, spec.object, known)?;
-    let pinned = pin_instance(&folder, &ready, spec, (&next, &counters));
-    if pinned.is_err() {
-        // The next observation finds what is left; removing it now only spares a step.
-        drop(remove_tree(&folder));
-    }
-    pinned.map_err(refused)
+    Ok((ready, vec![("next", next), ("counters", counters)]))
 }
 
 fn pin_instance(
     folder: &Path,
     ready: &Ready,
     spec: &MemberSpec,
-    (next, counters): (&MapHandle, &MapHandle),
+    kept: &[(&str, MapHandle)],
 ) -> io::Result<()> {
     remove_tree(folder)?;
     fs::create_dir_all(folder)?;
-    maps::pin(next, &folder.join("next"))?;
-    maps::pin(counters, &folder.join("counters"))?;
+    for (name, map) in kept {
+        maps::pin(map, &folder.join(name))?;
+    }
     // The kernel empties a program array when its last descriptor goes, though programs still use it.
     for (number, array) in ready.arrays.iter().enumerate() {
         maps::pin(array, &folder.join(format!("array{number}")))?;

@@ -7,11 +7,12 @@ use std::fs;
 use libbpf_rs::query::ProgInfoIter;
 
 /// Programs that are known by their names.
-const KNOWN: [(&str, &str); 4] = [
+const KNOWN: [(&str, &str); 5] = [
     ("xdp_dispatcher", "a dispatcher of libxdp or bpfman"),
     ("cil_", "of Cilium"),
     ("xdp_root", "the root of an older l3afd"),
     ("l3af_root", "the root of another l3afd"),
+    ("l3af_dispatcher", "a dispatcher of another l3afd"),
 ];
 
 /// Describes a program of somebody else by its id.

@@ -81,32 +81,30 @@ fn unchainable(source: &io::Error) -> io::Error {
     ))
 }
 
-/// Gives the packets of the program that is held to a root.
-pub(super) fn exchange(pins: &Pins, hook: &Hook, root: BorrowedFd<'_>) -> io::Result<()> {
+/// Gives the packets back, and lets go. Where nobody has them any more, there is nothing to give back.
+pub(super) fn give_back(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let folder = pins.incumbent(hook);
-    put(hook, &folder, (held(&folder)?.as_fd(), root))
-}
-
-/// Lets one root follow the other in the place of the program that is held.
-pub(super) fn turn(pins: &Pins, hook: &Hook, roots: (BorrowedFd<'_>, BorrowedFd<'_>)) -> io::Result<()> {
-    put(hook, &pins.incumbent(hook), roots)
-}
-
-/// Gives the packets back, and lets go.
-pub(super) fn give_back(pins: &Pins, hook: &Hook, root: BorrowedFd<'_>) -> io::Result<()> {
-    let folder = pins.incumbent(hook);
-    put(hook, &folder, (root, held(&folder)?.as_fd()))?;
+    let devices = devices(hook.interface.namespace.as_ref())?;
+    if running(pins, hook, devices.get(&hook.interface.name))?.is_some() {
+        put(pins, hook, held(&folder)?.as_fd())?;
+    }
     remove_tree(&folder)
 }
 
-fn put(hook: &Hook, folder: &Path, (old, new): (BorrowedFd<'_>, BorrowedFd<'_>)) -> io::Result<()> {
-    if folder.join("link").exists() {
-        let link = Link::open(folder.join("link")).map_err(maps::plain)?;
-        return sys::update_link(link.as_fd(), new);
+/// Gives the packets of the program that is held, or of the entry that has them in its place, to another program.
+pub(super) fn put(pins: &Pins, hook: &Hook, program: BorrowedFd<'_>) -> io::Result<()> {
+    let link = pins.incumbent(hook).join("link");
+    if link.exists() {
+        let link = Link::open(link).map_err(maps::plain)?;
+        return sys::update_link(link.as_fd(), program);
     }
     let device = device(hook)?;
-    let flags = device.xdp.map_or(0, |xdp| mode_flags(xdp.mode));
-    within(hook.interface.namespace.as_ref(), || sys::exchange_xdp(device.index, flags, (old, new)))
+    let gone = || io::Error::new(io::ErrorKind::NotFound, "nothing runs there any more");
+    let xdp = device.xdp.ok_or_else(gone)?;
+    let old = sys::program_by_id(xdp.program)?;
+    within(hook.interface.namespace.as_ref(), || {
+        sys::exchange_xdp(device.index, mode_flags(xdp.mode), (old.as_fd(), program))
+    })
 }
 
 /// The id of the program that has the packets which the held one had; none where its place is gone.

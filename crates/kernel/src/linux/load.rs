@@ -5,6 +5,8 @@
 //! and makes its maps. The second loads what will run. Both go through libbpf, which keeps doing licences, BTF,
 //! CO-RE and map relocation.
 
+mod extension;
+
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The maps that the daemon itself keeps: slots, counters, records and ledgers.
 
+use std::fs;
 use std::io;
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, AsRawFd};
 use std::path::Path;
 
 use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType};
@@ -19,7 +20,7 @@ use crate::{Cell, Ledger, Reading, Readings};
 pub(super) const FIRST: [u8; 4] = 0_u32.to_ne_bytes();
 /// A cell in the kernel: packets and bytes, eight bytes each.
 const CELL_BYTES: u32 = 16;
-/// Room for the sums of the longest chain with all its counters.
+/// Room for the sums of the longest chain of tail calls with all its counters.
 const LEDGER_BYTES: u32 = 256 * 1024;
 
 /// A program array of one slot.
@@ -41,10 +42,36 @@ pub(super) fn create_keys(point: HookPoint) -> io::Result<MapHandle> {
     Ok(map)
 }
 
+/// An array of maps that are alike.
+pub(super) fn create_array_of(maps: &[MapHandle]) -> io::Result<MapHandle> {
+    let first = maps.first().ok_or_else(|| io::Error::other("an array of no maps"))?;
+    let array = create_outer("l3af_members", first, maps.len())?;
+    for (number, map) in maps.iter().enumerate() {
+        let key = u32::try_from(number).map_err(io::Error::other)?.to_ne_bytes();
+        let descriptor = map.as_fd().as_raw_fd().to_ne_bytes();
+        array.update(&key, &descriptor, MapFlags::ANY).map_err(plain)?;
+    }
+    Ok(array)
+}
+
+fn create_outer(name: &str, inner: &MapHandle, entries: usize) -> io::Result<MapHandle> {
+    let opts = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
+        inner_map_fd: inner.as_fd().as_raw_fd().unsigned_abs(),
+        ..libbpf_sys::bpf_map_create_opts::default()
+    };
+    let entries = u32::try_from(entries).map_err(io::Error::other)?;
+    MapHandle::create(MapType::ArrayOfMaps, Some(name), 4, 4, entries, &opts).map_err(plain)
+}
+
 /// An empty ledger.
 pub(super) fn create_ledger() -> io::Result<MapHandle> {
-    let map = create(MapType::Array, "l3af_ledger", LEDGER_BYTES, 1)?;
-    write_value(&map, &Ledger::default(), LEDGER_BYTES)?;
+    create_ledger_of(LEDGER_BYTES, &Ledger::default())
+}
+
+fn create_ledger_of(room: u32, ledger: &Ledger) -> io::Result<MapHandle> {
+    let map = create(MapType::Array, "l3af_ledger", room, 1)?;
+    write_value(&map, ledger, room)?;
     Ok(map)
 }
 
@@ -77,19 +104,13 @@ fn create(kind: MapType, name: &str, value_bytes: u32, entries: u32) -> io::Resu
 /// `kernel/bpf/syscall.c`, Linux 5.0).
 pub(super) fn wait_for_running_programs() -> io::Result<()> {
     let inner = create(MapType::Array, "l3af_settle", 4, 1)?;
-    let opts = libbpf_sys::bpf_map_create_opts {
-        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
-        inner_map_fd: std::os::fd::AsRawFd::as_raw_fd(&inner.as_fd()).unsigned_abs(),
-        ..libbpf_sys::bpf_map_create_opts::default()
-    };
-    let outer =
-        MapHandle::create(MapType::ArrayOfMaps, Some("l3af_settle"), 4, 4, 1, &opts).map_err(plain)?;
+    let outer = create_outer("l3af_settle", &inner, 1)?;
     write_descriptor(&outer, inner.as_fd())
 }
 
 /// Points a slot to a program.
 pub(super) fn write_descriptor(slot: &MapHandle, target: std::os::fd::BorrowedFd<'_>) -> io::Result<()> {
-    let descriptor = std::os::fd::AsRawFd::as_raw_fd(&target).to_ne_bytes();
+    let descriptor = target.as_raw_fd().to_ne_bytes();
     slot.update(&FIRST, &descriptor, MapFlags::ANY).map_err(plain)
 }
 
@@ -125,10 +146,23 @@ pub(super) fn read_ledger(pins: &Pins, hook: &Hook) -> io::Result<Ledger> {
     read_value(&MapHandle::from_pinned_path(path).map_err(plain)?)
 }
 
-/// Writes the sums of a hook, all at once.
+/// Writes the sums of a hook, all at once. Those of a long chain in a dispatcher get a map with more room, which takes the
+/// place of the one before.
 pub(super) fn write_ledger(pins: &Pins, hook: &Hook, ledger: &Ledger) -> io::Result<()> {
-    let map = MapHandle::from_pinned_path(pins.root(hook).join("ledger")).map_err(plain)?;
-    write_value(&map, ledger, LEDGER_BYTES)
+    let (path, larger) = (pins.root(hook).join("ledger"), pins.root(hook).join("ledger:"));
+    let length = u32::try_from(serde_json::to_vec(ledger)?.len()).map_err(io::Error::other)?;
+    if path.exists() {
+        let map = MapHandle::from_pinned_path(&path).map_err(plain)?;
+        if length <= map.value_size() {
+            return write_value(&map, ledger, map.value_size());
+        }
+    }
+    fs::create_dir_all(pins.root(hook))?;
+    if larger.exists() {
+        fs::remove_file(&larger)?;
+    }
+    pin(&create_ledger_of(length.next_power_of_two().max(LEDGER_BYTES), ledger)?, &larger)?;
+    fs::rename(larger, path)
 }
 
 /// Reads the counters of all instances of a hook.

@@ -5,6 +5,7 @@ mod attach;
 mod blank;
 mod clsact;
 mod device;
+mod dispatcher;
 mod execute;
 mod holder;
 mod incumbent;

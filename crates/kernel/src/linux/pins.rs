@@ -5,7 +5,8 @@
 //! <pins>/<interface>/discipline/                  there if we made the interface's ingress discipline
 //! <pins>/<interface>/<point>/root/{ledger, link or filter/}
 //! <pins>/<interface>/<point>/root/{one, many}/{program, slot}    for packets in one buffer, and in several as well
-//! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
+//! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}    as far as it has them
+//! <pins>/<interface>/<point>/dispatchers/<serial>/{program, links/<number>, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
 //! <pins>/<interface>/<point>/incumbent/{program, link, stub, next, counters}     of somebody else whose place we have
 //! <pins>/<interface>/<point>/shared/<map>#<layout digest>/{map, layout}    what the members of a chain share
@@ -22,7 +23,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use package::{Digest, HookPoint, Interface, InterfaceName, MemberName, NetworkNamespace};
-use plan::{Buffers, Extent, Hook, Instance, SharedMap, State};
+use plan::{Buffers, Entry, Extent, Hook, Instance, SharedMap, State};
 use rustix::fs::StatFs;
 use rustix::mount::{MountFlags, mount};
 
@@ -73,6 +74,16 @@ impl Pins {
 
     pub(super) fn root(&self, hook: &Hook) -> PathBuf {
         self.hook(hook).join("root")
+    }
+
+    /// The program of an entry.
+    pub(super) fn entry_program(&self, hook: &Hook, entry: &Entry) -> PathBuf {
+        let folder = match entry {
+            Entry::Root(buffers) => self.entry(hook, *buffers),
+            Entry::Dispatcher(serial) => self.dispatcher(hook, *serial),
+            Entry::Alone(instance) => self.instance(hook, instance),
+        };
+        folder.join("program")
     }
 
     /// One of the root programs.
@@ -134,6 +145,14 @@ impl Pins {
 
     pub(super) fn instance(&self, hook: &Hook, instance: &Instance) -> PathBuf {
         self.instances(hook).join(instance.to_string())
+    }
+
+    pub(super) fn dispatchers(&self, hook: &Hook) -> PathBuf {
+        self.hook(hook).join("dispatchers")
+    }
+
+    pub(super) fn dispatcher(&self, hook: &Hook, serial: u64) -> PathBuf {
+        self.dispatchers(hook).join(serial.to_string())
     }
 
     pub(super) fn states(&self, hook: &Hook) -> PathBuf {

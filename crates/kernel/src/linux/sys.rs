@@ -4,6 +4,7 @@
 //! Everything here is a thin, safe function over one or two calls. It decides nothing.
 #![expect(unsafe_code, reason = "the one module that crosses into libbpf")]
 
+mod extension;
 mod links;
 mod rewrite;
 mod tables;
@@ -17,6 +18,7 @@ use libbpf_rs::{AsRawLibbpf, ObjectBuilder};
 use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_prog_load_opts, bpf_prog_type, bpf_test_run_opts};
 
 use crate::insn::Insn;
+pub(crate) use extension::{Typed, replace_function};
 
 pub(crate) use links::{
     Linking, create_link, exchange_xdp, link_by_id, program_by_id, tcx_programs, update_link,

@@ -6,41 +6,41 @@ use crate::insn::{Insn, When};
 
 /// Instructions in the making.
 #[derive(Default)]
-pub(super) struct Code {
-    pub(super) insns: Vec<Insn>,
+pub(crate) struct Code {
+    pub(crate) insns: Vec<Insn>,
 }
 
 /// Forward jumps that wait for their target.
 #[derive(Default)]
-pub(super) struct Label(Vec<usize>);
+pub(crate) struct Label(Vec<usize>);
 
 impl Code {
-    pub(super) fn push(&mut self, insn: Insn) {
+    pub(crate) fn push(&mut self, insn: Insn) {
         self.insns.push(insn);
     }
 
-    pub(super) fn extend(&mut self, insns: impl IntoIterator<Item = Insn>) {
+    pub(crate) fn extend(&mut self, insns: impl IntoIterator<Item = Insn>) {
         self.insns.extend(insns);
     }
 
-    pub(super) fn jump(&mut self, to: &mut Label) {
+    pub(crate) fn jump(&mut self, to: &mut Label) {
         self.await_target(to, Insn::jump(0));
     }
 
-    pub(super) fn jump_if(&mut self, when: When, register: u8, imm: i32, to: &mut Label) {
+    pub(crate) fn jump_if(&mut self, when: When, register: u8, imm: i32, to: &mut Label) {
         self.await_target(to, Insn::jump_if(when, register, imm, 0));
     }
 
-    pub(super) fn jump_if_above(&mut self, register: u8, other: u8, to: &mut Label) {
+    pub(crate) fn jump_if_above(&mut self, register: u8, other: u8, to: &mut Label) {
         self.await_target(to, Insn::jump_if_above(register, other, 0));
     }
 
-    pub(super) fn jump_if_null(&mut self, register: u8, to: &mut Label) {
+    pub(crate) fn jump_if_null(&mut self, register: u8, to: &mut Label) {
         self.await_target(to, Insn::jump_if_null(register, 0));
     }
 
     /// Lets all jumps that waited lead here.
-    pub(super) fn place(&mut self, label: Label) {
+    pub(crate) fn place(&mut self, label: Label) {
         for at in label.0 {
             self.insns[at].offset = distance(self.insns.len() - at - 1);
         }

@@ -332,10 +332,10 @@ impl Epilogue<'_> {
 }
 
 /// `TCX_NEXT` of `linux/bpf.h`; for a classifier under clsact the same number is `TC_ACT_UNSPEC`.
-const TCX_NEXT: i32 = -1;
+pub(crate) const TCX_NEXT: i32 = -1;
 
 /// The verdict of a chain that lets a packet pass.
-fn pass(point: HookPoint) -> i32 {
+pub(crate) fn pass(point: HookPoint) -> i32 {
     const XDP_PASS: i32 = 2;
     match point {
         HookPoint::Xdp => XDP_PASS,

@@ -9,13 +9,15 @@
 //! The instructions are those that the kernel is about to see: maps and CO-RE relocations are already resolved. The
 //! verifier checks the result as it checks any program, so a splice that does not fit is refused, never wrong.
 
-mod code;
+pub(crate) mod code;
 mod epilogue;
 mod flow;
 mod frame;
 
 use package::{Enforcement, HookPoint, ProceedSet};
 use thiserror::Error;
+
+pub(crate) use epilogue::{TCX_NEXT, pass};
 
 use crate::insn::{CLOCK, EXIT, FRAME, Insn, LOAD_64, TAIL_CALL, Width};
 
@@ -266,7 +268,7 @@ impl Classes {
         self.known + 1
     }
 
-    fn mask(&self, proceed: &ProceedSet) -> u32 {
+    pub(crate) fn mask(&self, proceed: &ProceedSet) -> u32 {
         let bits = (0..self.known).filter(|class| proceed.contains(class - self.bias));
         bits.fold(0, |mask, class| mask | 1 << class)
     }

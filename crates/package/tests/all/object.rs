@@ -14,6 +14,8 @@ fn an_object_tells_its_programs_maps_and_parameters() {
     let expected = [("first", "xdp"), ("outgoing", "tc"), ("second", "xdp")];
     assert_eq!(programs, expected.map(|(function, section)| (function.to_owned(), section.to_owned())));
     assert_eq!(object.program(&"second".parse().unwrap()).unwrap().instructions, 2);
+    let arguments: Vec<_> = object.programs.iter().map(|p| p.argument.as_deref()).collect();
+    assert_eq!(arguments, [Some("xdp_md"), Some("__sk_buff"), None]);
     let [map] = object.maps.as_slice() else { panic!("{:?}", object.maps) };
     assert_eq!((map.name.as_str(), map.kind.as_str()), ("seen", "hash"));
     assert_eq!((map.key_bytes, map.value_bytes, map.max_entries, map.pinned_by_name), (4, 24, 8, true));

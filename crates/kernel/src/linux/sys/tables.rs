@@ -116,10 +116,10 @@ fn records<T: Copy>(first: *const c_void, record_bytes: u32, count: u32) -> Vec<
 }
 
 /// Types of our own making (BTF).
-struct Types(*mut btf);
+pub(super) struct Types(pub(super) *mut btf);
 
 impl Types {
-    fn empty() -> io::Result<Self> {
+    pub(super) fn empty() -> io::Result<Self> {
         // SAFETY: the call takes nothing.
         let types = unsafe { libbpf_sys::btf__new_empty() };
         if types.is_null() { Err(io::Error::last_os_error()) } else { Ok(Self(types)) }
@@ -151,6 +151,12 @@ pub(crate) fn types_of_map(map: &OpenMap<'_>) -> (u32, u32) {
 }
 
 fn add_original(types: *mut btf, context: &CStr) -> io::Result<u32> {
+    let prototype = add_context_prototype(types, context)?;
+    add_function(types, c"l3af_original", libbpf_sys::BTF_FUNC_GLOBAL, prototype)
+}
+
+/// Adds the prototype `int (struct <context> *)`.
+pub(super) fn add_context_prototype(types: *mut btf, context: &CStr) -> io::Result<c_int> {
     // The verifier knows a context by the name of the structure, whatever its members (`btf_get_prog_ctx_type`).
     // SAFETY: `types` is a BTF object, and names are C strings, which are copied; the same holds below.
     let structure = check(unsafe { libbpf_sys::btf__add_struct(types, context.as_ptr(), 0) })?;
@@ -159,7 +165,7 @@ fn add_original(types: *mut btf, context: &CStr) -> io::Result<u32> {
     let prototype = add_prototype(types)?;
     // SAFETY: as above; the prototype is the type that was added last.
     check(unsafe { libbpf_sys::btf__add_func_param(types, c"context".as_ptr(), pointer) })?;
-    add_function(types, c"l3af_original", libbpf_sys::BTF_FUNC_GLOBAL, prototype)
+    Ok(prototype)
 }
 
 fn add_static_function(types: *mut btf) -> io::Result<u32> {
@@ -175,7 +181,7 @@ fn add_prototype(types: *mut btf) -> io::Result<c_int> {
     check(unsafe { libbpf_sys::btf__add_func_proto(types, int) })
 }
 
-fn add_function(types: *mut btf, name: &CStr, linkage: u32, prototype: c_int) -> io::Result<u32> {
+pub(super) fn add_function(types: *mut btf, name: &CStr, linkage: u32, prototype: c_int) -> io::Result<u32> {
     // SAFETY: `types` is a BTF object, and the name is a C string, which is copied.
     let id = check(unsafe { libbpf_sys::btf__add_func(types, name.as_ptr(), linkage, prototype) })?;
     Ok(id.unsigned_abs())

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Dispatchers in the kernel: built, pinned, observed, and whether there can be any.
+
+use std::collections::BTreeMap;
+use std::ffi::CString;
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
+use std::sync::OnceLock;
+
+use libbpf_rs::{MapHandle, Program};
+use package::{Enforcement, HookPoint, ProceedSet};
+use plan::{Buffers, Hook, Instance, MemberSpec, ObservedInstance};
+
+use super::pins::{Pins, names, remove_tree};
+use super::{Spelling, maps, root, sys};
+use crate::dispatcher::{Dispatch, Dispatched, Seat, dispatcher};
+use crate::insn::Insn;
+use crate::record::Record;
+
+/// A dispatcher that is loaded, with the types of its members' functions.
+pub(super) struct Loaded {
+    pub(super) program: OwnedFd,
+    pub(super) functions: Vec<u32>,
+}
+
+/// The name of the function of a member.
+pub(super) fn function_name(number: usize) -> String {
+    format!("member{number}")
+}
+
+/// Loads a dispatcher, which counts where it is given counters.
+pub(super) fn load(
+    point: HookPoint,
+    buffers: Buffers,
+    seats: Vec<Seat<'_>>,
+    counters: Option<BorrowedFd<'_>>,
+) -> io::Result<Loaded> {
+    let spelling = Spelling::of(point);
+    let counters = counters.map(|counters| counters.as_raw_fd());
+    let how = Dispatch { point, seats, counters, fragments: buffers == Buffers::Many };
+    let Dispatched { insns, functions } = dispatcher(&how);
+    let mut named = vec![(c"l3af_dispatcher".to_owned(), 0)];
+    for (number, at) in functions.iter().enumerate() {
+        named.push((CString::new(function_name(number)).map_err(io::Error::other)?, *at));
+    }
+    let typed = sys::Typed {
+        kind: spelling.kind,
+        attach: spelling.load,
+        flags: root::flags(buffers),
+        context: spelling.context,
+        insns: &insns,
+        functions: &named,
+        replaces: None,
+    };
+    let (program, mut functions) = typed.load()?;
+    functions.remove(0);
+    Ok(Loaded { program, functions })
+}
+
+/// A dispatcher that gets no packets: what a program is verified against that is to take the place of functions.
+pub(super) fn pattern(point: HookPoint, buffers: Buffers) -> io::Result<OwnedFd> {
+    pattern_of(point, buffers).map(|pattern| pattern.program)
+}
+
+fn pattern_of(point: HookPoint, buffers: Buffers) -> io::Result<Loaded> {
+    let proceed = ProceedSet::default_for(point);
+    load(point, buffers, vec![Seat { proceed: &proceed, shadow: false, timed: false }], None)
+}
+
+/// Whether this kernel lets programs take the place of functions. Asked once: some refuse it to everybody, whatever their
+/// version.
+pub(super) fn is_permitted() -> bool {
+    static PERMITTED: OnceLock<bool> = OnceLock::new();
+    *PERMITTED.get_or_init(|| try_one().is_ok())
+}
+
+fn try_one() -> io::Result<()> {
+    let spelling = Spelling::of(HookPoint::Xdp);
+    let pattern = pattern_of(HookPoint::Xdp, Buffers::One)?;
+    let function = *pattern.functions.first().ok_or_else(|| io::Error::other("it has no function"))?;
+    let typed = sys::Typed {
+        kind: libbpf_sys::BPF_PROG_TYPE_EXT,
+        attach: 0,
+        flags: 0,
+        context: spelling.context,
+        insns: &[Insn::put_32(0, spelling.pass), Insn::exit()],
+        functions: &[(c"l3af_probe".to_owned(), 0)],
+        replaces: Some((pattern.program.as_fd(), function)),
+    };
+    typed.load().map(drop)
+}
+
+/// Builds a dispatcher of loaded instances. The links of its functions are pinned with it.
+pub(super) fn build(pins: &Pins, hook: &Hook, serial: u64, members: &[Instance]) -> io::Result<()> {
+    let folder = pins.dispatcher(hook, serial);
+    remove_tree(&folder)?;
+    fs::create_dir_all(folder.join("links"))?;
+    let specs = members.iter().map(|member| read_spec(pins, hook, member));
+    let specs = specs.collect::<io::Result<Vec<_>>>()?;
+    let counters = members.iter().map(|member| {
+        MapHandle::from_pinned_path(pins.instance(hook, member).join("counters")).map_err(maps::plain)
+    });
+    let counters = maps::create_array_of(&counters.collect::<io::Result<Vec<_>>>()?)?;
+    let buffers = specs.first().map_or(Buffers::One, |spec| spec.buffers);
+    let seats = specs.iter().map(seat).collect();
+    let dispatcher = load(hook.point, buffers, seats, Some(counters.as_fd()))?;
+    for (number, (member, function)) in members.iter().zip(&dispatcher.functions).enumerate() {
+        let program = pins.instance(hook, member).join("program");
+        let program = Program::fd_from_pinned_path(program).map_err(maps::plain)?;
+        let link = sys::replace_function(program.as_fd(), dispatcher.program.as_fd(), *function)?;
+        sys::pin(link.as_fd(), &folder.join("links").join(number.to_string()))?;
+    }
+    maps::pin(&counters, &folder.join("counters"))?;
+    maps::pin(&maps::create_record(&members)?, &folder.join("record"))?;
+    // The program is pinned last: a dispatcher that has it is complete.
+    sys::pin(dispatcher.program.as_fd(), &folder.join("program"))
+}
+
+fn seat(spec: &MemberSpec) -> Seat<'_> {
+    let shadow = spec.enforcement != Enforcement::Enforce;
+    Seat { proceed: &spec.proceed, shadow, timed: spec.timed }
+}
+
+fn read_spec(pins: &Pins, hook: &Hook, member: &Instance) -> io::Result<MemberSpec> {
+    let record: Record = maps::read_record(&pins.instance(hook, member).join("record"))?;
+    record.into_spec(hook.point).map_err(io::Error::other)
+}
+
+/// The dispatchers of a hook. One is complete while each of its members is there and every link has its pin.
+pub(super) fn observe(
+    pins: &Pins,
+    hook: &Hook,
+    instances: &BTreeMap<Instance, ObservedInstance>,
+) -> io::Result<BTreeMap<u64, Option<Vec<Instance>>>> {
+    let mut dispatchers = BTreeMap::new();
+    for name in names(&pins.dispatchers(hook))? {
+        let Ok(serial) = name.parse::<u64>() else { continue };
+        let folder = pins.dispatcher(hook, serial);
+        let mut members = None;
+        if folder.join("program").exists() && folder.join("record").exists() {
+            let recorded: Vec<Instance> = maps::read_record(&folder.join("record"))?;
+            let all_linked = names(&folder.join("links"))?.len() == recorded.len();
+            let all_there = recorded.iter().all(|member| instances.contains_key(member));
+            members = (all_linked && all_there).then_some(recorded);
+        }
+        dispatchers.insert(serial, members);
+    }
+    Ok(dispatchers)
+}
