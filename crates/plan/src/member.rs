@@ -268,7 +268,7 @@ fn choose<'a>(
 ) -> Result<&'a ProgramSpec, Unfit> {
     let package = manifest.package.name.clone();
     let fitting: Vec<&ProgramSpec> =
-        manifest.programs.iter().filter(|program| program.hook == point).collect();
+        manifest.programs.iter().filter(|program| program.hook.chain() == Some(point)).collect();
     let names = || fitting.iter().map(|program| program.function.clone()).collect();
     match (wanted, fitting.as_slice()) {
         (None, []) => Err(Unfit::NoProgram { package, point }),

@@ -42,7 +42,8 @@ fn place(on: &str, package: &Package) -> Result<(InterfaceName, HookPoint), Fail
     if let Some((interface, hook)) = on.split_once('/') {
         return Ok((interface.parse()?, hook.parse()?));
     }
-    let mut hooks: Vec<HookPoint> = package.manifest.programs.iter().map(|program| program.hook).collect();
+    let programs = package.manifest.programs.iter();
+    let mut hooks: Vec<HookPoint> = programs.filter_map(|program| program.hook.chain()).collect();
     hooks.sort();
     hooks.dedup();
     match hooks.as_slice() {
