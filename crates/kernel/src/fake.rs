@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{InterfaceName, KernelVersion, MemberName, Object};
+use package::{Attachment, InterfaceName, KernelVersion, MemberName, Object};
 use plan::{
-    Buffers, Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, Root, Slot, State,
-    Step, Target,
+    Buffers, Desired, Facts, Hook, Instance, Observed, ObservedHook, ObservedInstance, ObservedProbes, Root,
+    Slot, State, Step, Target,
 };
 
-use crate::{Kernel, Refused, Totals, Unseen};
+use crate::{Kernel, Refused, Runs, Totals, Unseen};
+
+mod probes;
 
 /// A kernel in memory.
 #[derive(Debug, Clone)]
@@ -25,9 +27,12 @@ impl Fake {
     /// A Linux 6.12 with these interfaces and nothing loaded.
     pub fn new(interfaces: impl IntoIterator<Item = InterfaceName>) -> Self {
         let kernel = KernelVersion { major: 6, minor: 12 };
-        let facts = Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true };
+        let lacks = BTreeMap::new();
+        let facts =
+            Facts { kernel, tcx: true, tail_calls: 33, tail_calls_shared: true, fragments: true, lacks };
         let interfaces: BTreeSet<InterfaceName> = interfaces.into_iter().collect();
-        Self { observed: Observed { facts, interfaces, hooks: BTreeMap::new(), foreign: BTreeMap::new() } }
+        let (hooks, foreign, probes) = (BTreeMap::new(), BTreeMap::new(), ObservedProbes::default());
+        Self { observed: Observed { facts, interfaces, hooks, foreign, probes } }
     }
 
     /// Does half of a step, as a daemon does that is killed in the middle of it.
@@ -51,6 +56,7 @@ impl Fake {
                     found.spec = None;
                 }
             }
+            Step::Probe(step) => probes::tear(&mut self.observed.probes, step),
             // The root is removed before the folder that held it.
             Step::RemoveRoot { hook } => *self.hook(hook) = ObservedHook::default(),
             // These are single system calls: they happen or they do not.
@@ -94,6 +100,18 @@ impl Fake {
                 }
             }
         }
+    }
+
+    /// Lets somebody else detach a probe.
+    pub fn sever_probe(&mut self, instance: &Instance) {
+        if let Some(found) = self.observed.probes.instances.get_mut(instance) {
+            found.attached = false;
+        }
+    }
+
+    /// Takes away what a probe attaches to.
+    pub fn lose_target(&mut self, probe: &MemberName) {
+        self.observed.probes.absent.insert(probe.clone(), "it is gone".to_owned());
     }
 
     fn hook(&mut self, hook: &Hook) -> &mut ObservedHook {
@@ -219,8 +237,18 @@ impl Kernel for Fake {
                 self.observed.hooks.remove(hook);
                 Ok(())
             }
+            Step::Probe(step) => probes::execute(&mut self.observed.probes, step, desired),
         };
         result.map_err(|why| Refused::action(step.to_string(), io::Error::other(why)))
+    }
+
+    /// Everything is there but what [`Fake::lose_target`] took.
+    fn missing(&self, _: &Attachment) -> Option<String> {
+        None
+    }
+
+    fn runs(&self) -> Result<BTreeMap<MemberName, Runs>, Unseen> {
+        Ok(BTreeMap::new())
     }
 
     fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {

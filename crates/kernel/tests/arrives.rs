@@ -15,6 +15,8 @@ use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, Slot, reconcile}
 use proptest::prelude::*;
 use trust::{PolicyDocument, Verified, verify};
 
+mod probes;
+
 const OBJECT: &[u8] = include_bytes!("../../package/testdata/small.bpf.o");
 
 struct Memory(BTreeMap<Digest, Vec<u8>>);
@@ -32,12 +34,16 @@ fn releases() -> &'static [Arc<Verified>; 2] {
 }
 
 fn release(version: &str) -> Verified {
+    let programs = "[[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\n\
+                    function = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"tc-egress\"\n";
+    release_with(version, programs)
+}
+
+fn release_with(version: &str, programs: &str) -> Verified {
     let manifest = format!(
         "[package]\nname = \"small\"\npublisher = \"example\"\nversion = \"{version}\"\ndescription = \"d\"\n\
          category = \"a\"\nsubcategory = \"b\"\nlicense = \"MIT\"\ndocumentation = \"README.md\"\n[kernel]\nmin = \
-         \"5.10\"\n[[platform]]\nos = \"linux\"\narchitecture = \"amd64\"\n[[program]]\nfunction = \"first\"\n\
-         object = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\n\
-         hook = \"tc-egress\"\n"
+         \"5.10\"\n[[platform]]\nos = \"linux\"\narchitecture = \"amd64\"\n{programs}"
     );
     let file = |bytes: &[u8]| PackFile { bytes: bytes.to_vec(), executable: false };
     // The releases have different objects, so that they have different maps.

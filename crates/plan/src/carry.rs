@@ -15,17 +15,30 @@ pub(crate) fn carry(hook: &Hook, found: &ObservedHook, member: &Member) -> Resul
         return Ok(None);
     }
     let Some((from, layout)) = state_before(found, &to) else { return Ok(None) };
-    let mut maps = Vec::new();
-    for map in layout.0.keys().filter(|map| member.layout().0.contains_key(*map)) {
-        let difference = layout.difference(member.layout(), map);
-        match difference.filter(|_| !member.begins_fresh(map)) {
-            Some(difference) => return Err(unreadable(hook, member, map, difference)),
-            None if layout.difference(member.layout(), map).is_none() => maps.push(map.clone()),
-            None => {}
-        }
-    }
+    let maps = keep(layout, member.layout(), |map| member.begins_fresh(map))
+        .map_err(|(map, difference)| unreadable(hook, member, &map, difference))?;
     let (hook, from) = (hook.clone(), from.clone());
     Ok((!maps.is_empty()).then_some(Step::Carry { hook, from, to, maps }))
+}
+
+/// The maps of a layout that a new one can go on with.
+///
+/// # Errors
+/// When a map is laid out in another way and does not begin fresh.
+pub(crate) fn keep(
+    layout: &Layout,
+    new: &Layout,
+    begins_fresh: impl Fn(&str) -> bool,
+) -> Result<Vec<String>, (String, Difference)> {
+    let mut maps = Vec::new();
+    for map in layout.0.keys().filter(|map| new.0.contains_key(*map)) {
+        match layout.difference(new, map) {
+            None => maps.push(map.clone()),
+            Some(_) if begins_fresh(map) => {}
+            Some(difference) => return Err((map.clone(), difference)),
+        }
+    }
+    Ok(maps)
 }
 
 /// The maps that a member has now: those of its instance in the chain, else any that are complete.

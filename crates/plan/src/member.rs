@@ -149,11 +149,24 @@ pub enum Unfit {
     },
 }
 
-fn list<T: ToString>(names: &[T]) -> String {
+pub(crate) fn list<T: ToString>(names: &[T]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
     names.iter().map(|name| format!("`{}`", name.to_string())).collect::<Vec<_>>().join(", ")
+}
+
+impl PackageRef {
+    /// The release that was verified.
+    pub(crate) fn of(verified: &Verified) -> Self {
+        let info = &verified.package().manifest.package;
+        Self {
+            publisher: info.publisher.clone(),
+            name: info.name.clone(),
+            version: info.version.clone(),
+            index: verified.package().index,
+        }
+    }
 }
 
 impl Member {
@@ -178,16 +191,9 @@ impl Member {
         let read = Object::parse(&object).expect("a package that was read has objects that parse");
         check_config(program, &read, &wish.config)?;
         let needs = Needs::of(program, &read);
-        let info = &manifest.package;
-        let package = PackageRef {
-            publisher: info.publisher.clone(),
-            name: info.name.clone(),
-            version: info.version.clone(),
-            index: verified.package().index,
-        };
         let spec = MemberSpec {
             name,
-            package,
+            package: PackageRef::of(verified),
             object: Digest::of(&object),
             function: program.function.clone(),
             proceed,
@@ -282,7 +288,7 @@ fn choose<'a>(
     }
 }
 
-fn check_config(
+pub(crate) fn check_config(
     program: &ProgramSpec,
     object: &Object,
     config: &BTreeMap<String, ParameterValue>,

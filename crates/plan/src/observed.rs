@@ -3,9 +3,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{InterfaceName, KernelVersion, Layout};
+use package::{InterfaceName, KernelVersion, Layout, ProbeKind};
 
-use crate::{Buffers, Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Instance, MemberSpec, ObservedProbes, State};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,8 @@ pub struct Observed {
     pub hooks: BTreeMap<Hook, ObservedHook>,
     /// Hooks that somebody else's program occupies alone, with a description of it.
     pub foreign: BTreeMap<Hook, String>,
+    /// What was found of probes.
+    pub probes: ObservedProbes,
 }
 
 /// What a kernel can do. Facts are observed, so that planning asks nobody.
@@ -33,6 +35,8 @@ pub struct Facts {
     pub tail_calls_shared: bool,
     /// Whether XDP programs may take packets in several buffers (Linux 5.18).
     pub fragments: bool,
+    /// The kinds of probes that it was built or started without, and what is missing.
+    pub lacks: BTreeMap<ProbeKind, String>,
 }
 
 /// What was found at one hook.

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
+use crate::probing;
 use crate::{
     Buffers, Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned,
     Refusal, Root, Slot, State, Step,
@@ -24,6 +25,8 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     let mut phases = Phases::default();
     let absent = ObservedHook::default();
     let fragments = observed.facts.fragments;
+    // A probe that cannot be attached is noticed before any chain is switched.
+    probing::plan(desired, observed, &mut phases)?;
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
@@ -38,10 +41,10 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
 }
 
 #[derive(Default)]
-struct Phases {
-    prepare: Vec<Planned>,
-    switch: Vec<Planned>,
-    clean: Vec<Planned>,
+pub(crate) struct Phases {
+    pub(crate) prepare: Vec<Planned>,
+    pub(crate) switch: Vec<Planned>,
+    pub(crate) clean: Vec<Planned>,
 }
 
 impl Phases {

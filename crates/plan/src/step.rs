@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use crate::{Buffers, Hook, Instance, MemberSpec, State};
+use crate::{Buffers, Hook, Instance, MemberSpec, ProbeStep, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -128,6 +128,8 @@ pub enum Step {
         /// Where.
         hook: Hook,
     },
+    /// Do something with a probe, which is on no hook.
+    Probe(ProbeStep),
 }
 
 impl fmt::Display for Step {
@@ -161,6 +163,7 @@ impl fmt::Display for Step {
             Self::Unload { hook, instance } => write!(f, "{hook}: unload {instance}"),
             Self::Forget { hook, state } => write!(f, "{hook}: delete {state}"),
             Self::RemoveRoot { hook } => write!(f, "{hook}: remove the root"),
+            Self::Probe(step) => step.fmt(f),
         }
     }
 }

@@ -10,9 +10,9 @@ use libbpf_rs::{Link, MapCore as _, MapHandle, MapType, Object as Loaded, Progra
 use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, Slot, State, Step};
 
 use super::clsact::Filter;
-use super::load::{Counting, Known, Loading, Splicing};
+use super::load::{Counting, Known, Loading, Source, Splicing};
 use super::pins::{FILTER, Pins, remove_tree};
-use super::{Spelling, load, maps, qdisc, root, sys};
+use super::{Spelling, load, maps, probe, qdisc, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -22,6 +22,7 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Load { hook, instance, spec } => {
             return load_member(&Place { pins, hook, instance }, known, spec, desired);
         }
+        Step::Probe(step) => return probe::execute(pins, step, desired),
         Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
@@ -65,7 +66,7 @@ fn create_root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
 }
 
 /// Pins maps a second time.
-fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
+pub(super) fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for map in maps {
         let (from, to) = (from.join(load::pin_name_of(map)), to.join(load::pin_name_of(map)));
@@ -95,12 +96,14 @@ fn load_member(
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let loading = Loading {
         point: hook.point,
-        package: &spec.package.name,
-        function: &spec.function,
-        object,
-        config: &spec.config,
         buffers: spec.buffers,
-        state: Some(&state),
+        source: Source {
+            package: &spec.package.name,
+            function: &spec.function,
+            object,
+            config: &spec.config,
+            state: Some(&state),
+        },
     };
     let splicing = Splicing {
         proceed: &spec.proceed,

@@ -32,16 +32,21 @@ const LOG_STATS: u32 = 4;
 /// Room for the verifier's log of a rejected program.
 const LOG_BYTES: usize = 4 * 1024 * 1024;
 
-/// A program that is to be loaded.
-pub(super) struct Loading<'a> {
-    pub(super) point: HookPoint,
+/// Where a program comes from, with its parameters and its maps.
+pub(super) struct Source<'a> {
     pub(super) package: &'a PackageName,
     pub(super) function: &'a ProgramName,
     pub(super) object: &'a [u8],
     pub(super) config: &'a BTreeMap<String, ParameterValue>,
-    pub(super) buffers: Buffers,
     /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
     pub(super) state: Option<&'a Path>,
+}
+
+/// A program that is to be loaded as a member of a chain.
+pub(super) struct Loading<'a> {
+    pub(super) point: HookPoint,
+    pub(super) buffers: Buffers,
+    pub(super) source: Source<'a>,
 }
 
 /// What an earlier load taught of a program on this kernel, by the digest of its object. A load that relies on it and is
@@ -91,6 +96,25 @@ fn take_log() -> Vec<u8> {
     log
 }
 
+/// Calls a function with a buffer for the verifier's log, and returns what was written to it.
+pub(super) fn with_log<T, E>(work: impl FnOnce(&mut [u8]) -> Result<T, E>) -> Result<(T, String), E> {
+    let mut log = take_log();
+    let done = work(&mut log);
+    let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
+    let text = String::from_utf8_lossy(&log[..end]).into_owned();
+    LOG.set(log);
+    Ok((done?, text))
+}
+
+/// Opens an object, with the configuration of the kernel where libbpf does not find it.
+pub(super) fn open_object(object: &[u8]) -> io::Result<OpenObject> {
+    let mut builder = ObjectBuilder::default();
+    if let Some(text) = kernel_configuration() {
+        sys::set_kernel_configuration(&builder, text);
+    }
+    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(plain)
+}
+
 impl Loading<'_> {
     /// Loads the program so that it goes on with what its slot holds, in the first way that the verifier accepts.
     pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Loaded, Refused> {
@@ -104,13 +128,13 @@ impl Loading<'_> {
         object: Digest,
         known: &mut Known,
     ) -> Result<Loaded, Refused> {
-        let key = (object, self.function.clone(), self.buffers);
+        let key = (object, self.source.function.clone(), self.buffers);
         // What needs other ways, or a look at what the program does, begins untouched.
         let plain = !splicing.timed && splicing.enforcement == Enforcement::Enforce;
         if let Some(way) = known.get(&key).copied().filter(|_| plain)
             && let Ok(loaded) = self.load_spliced(way, splicing)?
         {
-            self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+            self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
             return Ok(loaded);
         }
         let (way, loaded) = self.learn(splicing)?;
@@ -137,7 +161,7 @@ impl Loading<'_> {
     /// Says why a splice was rejected.
     pub(super) fn refuse(&self, rejected: Rejected) -> Refused {
         let line = telling_line(&rejected.log).unwrap_or_else(|| rejected.source.to_string());
-        Refused::Splice { function: self.function.to_string(), line, log: rejected.log }
+        Refused::Splice { function: self.source.function.to_string(), line, log: rejected.log }
     }
 
     /// Loads the program as its author wrote it.
@@ -150,7 +174,7 @@ impl Loading<'_> {
         });
         match self.attempt(LOG_STATS, look)? {
             Ok((loaded, log)) => {
-                self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+                self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
                 Ok(Untouched { loaded, insns: seen.take(), stack_bytes: stack_bytes(&log) })
             }
             Err(_) => Err(self.rejection()?),
@@ -165,7 +189,7 @@ impl Loading<'_> {
         let Some(line) = telling_line(&rejected.log) else {
             return Err(self.action("load", rejected.source));
         };
-        Ok(Refused::Verifier { function: self.function.to_string(), line, log: rejected.log })
+        Ok(Refused::Verifier { function: self.source.function.to_string(), line, log: rejected.log })
     }
 
     /// A verdict can be overruled; a change to the packet cannot be taken back.
@@ -176,7 +200,9 @@ impl Loading<'_> {
         };
         match effect {
             None => Ok(()),
-            Some(effect) => Err(Refused::Effect { function: self.function.to_string(), enforcement, effect }),
+            Some(effect) => {
+                Err(Refused::Effect { function: self.source.function.to_string(), enforcement, effect })
+            }
         }
     }
 
@@ -217,14 +243,11 @@ impl Loading<'_> {
         log_level: u32,
         rewrite: sys::Rewrite,
     ) -> Result<Result<(Loaded, String), Rejected>, Refused> {
-        let mut log = take_log();
-        let open = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
-        let target = self.target(&open).map_err(|error| self.action("describe", error))?;
-        let result = sys::rewriting(target, rewrite, || open.load());
-        let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
-        let text = String::from_utf8_lossy(&log[..end]).into_owned();
-        LOG.set(log);
-        let log = text;
+        let (result, log) = with_log(|log| {
+            let open = self.open(log_level, log).map_err(|error| self.action("open", error))?;
+            let target = self.target(&open).map_err(|error| self.action("describe", error))?;
+            Ok(sys::rewriting(target, rewrite, || open.load()))
+        })?;
         let warning = sys::take_warning();
         Ok(result
             .map(|loaded| (loaded, log.clone()))
@@ -232,18 +255,12 @@ impl Loading<'_> {
     }
 
     fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<OpenObject> {
-        let mut builder = ObjectBuilder::default();
-        let configuration = kernel_configuration();
-        if let Some(text) = configuration {
-            sys::set_kernel_configuration(&builder, text);
-        }
-        let mut object =
-            builder.name(OBJECT_NAME).and_then(|named| named.open_memory(self.object)).map_err(plain)?;
+        let mut object = open_object(self.source.object)?;
         let spelling = Spelling::of(self.point);
         // Programs that the member's own tail calls lead to are loaded with it.
         let has_slots = object.maps().any(|map| map.map_type() == MapType::ProgArray);
         for mut program in object.progs_mut() {
-            let wanted = program.name() == self.function.as_ref();
+            let wanted = program.name() == self.source.function.as_ref();
             let reached = has_slots && program.prog_type() == spelling.kind.into();
             program.set_autoload(wanted || reached);
             if wanted || reached {
@@ -258,13 +275,15 @@ impl Loading<'_> {
         }
         for mut map in object.maps_mut() {
             sys::forget_pin_path(&map)?;
-            self.prepare_map(&mut map)?;
+            self.source.prepare_map(&mut map)?;
         }
         Ok(object)
     }
+}
 
+impl Source<'_> {
     /// Gives constants their configured values, and every other map what earlier instances left in it.
-    fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
+    pub(super) fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
         let name = map.name().to_string_lossy().into_owned();
         if name.ends_with(".rodata") {
             return self.configure(map);
@@ -293,7 +312,7 @@ impl Loading<'_> {
     }
 
     /// Pins the maps that outlive this instance.
-    fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
+    pub(super) fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
         let Some(state) = self.state else { return Ok(()) };
         fs::create_dir_all(state)?;
         for map in loaded.maps().filter(libbpf_rs::Map::autocreate) {
@@ -311,16 +330,21 @@ impl Loading<'_> {
         }
         Ok(())
     }
+}
 
+impl Loading<'_> {
     fn target(&self, object: &OpenObject) -> io::Result<sys::Target> {
         let context = Spelling::of(self.point).context;
         let original = sys::add_original_to(object, context)?;
-        let function = CString::new(self.function.as_ref()).map_err(io::Error::other)?;
+        let function = CString::new(self.source.function.as_ref()).map_err(io::Error::other)?;
         Ok(sys::Target { function, context, original })
     }
 
     fn action(&self, verb: &str, source: impl Into<Cause>) -> Refused {
-        Refused::action(format!("{verb} `{}` of package `{}`", self.function, self.package), source)
+        Refused::action(
+            format!("{verb} `{}` of package `{}`", self.source.function, self.source.package),
+            source,
+        )
     }
 }
 
@@ -340,9 +364,10 @@ fn kernel_configuration() -> Option<&'static CStr> {
 }
 
 /// Whether a map belongs to one instance. Constants hold its configuration, and the kernel freezes them; program arrays
-/// lead to programs that were loaded with it.
+/// lead to programs that were loaded with it; those of static probes (`usdt.bpf.h`) tell where arguments lie.
 pub(super) fn is_bound(map: &str, kind: MapType) -> bool {
-    map.contains(".rodata") || map.ends_with(".kconfig") || kind == MapType::ProgArray
+    let fixed = map.contains(".rodata") || map.ends_with(".kconfig") || map.starts_with("__bpf_usdt_");
+    fixed || kind == MapType::ProgArray
 }
 
 /// Where the layout of a set of maps is pinned. No map has such a name.
@@ -367,7 +392,7 @@ fn stack_bytes(log: &str) -> u16 {
 }
 
 /// The last line of a verifier log that says what is wrong.
-fn telling_line(log: &str) -> Option<String> {
+pub(super) fn telling_line(log: &str) -> Option<String> {
     const STATISTICS: [&str; 4] = ["processed ", "verification time ", "stack depth ", "max_states"];
     let tells =
         |line: &&str| !line.trim().is_empty() && !STATISTICS.iter().any(|start| line.starts_with(start));

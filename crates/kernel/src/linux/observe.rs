@@ -49,8 +49,10 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
+        lacks: super::probe::lacks(),
     };
-    Ok(Observed { facts, interfaces, hooks, foreign })
+    let probes = super::probe::observe(pins).map_err(unseen("the pins of the probes"))?;
+    Ok(Observed { facts, interfaces, hooks, foreign, probes })
 }
 
 /// The index of an interface of this network namespace.

@@ -7,6 +7,7 @@
 //! <pins>/<interface>/<point>/root/{one, many}/{program, slot}    for packets in one buffer, and in several as well
 //! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
+//! <pins>/probes-outside-of-chains/                see `probe/mod.rs`
 //! ```
 //!
 //! bpffs refuses dots in names, and `VLAN` interfaces have them. A colon cannot be in an interface name, so it
@@ -43,6 +44,10 @@ impl Pins {
         }
         fs::create_dir_all(path)?;
         Ok(Self(path.to_owned()))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
     }
 
     pub(super) fn hook(&self, hook: &Hook) -> PathBuf {

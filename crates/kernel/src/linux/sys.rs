@@ -18,6 +18,13 @@ use libbpf_sys::{
     bpf_test_run_opts, btf, libbpf_prog_handler_opts,
 };
 
+mod probe;
+
+pub(crate) use probe::{
+    LinkOptions, PerfEvent, Sample, create_link_to, link_by_id, open_perf_event, open_raw_tracepoint,
+    run_statistics,
+};
+
 use crate::insn::Insn;
 use crate::splice::Spliced;
 

@@ -12,7 +12,7 @@ use package::{Enforcement, HookPoint, InterfaceName, PackageName, ParameterValue
 use plan::Buffers;
 
 use super::clsact::Filter;
-use super::load::{Counting, Loading, Splicing};
+use super::load::{Counting, Loading, Source, Splicing};
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
@@ -105,7 +105,8 @@ impl Candidate<'_> {
     ) -> Result<Loading<'b>, Refused> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
-        Ok(Loading { point: *point, package, function, object, config, buffers, state: None })
+        let source = Source { package, function, object, config, state: None };
+        Ok(Loading { point: *point, buffers, source })
     }
 
     /// Loads the program as its author wrote it.
