@@ -247,7 +247,7 @@ impl Kernel for Fake {
         None
     }
 
-    fn runs(&self) -> Result<BTreeMap<MemberName, Runs>, Unseen> {
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
         Ok(BTreeMap::new())
     }
 

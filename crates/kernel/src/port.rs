@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use package::{Attachment, Enforcement, MemberName};
-use plan::{Desired, Hook, Observed, Plan, Step};
+use plan::{Desired, Hook, Instance, Observed, Plan, Step};
 use thiserror::Error;
 
 use crate::ledger::Totals;
@@ -28,11 +28,11 @@ pub trait Kernel {
     /// What is missing of what a probe attaches to; none where it is there, or only attaching can tell.
     fn missing(&self, attachment: &Attachment) -> Option<String>;
 
-    /// How often each probe ran, while the kernel counts that (`kernel.bpf_stats_enabled`).
+    /// How often each instance of a probe ran, while the kernel counts that (`kernel.bpf_stats_enabled`).
     ///
     /// # Errors
     /// When the kernel cannot be asked.
-    fn runs(&self) -> Result<BTreeMap<MemberName, Runs>, Unseen>;
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen>;
 
     /// What each member of a hook's chain saw, let go and passed on.
     ///

@@ -47,6 +47,7 @@ fn hold(state: &Path) -> Outcome {
 
 /// Removes links first: from then on packets pass, whatever else fails.
 fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
+    let probes = remove_probes(pins)?;
     let mut hooks: Vec<PathBuf> = Vec::new();
     for interface in folders(pins)? {
         hooks.extend(folders(&interface)?.into_iter().filter(|folder| !folder.ends_with("discipline")));
@@ -68,7 +69,28 @@ fn remove_pins(pins: &Path) -> io::Result<Vec<String>> {
     }
     let name =
         |hook: &PathBuf| hook.strip_prefix(pins).unwrap_or(hook).display().to_string().replace(':', ".");
-    Ok(hooks.iter().map(name).collect())
+    Ok(hooks.iter().map(name).chain(probes).collect())
+}
+
+/// The folder of probes, which have no interface; `crates/kernel/src/linux/probe/mod.rs` draws it.
+const PROBES: &str = "probes-outside-of-chains";
+
+/// Removes the links of all probes, then the rest of them. Returns which there were.
+fn remove_probes(pins: &Path) -> io::Result<Vec<String>> {
+    let folder = pins.join(PROBES);
+    let probes = folders(&folder.join("instances"))?;
+    for probe in &probes {
+        match fs::remove_dir_all(probe.join("links")) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            Err(_) | Ok(()) => {}
+        }
+    }
+    match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let name = |probe: &PathBuf| probe.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    Ok(probes.iter().map(|probe| format!("probe {}", name(probe))).collect())
 }
 
 /// The priority of the filters that are chains.

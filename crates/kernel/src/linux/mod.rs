@@ -20,7 +20,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 
 use package::{Attachment, HookPoint, MemberName};
-use plan::{Desired, Hook, Observed, Step};
+use plan::{Desired, Hook, Instance, Observed, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
@@ -73,7 +73,7 @@ impl Kernel for Linux {
         probe::missing(attachment)
     }
 
-    fn runs(&self) -> Result<BTreeMap<MemberName, Runs>, Unseen> {
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
         probe::runs(&self.pins).map_err(|source| Unseen::new("the runs of the probes", source))
     }
 

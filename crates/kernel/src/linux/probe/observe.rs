@@ -9,7 +9,7 @@ use std::path::Path;
 
 use libbpf_rs::query::{LinkInfo, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
-use package::{MemberName, ProbeKind};
+use package::ProbeKind;
 use plan::{Instance, ObservedProbe, ObservedProbes};
 
 use super::super::load::LAYOUT;
@@ -70,18 +70,16 @@ fn leads_somewhere(info: &LinkTypeInfo) -> bool {
     }
 }
 
-/// How often each probe ran, all of its instances that are attached together.
-pub(in super::super) fn runs(pins: &Pins) -> io::Result<BTreeMap<MemberName, Runs>> {
-    let mut runs: BTreeMap<MemberName, Runs> = BTreeMap::new();
+/// How often each instance ran.
+pub(in super::super) fn runs(pins: &Pins) -> io::Result<BTreeMap<Instance, Runs>> {
+    let mut runs = BTreeMap::new();
     for name in names(&pins.probe_instances())? {
-        let Some(Instance { member, .. }) = parse_instance(&name) else { continue };
-        let program = pins.probe_instances().join(&name).join("program");
+        let Some(instance) = parse_instance(&name) else { continue };
+        let program = pins.probe(&instance).join("program");
         if program.exists() {
             let program = Program::fd_from_pinned_path(program).map_err(maps::plain)?;
             let (count, nanoseconds) = sys::run_statistics(program.as_fd())?;
-            let sum = runs.entry(member).or_default();
-            sum.count += count;
-            sum.nanoseconds += nanoseconds;
+            runs.insert(instance, Runs { count, nanoseconds });
         }
     }
     Ok(runs)
