@@ -14,6 +14,8 @@ mod dice;
 mod members;
 mod package;
 mod plan;
+mod probe_life;
+mod probes;
 mod tc;
 mod upgrade;
 
@@ -23,11 +25,15 @@ fn packages() -> &'static Packages {
     PACKAGES.get_or_init(|| Packages::build().expect("the packages build; stories need root and clang 19"))
 }
 
+/// Whether the kernel is one of the guest.
+#[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
+fn is_emulated() -> bool {
+    std::env::var("L3AF_VM").is_ok()
+}
+
 /// How often to do something: emulated, verifying and running take a hundred times as long.
 fn rounds(native: usize, emulated: usize) -> usize {
-    #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
-    let is_emulated = std::env::var("L3AF_VM").is_ok();
-    if is_emulated { emulated } else { native }
+    if is_emulated() { emulated } else { native }
 }
 
 /// The running kernel.

@@ -223,7 +223,7 @@ fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
     remove_tree(&pins.instance(hook, instance))
 }
 
-fn remove_file(path: &Path) -> io::Result<()> {
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,

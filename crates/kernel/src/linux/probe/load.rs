@@ -33,8 +33,9 @@ pub(super) fn load(spec: &ProbeSpec, object: &[u8], state: &Path) -> Result<Load
     let warning = sys::take_warning();
     let loaded = result.map_err(|error| match (telling_line(&log), warning) {
         (Some(line), _) => Refused::Verifier { function: spec.function.to_string(), line, log },
-        (None, Some(warning)) => action("load", io::Error::other(warning)),
-        (None, None) => action("load", plain(error)),
+        // libbpf tells a refusal by its number, and its reasons beside it.
+        (None, Some(warning)) => action("load", io::Error::other(format!("{warning}: {error:#}"))),
+        (None, None) => action("load", io::Error::other(format!("{error:#}"))),
     })?;
     source.pin_state(&loaded).map_err(|error| action("pin the maps of", error))?;
     Ok(loaded)

@@ -20,13 +20,13 @@ use std::ffi::CString;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use libbpf_rs::Program;
+use libbpf_rs::{Link, Program};
 use package::Attachment;
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
-use super::pins::{Pins, remove_tree};
+use super::pins::{Pins, names, remove_tree};
 use super::{execute, maps, sys};
 use crate::Refused;
 use crate::probe_record::ProbeRecord;
@@ -67,7 +67,7 @@ pub(super) fn execute(pins: &Pins, step: &ProbeStep, desired: &Desired) -> Resul
         ProbeStep::Carry { from, to, maps } => {
             execute::carry(&pins.probe_state(from), &pins.probe_state(to), maps)
         }
-        ProbeStep::Detach { instance } => remove_tree(&pins.probe(instance).join("links")),
+        ProbeStep::Detach { instance } => detach(&pins.probe(instance)),
         ProbeStep::Remove { instance } => remove(pins, instance),
         ProbeStep::Forget { state } => remove_tree(&pins.probe_state(state)).and_then(|()| tidy(pins)),
     };
@@ -113,13 +113,13 @@ fn attach_instance(
         let (kind, attach) = (spec.attach.kind(), &spec.attach);
         Refused::action(format!("attach the probe `{}` to {kind} `{attach}`", spec.name), source)
     };
-    remove_tree(&folder.join("links")).map_err(refused)?;
+    detach(&folder).map_err(refused)?;
     let links = if matches!(spec.attach, Attachment::Usdt { .. }) {
         // libbpf attaches such a program together with its maps, and only as it loads them.
         let state = pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
         let loaded = load::load(spec, object(spec, desired)?, &state)?;
         let program = folder.join("program");
-        remove_tree_or_file(&program).map_err(refused)?;
+        execute::remove_file(&program).map_err(refused)?;
         let attach = || {
             sys::pin(load::program(&loaded, spec)?.as_fd(), &program)?;
             usdt::attach(&loaded, spec)
@@ -133,7 +133,7 @@ fn attach_instance(
 }
 
 /// Pins links in a folder that gets its name when it is complete.
-fn pin_links(folder: &std::path::Path, links: &[OwnedFd]) -> io::Result<()> {
+fn pin_links(folder: &Path, links: &[OwnedFd]) -> io::Result<()> {
     let unfinished = folder.join("attaching");
     remove_tree(&unfinished)?;
     fs::create_dir(&unfinished)?;
@@ -143,17 +143,21 @@ fn pin_links(folder: &std::path::Path, links: &[OwnedFd]) -> io::Result<()> {
     fs::rename(unfinished, folder.join("links"))
 }
 
-fn remove_tree_or_file(path: &std::path::Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
+/// A link whose pin goes ends some time later (`bpf_link_put` of Linux), and its place is free only then. So it is
+/// detached before; kinds that know no detaching need none, since they have room for many.
+fn detach(folder: &Path) -> io::Result<()> {
+    let links = folder.join("links");
+    for name in names(&links)? {
+        let link = Link::open(links.join(name)).map_err(maps::plain)?;
+        let _unsupported = link.detach();
     }
+    remove_tree(&links)
 }
 
 /// Links go first: from then on no event reaches it, whatever else fails.
 fn remove(pins: &Pins, instance: &Instance) -> io::Result<()> {
     let folder = pins.probe(instance);
-    remove_tree(&folder.join("links"))?;
+    detach(&folder)?;
     remove_tree(&folder)?;
     tidy(pins)
 }
