@@ -29,6 +29,12 @@ int on_raw_exec(void *context)
 	return hit(0, 0);
 }
 
+SEC("raw_tp/sched_process_exec")
+int on_told_exec(void *context)
+{
+	return hit(bpf_get_attach_cookie(context), 0);
+}
+
 SEC("tp_btf/sched_process_exec")
 int on_typed_exec(void *context)
 {
@@ -39,6 +45,12 @@ SEC("fentry/tcp_v4_connect")
 int on_connect(void *context)
 {
 	return hit(0, 0);
+}
+
+SEC("fentry/tcp_v4_connect")
+int on_told_connect(void *context)
+{
+	return hit(bpf_get_attach_cookie(context), 0);
 }
 
 SEC("fexit/tcp_v4_connect")

@@ -29,8 +29,10 @@ const PROGRAMS: [(&str, &[(&str, &str)]); 4] = [
         &[
             ("on_exec", "tracepoint"),
             ("on_raw_exec", "raw-tracepoint"),
+            ("on_told_exec", "raw-tracepoint"),
             ("on_typed_exec", "tp-btf"),
             ("on_connect", "fentry"),
+            ("on_told_connect", "fentry"),
             ("on_connected", "fexit"),
             ("on_check", "lsm"),
             ("on_task", "iter"),

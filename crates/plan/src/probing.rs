@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Attachment, KernelVersion, MemberName, ProbeKind};
+use package::{Attachment, KernelVersion, MemberName, ProbeKind, Traced};
 use thiserror::Error;
 
 use crate::carry::keep;
@@ -182,7 +182,11 @@ fn since(kind: ProbeKind) -> KernelVersion {
 /// The oldest kernel that knows the options; the oldest of all where none needs one.
 fn options_since(attach: &Attachment) -> KernelVersion {
     let version = |major, minor| KernelVersion { major, minor };
-    if matches!(attach, Attachment::RawTracepoint { cookie: 1.., .. }) {
+    if matches!(
+        attach,
+        Attachment::RawTracepoint { cookie: 1.., .. }
+            | Attachment::Traced { what: Traced::TpBtf, cookie: 1.., .. }
+    ) {
         version(6, 10)
     } else if matches!(attach, Attachment::Traced { cookie: 1.., .. }) {
         version(5, 19)

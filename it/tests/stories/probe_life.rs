@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::package::{AttachKey, AttachValue, KernelVersion, Package, ParameterValue, Platform};
+use ::package::{AttachKey, AttachValue, Package, ParameterValue, Platform};
 use it::{Node, Pair, connect, ping, run};
 use kernel::{Kernel, Linux, apply};
 use plan::{Desired, Instance, Plan, Probe, ProbeSpec, ProbeStep, ProbeWish, Step, reconcile};
@@ -15,7 +15,7 @@ use trust::{PolicyDocument, Verified, verify};
 use wire::Layout;
 
 use crate::packages;
-use crate::probes::{Group, assert_hits, attach, probes, scene};
+use crate::probes::{Group, assert_hits, attach, is_since, probes, scene};
 
 fn instances(node: &Node) -> Vec<String> {
     node.probes().unwrap().into_iter().map(|probe| probe.instance).collect()
@@ -33,14 +33,14 @@ fn wait_until(node: &Node, is_so: impl Fn() -> bool) {
 #[test]
 fn a_change_leaves_other_probes_alone_and_keeps_the_maps() {
     let (_pair, node) = scene();
-    attach(&node, &[("one", "on_exec", ""), ("two", "on_exec", "")]);
+    attach(&node, &[("one", "on_raw_exec", ""), ("two", "on_raw_exec", "")]);
     run("true").unwrap();
     let before = node.hits("one").unwrap().0;
-    attach(&node, &[("one", "on_exec", "config = { weight = 1000 }"), ("two", "on_exec", "")]);
+    attach(&node, &[("one", "on_raw_exec", "config = { weight = 1000 }"), ("two", "on_raw_exec", "")]);
     assert_eq!(instances(&node), ["one#2", "two#1"]);
     run("true").unwrap();
     assert_hits(&node, "one", before + 1000);
-    attach(&node, &[("one", "on_exec", "enabled = false"), ("two", "on_exec", "")]);
+    attach(&node, &[("one", "on_raw_exec", "enabled = false"), ("two", "on_raw_exec", "")]);
     assert_eq!(instances(&node), ["two#1"]);
     assert_hits(&node, "one", before + 1000);
     node.l3af(&["stop", "two"]).unwrap();
@@ -55,8 +55,14 @@ fn a_probe_is_attached_by_one_command() {
     let package = probes().package_of("on_user_entry").unwrap();
     let path = format!("path={}", probes().target().display());
     let run_it = ["run", &package, "--program", "on_user_entry", "--name", "calls", "--attach", &path];
-    node.l3af(&[run_it.as_slice(), &["--attach", "symbol=l3af_target", "--set", "weight=2"]].concat())
-        .unwrap();
+    let ran =
+        node.cli(&[run_it.as_slice(), &["--attach", "symbol=l3af_target", "--set", "weight=2"]].concat());
+    let ran = ran.unwrap();
+    if !is_since(5, 15) {
+        assert!(ran.stderr.contains("needs Linux 5.15"), "{}", ran.stderr);
+        return;
+    }
+    ran.success().unwrap();
     assert!(std::process::Command::new(probes().target()).arg("3").status().unwrap().success());
     assert_eq!(node.hits("calls").unwrap(), (6, 0));
     let refused = node.cli(&["run", &package, "--probe"]).unwrap();
@@ -68,7 +74,7 @@ fn a_probe_is_attached_by_one_command() {
 #[test]
 fn probes_run_on_without_the_daemon_and_are_adopted_or_taken_off() {
     let (_pair, mut node) = scene();
-    attach(&node, &[("one", "on_exec", "")]);
+    attach(&node, &[("one", "on_raw_exec", "")]);
     node.kill().unwrap();
     run("true").unwrap();
     let before = counted_now(&node);
@@ -108,7 +114,7 @@ fn a_probe_whose_target_goes_away_waits_and_holds_nothing_up() {
     let (pair, node) = scene();
     let group = Group::new();
     let of_group = format!("attach = {{ cgroup = \"{}\" }}", group.0);
-    attach(&node, &[("packets", "on_egress", &of_group), ("exec", "on_exec", "")]);
+    attach(&node, &[("packets", "on_egress", &of_group), ("exec", "on_raw_exec", "")]);
     fs::remove_dir(&group.0).unwrap();
     wait_until(&node, || node.l3af(&["status"]).unwrap().contains("waiting"));
     let status = node.l3af(&["status"]).unwrap();
@@ -127,7 +133,7 @@ fn a_probe_whose_target_goes_away_waits_and_holds_nothing_up() {
 #[test]
 fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
     let (_pair, node) = scene();
-    attach(&node, &[("one", "on_exec", "")]);
+    attach(&node, &[("one", "on_raw_exec", "")]);
     let target = probes().target().display().to_string();
     let no_function = format!("attach = {{ path = \"{target}\", symbol = \"nobody\" }}");
     let no_note = format!("attach = {{ path = \"{target}\", provider = \"l3af\", name = \"nobody\" }}");
@@ -136,9 +142,9 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
         ("on_exec", "attach = { tracepoint = \"sched:nobody\" }", "no tracepoint `sched:nobody`"),
         ("on_raw_exec", "attach = { tracepoint = \"nobody\" }", "this kernel has no tracepoint `nobody`"),
         (
-            "on_exec",
+            "on_raw_exec",
             "attach = { symbol = \"x\" }",
-            "the kind `tracepoint` has no option `symbol`; it has `tracepoint`",
+            "the kind `raw-tracepoint` has no option `symbol`; it has `tracepoint`",
         ),
         ("on_user_entry", &no_function, "has no function `nobody`"),
         ("on_user_entry", file, "there is no file `/nowhere`"),
@@ -156,11 +162,11 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
             "attach = { event = \"cpu-clock\", frequency = 9, cpu = 4000 }",
             "no processor 4000 online",
         ),
-        ("on_exec", "config = { nope = 1 }", "has no parameter `nope`"),
-        ("on_exec", "program = \"nobody\"", "has no probe `nobody`; it has `on_exec`"),
+        ("on_raw_exec", "config = { nope = 1 }", "has no parameter `nope`"),
+        ("on_raw_exec", "program = \"nobody\"", "has no probe `nobody`; it has `on_exec`"),
     ];
     for (program, rest, words) in cases {
-        let document = probes().document(&[("one", "on_exec", ""), ("bad", program, rest)]).unwrap();
+        let document = probes().document(&[("one", "on_raw_exec", ""), ("bad", program, rest)]).unwrap();
         // A program that is named twice is named as the case wants it.
         let named = format!("program = \"{program}\"\nprogram");
         let document = document.replace(&named, "program");
@@ -169,7 +175,7 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
         assert!(!refused.ok && (refused.stderr.contains(words) || is_older), "{words}: {}", refused.stderr);
         assert_eq!(instances(&node), ["one#1"]);
     }
-    let twice = probes().document(&[("one", "on_exec", ""), ("one", "on_exec", "")]).unwrap();
+    let twice = probes().document(&[("one", "on_raw_exec", ""), ("one", "on_raw_exec", "")]).unwrap();
     let refused = node.apply(&twice).unwrap();
     assert!(refused.stderr.contains("there are two probes named `one`"), "{}", refused.stderr);
 }
@@ -180,7 +186,7 @@ fn keeper(fields: &str) -> String {
         "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n#include \"probe.h\"\nstruct entry {{ {fields} }};\n\
          struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);\n\
          __type(value, struct entry); }} entries SEC(\".maps\");\n\
-         SEC(\"tp/sched/sched_process_exec\") int keep(void *context) {{\n\
+         SEC(\"raw_tp/sched_process_exec\") int keep(void *context) {{\n\
          __u32 key = 0; bpf_map_lookup_elem(&entries, &key); return hit(0, 0); }}\n"
     )
 }
@@ -188,7 +194,7 @@ fn keeper(fields: &str) -> String {
 #[test]
 fn a_new_release_goes_on_counting_or_is_refused() {
     let (_pair, node) = scene();
-    let program = "[[program]]\nfunction = \"keep\"\nobject = \"keeper.bpf.o\"\nsource = \"keeper.bpf.c\"\nhook = \"tracepoint\"\n";
+    let program = "[[program]]\nfunction = \"keep\"\nobject = \"keeper.bpf.o\"\nsource = \"keeper.bpf.c\"\nhook = \"raw-tracepoint\"\n";
     let release = |version: &str, fields: &str| {
         probes().release(packages(), ("keeper", version), &keeper(fields), program).unwrap()
     };
@@ -258,7 +264,12 @@ fn an_object_with_a_member_and_a_probe_runs_as_both() {
         "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"limit\"\npackage = \"{package}\"\n\
          [[probe]]\nname = \"states\"\npackage = \"{package}\"\n"
     );
-    node.apply(&document).unwrap().success().unwrap();
+    let applied = node.apply(&document).unwrap();
+    if !is_since(5, 15) {
+        assert!(applied.stderr.contains("needs Linux 5.15"), "{}", applied.stderr);
+        return;
+    }
+    applied.success().unwrap();
     assert_eq!(connect(&pair, 8080, 3).unwrap().connected, 3);
     assert!(node.members().unwrap()[0].seen.packets >= 3);
     // A connection goes through several states at each end.
@@ -286,8 +297,8 @@ fn probe(name: &str, program: &str, options: &[(AttachKey, &str)], weight: u32) 
 /// A tracepoint, and a place of netfilter where the kernel has such.
 fn both(weight: u32) -> Desired {
     let mut desired = Desired::default();
-    desired.probe(probe("exec", "on_exec", &[], weight)).unwrap();
-    if crate::kernel() >= (KernelVersion { major: 6, minor: 4 }) {
+    desired.probe(probe("exec", "on_raw_exec", &[], weight)).unwrap();
+    if is_since(6, 4) {
         desired.probe(probe("filter", "on_filter", &INPUT, weight)).unwrap();
     }
     desired
@@ -340,7 +351,7 @@ fn plans_for_probes_that_are_cut_at_any_step_arrive_when_they_are_made_again() {
 
 #[test]
 fn a_place_of_netfilter_has_room_for_one() {
-    if crate::kernel() < (KernelVersion { major: 6, minor: 4 }) {
+    if !is_since(6, 4) {
         return;
     }
     let pair = Pair::new().unwrap();

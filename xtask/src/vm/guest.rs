@@ -106,6 +106,7 @@ pub(crate) fn script(image: &Image, line: &str) -> String {
          cp {configuration} /lib/modules/{release}/config\n\
          mount -t bpf bpf /sys/fs/bpf\n\
          mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
+         mount -t securityfs securityfs /sys/kernel/security\n\
          ip link set lo up\n\
          cd {repository}\n\
          {line}\n\
