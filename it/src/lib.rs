@@ -9,6 +9,7 @@ mod corpus;
 mod net;
 mod node;
 mod packages;
+mod probes;
 mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
@@ -16,4 +17,5 @@ pub use corpus::{Specimen, corpus, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};
+pub use probes::Probes;
 pub use traffic::{Connections, connect, ping, stream_while};

@@ -4,7 +4,9 @@
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
-use package::{Enforcement, Interface, MemberName, ParameterValue, Platform};
+use package::{
+    AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
+};
 
 /// Builds, signs and runs eBPF packages.
 ///
@@ -53,6 +55,8 @@ pub(crate) enum Command {
     Run(Run),
     Apply(Apply),
     Ps(Listing),
+    /// List the probes
+    Probes(Listing),
     Chain(Chain),
     Change(Change),
     Profile(Profile),
@@ -146,17 +150,27 @@ pub(crate) struct Verify {
     pub(crate) platform: Option<Platform>,
 }
 
-/// Put a package into a chain, beside what runs there
+/// Put a package into a chain, beside what runs there, or attach a probe
 #[derive(Debug, Args)]
 #[command(after_help = "\
-Example:
-  l3af run ratelimit-0.1.0.oci --on eth0/xdp --at 1 --set connections_per_second=50")]
+Examples:
+  l3af run ratelimit-0.1.0.oci --on eth0/xdp --at 1 --set connections_per_second=50
+  l3af run connects-0.1.0.oci --attach symbol=tcp_connect")]
 pub(crate) struct Run {
     /// Folder of the package
     pub(crate) package: PathBuf,
     /// Interface, with `/xdp`, `/tc-ingress` or `/tc-egress` where the package has programs for several
-    #[arg(long, value_name = "INTERFACE[/HOOK]")]
-    pub(crate) on: String,
+    #[arg(long, value_name = "INTERFACE[/HOOK]", required_unless_present_any = ["probe", "attach"])]
+    pub(crate) on: Option<String>,
+    /// Attach the package's probe in place of putting a program into a chain
+    #[arg(long, conflicts_with_all = ["on", "at", "proceed", "enforcement"])]
+    pub(crate) probe: bool,
+    /// Where the probe attaches, as far as the package leaves that open; may be given several times
+    #[arg(long, value_name = "OPTION=VALUE", value_parser = option, conflicts_with_all = ["on", "at", "proceed", "enforcement"])]
+    pub(crate) attach: Vec<(AttachKey, AttachValue)>,
+    /// Function to run, where the package has several that fit
+    #[arg(long, value_name = "FUNCTION")]
+    pub(crate) program: Option<ProgramName>,
     /// Position in the chain, from 1 [default: the end]
     #[arg(long, value_name = "POSITION")]
     pub(crate) at: Option<usize>,
@@ -256,16 +270,16 @@ pub(crate) struct Chain {
     pub(crate) json: bool,
 }
 
-/// Take a member out of its chain
+/// Take a member out of its chain, or take a probe off
 #[derive(Debug, Args)]
 pub(crate) struct Stop {
-    /// Member
+    /// Member or probe
     #[arg(required_unless_present = "all")]
     pub(crate) member: Option<MemberName>,
     /// Hook, where several chains have a member of this name
     #[arg(long, value_name = "INTERFACE/HOOK", requires = "member")]
     pub(crate) on: Option<String>,
-    /// All members of all chains
+    /// All members of all chains, and all probes
     #[arg(long, conflicts_with = "member")]
     pub(crate) all: bool,
 }
@@ -282,6 +296,11 @@ pub(crate) struct Detach {
     /// Folder of the daemon's state
     #[arg(long, value_name = "DIR", default_value = "/var/lib/l3af")]
     pub(crate) state: PathBuf,
+}
+
+fn option(text: &str) -> Result<(AttachKey, AttachValue), String> {
+    let (key, value) = text.split_once('=').ok_or("it must be `OPTION=VALUE`")?;
+    Ok((key.parse().map_err(|error| format!("there is no option `{key}`: {error}"))?, value.into()))
 }
 
 fn setting(text: &str) -> Result<(String, ParameterValue), String> {

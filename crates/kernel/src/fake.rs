@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object};
+use package::{Attachment, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object};
 use plan::{
-    Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance, Root,
-    SharedMap, Slot, State, Step, Target,
+    Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
+    ObservedProbes, Root, SharedMap, Slot, State, Step, Target,
 };
 
-use crate::{Kernel, Refused, Totals, Unseen};
+use crate::{Kernel, Refused, Runs, Totals, Unseen};
+
+mod probes;
 
 /// A kernel in memory.
 #[derive(Debug, Clone)]
@@ -32,6 +34,7 @@ impl Fake {
             tail_calls_shared: true,
             fragments: true,
             extensions: true,
+            lacks: BTreeMap::new(),
         };
         let interfaces: BTreeSet<Interface> = interfaces.into_iter().collect();
         Self {
@@ -41,6 +44,7 @@ impl Fake {
                 hooks: BTreeMap::new(),
                 shared: BTreeMap::new(),
                 foreign: BTreeMap::new(),
+                probes: ObservedProbes::default(),
             },
         }
     }
@@ -78,6 +82,7 @@ impl Fake {
                     *found = None;
                 }
             }
+            Step::Probe(step) => probes::tear(&mut self.observed.probes, step),
             // The root is removed before the folder that held it.
             Step::RemoveRoot { hook } => *self.hook(hook) = ObservedHook::default(),
             // These are single system calls: they happen or they do not.
@@ -134,6 +139,18 @@ impl Fake {
     /// Lets somebody else have a hook.
     pub fn occupy(&mut self, hook: &Hook) {
         self.observed.foreign.insert(hook.clone(), "a program".to_owned());
+    }
+
+    /// Lets somebody else detach a probe.
+    pub fn sever_probe(&mut self, instance: &Instance) {
+        if let Some(found) = self.observed.probes.instances.get_mut(instance) {
+            found.attached = false;
+        }
+    }
+
+    /// Takes away what a probe attaches to.
+    pub fn lose_target(&mut self, probe: &MemberName) {
+        self.observed.probes.absent.insert(probe.clone(), "it is gone".to_owned());
     }
 
     fn hook(&mut self, hook: &Hook) -> &mut ObservedHook {
@@ -301,7 +318,7 @@ impl Kernel for Fake {
                 let layout = layout.map(|object| object.layout);
                 let state = State { member: spec.name.clone(), object: spec.object };
                 self.hook(hook).states.insert(state, layout.clone());
-                let shared = SharedMap::of(hook, spec).map(|shared| (shared, layout.clone()));
+                let shared = SharedMap::of(hook, spec).into_iter().map(|shared| (shared, layout.clone()));
                 self.observed.shared.extend(shared);
                 let found = self.hook(hook);
                 let loaded = ObservedInstance { spec: Some((**spec).clone()), next: Target::Nothing };
@@ -337,8 +354,18 @@ impl Kernel for Fake {
                 self.remove(step);
                 Ok(())
             }
+            Step::Probe(step) => probes::execute(&mut self.observed.probes, step, desired),
         };
         result.map_err(|why| Refused::action(step.to_string(), io::Error::other(why)))
+    }
+
+    /// Everything is there but what [`Fake::lose_target`] took.
+    fn missing(&self, _: &Attachment) -> Option<String> {
+        None
+    }
+
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
+        Ok(BTreeMap::new())
     }
 
     fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {

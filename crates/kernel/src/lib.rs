@@ -14,6 +14,7 @@ mod insn;
 mod ledger;
 mod linux;
 mod port;
+mod probe_record;
 mod record;
 mod splice;
 
@@ -22,5 +23,5 @@ pub use fake::Fake;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{Attached, Candidate, Linux, Membership, Ran, Trial, Unopened};
-pub use port::{Cause, Halted, Kernel, Refused, Unseen, apply};
+pub use port::{Cause, Halted, Kernel, Refused, Runs, Unseen, apply};
 pub use splice::{Counters, Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::PathBuf;
 
-use package::{Enforcement, MemberName, NetworkNamespace};
-use plan::{Desired, Hook, Observed, Plan, Step};
+use package::{Attachment, Enforcement, MemberName, NetworkNamespace};
+use plan::{Desired, Hook, Instance, Observed, Plan, Step};
 use thiserror::Error;
 
 use crate::ledger::Totals;
@@ -26,11 +26,29 @@ pub trait Kernel {
     /// When the kernel refuses; what the step had begun is taken back, or is found by the next observation.
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused>;
 
+    /// What is missing of what a probe attaches to; none where it is there, or only attaching can tell.
+    fn missing(&self, attachment: &Attachment) -> Option<String>;
+
+    /// How often each instance of a probe ran, while the kernel counts that (`kernel.bpf_stats_enabled`).
+    ///
+    /// # Errors
+    /// When the kernel cannot be asked.
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen>;
+
     /// What each member of a hook's chain saw, let go and passed on.
     ///
     /// # Errors
     /// When the counters cannot be read.
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen>;
+}
+
+/// How often a program ran, and for how long in all.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Runs {
+    /// How often.
+    pub count: u64,
+    /// All runs together, in nanoseconds.
+    pub nanoseconds: u64,
 }
 
 /// A cause from the layer below.

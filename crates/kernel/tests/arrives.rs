@@ -12,11 +12,13 @@ use package::{
     ParameterValue, Platform, pack,
 };
 use plan::{
-    Attachment, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Plan, Slot,
-    Target, reconcile,
+    Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Placement, Plan, Slot, Target,
+    reconcile,
 };
 use proptest::prelude::*;
 use trust::{PolicyDocument, Verified, verify};
+
+mod probes;
 
 const OBJECT: &[u8] = include_bytes!("../../package/testdata/small.bpf.o");
 
@@ -35,12 +37,16 @@ fn releases() -> &'static [Arc<Verified>; 2] {
 }
 
 fn release(version: &str) -> Verified {
+    let programs = "[[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\n\
+                    function = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"tc-egress\"\n";
+    release_with(version, programs)
+}
+
+fn release_with(version: &str, programs: &str) -> Verified {
     let manifest = format!(
         "[package]\nname = \"small\"\npublisher = \"example\"\nversion = \"{version}\"\ndescription = \"d\"\n\
          category = \"a\"\nsubcategory = \"b\"\nlicense = \"MIT\"\ndocumentation = \"README.md\"\n[kernel]\nmin = \
-         \"5.10\"\n[[platform]]\nos = \"linux\"\narchitecture = \"amd64\"\n[[program]]\nfunction = \"first\"\n\
-         object = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"second\"\nobject = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\n\
-         hook = \"tc-egress\"\n"
+         \"5.10\"\n[[platform]]\nos = \"linux\"\narchitecture = \"amd64\"\n{programs}"
     );
     let file = |bytes: &[u8]| PackFile { bytes: bytes.to_vec(), executable: false };
     // The releases have different objects, so that they have different maps.
@@ -98,7 +104,7 @@ fn desired_with(chains: &Chains, occupied: Occupied) -> Desired {
         chains.iter().map(|(choices, wish)| (choices.clone(), wish.filter(|_| !keeps))).collect();
     let mut desired = desired(&chains);
     for hook in hooks().into_iter().filter(|hook| hook.point == HookPoint::Xdp) {
-        desired.attach(hook, Attachment { occupied, ..Attachment::default() });
+        desired.place(hook, Placement { occupied, ..Placement::default() });
     }
     desired
 }

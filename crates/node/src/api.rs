@@ -26,14 +26,16 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "l3afd", description = "The chains of eBPF programs of one node"),
-    paths(status, desired, apply, plan, stop, stop_all, chains, profile, end_profile),
+    info(title = "l3afd", description = "The chains and probes of one node"),
+    paths(status, desired, apply, plan, stop, stop_all, chains, probes, profile, end_profile),
     components(schemas(
         Status,
         Generation,
         Document,
         ChainDocument,
         MemberDocument,
+        wire::ProbeDocument,
+        wire::ProbeView,
         Applied,
         Planned,
         ChainView,
@@ -55,6 +57,7 @@ pub fn router(engine: Shared) -> Router {
         .route("/v1/desired/members/{member}", delete(stop))
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
+        .route("/v1/probes", get(probes))
         .route("/v1/profile", put(profile).delete(end_profile))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
@@ -109,11 +112,11 @@ struct Where {
     hook: Option<String>,
 }
 
-/// Takes a member out of its chain, or out of one chain when `hook` names it
+/// Takes a member out of its chain, or out of one chain when `hook` names it, or takes a probe off
 #[utoipa::path(
     delete, path = "/v1/desired/members/{member}",
     params(
-        ("member" = String, Path, description = "the member's name"),
+        ("member" = String, Path, description = "the name of the member or probe"),
         ("hook" = Option<String>, Query, description = "`<interface>/<point>`")
     ),
     responses((status = 200, body = Applied), (status = 404, body = Problem), (status = "default", body = Problem))
@@ -144,6 +147,12 @@ async fn stop_all(State(engine): State<Shared>) -> Response {
 #[utoipa::path(get, path = "/v1/chains", responses((status = 200, body = Vec<ChainView>), (status = "default", body = Problem)))]
 async fn chains(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.chains()).await
+}
+
+/// The probes as they are in the kernel
+#[utoipa::path(get, path = "/v1/probes", responses((status = 200, body = Vec<wire::ProbeView>), (status = "default", body = Problem)))]
+async fn probes(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.probes()).await
 }
 
 /// Measures the run time of all members for a while

@@ -8,7 +8,7 @@ use std::path::PathBuf;
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
 use plan::{Desired, Hook, Observed, Plan, choose, reconcile};
-use wire::{Applied, ChainView, Document, Planned, Problem, Profile, State, Status};
+use wire::{Applied, ChainView, Document, Planned, ProbeView, Problem, Profile, State, Status};
 
 use crate::generation::{Generation, Generations, Pinned};
 use crate::resolve::{Resolved, Resolver, read_policy};
@@ -27,6 +27,15 @@ pub struct Parts {
     pub clock: fn() -> jiff::Timestamp,
 }
 
+/// What waits for something that does not exist, and is left out until then.
+#[derive(Debug, Clone, Default)]
+struct Waiting {
+    /// The hooks whose interface does not exist.
+    hooks: Vec<Hook>,
+    /// The probes whose target does not exist, with what is missing.
+    probes: BTreeMap<MemberName, String>,
+}
+
 /// The daemon without its sockets.
 pub struct Engine {
     parts: Parts,
@@ -34,8 +43,8 @@ pub struct Engine {
     store: Store,
     /// What is wanted now; empty until a generation was resolved.
     desired: Desired,
-    /// The hooks whose interface does not exist.
-    missing: Vec<Hook>,
+    /// What of it waits for something that does not exist.
+    waiting: Waiting,
     problem: Option<Problem>,
     mode: String,
     /// Until when run times are measured.
@@ -49,7 +58,7 @@ impl Engine {
             generations: Generations::new(&parts.config.state),
             store: Store::new(&parts.config.state),
             desired: Desired::default(),
-            missing: Vec::new(),
+            waiting: Waiting::default(),
             problem: None,
             mode: String::new(),
             profiled_until: None,
@@ -81,7 +90,7 @@ impl Engine {
     /// # Errors
     /// When it cannot be repaired.
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
-        if self.desired.chains().is_empty() || self.generations.is_detached() {
+        if self.desired.is_empty() || self.generations.is_detached() {
             return Ok(Plan::default());
         }
         if self.profiled_until.is_some_and(|end| (self.parts.clock)() >= end) {
@@ -123,7 +132,7 @@ impl Engine {
         );
         match member {
             Some(member) => remove_member(&mut document, member, hook)?,
-            None => document.chains.clear(),
+            None => document = Document::default(),
         }
         self.accept(document, None, &kept)
     }
@@ -180,6 +189,19 @@ impl Engine {
             .collect()
     }
 
+    /// The probes as they are in the kernel.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub fn probes(&self) -> Result<Vec<ProbeView>, Rejected> {
+        let observed = self.observe(&self.desired)?;
+        let runs = self.parts.kernel.runs()?;
+        let views = observed.probes.instances.iter().filter_map(|(instance, found)| {
+            view::probe(instance, found, runs.get(instance).copied().unwrap_or_default())
+        });
+        Ok(views.collect())
+    }
+
     /// How the daemon is.
     ///
     /// # Errors
@@ -189,7 +211,7 @@ impl Engine {
             State::Detached
         } else if self.problem.is_some() {
             State::Refused
-        } else if self.missing.is_empty() {
+        } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
             State::Converged
         } else {
             State::Waiting
@@ -200,7 +222,7 @@ impl Engine {
             generation: self.current()?.map_or(0, |generation| generation.number),
             state,
             problem: self.problem.clone(),
-            waiting_for: self.missing.iter().map(ToString::to_string).collect(),
+            waiting_for: self.waiting.texts(),
             kernel: self.observe(&self.desired)?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })
@@ -228,7 +250,7 @@ impl Engine {
             return Err(Rejected::Changed { expected, current: previous });
         }
         let Resolved { desired, packages, notes } = self.resolve(&document, kept)?;
-        let (plan, missing) = self.way_to(&desired)?;
+        let (plan, waiting) = self.way_to(&desired)?;
         let accepted = (self.parts.clock)();
         let generation = Generation { number: previous + 1, previous, accepted, document, packages };
         self.generations
@@ -239,18 +261,32 @@ impl Engine {
             return Err(halted);
         }
         self.desired = desired;
-        self.missing = missing;
+        self.waiting = waiting;
         self.problem = None;
         Ok(Applied { generation: generation.number, steps: steps(&plan), notes })
     }
 
-    /// The plan to a new desired state, and the hooks that it leaves out: what waits for its interface already may go on
-    /// waiting, and nothing new begins with that.
-    fn way_to(&self, desired: &Desired) -> Result<(Plan, Vec<Hook>), Rejected> {
-        let observed = self.observe(desired)?;
-        let (present, missing) = desired.clone().without_missing_interfaces(&observed);
-        let waits_already = missing.iter().all(|hook| self.missing.contains(hook));
-        Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, missing))
+    /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
+    /// begins with that.
+    fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
+        let observed = self.look(desired)?;
+        let (present, waiting) = leave_out(desired.clone(), &observed);
+        let waits_already = waiting.hooks.iter().all(|hook| self.waiting.hooks.contains(hook))
+            && waiting.probes.keys().all(|probe| self.waiting.probes.contains_key(probe));
+        Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, waiting))
+    }
+
+    /// Reads the kernel, and looks for what the probes that are not attached would attach to.
+    fn look(&self, desired: &Desired) -> Result<Observed, Rejected> {
+        let mut observed = self.observe(desired)?;
+        for (name, probe) in desired.probes().iter().filter(|(_, probe)| probe.is_enabled()) {
+            if !observed.probes.is_attached(probe.spec())
+                && let Some(missing) = self.parts.kernel.missing(&probe.spec().attach)
+            {
+                observed.probes.absent.insert(name.clone(), missing);
+            }
+        }
+        Ok(observed)
     }
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
@@ -286,9 +322,10 @@ impl Engine {
 
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
-        let observed = self.observe(&self.desired)?;
-        let (desired, missing) = self.wanted().without_missing_interfaces(&observed);
-        self.missing = missing;
+        let wanted = self.wanted();
+        let observed = self.look(&wanted)?;
+        let (desired, waiting) = leave_out(wanted, &observed);
+        self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;
         Ok(plan)
@@ -339,6 +376,22 @@ impl Engine {
     }
 }
 
+impl Waiting {
+    fn texts(&self) -> Vec<String> {
+        let hooks = self.hooks.iter().map(ToString::to_string);
+        hooks.chain(self.probes.iter().map(|(probe, missing)| format!("{probe} ({missing})"))).collect()
+    }
+}
+
+/// Splits off what waits for something that does not exist.
+fn leave_out(desired: Desired, observed: &Observed) -> (Desired, Waiting) {
+    let (desired, hooks) = desired.without_missing_interfaces(observed);
+    let (desired, probes) = desired.without_missing_targets(observed);
+    let missing = |probe: &MemberName| observed.probes.absent.get(probe).cloned().unwrap_or_default();
+    let probes = probes.into_iter().map(|probe| (probe.clone(), missing(&probe))).collect();
+    (desired, Waiting { hooks, probes })
+}
+
 fn steps(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(ToString::to_string).collect()
 }
@@ -354,5 +407,10 @@ fn remove_member(document: &mut Document, member: &MemberName, hook: Option<&Hoo
         }
     }
     document.chains.retain(|chain| !chain.members.is_empty());
+    if hook.is_none() {
+        let before = document.probes.len();
+        document.probes.retain(|probe| probe.name != *member);
+        found |= document.probes.len() < before;
+    }
     if found { Ok(()) } else { Err(Rejected::NoMember { member: member.clone() }) }
 }

@@ -6,7 +6,7 @@ use std::io;
 use std::path::PathBuf;
 
 use package::{MemberName, ReadError};
-use plan::{DuplicateMember, Hook, Refusal, Unfit};
+use plan::{DuplicateMember, DuplicateProbe, Hook, Refusal, Unfit, UnfitProbe};
 use thiserror::Error;
 use wire::Problem;
 
@@ -22,7 +22,7 @@ pub enum Rejected {
         current: u64,
     },
     /// There is nothing by that name.
-    #[error("no chain has a member `{member}`")]
+    #[error("no chain has a member `{member}`, and no probe has that name")]
     NoMember {
         /// The name.
         member: MemberName,
@@ -90,6 +90,18 @@ pub enum Rejected {
         #[source]
         source: Unfit,
     },
+    /// A package has no probe as the document asks for it.
+    #[error("the probe `{probe}` cannot be made")]
+    UnfitProbe {
+        /// The probe.
+        probe: MemberName,
+        /// Why not.
+        #[source]
+        source: UnfitProbe,
+    },
+    /// Two probes have one name.
+    #[error(transparent)]
+    DuplicateProbe(#[from] DuplicateProbe),
     /// A chain has two members of one name.
     #[error(transparent)]
     Duplicate(#[from] DuplicateMember),
@@ -126,7 +138,9 @@ impl Rejected {
             | Self::Unfetched { .. }
             | Self::Unreadable { .. }
             | Self::Unfit { .. }
+            | Self::UnfitProbe { .. }
             | Self::Duplicate(_)
+            | Self::DuplicateProbe(_)
             | Self::Refusal(_)
             | Self::Halted(_) => 422,
             Self::Policy { .. } | Self::Unseen(_) | Self::State { .. } => 500,
@@ -139,7 +153,7 @@ impl Rejected {
             Self::Changed { .. } => {
                 Some("look at the state in force with `l3af status`, then try again".to_owned())
             }
-            Self::NoMember { .. } => Some("`l3af ps` lists the members".to_owned()),
+            Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } => {
                 Some("use `file:` and the absolute path of an OCI layout folder".to_owned())
@@ -149,12 +163,13 @@ impl Rejected {
             Self::Policy { .. } => Some("correct the file; nothing verifies until then".to_owned()),
             Self::Untrusted { source, .. } => Some(source.hint()),
             Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
-            Self::Unfit { .. } => {
+            Self::Unfit { .. } | Self::UnfitProbe { .. } => {
                 Some("`l3af inspect` shows the programs and parameters of a package".to_owned())
             }
             Self::ProfileTime { .. }
             | Self::Halted(_)
             | Self::Duplicate(_)
+            | Self::DuplicateProbe(_)
             | Self::Unseen(_)
             | Self::State { .. } => None,
         }
@@ -184,13 +199,13 @@ impl Rejected {
             Self::Changed { .. } => "changed",
             Self::NoMember { .. } => "no-member",
             Self::ProfileTime { .. } => "profile",
-            Self::TwoChains { .. } | Self::Duplicate(_) => "duplicate",
+            Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
             Self::Reference { .. } => "reference",
             Self::Unfetched { .. } => "unfetched",
             Self::Unreadable { .. } => "unreadable",
             Self::Policy { .. } => "policy",
             Self::Untrusted { .. } => "untrusted",
-            Self::Unfit { .. } => "unfit",
+            Self::Unfit { .. } | Self::UnfitProbe { .. } => "unfit",
             Self::Refusal(_) => "refusal",
             Self::Halted(_) => "kernel",
             Self::Unseen(_) => "unseen",

@@ -7,9 +7,9 @@ use std::sync::Arc;
 use std::{fs, io};
 
 use package::{Blobs, Package, Platform};
-use plan::{Attachment, Desired, Hook, Member, MemberWish};
+use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Policy, PolicyDocument, Verified};
-use wire::{ChainDocument, Document, Layout, MemberDocument};
+use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
 
 use crate::Rejected;
 use crate::generation::Pinned;
@@ -41,8 +41,9 @@ impl Resolver<'_> {
         let mut resolved =
             Resolved { desired: Desired::default(), packages: BTreeMap::new(), notes: Vec::new() };
         let mut verified: BTreeMap<&str, Arc<Verified>> = BTreeMap::new();
-        for member in document.chains.iter().flat_map(|chain| &chain.members) {
-            let reference = member.package.as_str();
+        let in_chains = document.chains.iter().flat_map(|chain| &chain.members);
+        let references = in_chains.map(|member| member.package.as_str());
+        for reference in references.chain(document.probes.iter().map(|probe| probe.package.as_str())) {
             if verified.contains_key(reference) {
                 continue;
             }
@@ -62,11 +63,14 @@ impl Resolver<'_> {
             }
             let members = members(chain, &hook, &verified)?;
             let (mode, position) = (chain.mode, chain.position.clone());
-            resolved.desired.attach(hook.clone(), Attachment { mode, position, occupied: chain.occupied });
+            resolved.desired.place(hook.clone(), Placement { mode, position, occupied: chain.occupied });
             if let Some(mechanism) = chain.mechanism {
                 resolved.desired.set_mechanism(hook.clone(), mechanism);
             }
             resolved.desired.chain(hook, members)?;
+        }
+        for wanted in &document.probes {
+            resolved.desired.probe(probe(wanted, &verified)?)?;
         }
         Ok(resolved)
     }
@@ -138,6 +142,17 @@ fn members(
             .map_err(|source| Rejected::Unfit { hook: hook.clone(), source })
     };
     chain.members.iter().map(member).collect()
+}
+
+fn probe(wanted: &ProbeDocument, verified: &BTreeMap<&str, Arc<Verified>>) -> Result<Probe, Rejected> {
+    let wish = ProbeWish {
+        program: wanted.program.clone(),
+        attach: wanted.attach.clone(),
+        disabled: !wanted.enabled,
+        config: wanted.config.clone(),
+    };
+    Probe::new(wanted.name.clone(), &verified[wanted.package.as_str()], wish)
+        .map_err(|source| Rejected::UnfitProbe { probe: wanted.name.clone(), source })
 }
 
 fn note_user_program(verified: &Verified, notes: &mut Vec<String>) {

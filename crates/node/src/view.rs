@@ -3,10 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use kernel::{Cell, Cells, Totals};
+use kernel::{Cell, Cells, Runs, Totals};
 use package::{HookPoint, Mechanism, MemberName};
-use plan::{Choice, Entry, Hook, Instance, ObservedHook, Root};
-use wire::{ChainView, Count, MemberView, RunTime};
+use plan::{Choice, Entry, Hook, Instance, ObservedHook, ObservedProbe, Root};
+use wire::{ChainView, Count, MemberView, ProbeView, RunTime};
 
 /// One chain, with the sums of its members. `chosen` is what the plan chooses for it now.
 pub(crate) fn chain(
@@ -56,6 +56,24 @@ pub(crate) fn chain(
         incumbent: ends_in_incumbent.then(|| count(incumbent.map(Totals::seen).unwrap_or_default())),
         members: members.collect(),
     }
+}
+
+/// One probe; none where loading it was not finished.
+pub(crate) fn probe(instance: &Instance, found: &ObservedProbe, runs: Runs) -> Option<ProbeView> {
+    let spec = found.spec.as_ref()?;
+    Some(ProbeView {
+        name: spec.name.clone(),
+        kind: spec.attach.kind(),
+        target: spec.attach.to_string(),
+        attached: found.attached,
+        instance: instance.to_string(),
+        package: format!("{}/{}", spec.package.publisher, spec.package.name),
+        version: spec.package.version.to_string(),
+        program: spec.function.to_string(),
+        object_digest: spec.object.to_string(),
+        config: spec.config.clone(),
+        run: RunTime { runs: runs.count, nanoseconds: runs.nanoseconds },
+    })
 }
 
 /// Counts by verdict; those of none are not shown.

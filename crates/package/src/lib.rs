@@ -5,10 +5,12 @@
 //! type that cannot be wrong. It does no I/O; bytes come in through [`Blobs`] and go out as [`Packed`].
 
 mod archive;
+mod attach;
 mod attachment;
 mod btf;
 mod digest;
 mod enforcement;
+mod event;
 mod hook;
 mod interface;
 mod layout;
@@ -19,14 +21,19 @@ mod object;
 mod oci;
 mod pack;
 mod parameter;
+mod placement;
 mod platform;
+mod probe;
 mod read;
+mod section;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
-pub use attachment::{Occupied, Position, XdpMode};
+pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
+pub use attachment::{Attachment, Moment, Pace, Side, Traced};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, Enforcement, Share};
+pub use event::{CgroupEvent, NetfilterFamily, NetfilterHook, PerfCounter, UnknownEvent};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
 pub use interface::{BadPlace, Interface, NetworkNamespace};
 pub use layout::{Difference, Layout};
@@ -35,7 +42,10 @@ pub use manifest::{
     Upgrade, UserProgram,
 };
 pub use mechanism::Mechanism;
-pub use names::{BadName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName};
+pub use names::{
+    AbsolutePath, BadName, EventName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName,
+    SymbolName,
+};
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{
     ARTIFACT_TYPE, Blob, Descriptor, ENVELOPE_MEDIA_TYPE, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
@@ -43,7 +53,9 @@ pub use oci::{
 };
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};
 pub use parameter::{BadParameter, Parameter, ParameterValue};
+pub use placement::{Occupied, Position, XdpMode};
 pub use platform::{BadPlatform, Platform};
+pub use probe::{BadProgramKind, ProbeKind, ProgramKind};
 pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};
 pub use semver::Version;
 pub use version::{BadKernelVersion, KernelVersion};

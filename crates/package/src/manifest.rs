@@ -12,7 +12,8 @@ use thiserror::Error;
 
 use crate::archive::is_safe_path;
 use crate::{
-    Digest, HookPoint, KernelVersion, PackageName, Platform, ProceedSet, ProgramName, PublisherName,
+    AttachOptions, BadAttachment, Digest, KernelVersion, PackageName, Platform, ProbeKind, ProceedSet,
+    ProgramKind, ProgramName, PublisherName,
 };
 
 /// What a package says of itself.
@@ -80,12 +81,14 @@ pub struct ProgramSpec {
     pub object: String,
     /// The C source that the object is built from.
     pub source: Option<String>,
-    /// Where the program runs.
-    pub hook: HookPoint,
+    /// What kind of program it is: a member of chains at a hook, or a probe.
+    pub hook: ProgramKind,
     /// The verdicts after which a chain goes on, where the package knows better than the default.
     pub proceed: Option<ProceedSet>,
     /// The most tail calls of its own that the program makes for one packet, where that is more than can be seen.
     pub tail_calls: Option<u32>,
+    /// Where a probe attaches; what is not said is left to its section and to whoever runs it.
+    pub attach: AttachOptions,
 }
 
 /// What a package says of one of its maps.
@@ -226,6 +229,36 @@ pub enum ManifestError {
         /// The platform.
         platform: Platform,
     },
+    /// A key is for members of chains, and the program is a probe.
+    #[error(
+        "`{key}` of the program `{function}` in `package.toml` is for members of chains; it is a `{kind}`"
+    )]
+    Probe {
+        /// The program.
+        function: ProgramName,
+        /// Its kind.
+        kind: ProbeKind,
+        /// The key.
+        key: &'static str,
+    },
+    /// The program is a member of chains, and says where it attaches.
+    #[error(
+        "`attach` of the program `{function}` in `package.toml` is for probes; it is for the hook `{hook}`"
+    )]
+    Member {
+        /// The program.
+        function: ProgramName,
+        /// Its hook.
+        hook: ProgramKind,
+    },
+    /// An option does not fit the kind of probe.
+    #[error("`attach` of the program `{function}` in `package.toml`: {bad}")]
+    Attach {
+        /// The program.
+        function: ProgramName,
+        /// What does not fit.
+        bad: BadAttachment,
+    },
     /// A verdict in a proceed set does not exist.
     #[error("`proceed` of the program `{function}` in `package.toml`: {unknown}")]
     Proceed {
@@ -257,9 +290,11 @@ struct WrittenProgram {
     function: ProgramName,
     object: String,
     source: Option<String>,
-    hook: HookPoint,
+    hook: ProgramKind,
     proceed: Option<Vec<String>>,
     tail_calls: Option<u32>,
+    #[serde(default)]
+    attach: AttachOptions,
 }
 
 impl Manifest {
@@ -296,15 +331,36 @@ impl Manifest {
 }
 
 fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
-    let WrittenProgram { function, object, source, hook, proceed, tail_calls } = written;
-    check_path("program.object", &object)?;
-    if let Some(source) = &source {
+    check_path("program.object", &written.object)?;
+    if let Some(source) = &written.source {
         check_path("program.source", source)?;
     }
-    let proceed = proceed.map(|names| ProceedSet::parse(hook, &names)).transpose();
-    let proceed =
-        proceed.map_err(|unknown| ManifestError::Proceed { function: function.clone(), unknown })?;
-    Ok(ProgramSpec { function, object, source, hook, proceed, tail_calls })
+    let proceed = match written.hook {
+        ProgramKind::Probe(kind) => {
+            check_probe(kind, &written)?;
+            None
+        }
+        ProgramKind::Chain(_) if !written.attach.is_empty() => {
+            return Err(ManifestError::Member { function: written.function, hook: written.hook });
+        }
+        ProgramKind::Chain(hook) => {
+            let proceed = written.proceed.map(|names| ProceedSet::parse(hook, &names)).transpose();
+            let function = written.function.clone();
+            proceed.map_err(|unknown| ManifestError::Proceed { function, unknown })?
+        }
+    };
+    let WrittenProgram { function, object, source, hook, tail_calls, attach, .. } = written;
+    Ok(ProgramSpec { function, object, source, hook, proceed, tail_calls, attach })
+}
+
+/// A probe is in no chain, and says nothing that only chains ask for.
+fn check_probe(kind: ProbeKind, written: &WrittenProgram) -> Result<(), ManifestError> {
+    let function = || written.function.clone();
+    let keys = [("proceed", written.proceed.is_some()), ("tail_calls", written.tail_calls.is_some())];
+    if let Some((key, _)) = keys.into_iter().find(|(_, given)| *given) {
+        return Err(ManifestError::Probe { function: function(), kind, key });
+    }
+    written.attach.check(kind).map_err(|bad| ManifestError::Attach { function: function(), bad })
 }
 
 fn maps(written: Vec<MapSpec>) -> Result<BTreeMap<String, MapSpec>, ManifestError> {

@@ -22,6 +22,9 @@ pub struct BadName {
 const DASHED: &str =
     "it must be 1 to 63 lower-case letters, digits and dashes, and neither begin nor end with a dash";
 const SYMBOL: &str = "it must be 1 to 127 letters, digits and underscores, and not begin with a digit";
+const EVENT: &str = "it must be 1 to 127 letters, digits, underscores and dashes";
+const SYMBOL_OF_ANY: &str = "it must be 1 to 255 bytes without `/` and blanks";
+const PATH: &str = "it must be an absolute path of at most 4095 bytes";
 const INTERFACE: &str = "it must be 1 to 15 bytes without `/`, `:` or blanks, and not `.` or `..`";
 
 fn is_dashed(text: &str) -> bool {
@@ -36,6 +39,21 @@ fn is_symbol(text: &str) -> bool {
     (1..=127).contains(&text.len())
         && text.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_')
         && !text.starts_with(|first: char| first.is_ascii_digit())
+}
+
+fn is_event(text: &str) -> bool {
+    let allowed = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'-';
+    (1..=127).contains(&text.len()) && text.bytes().all(allowed)
+}
+
+/// Compilers and other languages put more into symbols than C allows.
+fn is_any_symbol(text: &str) -> bool {
+    let refused = |letter: char| letter == '/' || letter.is_whitespace() || letter.is_control();
+    (1..=255).contains(&text.len()) && !text.contains(refused)
+}
+
+fn is_absolute(text: &str) -> bool {
+    text.starts_with('/') && text.len() <= 4095 && !text.contains(char::is_control)
 }
 
 /// The rule of `dev_valid_name` in `net/core/dev.c`.
@@ -110,12 +128,24 @@ name! {
     PackageName, "package name", is_dashed, DASHED
 }
 name! {
-    /// A member of a chain, unique in it.
+    /// A member of a chain, unique in it, or a probe, unique on its node.
     MemberName, "member name", is_dashed, DASHED
 }
 name! {
     /// A function of an object: the symbol of its ELF.
     ProgramName, "program name", is_symbol, SYMBOL
+}
+name! {
+    /// A function of the kernel, of an executable or of a library.
+    SymbolName, "symbol", is_any_symbol, SYMBOL_OF_ANY
+}
+name! {
+    /// A tracepoint, its category, or a static probe of an executable.
+    EventName, "name of an event", is_event, EVENT
+}
+name! {
+    /// A path from the root of the file system.
+    AbsolutePath, "path", is_absolute, PATH
 }
 name! {
     /// A network interface, by the rule of Linux.

@@ -13,8 +13,8 @@ use crate::oci::{
 };
 use crate::read::MANIFEST_FILE;
 use crate::{
-    Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError, ProgramName,
-    read_layer, write_layer,
+    Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError, ProgramKind,
+    ProgramName, read_layer, write_layer,
 };
 
 /// What a package is made of.
@@ -191,8 +191,9 @@ fn labels(manifest: &Manifest, source: &PackSource) -> Result<BTreeMap<String, S
     let mut maps = Map::new();
     for program in &manifest.programs {
         let kind = match program.hook {
-            HookPoint::Xdp => "xdp",
-            HookPoint::TcIngress | HookPoint::TcEgress => "tc",
+            ProgramKind::Chain(HookPoint::Xdp) => "xdp".to_owned(),
+            ProgramKind::Chain(HookPoint::TcIngress | HookPoint::TcEgress) => "tc".to_owned(),
+            ProgramKind::Probe(kind) => kind.label(),
         };
         programs.insert(program.function.to_string(), Value::from(kind));
     }

@@ -3,7 +3,7 @@
 
 use package::{HookPoint, Occupied};
 
-use crate::{Attachment, Facts, Hook, Instance, Means, Member, Needs, Observed, Refusal};
+use crate::{Facts, Hook, Instance, Means, Member, Needs, Observed, Placement, Refusal};
 
 /// How a hook's entry is attached on this kernel.
 pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
@@ -14,15 +14,15 @@ pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
 pub(crate) fn admit(
     hook: &Hook,
     members: &[Member],
-    attachment: &Attachment,
+    placement: &Placement,
     observed: &Observed,
 ) -> Result<(), Refusal> {
     let Facts { kernel, .. } = &observed.facts;
     if !observed.interfaces.contains(&hook.interface) {
         return Err(Refusal::NoInterface { hook: hook.clone() });
     }
-    attachment.admit(hook, &observed.facts)?;
-    admit_incumbent(hook, members, attachment, observed)?;
+    placement.admit(hook, &observed.facts)?;
+    admit_incumbent(hook, members, placement, observed)?;
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
@@ -38,11 +38,11 @@ pub(crate) fn admit(
 fn admit_incumbent(
     hook: &Hook,
     members: &[Member],
-    attachment: &Attachment,
+    placement: &Placement,
     observed: &Observed,
 ) -> Result<(), Refusal> {
     let named = |member: &Member| member.spec().name == Instance::incumbent().member;
-    match (attachment.occupied, observed.foreign.get(hook)) {
+    match (placement.occupied, observed.foreign.get(hook)) {
         (Occupied::Refuse, Some(program)) => {
             Err(Refusal::Occupied { hook: hook.clone(), program: program.clone() })
         }

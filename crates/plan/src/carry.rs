@@ -15,19 +15,32 @@ pub(crate) fn carry(hook: &Hook, found: &ObservedHook, member: &Member) -> Resul
         return Ok(None);
     }
     let Some((from, layout)) = state_before(found, &to) else { return Ok(None) };
-    let mut maps = Vec::new();
-    let own =
-        |map: &&String| member.layout().0.contains_key(*map) && !member.spec().shares.contains_key(*map);
-    for map in layout.0.keys().filter(own) {
-        let difference = layout.difference(member.layout(), map);
-        match difference.filter(|_| !member.begins_fresh(map)) {
-            Some(difference) => return Err(unreadable(hook, member, map, difference)),
-            None if layout.difference(member.layout(), map).is_none() => maps.push(map.clone()),
-            None => {}
-        }
-    }
+    let begins_fresh = |map: &str| member.begins_fresh(map);
+    let is_own = |map: &str| !member.spec().shares.contains_key(map);
+    let maps = keep(layout, member.layout(), (is_own, begins_fresh))
+        .map_err(|(map, difference)| unreadable(hook, member, &map, difference))?;
     let (hook, from) = (hook.clone(), from.clone());
     Ok((!maps.is_empty()).then_some(Step::Carry { hook, from, to, maps }))
+}
+
+/// The maps of a layout that a new one can go on with.
+///
+/// # Errors
+/// When a map is laid out in another way and does not begin fresh.
+pub(crate) fn keep(
+    layout: &Layout,
+    new: &Layout,
+    (is_own, begins_fresh): (impl Fn(&str) -> bool, impl Fn(&str) -> bool),
+) -> Result<Vec<String>, (String, Difference)> {
+    let mut maps = Vec::new();
+    for map in layout.0.keys().filter(|map| is_own(map) && new.0.contains_key(*map)) {
+        match layout.difference(new, map) {
+            None => maps.push(map.clone()),
+            Some(_) if begins_fresh(map) => {}
+            Some(difference) => return Err((map.clone(), difference)),
+        }
+    }
+    Ok(maps)
 }
 
 /// The maps that a member has now: those of its instance in the chain, else any that are complete.

@@ -8,14 +8,23 @@ use package::{Digest, Mechanism, MemberName, NetworkNamespace};
 use thiserror::Error;
 use trust::Verified;
 
-use crate::{Attachment, Hook, Member, Observed};
+use crate::{Hook, Member, Observed, Placement, Probe};
 
-/// The chains that one machine should run.
+/// The chains and probes that one machine should run.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
     chains: BTreeMap<Hook, Vec<Member>>,
-    attachments: BTreeMap<Hook, Attachment>,
+    placements: BTreeMap<Hook, Placement>,
     mechanisms: BTreeMap<Hook, Mechanism>,
+    probes: BTreeMap<MemberName, Probe>,
+}
+
+/// Two probes have the same name.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("there are two probes named `{probe}`")]
+pub struct DuplicateProbe {
+    /// The name that is taken.
+    pub probe: MemberName,
 }
 
 /// Two members of a chain have the same name.
@@ -47,13 +56,13 @@ impl Desired {
     }
 
     /// Says how the chain on a hook is to be attached.
-    pub fn attach(&mut self, hook: Hook, attachment: Attachment) {
-        self.attachments.insert(hook, attachment);
+    pub fn place(&mut self, hook: Hook, placement: Placement) {
+        self.placements.insert(hook, placement);
     }
 
     /// How the chain on a hook is to be attached.
-    pub fn attachment(&self, hook: &Hook) -> Attachment {
-        self.attachments.get(hook).cloned().unwrap_or_default()
+    pub fn placement(&self, hook: &Hook) -> Placement {
+        self.placements.get(hook).cloned().unwrap_or_default()
     }
 
     /// The network namespaces that chains are in, besides that of the daemon.
@@ -71,21 +80,47 @@ impl Desired {
         self.mechanisms.get(hook).copied()
     }
 
+    /// Adds a probe.
+    ///
+    /// # Errors
+    /// When there is one of the same name.
+    pub fn probe(&mut self, probe: Probe) -> Result<(), DuplicateProbe> {
+        let name = probe.spec().name.clone();
+        if self.probes.contains_key(&name) {
+            return Err(DuplicateProbe { probe: name });
+        }
+        self.probes.insert(name, probe);
+        Ok(())
+    }
+
+    /// The probes by name.
+    pub fn probes(&self) -> &BTreeMap<MemberName, Probe> {
+        &self.probes
+    }
+
+    /// Whether nothing is wanted.
+    pub fn is_empty(&self) -> bool {
+        self.chains.is_empty() && self.probes.is_empty()
+    }
+
     /// The chains by hook, each in the order packets meet its members. None is empty.
     pub fn chains(&self) -> &BTreeMap<Hook, Vec<Member>> {
         &self.chains
     }
 
-    /// The bytes of an object that some member runs, by their digest.
+    /// The bytes of an object that some member or probe runs, by their digest.
     pub fn object(&self, digest: &Digest) -> Option<&[u8]> {
-        self.members().find(|member| member.spec().object == *digest).map(Member::object)
+        let members = self.members().map(|member| (member.spec().object, member.object()));
+        let probes = self.probes.values().map(|probe| (probe.spec().object, probe.object()));
+        members.chain(probes).find(|(found, _)| found == digest).map(|(_, object)| object)
     }
 
-    /// The verified packages that the members come from, each once.
+    /// The verified packages that the members and probes come from, each once.
     pub fn packages(&self) -> Vec<&Arc<Verified>> {
         let mut by_index = BTreeMap::new();
-        for member in self.members() {
-            by_index.entry(member.spec().package.index).or_insert(member.verified());
+        let probes = self.probes.values().map(Probe::verified);
+        for verified in self.members().map(Member::verified).chain(probes) {
+            by_index.entry(verified.package().index).or_insert(verified);
         }
         by_index.into_values().collect()
     }
@@ -96,6 +131,22 @@ impl Desired {
         let missing = self.chains.keys().filter(|hook| !present(hook)).cloned().collect();
         self.chains.retain(|hook, _| present(hook));
         (self, missing)
+    }
+
+    /// Lets the probes stay out whose target was looked for and is not there: they wait, and the rest runs. What is
+    /// attached needs no target any more.
+    pub fn without_missing_targets(mut self, observed: &Observed) -> (Desired, Vec<MemberName>) {
+        let probes = &observed.probes;
+        let waits = |probe: &Probe| {
+            let spec = probe.spec();
+            probe.is_enabled() && probes.absent.contains_key(&spec.name) && !probes.is_attached(spec)
+        };
+        let mut waiting = Vec::new();
+        for (name, probe) in self.probes.iter_mut().filter(|(_, probe)| waits(probe)) {
+            probe.disable();
+            waiting.push(name.clone());
+        }
+        (self, waiting)
     }
 
     /// The same with the run time of every member measured.

@@ -5,14 +5,14 @@
 
 use crate::admit::means;
 use crate::reconcile::HookPlan;
-use crate::{Attachment, Entry, Incumbent, Instance, Means, MemberSpec, Root, Step};
+use crate::{Entry, Incumbent, Instance, Means, MemberSpec, Placement, Root, Step};
 
 impl HookPlan<'_> {
     /// Lets an entry have the packets, if it has not.
     pub(crate) fn enter(&mut self, entry: &Entry) {
         if self.found.root != Root::Attached {
             self.attach(entry.clone());
-        } else if !self.attachment.is_that_of(self.found) {
+        } else if !self.placement.is_that_of(self.found) {
             let step = Step::Detach { hook: self.hook.clone() };
             self.switch(step, "the kernel has no way to move what is attached; packets pass for a moment");
             self.attach_anew(entry.clone());
@@ -43,7 +43,7 @@ impl HookPlan<'_> {
             Means::Exchange => "one update gives the chain the packets of the program that is there",
             Means::Filter => "packets enter the chain from here on; TC programs have links since Linux 6.6",
         };
-        let Attachment { mode, position, .. } = self.attachment.clone();
+        let Placement { mode, position, .. } = self.placement.clone();
         self.switch(Step::Attach { hook: self.hook.clone(), means, entry, mode, position }, reason);
     }
 

@@ -8,7 +8,6 @@
 //! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.
 
 mod admit;
-mod attachment;
 mod carry;
 mod chain;
 mod desired;
@@ -17,17 +16,22 @@ mod hook;
 mod mechanism;
 mod member;
 mod observed;
+mod placement;
+mod probe;
+mod probing;
 mod reconcile;
 mod refusal;
 mod shared;
 mod step;
 
-pub use attachment::{Attachment, Incumbent, Neighbours, name_in_kernel};
-pub use desired::{Desired, DuplicateMember};
+pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{Buffers, Entry, Hook, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
+pub use placement::{Incumbent, Neighbours, Placement, name_in_kernel};
+pub use probe::{ObservedProbe, ObservedProbes, Probe, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe};
+pub use probing::ProbeRefusal;
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
 pub use shared::{Extent, SharedMap};

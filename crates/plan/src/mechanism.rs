@@ -82,7 +82,7 @@ const ASKED_FOR: &str = "the document asks for it";
 /// When no mechanism can run these members on this kernel.
 pub fn choose(hook: &Hook, desired: &Desired, facts: &Facts) -> Result<Choice, Refusal> {
     let members = desired.chains().get(hook).map(Vec::as_slice).unwrap_or_default();
-    let keeps = desired.attachment(hook).occupied == Occupied::Keep;
+    let keeps = desired.placement(hook).occupied == Occupied::Keep;
     let choice = choose_for(hook, members, (desired.mechanism(hook), usize::from(keeps)), facts)?;
     if keeps && choice.mechanism != Mechanism::Splice {
         return Err(Refusal::KeptBySplice { hook: hook.clone(), mechanism: choice.mechanism });

@@ -157,11 +157,24 @@ pub enum Unfit {
     },
 }
 
-fn list<T: ToString>(names: &[T]) -> String {
+pub(crate) fn list<T: ToString>(names: &[T]) -> String {
     if names.is_empty() {
         return "none".to_owned();
     }
     names.iter().map(|name| format!("`{}`", name.to_string())).collect::<Vec<_>>().join(", ")
+}
+
+impl PackageRef {
+    /// The release that was verified.
+    pub(crate) fn of(verified: &Verified) -> Self {
+        let info = &verified.package().manifest.package;
+        Self {
+            publisher: info.publisher.clone(),
+            name: info.name.clone(),
+            version: info.version.clone(),
+            index: verified.package().index,
+        }
+    }
 }
 
 impl Member {
@@ -186,16 +199,9 @@ impl Member {
         let read = Object::parse(&object).expect("a package that was read has objects that parse");
         check_config(program, &read, &wish.config)?;
         let needs = Needs::of(point, program, &read);
-        let info = &manifest.package;
-        let package = PackageRef {
-            publisher: info.publisher.clone(),
-            name: info.name.clone(),
-            version: info.version.clone(),
-            index: verified.package().index,
-        };
         let spec = MemberSpec {
             name,
-            package,
+            package: PackageRef::of(verified),
             object: Digest::of(&object),
             function: program.function.clone(),
             proceed,
@@ -279,7 +285,7 @@ impl Needs {
 const PROGRAM_ARRAY: &str = "type: 3";
 
 /// The maps of an object that others use as well.
-fn shares(manifest: &Manifest, layout: &Layout) -> BTreeMap<String, (Scope, Digest)> {
+pub(crate) fn shares(manifest: &Manifest, layout: &Layout) -> BTreeMap<String, (Scope, Digest)> {
     let shared = manifest.maps.values().filter(|map| map.share != Scope::Member);
     // A program array belongs to one instance.
     let is_bound = |lines: &Vec<String>| lines.first().is_some_and(|line| line == PROGRAM_ARRAY);
@@ -294,7 +300,7 @@ fn choose<'a>(
 ) -> Result<&'a ProgramSpec, Unfit> {
     let package = manifest.package.name.clone();
     let fitting: Vec<&ProgramSpec> =
-        manifest.programs.iter().filter(|program| program.hook == point).collect();
+        manifest.programs.iter().filter(|program| program.hook.chain() == Some(point)).collect();
     let names = || fitting.iter().map(|program| program.function.clone()).collect();
     match (wanted, fitting.as_slice()) {
         (None, []) => Err(Unfit::NoProgram { package, point }),
@@ -308,7 +314,7 @@ fn choose<'a>(
     }
 }
 
-fn check_config(
+pub(crate) fn check_config(
     program: &ProgramSpec,
     object: &Object,
     config: &BTreeMap<String, ParameterValue>,

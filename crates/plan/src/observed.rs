@@ -3,9 +3,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Interface, KernelVersion, Layout, XdpMode};
+use package::{Interface, KernelVersion, Layout, ProbeKind, XdpMode};
 
-use crate::{Buffers, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, SharedMap, State};
+use crate::{
+    Buffers, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, ObservedProbes, SharedMap, State,
+};
 
 /// Everything a plan needs to know about one machine.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -20,6 +22,8 @@ pub struct Observed {
     pub shared: BTreeMap<SharedMap, Option<Layout>>,
     /// Hooks that somebody else's program occupies alone, with a description of it.
     pub foreign: BTreeMap<Hook, String>,
+    /// What was found of probes.
+    pub probes: ObservedProbes,
 }
 
 /// What a kernel can do. Facts are observed, so that planning asks nobody.
@@ -38,6 +42,8 @@ pub struct Facts {
     pub fragments: bool,
     /// Whether programs may take the place of functions of others (`BPF_PROG_TYPE_EXT`).
     pub extensions: bool,
+    /// The kinds of probes that it was built or started without, and what is missing.
+    pub lacks: BTreeMap<ProbeKind, String>,
 }
 
 /// What was found at one hook.

@@ -13,10 +13,11 @@ use crate::admit::admit;
 use crate::carry::carry;
 use crate::chain::Path;
 use crate::mechanism::{Choice, choose};
+use crate::probing;
 use crate::shared::wanted;
 use crate::{
-    Attachment, Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed,
-    ObservedHook, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
+    Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed, ObservedHook,
+    Placement, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -27,17 +28,19 @@ use crate::{
 pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal> {
     let mut phases = Phases::default();
     let absent = ObservedHook::default();
+    // A probe that cannot be attached is noticed before any chain is switched.
+    probing::plan(desired, observed, &mut phases)?;
     for (hook, members) in desired.chains() {
-        let attachment = desired.attachment(hook);
-        admit(hook, members, &attachment, observed)?;
+        let placement = desired.placement(hook);
+        admit(hook, members, &placement, observed)?;
         let choice = choose(hook, desired, &observed.facts)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        HookPlan { hook, found, attachment, choice, observed, phases: &mut phases }.reach(members)?;
+        HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.reach(members)?;
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let choice = Choice { mechanism: Mechanism::Splice, reason: "no chain is wanted here" };
-        let attachment = Attachment::default();
-        HookPlan { hook, found, attachment, choice, observed, phases: &mut phases }.clear();
+        let placement = Placement::default();
+        HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.clear();
     }
     let wanted = wanted(desired, observed)?;
     for shared in observed.shared.keys().filter(|shared| !wanted.contains(shared)) {
@@ -48,10 +51,10 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
 }
 
 #[derive(Default)]
-struct Phases {
-    prepare: Vec<Planned>,
-    switch: Vec<Planned>,
-    clean: Vec<Planned>,
+pub(crate) struct Phases {
+    pub(crate) prepare: Vec<Planned>,
+    pub(crate) switch: Vec<Planned>,
+    pub(crate) clean: Vec<Planned>,
 }
 
 impl Phases {
@@ -75,7 +78,7 @@ impl Phases {
 pub(crate) struct HookPlan<'a> {
     pub(crate) hook: &'a Hook,
     pub(crate) found: &'a ObservedHook,
-    pub(crate) attachment: Attachment,
+    pub(crate) placement: Placement,
     pub(crate) choice: Choice,
     pub(crate) observed: &'a Observed,
     phases: &'a mut Phases,
@@ -136,7 +139,7 @@ impl HookPlan<'_> {
         } else if held == Incumbent::Absent {
             return Target::Nothing;
         }
-        if self.attachment.occupied != Occupied::Keep {
+        if self.placement.occupied != Occupied::Keep {
             return Target::Nothing;
         }
         if held != Incumbent::Member {
@@ -150,7 +153,7 @@ impl HookPlan<'_> {
     fn buffers(&self, enabled: &[&Member]) -> Buffers {
         let all = !enabled.is_empty() && enabled.iter().all(|member| member.needs().buffers == Buffers::Many);
         // Whether somebody else's program takes packets in several buffers cannot be seen.
-        let all = all && self.attachment.occupied != Occupied::Keep;
+        let all = all && self.placement.occupied != Occupied::Keep;
         if all && self.observed.facts.fragments { Buffers::Many } else { Buffers::One }
     }
 

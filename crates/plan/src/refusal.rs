@@ -4,11 +4,14 @@
 use package::{KernelVersion, Mechanism, MemberName};
 use thiserror::Error;
 
-use crate::{Extent, Hook, NotAlone, Undispatchable};
+use crate::{Extent, Hook, NotAlone, ProbeRefusal, Undispatchable};
 
 /// Why a desired state cannot be reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Refusal {
+    /// A probe cannot run.
+    #[error(transparent)]
+    Probe(#[from] ProbeRefusal),
     /// The interface does not exist.
     #[error("there is no interface `{}` for the chain on `{hook}`", hook.interface)]
     NoInterface {
@@ -187,6 +190,7 @@ impl Refusal {
     /// What can be done about it.
     pub fn hint(&self) -> &'static str {
         match self {
+            Self::Probe(refusal) => refusal.hint(),
             Self::NoInterface { .. } => "`ip link` lists the interfaces of this network namespace",
             Self::Occupied { .. } => {
                 "say `occupied = \"keep\"` in the chain to make it the last member, `occupied = \"replace\"` to put it aside, or \

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Maps that several members use, as their packages say, and whether they agree in what lies where in them.
+//! Maps that several members and probes use, as their packages say, and whether they agree in what lies where in them.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{Difference, Digest, Layout, MemberName, PackageName, PublisherName, Scope};
 
-use crate::{Desired, Hook, Member, MemberSpec, Observed, Refusal};
+use crate::{Desired, Hook, MemberSpec, Observed, PackageRef, ProbeSpec, Refusal};
 
 /// A map that several members use. Another layout makes it another map.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -47,20 +47,60 @@ impl fmt::Display for Extent {
 
 impl SharedMap {
     /// The maps that a member on a hook shares.
-    pub fn of<'a>(hook: &'a Hook, spec: &'a MemberSpec) -> impl Iterator<Item = Self> + 'a {
-        spec.shares.iter().filter_map(|(map, (scope, layout))| {
-            let extent = match scope {
-                Scope::Member => return None,
-                Scope::Package => {
-                    let (publisher, name) = (spec.package.publisher.clone(), spec.package.name.clone());
-                    Extent::Package { publisher, name }
-                }
-                Scope::Chain => Extent::Chain(hook.clone()),
-                Scope::Node => Extent::Node,
-            };
-            Some(Self { extent, map: map.clone(), layout: *layout })
-        })
+    pub fn of(hook: &Hook, spec: &MemberSpec) -> Vec<Self> {
+        shared(&spec.shares, &spec.package, Some(hook))
     }
+
+    /// The maps that a probe shares. It is in no chain.
+    pub fn of_probe(spec: &ProbeSpec) -> Vec<Self> {
+        shared(&spec.shares, &spec.package, None)
+    }
+}
+
+fn shared(
+    shares: &BTreeMap<String, (Scope, Digest)>,
+    package: &PackageRef,
+    hook: Option<&Hook>,
+) -> Vec<SharedMap> {
+    let found = shares.iter().filter_map(|(map, (scope, layout))| {
+        let extent = match scope {
+            Scope::Member => return None,
+            Scope::Package => {
+                Extent::Package { publisher: package.publisher.clone(), name: package.name.clone() }
+            }
+            Scope::Chain => Extent::Chain(hook?.clone()),
+            Scope::Node => Extent::Node,
+        };
+        Some(SharedMap { extent, map: map.clone(), layout: *layout })
+    });
+    found.collect()
+}
+
+/// Whoever uses a shared map.
+struct User<'a> {
+    name: &'a MemberName,
+    layout: &'a Layout,
+    begins_fresh: bool,
+}
+
+/// The uses of shared maps by members and probes.
+fn uses(desired: &Desired) -> Vec<(User<'_>, SharedMap)> {
+    let mut uses = Vec::new();
+    for (hook, members) in desired.chains() {
+        for member in members {
+            uses.extend(SharedMap::of(hook, member.spec()).into_iter().map(|shared| {
+                let begins_fresh = member.begins_fresh(&shared.map);
+                (User { name: &member.spec().name, layout: member.layout(), begins_fresh }, shared)
+            }));
+        }
+    }
+    for probe in desired.probes().values() {
+        uses.extend(SharedMap::of_probe(probe.spec()).into_iter().map(|shared| {
+            let begins_fresh = probe.begins_fresh(&shared.map);
+            (User { name: &probe.spec().name, layout: probe.layout(), begins_fresh }, shared)
+        }));
+    }
+    uses
 }
 
 /// The digest of what lies where in one map of a layout.
@@ -73,37 +113,36 @@ pub(crate) fn digest(layout: &Layout, map: &str) -> Digest {
 /// # Errors
 /// When members lay one out in different ways, or in another way than the one that holds state, which may not be lost.
 pub(crate) fn wanted(desired: &Desired, observed: &Observed) -> Result<BTreeSet<SharedMap>, Refusal> {
-    let mut users: BTreeMap<(Extent, String), (&Member, SharedMap)> = BTreeMap::new();
-    let members =
-        desired.chains().iter().flat_map(|(hook, members)| members.iter().map(move |member| (hook, member)));
-    let all = members
-        .flat_map(|(hook, member)| SharedMap::of(hook, member.spec()).map(move |shared| (member, shared)));
-    for (member, shared) in all {
+    let mut users: BTreeMap<(Extent, String), (User<'_>, SharedMap)> = BTreeMap::new();
+    for (user, shared) in uses(desired) {
         let key = (shared.extent.clone(), shared.map.clone());
-        let (first, agreed) = users.entry(key).or_insert_with(|| (member, shared.clone()));
-        if agreed.layout != shared.layout {
-            return Err(disagreement(first, member, &shared));
+        match users.get(&key) {
+            Some((first, agreed)) if agreed.layout != shared.layout => {
+                return Err(disagreement(first, &user, &shared));
+            }
+            Some(_) => {}
+            None => drop(users.insert(key, (user, shared))),
         }
     }
-    for (member, shared) in users.values() {
+    for (user, shared) in users.values() {
         let before = observed.shared.iter().find(|(found, _)| {
             found.extent == shared.extent && found.map == shared.map && found.layout != shared.layout
         });
         let is_there = observed.shared.contains_key(shared);
-        if let Some((_, Some(layout))) = before.filter(|_| !is_there && !member.begins_fresh(&shared.map)) {
-            let difference = layout.difference(member.layout(), &shared.map);
-            return Err(unreadable(&member.spec().name, shared, difference));
+        if let Some((_, Some(layout))) = before.filter(|_| !is_there && !user.begins_fresh) {
+            let difference = layout.difference(user.layout, &shared.map);
+            return Err(unreadable(user.name, shared, difference));
         }
     }
     Ok(users.into_values().map(|(_, shared)| shared).collect())
 }
 
-fn disagreement(first: &Member, second: &Member, shared: &SharedMap) -> Refusal {
-    let (one, other) = told(first.layout().difference(second.layout(), &shared.map));
+fn disagreement(first: &User<'_>, second: &User<'_>, shared: &SharedMap) -> Refusal {
+    let (one, other) = told(first.layout.difference(second.layout, &shared.map));
     Refusal::SharedLayout {
         extent: shared.extent.clone(),
         map: shared.map.clone(),
-        members: [first, second].map(|member| member.spec().name.clone()),
+        members: [first, second].map(|user| user.name.clone()),
         layouts: [one, other],
     }
 }

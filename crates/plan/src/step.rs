@@ -5,7 +5,7 @@ use std::fmt;
 
 use package::{Position, XdpMode};
 
-use crate::{Buffers, Entry, Hook, Instance, MemberSpec, SharedMap, State};
+use crate::{Buffers, Entry, Hook, Instance, MemberSpec, ProbeStep, SharedMap, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -174,6 +174,8 @@ pub enum Step {
         /// Where.
         hook: Hook,
     },
+    /// Do something with a probe, which is on no hook.
+    Probe(ProbeStep),
 }
 
 impl fmt::Display for Step {
@@ -217,6 +219,7 @@ impl fmt::Display for Step {
             Self::Forget { hook, state } => write!(f, "{hook}: delete {state}"),
             Self::ForgetShared { shared } => write!(f, "delete map `{}` of {}", shared.map, shared.extent),
             Self::RemoveRoot { hook } => write!(f, "{hook}: remove the root"),
+            Self::Probe(step) => step.fmt(f),
         }
     }
 }

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{Applied, ChainView, Document, Generation, Planned, Problem, Profile, Status};
+use crate::{Applied, ChainView, Document, Generation, Planned, ProbeView, Problem, Profile, Status};
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -104,7 +104,7 @@ impl NodeClient {
         self.answer(self.request(Method::POST, "/v1/plan").json(document)).await
     }
 
-    /// Takes a member out of its chain; `hook` is `<interface>/<point>` where several chains have it.
+    /// Takes a member out of its chain, or a probe off; `hook` is `<interface>/<point>` where several chains have it.
     ///
     /// # Errors
     /// When the node does not answer or refuses.
@@ -127,6 +127,14 @@ impl NodeClient {
     /// When the node does not answer or refuses.
     pub async fn chains(&self) -> Result<Vec<ChainView>, CallError> {
         self.answer(self.request(Method::GET, "/v1/chains")).await
+    }
+
+    /// The probes as they are in the kernel.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn probes(&self) -> Result<Vec<ProbeView>, CallError> {
+        self.answer(self.request(Method::GET, "/v1/probes")).await
     }
 
     /// Measures the run time of all members for a while.

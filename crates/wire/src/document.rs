@@ -15,6 +15,11 @@
 //! package = "file:/srv/packages/ratelimit"
 //! proceed = ["pass"]
 //! config = { connections_per_second = 50 }
+//!
+//! [[probe]]
+//! name = "connects"
+//! package = "file:/srv/packages/connects"
+//! attach = { symbol = "tcp_connect" }
 //! ```
 
 use std::collections::BTreeMap;
@@ -27,13 +32,18 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// The chains that a node should run. Hooks that are not in it run none.
+use crate::ProbeDocument;
+
+/// The chains and probes that a node should run. Hooks that are not in it run none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
     /// The chains, one for each hook.
     #[serde(default, rename = "chain")]
     pub chains: Vec<ChainDocument>,
+    /// The probes, which are in no chain.
+    #[serde(default, rename = "probe", skip_serializing_if = "Vec::is_empty")]
+    pub probes: Vec<ProbeDocument>,
 }
 
 /// The chain of one hook.
@@ -113,12 +123,12 @@ fn is_default<T: Default + PartialEq>(value: &T) -> bool {
     *value == T::default()
 }
 
-fn yes() -> bool {
+pub(crate) fn yes() -> bool {
     true
 }
 
 #[expect(clippy::trivially_copy_pass_by_ref, reason = "serde passes it so")]
-fn is_yes(value: &bool) -> bool {
+pub(crate) fn is_yes(value: &bool) -> bool {
     *value
 }
 
@@ -150,6 +160,16 @@ mod tests {
         let document = Document::parse_toml(toml).unwrap();
         let json = serde_json::to_string(&document).unwrap();
         insta::assert_snapshot!(json, @r#"{"chain":[{"interface":"eth0","hook":"xdp","member":[{"name":"a","package":"file:/a","config":{"limit":5,"strict":true}}]}]}"#);
+        assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
+    }
+
+    #[test]
+    fn a_probe_reads_in_toml_as_in_json() {
+        let toml =
+            "[[probe]]\nname = \"p\"\npackage = \"file:/p\"\nattach = { symbol = \"f\", offset = 4 }\n";
+        let document = Document::parse_toml(toml).unwrap();
+        let json = serde_json::to_string(&document).unwrap();
+        insta::assert_snapshot!(json, @r#"{"chain":[],"probe":[{"name":"p","package":"file:/p","attach":{"symbol":"f","offset":4}}]}"#);
         assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
     }
 

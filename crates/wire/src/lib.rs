@@ -7,6 +7,7 @@ mod client;
 mod document;
 mod layout;
 mod node;
+mod probe;
 
 pub use client::{CallError, NodeClient};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
@@ -14,3 +15,4 @@ pub use layout::{Layout, LayoutError};
 pub use node::{
     Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
 };
+pub use probe::{ProbeDocument, ProbeView};

@@ -180,6 +180,7 @@ fn the_api_describes_itself() {
             "/v1/desired",
             "/v1/desired/members/{member}",
             "/v1/plan",
+            "/v1/probes",
             "/v1/profile",
             "/v1/status"
         ]

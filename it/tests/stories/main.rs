@@ -16,6 +16,8 @@ mod mechanism;
 mod members;
 mod package;
 mod plan;
+mod probe_life;
+mod probes;
 mod share;
 mod tc;
 mod upgrade;

@@ -105,6 +105,8 @@ pub(crate) fn script(image: &Image, line: &str) -> String {
          mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
          cp {configuration} /lib/modules/{release}/config\n\
          mount -t bpf bpf /sys/fs/bpf\n\
+         mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
+         mount -t securityfs securityfs /sys/kernel/security\n\
          ip link set lo up\n\
          cd {repository}\n\
          {line}\n\

@@ -17,13 +17,17 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// The headers of libbpf 1.7.0 that programs include as `<bpf/...>`; `include/bpf/README.md` says where they are from.
-const HEADERS: [(&str, &str); 5] = [
+const HEADERS: [(&str, &str); 6] = [
     ("bpf_core_read.h", include_str!("../../include/bpf/bpf_core_read.h")),
     ("bpf_endian.h", include_str!("../../include/bpf/bpf_endian.h")),
     ("bpf_helper_defs.h", include_str!("../../include/bpf/bpf_helper_defs.h")),
     ("bpf_helpers.h", include_str!("../../include/bpf/bpf_helpers.h")),
     ("bpf_tracing.h", include_str!("../../include/bpf/bpf_tracing.h")),
+    ("usdt.bpf.h", include_str!("../../include/bpf/usdt.bpf.h")),
 ];
+
+/// The numbers of errors that `<bpf/usdt.bpf.h>` names.
+const ERRNO: &str = include_str!("../../include/linux/errno.h");
 
 /// A compiler for eBPF, with what it needs in a folder of its own.
 pub(crate) struct Clang {
@@ -66,6 +70,8 @@ impl Clang {
         for (name, text) in HEADERS {
             fs::write(headers.join(name), text)?;
         }
+        fs::create_dir(scratch.path().join("linux"))?;
+        fs::write(scratch.path().join("linux/errno.h"), ERRNO)?;
         let pins = build.map(|build| build.headers.clone()).unwrap_or_default();
         Ok(Self { compiler, strip, scratch, pins })
     }

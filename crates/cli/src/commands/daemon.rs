@@ -35,6 +35,9 @@ pub(crate) fn settle_paths(document: &mut Document, folder: &Path) -> Result<(),
     for member in document.chains.iter_mut().flat_map(|chain| &mut chain.members) {
         member.package = reference(&member.package, folder)?;
     }
+    for probe in &mut document.probes {
+        probe.package = reference(&probe.package, folder)?;
+    }
     Ok(())
 }
 

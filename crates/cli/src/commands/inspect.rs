@@ -132,11 +132,11 @@ fn platform(read: &package::PackagePlatform) -> PlatformReport {
 
 fn programs(spec: &package::ProgramSpec, objects: &BTreeMap<&str, (&[u8], Object)>) -> ProgramReport {
     let found = objects.get(spec.object.as_str()).and_then(|(_, object)| object.program(&spec.function));
-    let proceed = spec.proceed.clone().unwrap_or_else(|| ProceedSet::default_for(spec.hook));
+    let proceed = spec.proceed.clone().or_else(|| spec.hook.chain().map(ProceedSet::default_for));
     ProgramReport {
         function: spec.function.to_string(),
         hook: spec.hook.to_string(),
-        proceed: proceed.names().into_iter().map(str::to_owned).collect(),
+        proceed: proceed.iter().flat_map(ProceedSet::names).map(str::to_owned).collect(),
         object: spec.object.clone(),
         section: found.map(|program| program.section.clone()).unwrap_or_default(),
         instructions: found.map(|program| program.instructions).unwrap_or_default(),

@@ -10,6 +10,7 @@ mod daemon;
 mod detach;
 mod inspect;
 mod key;
+mod probes;
 mod profile;
 mod ps;
 mod run;
@@ -33,6 +34,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
         Command::Ps(arguments) => ps::run(&socket, &arguments),
+        Command::Probes(arguments) => probes::run(&socket, &arguments),
         Command::Chain(arguments) => chain::run(&socket, &arguments),
         Command::Change(arguments) => change::run(&socket, &arguments),
         Command::Profile(arguments) => profile::run(&socket, &arguments),

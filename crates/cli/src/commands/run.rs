@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af run`: puts a package into a chain, beside what runs there.
+//! `l3af run`: puts a package into a chain, beside what runs there, or attaches its probe.
 
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use package::{HookPoint, Interface, Package};
-use wire::{ChainDocument, Document, Layout, MemberDocument};
+use package::{HookPoint, Interface, MemberName, Package};
+use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
 
 use super::daemon::{call, reference, report};
 use crate::arguments::Run;
@@ -14,27 +14,49 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
     let package = Package::read(&layout, &layout.index()?)?;
-    let (interface, hook) = place(&arguments.on, &package)?;
-    let position = arguments.at;
-    let member = MemberDocument {
-        name: match arguments.name {
-            Some(name) => name,
-            None => package.manifest.package.name.as_ref().parse()?,
-        },
-        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
-        program: None,
-        proceed: arguments.proceed,
-        enforcement: arguments.enforcement,
-        enabled: true,
-        config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
-    };
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
-    insert(&mut document, (interface, hook), member, position)?;
+    match &arguments.on {
+        Some(on) => {
+            let (place, position) = (place(on, &package)?, arguments.at);
+            insert(&mut document, place, member(arguments, &package)?, position)?;
+        }
+        None => document.probes.push(probe(arguments, &package)?),
+    }
     // Somebody else's change in between is noticed, not overwritten.
     let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
     report(&applied);
     Ok(())
+}
+
+fn name(given: Option<MemberName>, package: &Package) -> Result<MemberName, Failure> {
+    match given {
+        Some(name) => Ok(name),
+        None => Ok(package.manifest.package.name.as_ref().parse()?),
+    }
+}
+
+fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> {
+    Ok(MemberDocument {
+        name: name(arguments.name, package)?,
+        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        program: arguments.program,
+        proceed: arguments.proceed,
+        enforcement: arguments.enforcement,
+        enabled: true,
+        config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
+    })
+}
+
+fn probe(arguments: Run, package: &Package) -> Result<ProbeDocument, Failure> {
+    Ok(ProbeDocument {
+        name: name(arguments.name, package)?,
+        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        program: arguments.program,
+        attach: arguments.attach.into_iter().collect(),
+        enabled: true,
+        config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
+    })
 }
 
 /// Where to run: the hook that was named, or the only one that the package has programs for.
@@ -43,7 +65,8 @@ fn place(on: &str, package: &Package) -> Result<(Interface, HookPoint), Failure>
     if let Some(hook) = hook {
         return Ok((interface, hook));
     }
-    let mut hooks: Vec<HookPoint> = package.manifest.programs.iter().map(|program| program.hook).collect();
+    let programs = package.manifest.programs.iter();
+    let mut hooks: Vec<HookPoint> = programs.filter_map(|program| program.hook.chain()).collect();
     hooks.sort();
     hooks.dedup();
     match hooks.as_slice() {

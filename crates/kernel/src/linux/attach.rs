@@ -13,7 +13,7 @@ use plan::{Entry, Hook, name_in_kernel};
 use super::clsact::Filter;
 use super::device::{interface_index, within};
 use super::incumbent::mode_flags;
-use super::pins::{FILTER, Pins, remove_tree};
+use super::pins::{FILTER, Pins, remove_file, remove_tree};
 use super::sys::Linking;
 use super::{Spelling, holder, incumbent, maps, qdisc, sys};
 
@@ -138,11 +138,4 @@ fn detach_filter(pins: &Pins, hook: &Hook) -> io::Result<()> {
         Filter::of_chain(index, hook.point).detach(discipline.exists())?;
         if qdisc::has_ingress(index)? { Ok(()) } else { remove_tree(&discipline) }
     })
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
-    }
 }

@@ -13,8 +13,8 @@ use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot,
 use super::known::Known;
 use super::load::{Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
-use super::state::pin_name_of;
-use super::{attach, dispatcher, incumbent, maps, root, sys};
+use super::state::{Source, pin_name_of};
+use super::{attach, dispatcher, incumbent, maps, probe, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -24,6 +24,7 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Load { hook, instance, spec } => {
             return load_member(&Place { pins, hook, instance }, known, spec, desired);
         }
+        Step::Probe(step) => return probe::execute(pins, step, desired),
         Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
@@ -76,7 +77,7 @@ fn create_root(pins: &Pins, hook: &Hook, buffers: Buffers) -> io::Result<()> {
 }
 
 /// Pins maps a second time.
-fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
+pub(super) fn carry(from: &Path, to: &Path, maps: &[String]) -> io::Result<()> {
     fs::create_dir_all(to)?;
     for map in maps {
         let (from, to) = (from.join(pin_name_of(map)), to.join(pin_name_of(map)));
@@ -101,16 +102,18 @@ fn load_member(
         refused(io::Error::new(io::ErrorKind::NotFound, format!("no package holds object {}", spec.object)))
     })?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
-    let shared = SharedMap::of(hook, spec).map(|shared| (shared.map.clone(), pins.shared(&shared))).collect();
+    let shared = pins.all_of(&SharedMap::of(hook, spec));
     let loading = Loading {
         point: hook.point,
-        package: &spec.package.name,
-        function: &spec.function,
-        object,
-        config: &spec.config,
         buffers: spec.buffers,
-        state: Some(&state),
-        shared: &shared,
+        source: Source {
+            package: &spec.package.name,
+            function: &spec.function,
+            object,
+            config: &spec.config,
+            state: Some(&state),
+            shared: &shared,
+        },
     };
     let (ready, kept) = match spec.mechanism {
         Mechanism::Splice => load_spliced(&loading, known, spec)?,

@@ -15,7 +15,7 @@ use package::{Enforcement, ProceedSet, XdpMode};
 use plan::{Buffers, Hook};
 
 use super::device::{Device, Xdp, devices, within};
-use super::pins::{Pins, remove_tree};
+use super::pins::{Pins, remove_file, remove_tree};
 use super::{Spelling, maps, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, splice, ways};
@@ -137,12 +137,5 @@ pub(super) fn mode_flags(mode: XdpMode) -> u32 {
         XdpMode::Generic => 1 << 1,
         XdpMode::Native => 1 << 2,
         XdpMode::Offloaded => 1 << 3,
-    }
-}
-
-fn remove_file(path: &Path) -> io::Result<()> {
-    match fs::remove_file(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
-        result => result,
     }
 }

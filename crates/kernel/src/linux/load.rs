@@ -8,43 +8,33 @@
 mod extension;
 
 use std::cell::RefCell;
-use std::collections::BTreeMap;
 use std::ffi::{CStr, CString};
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
-use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenMapMut, OpenObject};
-use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenObject};
+use package::{Digest, Enforcement, HookPoint, ProceedSet, ProgramName};
 use plan::Buffers;
 
 use super::blank::Blank;
 use super::known::{Known, Lesson};
 use super::maps::plain;
-use super::state::is_bound;
+use super::state::{OBJECT_NAME, Source};
 use super::template::Template;
 use super::{Spelling, log, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Refused, effect};
 
-/// libbpf names the maps of global variables after the object: a fixed name keeps them the same.
-pub(super) const OBJECT_NAME: &str = "l3af";
-/// A program that is to be loaded.
+/// A program that is to be loaded as a member of a chain.
 pub(super) struct Loading<'a> {
     pub(super) point: HookPoint,
-    pub(super) package: &'a PackageName,
-    pub(super) function: &'a ProgramName,
-    pub(super) object: &'a [u8],
-    pub(super) config: &'a BTreeMap<String, ParameterValue>,
     pub(super) buffers: Buffers,
-    /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
-    pub(super) state: Option<&'a Path>,
-    /// The folders of the maps that others use as well, by their names in the object's layout.
-    pub(super) shared: &'a BTreeMap<String, PathBuf>,
+    pub(super) source: Source<'a>,
 }
 
 /// What it becomes a member of.
@@ -104,6 +94,15 @@ impl Ready {
     }
 }
 
+/// Opens an object, with the configuration of the kernel where libbpf does not find it.
+pub(super) fn open_object(object: &[u8]) -> io::Result<OpenObject> {
+    let mut builder = ObjectBuilder::default();
+    if let Some(text) = kernel_configuration() {
+        sys::set_kernel_configuration(&builder, text);
+    }
+    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(plain)
+}
+
 impl Splicing<'_> {
     /// What the splice needs to know.
     pub(super) fn how(&self, point: HookPoint, buffers: Buffers, way: Way) -> Splice<'_> {
@@ -142,21 +141,22 @@ impl Loading<'_> {
         if splicing.timed || splicing.enforcement != Enforcement::Enforce {
             return self.load(splicing);
         }
-        let key = (object, self.function.clone(), self.buffers);
+        let key = (object, self.source.function.clone(), self.buffers);
         if let Some(Lesson { way, template }) = known.recall(&key) {
             // Whatever is wrong with a short way, the long one tells.
             if let Some(Ok(ready)) = template.map(|template| template.load(self, way, splicing)) {
                 return Ok(ready);
             }
             if let Ok(done) = self.load_spliced(way, splicing)? {
-                self.pin_state(&done.loaded).map_err(|error| self.action("pin the maps of", error))?;
+                self.source.pin_state(&done.loaded).map_err(|error| self.action("pin the maps of", error))?;
                 return self.ready(&done);
             }
         }
         let (way, done) = self.learn(splicing)?;
         let ready = self.ready(&done)?;
         let Done { loaded, relocated, maps, .. } = done;
-        let template = relocated.and_then(|relocated| Template::of(self.object, &loaded, relocated, maps));
+        let template =
+            relocated.and_then(|relocated| Template::of(self.source.object, &loaded, relocated, maps));
         known.learn(key, Lesson { way, template: template.map(Arc::new) });
         Ok(ready)
     }
@@ -176,13 +176,13 @@ impl Loading<'_> {
     }
 
     pub(super) fn ready(&self, done: &Done) -> Result<Ready, Refused> {
-        Ready::of(&done.loaded, self.function).map_err(|error| self.action("find", error))
+        Ready::of(&done.loaded, self.source.function).map_err(|error| self.action("find", error))
     }
 
     /// Says why a splice was rejected.
     pub(super) fn refuse(&self, rejected: Rejected) -> Refused {
         let line = log::telling_line(&rejected.log).unwrap_or_else(|| rejected.source.to_string());
-        Refused::Splice { function: self.function.to_string(), line, log: rejected.log }
+        Refused::Splice { function: self.source.function.to_string(), line, log: rejected.log }
     }
 
     /// Loads the program as its author wrote it.
@@ -195,7 +195,7 @@ impl Loading<'_> {
         });
         match self.attempt(log::STATISTICS, look)? {
             Ok(Done { loaded, log, .. }) => {
-                self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+                self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
                 Ok(Untouched { loaded, insns: seen.take(), stack_bytes: log::stack_bytes(&log) })
             }
             Err(_) => Err(self.rejection()?),
@@ -210,7 +210,7 @@ impl Loading<'_> {
         let Some(line) = log::telling_line(&rejected.log) else {
             return Err(self.action("load", rejected.source));
         };
-        Ok(Refused::Verifier { function: self.function.to_string(), line, log: rejected.log })
+        Ok(Refused::Verifier { function: self.source.function.to_string(), line, log: rejected.log })
     }
 
     /// A verdict can be overruled; a change to the packet cannot be taken back.
@@ -221,7 +221,9 @@ impl Loading<'_> {
         };
         match effect {
             None => Ok(()),
-            Some(effect) => Err(Refused::Effect { function: self.function.to_string(), enforcement, effect }),
+            Some(effect) => {
+                Err(Refused::Effect { function: self.source.function.to_string(), enforcement, effect })
+            }
         }
     }
 
@@ -254,11 +256,12 @@ impl Loading<'_> {
 
     /// Opens the object anew and loads its one program, whose instructions go through `rewrite`.
     fn attempt(&self, log_level: u32, rewrite: sys::Rewrite) -> Result<Result<Done, Rejected>, Refused> {
-        let mut log = log::take();
-        let (open, maps) = self.open(log_level, &mut log).map_err(|error| self.action("open", error))?;
-        let target = self.target(&open).map_err(|error| self.action("describe", error))?;
-        let (result, relocated) = sys::rewriting(target, rewrite, || open.load());
-        let log = log::give_back(log);
+        let ((result, relocated, maps), log) = log::with(|log| {
+            let (open, maps) = self.open(log_level, log).map_err(|error| self.action("open", error))?;
+            let target = self.target(&open).map_err(|error| self.action("describe", error))?;
+            let (result, relocated) = sys::rewriting(target, rewrite, || open.load());
+            Ok((result, relocated, maps))
+        })?;
         let warning = sys::take_warning();
         Ok(match result {
             Ok(loaded) => Ok(Done { loaded, log, relocated, maps }),
@@ -267,18 +270,12 @@ impl Loading<'_> {
     }
 
     fn open(&self, log_level: u32, log: &mut [u8]) -> io::Result<(OpenObject, Vec<Blank>)> {
-        let mut builder = ObjectBuilder::default();
-        let configuration = kernel_configuration();
-        if let Some(text) = configuration {
-            sys::set_kernel_configuration(&builder, text);
-        }
-        let mut object =
-            builder.name(OBJECT_NAME).and_then(|named| named.open_memory(self.object)).map_err(plain)?;
+        let mut object = open_object(self.source.object)?;
         let spelling = Spelling::of(self.point);
         // Programs that the member's own tail calls lead to are loaded with it.
         let has_slots = object.maps().any(|map| map.map_type() == MapType::ProgArray);
         for mut program in object.progs_mut() {
-            let wanted = program.name() == self.function.as_ref();
+            let wanted = program.name() == self.source.function.as_ref();
             let reached = has_slots && program.prog_type() == spelling.kind.into();
             program.set_autoload(wanted || reached);
             if wanted || reached {
@@ -294,49 +291,23 @@ impl Loading<'_> {
         let maps = object.maps().map(|map| Blank::of(&map)).collect();
         for mut map in object.maps_mut() {
             sys::forget_pin_path(&map)?;
-            self.prepare_map(&mut map)?;
+            self.source.prepare_map(&mut map)?;
         }
         Ok((object, maps))
-    }
-
-    /// Gives constants their configured values, and every other map what earlier instances left in it.
-    fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
-        let name = map.name().to_string_lossy().into_owned();
-        if name.ends_with(".rodata") {
-            let object = Object::parse(self.object).map_err(io::Error::other)?;
-            return map.initial_value_mut().map_or(Ok(()), |bytes| self.configure(&object, bytes));
-        }
-        let Some(pinned) = self.pin_of(&name).filter(|path| path.exists()) else { return Ok(()) };
-        if is_bound(&name, map.map_type()) {
-            return Ok(());
-        }
-        let kept = MapHandle::from_pinned_path(&pinned).map_err(plain)?;
-        map.reuse_fd(kept.as_fd()).map_err(plain)
-    }
-
-    /// Writes configured values into the constants of the object.
-    pub(super) fn configure(&self, object: &Object, bytes: &mut [u8]) -> io::Result<()> {
-        for parameter in &object.parameters {
-            let Some(value) = self.config.get(&parameter.name) else { continue };
-            let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
-            let at = parameter.offset_bytes;
-            let room = bytes.get_mut(at..at + value.len()).ok_or_else(|| {
-                io::Error::other(format!("parameter `{}` lies outside of the constants", parameter.name))
-            })?;
-            room.copy_from_slice(&value);
-        }
-        Ok(())
     }
 
     fn target(&self, object: &OpenObject) -> io::Result<sys::Target> {
         let context = Spelling::of(self.point).context;
         let original = sys::add_original_to(object, context)?;
-        let function = CString::new(self.function.as_ref()).map_err(io::Error::other)?;
+        let function = CString::new(self.source.function.as_ref()).map_err(io::Error::other)?;
         Ok(sys::Target { function, context, original })
     }
 
     fn action(&self, verb: &str, source: impl Into<Cause>) -> Refused {
-        Refused::action(format!("{verb} `{}` of package `{}`", self.function, self.package), source)
+        Refused::action(
+            format!("{verb} `{}` of package `{}`", self.source.function, self.source.package),
+            source,
+        )
     }
 }
 

@@ -13,8 +13,16 @@ thread_local! {
     static LOG: Cell<Vec<u8>> = const { Cell::new(Vec::new()) };
 }
 
+/// Calls a function with a buffer for the log, and returns what was written to it.
+pub(super) fn with<T, E>(work: impl FnOnce(&mut [u8]) -> Result<T, E>) -> Result<(T, String), E> {
+    let mut log = take();
+    let done = work(&mut log);
+    let text = give_back(log);
+    Ok((done?, text))
+}
+
 /// A buffer with an empty text in it, to be given back.
-pub(super) fn take() -> Vec<u8> {
+fn take() -> Vec<u8> {
     let mut log = LOG.take();
     log.resize(LOG_BYTES, 0);
     log[0] = 0;
@@ -22,7 +30,7 @@ pub(super) fn take() -> Vec<u8> {
 }
 
 /// Gives the buffer back, and returns the text in it.
-pub(super) fn give_back(log: Vec<u8>) -> String {
+fn give_back(log: Vec<u8>) -> String {
     let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
     let text = String::from_utf8_lossy(&log[..end]).into_owned();
     LOG.set(log);

@@ -16,6 +16,7 @@ mod maps;
 mod netlink;
 mod observe;
 mod pins;
+mod probe;
 mod qdisc;
 mod root;
 mod state;
@@ -28,12 +29,12 @@ use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use package::{HookPoint, MemberName, NetworkNamespace};
-use plan::{Desired, Hook, Observed, Step};
+use package::{Attachment, HookPoint, MemberName, NetworkNamespace};
+use plan::{Desired, Hook, Instance, Observed, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-use crate::{Kernel, Ledger, Refused, Totals, Unseen};
+use crate::{Kernel, Ledger, Refused, Runs, Totals, Unseen};
 use known::Known;
 use pins::Pins;
 pub use trial::{Attached, Candidate, Membership, Ran, Trial};
@@ -76,6 +77,14 @@ impl Kernel for Linux {
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
         execute::execute(&self.pins, &mut self.known, step, desired)
+    }
+
+    fn missing(&self, attachment: &Attachment) -> Option<String> {
+        probe::missing(attachment)
+    }
+
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
+        probe::runs(&self.pins).map_err(|source| Unseen::new("the runs of the probes", source))
     }
 
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
@@ -125,6 +134,7 @@ impl Spelling {
 /// What a process does once before it loads programs; again does no harm.
 fn set_up_process() -> io::Result<()> {
     lift_memory_limit();
+    probe::mount_tracefs();
     sys::register_handlers()
 }
 

@@ -54,8 +54,10 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
         extensions: dispatcher::is_permitted(),
+        lacks: super::probe::lacks(),
     };
-    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, shared, foreign })
+    let probes = super::probe::observe(pins).map_err(unseen("the pins of the probes"))?;
+    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, shared, foreign, probes })
 }
 
 fn observe_shared(pins: &Pins, hooks: &[Hook]) -> io::Result<BTreeMap<SharedMap, Option<Layout>>> {

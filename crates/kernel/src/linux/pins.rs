@@ -13,11 +13,13 @@
 //! <pins>/maps-of-packages/<publisher>#<package>/<map>#<layout digest>/     what the programs of a package share
 //! <pins>/maps-of-the-node/<map>#<layout digest>/                           what all share
 //! <pins>/network-namespaces/<namespace>/<interface>/…            interfaces in other network namespaces
+//! <pins>/probes-outside-of-chains/                see `probe/mod.rs`
 //! ```
 //!
 //! bpffs refuses dots in names, and `VLAN` interfaces have them. A colon cannot be in an interface name, so it
 //! stands for the dot. Folders that are not interfaces have names that are too long for one.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -58,6 +60,10 @@ impl Pins {
         }
         fs::create_dir_all(path)?;
         Ok(Self(path.to_owned()))
+    }
+
+    pub(super) fn folder(&self) -> &Path {
+        &self.0
     }
 
     pub(super) fn hook(&self, hook: &Hook) -> PathBuf {
@@ -102,6 +108,11 @@ impl Pins {
             Extent::Node => self.0.join(NODE),
         };
         folder.join(format!("{}#{}", shared.map.replace('.', ":"), shared.layout.hex()))
+    }
+
+    /// Where shared maps are pinned, by name.
+    pub(super) fn all_of(&self, shared: &[SharedMap]) -> BTreeMap<String, PathBuf> {
+        shared.iter().map(|shared| (shared.map.clone(), self.shared(shared))).collect()
     }
 
     /// The maps of these hooks, of packages and of the node that have a folder.
@@ -271,6 +282,14 @@ pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
 /// Removes a folder and what is in it; what is not there is no error.
 pub(super) fn remove_tree(folder: &Path) -> io::Result<()> {
     match fs::remove_dir_all(folder) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        result => result,
+    }
+}
+
+/// Removes a file or pin; one that is not there is no error.
+pub(super) fn remove_file(path: &Path) -> io::Result<()> {
+    match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         result => result,
     }

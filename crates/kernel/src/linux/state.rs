@@ -1,18 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The maps of a member that outlive its instances: where they are pinned, and when a set of them is complete.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{MapCore as _, MapType, Object as Loaded};
-use package::{Layout, Object};
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, OpenMapMut};
+use package::{Layout, Object, PackageName, ParameterValue, ProgramName};
 
-use super::load::{Loading, OBJECT_NAME};
+use super::maps::plain;
 use super::{maps, sys};
 
-impl Loading<'_> {
+/// libbpf names the maps of global variables after the object: a fixed name keeps them the same.
+pub(super) const OBJECT_NAME: &str = "l3af";
+
+/// Where a program comes from, with its parameters and its maps.
+pub(super) struct Source<'a> {
+    pub(super) package: &'a PackageName,
+    pub(super) function: &'a ProgramName,
+    pub(super) object: &'a [u8],
+    pub(super) config: &'a BTreeMap<String, ParameterValue>,
+    /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
+    pub(super) state: Option<&'a Path>,
+    /// The folders of the maps that others use as well, by their names in the object's layout.
+    pub(super) shared: &'a BTreeMap<String, PathBuf>,
+}
+
+impl Source<'_> {
+    /// Gives constants their configured values, and every other map what earlier instances left in it.
+    pub(super) fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
+        let name = map.name().to_string_lossy().into_owned();
+        if name.ends_with(".rodata") {
+            let object = Object::parse(self.object).map_err(io::Error::other)?;
+            return map.initial_value_mut().map_or(Ok(()), |bytes| self.configure(&object, bytes));
+        }
+        let Some(pinned) = self.pin_of(&name).filter(|path| path.exists()) else { return Ok(()) };
+        if is_bound(&name, map.map_type()) {
+            return Ok(());
+        }
+        let kept = MapHandle::from_pinned_path(&pinned).map_err(plain)?;
+        map.reuse_fd(kept.as_fd()).map_err(plain)
+    }
+
+    /// Writes configured values into the constants of the object.
+    pub(super) fn configure(&self, object: &Object, bytes: &mut [u8]) -> io::Result<()> {
+        for parameter in &object.parameters {
+            let Some(value) = self.config.get(&parameter.name) else { continue };
+            let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
+            let at = parameter.offset_bytes;
+            let room = bytes.get_mut(at..at + value.len()).ok_or_else(|| {
+                io::Error::other(format!("parameter `{}` lies outside of the constants", parameter.name))
+            })?;
+            room.copy_from_slice(&value);
+        }
+        Ok(())
+    }
+
     /// Where a map is pinned that outlives this instance.
     pub(super) fn pin_of(&self, map: &str) -> Option<PathBuf> {
         let in_layout =
@@ -72,9 +117,10 @@ impl Loading<'_> {
 }
 
 /// Whether a map belongs to one instance. Constants hold its configuration, and the kernel freezes them; program arrays
-/// lead to programs that were loaded with it.
+/// lead to programs that were loaded with it; those of static probes (`usdt.bpf.h`) tell where arguments lie.
 pub(super) fn is_bound(map: &str, kind: MapType) -> bool {
-    map.contains(".rodata") || map.ends_with(".kconfig") || kind == MapType::ProgArray
+    let fixed = map.contains(".rodata") || map.ends_with(".kconfig") || map.starts_with("__bpf_usdt_");
+    fixed || kind == MapType::ProgArray
 }
 
 /// Where the layout of a set of maps is pinned. No map has such a name.

@@ -17,6 +17,12 @@ use std::path::Path;
 use libbpf_rs::{AsRawLibbpf, ObjectBuilder};
 use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_prog_load_opts, bpf_prog_type, bpf_test_run_opts};
 
+mod probe;
+
+pub(crate) use probe::{
+    LinkOptions, PerfEvent, Sample, create_link_to, open_perf_event, open_raw_tracepoint, run_statistics,
+};
+
 use crate::insn::Insn;
 pub(crate) use extension::{Typed, replace_function};
 

@@ -68,6 +68,7 @@ impl Template {
         }
         let kept = opened.iter().map(|(at, map)| (&self.maps[*at], map)).filter(|(map, _)| !map.is_bound());
         loading
+            .source
             .pin_maps(kept.map(|(map, opened)| (map.name.as_str(), opened.as_fd())), &self.object.layout)?;
         Ok(Ready { program, arrays: Vec::new() })
     }
@@ -75,7 +76,7 @@ impl Template {
     /// Opens or makes the maps that this load needs: its constants, what the instructions name, and all others where
     /// some of them may be missing.
     fn open_maps(&self, loading: &Loading<'_>) -> io::Result<BTreeMap<usize, OwnedFd>> {
-        let is_whole = loading.has_all_maps();
+        let is_whole = loading.source.has_all_maps();
         let named: BTreeSet<usize> = self.names.iter().map(|(_, map)| *map).collect();
         let needed = |(at, map): &(usize, &Blank)| !is_whole || map.is_constant() || named.contains(at);
         let maps = self.maps.iter().enumerate().filter(needed);
@@ -83,10 +84,10 @@ impl Template {
     }
 
     fn open_map(&self, loading: &Loading<'_>, map: &Blank) -> io::Result<OwnedFd> {
-        let pinned = loading.pin_of(&map.name).filter(|path| !map.is_bound() && path.exists());
+        let pinned = loading.source.pin_of(&map.name).filter(|path| !map.is_bound() && path.exists());
         match pinned {
             Some(path) => sys::open_pin(&path),
-            None => map.create(self.relocated.types(), |bytes| loading.configure(&self.object, bytes)),
+            None => map.create(self.relocated.types(), |bytes| loading.source.configure(&self.object, bytes)),
         }
     }
 }

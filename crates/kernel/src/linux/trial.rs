@@ -16,6 +16,7 @@ use plan::Buffers;
 
 use super::clsact::Filter;
 use super::load::{Counting, Loading, Ready, Splicing};
+use super::state::Source;
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
@@ -107,16 +108,8 @@ impl Candidate<'_> {
     ) -> Result<Loading<'b>, Refused> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
-        Ok(Loading {
-            point: *point,
-            package,
-            function,
-            object,
-            config,
-            buffers,
-            state: None,
-            shared: &NO_SHARED,
-        })
+        let source = Source { package, function, object, config, state: None, shared: &NO_SHARED };
+        Ok(Loading { point: *point, buffers, source })
     }
 
     /// Loads the program as its author wrote it.

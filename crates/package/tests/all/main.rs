@@ -3,6 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
 mod archive;
+mod attach;
 mod manifest;
 mod object;
 mod package;

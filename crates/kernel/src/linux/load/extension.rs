@@ -19,28 +19,28 @@ impl Loading<'_> {
         drop(untouched);
         let pattern = dispatcher::pattern(self.point, self.buffers)
             .map_err(|error| self.action("make a dispatcher for", error))?;
-        let mut text = log::take();
-        let open =
-            self.open_extension(&mut text, pattern.as_fd()).map_err(|error| self.action("open", error))?;
-        let result = open.load();
-        let log = log::give_back(text);
+        let (result, log) = log::with(|log| {
+            let open = self.open_extension(log, pattern.as_fd());
+            open.map(OpenObject::load).map_err(|error| self.action("open", error))
+        })?;
         let warning = sys::take_warning();
         let loaded = result.map_err(|error| {
             let source = warning.map_or_else(|| error.into(), Cause::from);
             self.refuse(Rejected { log, source })
         })?;
-        Ready::of(&loaded, self.function).map_err(|error| self.action("find", error))
+        Ready::of(&loaded, self.source.function).map_err(|error| self.action("find", error))
     }
 
     /// Loads the program to run by itself.
     pub(in crate::linux) fn load_alone(&self) -> Result<Ready, Refused> {
         let untouched = self.load_untouched()?;
-        Ready::of(&untouched.loaded, self.function).map_err(|error| self.action("find", error))
+        Ready::of(&untouched.loaded, self.source.function).map_err(|error| self.action("find", error))
     }
 
     fn open_extension(&self, log: &mut [u8], pattern: BorrowedFd<'_>) -> io::Result<OpenObject> {
         let (mut open, _) = self.open(0, log)?;
-        for mut program in open.progs_mut().filter(|program| program.name() == self.function.as_ref()) {
+        for mut program in open.progs_mut().filter(|program| program.name() == self.source.function.as_ref())
+        {
             program.set_prog_type(ProgramType::Ext);
             // Its kind of attaching is that of the program whose function it replaces.
             program.set_attach_type(ProgramAttachType::from(0));

@@ -6,8 +6,8 @@ use std::path::Path;
 use package::Digest;
 
 use super::{
-    AsFd as _, BTreeMap, Buffers, Candidate, Counting, Keeps, Loading, Member, Membership, Refused, Splicing,
-    Trial, maps, package_name, root,
+    AsFd as _, BTreeMap, Buffers, Candidate, Counting, Keeps, Member, Membership, Refused, Splicing, Trial,
+    maps, package_name, root,
 };
 use crate::linux::known::{Known, Lesson};
 
@@ -33,14 +33,16 @@ impl Trial {
             counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
         };
         let (first, second) = (states.join("first"), states.join("second"));
-        let first = Loading { state: Some(&first), ..candidate.loading(&package, &config, Buffers::One)? };
-        drop(first.load_as_known(&splicing, object, &mut known)?);
+        let mut loading = candidate.loading(&package, &config, Buffers::One)?;
+        loading.source.state = Some(&first);
+        drop(loading.load_as_known(&splicing, object, &mut known)?);
         let lesson = known.recall(&(object, candidate.function.clone(), Buffers::One));
         let Some(Lesson { way, template: Some(template) }) = lesson else { return Ok(None) };
         // The first load in the second folder makes the maps there, the other one finds them.
-        let second = Loading { state: Some(&second), ..first };
-        drop(template.load(&second, way, &splicing).map_err(failed)?);
-        let ready = template.load(&second, way, &splicing).map_err(failed)?;
+        let mut again = candidate.loading(&package, &config, Buffers::One)?;
+        again.source.state = Some(&second);
+        drop(template.load(&again, way, &splicing).map_err(failed)?);
+        let ready = template.load(&again, way, &splicing).map_err(failed)?;
         let (entry, slot) = root::load(point, Buffers::One).map_err(failed)?;
         maps::write_descriptor(&slot, ready.program.as_fd()).map_err(failed)?;
         let members = vec![Member { next, counters, ready }];

@@ -7,7 +7,7 @@ use crate::{Facts, Hook, ObservedHook, Refusal};
 
 /// How a chain is to be attached. What is left open is chosen.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Attachment {
+pub struct Placement {
     /// Where in the kernel an XDP chain runs; where it is left open, in the driver if that can do it.
     pub mode: Option<XdpMode>,
     /// Where a TC chain stands among the programs of others; where it is left open, behind those that were there.
@@ -37,7 +37,7 @@ pub enum Incumbent {
     Member,
 }
 
-impl Attachment {
+impl Placement {
     /// Whether a hook is attached as was asked for.
     pub(crate) fn is_that_of(&self, found: &ObservedHook) -> bool {
         // An interface that was taken over keeps the mode that it had: the kernel has no way to change it.

@@ -1,0 +1,62 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is written beside a pinned probe, so that it explains itself to whoever finds it.
+
+use std::collections::BTreeMap;
+
+use package::{
+    Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Scope, Version,
+};
+use plan::{PackageRef, ProbeSpec};
+use serde::{Deserialize, Serialize};
+
+/// The record of one instance of a probe. It is stored as JSON in a frozen map of one value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct ProbeRecord {
+    probe: MemberName,
+    publisher: PublisherName,
+    package: PackageName,
+    version: Version,
+    index: Digest,
+    object: Digest,
+    function: ProgramName,
+    attach: Attachment,
+    config: BTreeMap<String, ParameterValue>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    shares: BTreeMap<String, (Scope, Digest)>,
+}
+
+impl From<&ProbeSpec> for ProbeRecord {
+    fn from(spec: &ProbeSpec) -> Self {
+        Self {
+            probe: spec.name.clone(),
+            publisher: spec.package.publisher.clone(),
+            package: spec.package.name.clone(),
+            version: spec.package.version.clone(),
+            index: spec.package.index,
+            object: spec.object,
+            function: spec.function.clone(),
+            attach: spec.attach.clone(),
+            config: spec.config.clone(),
+            shares: spec.shares.clone(),
+        }
+    }
+}
+
+impl From<ProbeRecord> for ProbeSpec {
+    fn from(record: ProbeRecord) -> Self {
+        Self {
+            name: record.probe,
+            package: PackageRef {
+                publisher: record.publisher,
+                name: record.package,
+                version: record.version,
+                index: record.index,
+            },
+            object: record.object,
+            function: record.function,
+            attach: record.attach,
+            config: record.config,
+            shares: record.shares,
+        }
+    }
+}

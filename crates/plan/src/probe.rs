@@ -1,0 +1,281 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A probe: one program that is attached at one place, outside of any chain.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::Arc;
+
+use package::{
+    AttachOptions, Attachment, BadAttachment, Digest, Layout, Manifest, MemberName, Object, PackageName,
+    ParameterValue, ProbeKind, ProgramName, ProgramSpec, Scope, Upgrade,
+};
+use thiserror::Error;
+use trust::Verified;
+
+use crate::member::{check_config, list, shares};
+use crate::{Instance, PackageRef, State, Unfit};
+
+/// All that distinguishes one way of running a probe from another. Two equal specs need one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ProbeSpec {
+    /// The name of the probe.
+    pub name: MemberName,
+    /// The release it comes from.
+    pub package: PackageRef,
+    /// The digest of the object it is loaded from.
+    pub object: Digest,
+    /// The function in that object.
+    pub function: ProgramName,
+    /// Where it attaches and how.
+    pub attach: Attachment,
+    /// The parameters that differ from the object's defaults.
+    pub config: BTreeMap<String, ParameterValue>,
+    /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
+    pub shares: BTreeMap<String, (Scope, Digest)>,
+}
+
+/// What somebody asks of a probe; what is left out comes from the package.
+#[derive(Debug, Clone, Default)]
+pub struct ProbeWish {
+    /// The function; may be left out when the package has one probe.
+    pub program: Option<ProgramName>,
+    /// Where it attaches, as far as the package leaves that open.
+    pub attach: AttachOptions,
+    /// Whether it stays out for now.
+    pub disabled: bool,
+    /// Values for parameters of the object.
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// A probe that is wanted, with the verified package that provides it.
+#[derive(Debug, Clone)]
+pub struct Probe {
+    spec: ProbeSpec,
+    enabled: bool,
+    layout: Layout,
+    verified: Arc<Verified>,
+    object: Arc<[u8]>,
+}
+
+/// A package has no probe as it is asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum UnfitProbe {
+    /// There is none, or none of that name.
+    #[error("package `{package}` has no probe{}; it has {}", named(.program.as_ref()), list(.known))]
+    NoProgram {
+        /// The package.
+        package: PackageName,
+        /// What was asked for.
+        program: Option<ProgramName>,
+        /// The probes that it has.
+        known: Vec<ProgramName>,
+    },
+    /// There are several and none was named.
+    #[error("package `{package}` has several probes: {}", list(.programs))]
+    Ambiguous {
+        /// The package.
+        package: PackageName,
+        /// The probes to choose from.
+        programs: Vec<ProgramName>,
+    },
+    /// It is not said where it attaches, or something that cannot be.
+    #[error("it is not known where `{program}` attaches")]
+    Attach {
+        /// The program.
+        program: ProgramName,
+        /// What is missing or wrong.
+        #[source]
+        source: BadAttachment,
+    },
+    /// A parameter cannot be set so.
+    #[error(transparent)]
+    Config(#[from] Unfit),
+}
+
+fn named(program: Option<&ProgramName>) -> String {
+    program.map_or_else(String::new, |program| format!(" `{program}`"))
+}
+
+/// What was found of all probes.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ObservedProbes {
+    /// Every instance that has a pin.
+    pub instances: BTreeMap<Instance, ObservedProbe>,
+    /// The sets of maps that have a pin, with what lies where in them; none where making one was not finished.
+    pub states: BTreeMap<State, Option<Layout>>,
+    /// The probes whose target was looked for and is not there, with what is missing.
+    pub absent: BTreeMap<MemberName, String>,
+}
+
+/// What was found of one instance.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ObservedProbe {
+    /// What it runs; `None` when loading it was not finished.
+    pub spec: Option<ProbeSpec>,
+    /// Whether events reach it.
+    pub attached: bool,
+}
+
+/// One thing to do with one probe. Every step may be repeated after it was cut off half-way.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ProbeStep {
+    /// Let a new set of maps begin with maps of another, which goes on using them.
+    Carry {
+        /// The maps that there are.
+        from: State,
+        /// The set that gets them.
+        to: State,
+        /// Which of them, by name.
+        maps: Vec<String>,
+    },
+    /// Load an instance, attached to nothing.
+    Load {
+        /// Under which name.
+        instance: Instance,
+        /// What it runs.
+        spec: Box<ProbeSpec>,
+    },
+    /// Attach an instance, anew where it was attached before.
+    Attach {
+        /// Which.
+        instance: Instance,
+        /// What it runs.
+        spec: Box<ProbeSpec>,
+    },
+    /// Detach an instance, which stays loaded.
+    Detach {
+        /// Which.
+        instance: Instance,
+    },
+    /// Detach and unload an instance.
+    Remove {
+        /// Which.
+        instance: Instance,
+    },
+    /// Delete maps that no probe uses any more.
+    Forget {
+        /// Whose.
+        state: State,
+    },
+}
+
+impl fmt::Display for ProbeStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Carry { from, to, maps } => {
+                write!(f, "probe: carry {} of {from} over to object {}", maps.join(", "), to.object)
+            }
+            Self::Load { instance, spec } => {
+                let ProbeSpec { package, function, .. } = &**spec;
+                write!(f, "probe: load {instance} = {} {} `{function}`", package.name, package.version)
+            }
+            Self::Attach { instance, spec } => {
+                write!(f, "probe: attach {instance} to {} `{}`", spec.attach.kind(), spec.attach)
+            }
+            Self::Detach { instance } => write!(f, "probe: detach {instance}"),
+            Self::Remove { instance } => write!(f, "probe: remove {instance}"),
+            Self::Forget { state } => write!(f, "probe: delete {state}"),
+        }
+    }
+}
+
+impl Probe {
+    /// Settles what a wish leaves open from the package's manifest and object.
+    ///
+    /// # Errors
+    /// When the package has no such program or parameter, or it is not said where the probe attaches.
+    pub fn new(name: MemberName, verified: &Arc<Verified>, wish: ProbeWish) -> Result<Self, UnfitProbe> {
+        let (program, kind) = choose(&verified.package().manifest, wish.program.as_ref())?;
+        let object: Arc<[u8]> = verified.platform().object(program).into();
+        let read = Object::parse(&object).expect("a package that was read has objects that parse");
+        check_config(program, &read, &wish.config)?;
+        let section = read.program(&program.function).map_or("", |found| found.section.as_str());
+        let attach = Attachment::settle(kind, section, &wish.attach.or(&program.attach))
+            .map_err(|source| UnfitProbe::Attach { program: program.function.clone(), source })?;
+        let spec = ProbeSpec {
+            name,
+            package: PackageRef::of(verified),
+            object: Digest::of(&object),
+            function: program.function.clone(),
+            attach,
+            config: wish.config,
+            shares: shares(&verified.package().manifest, &read.layout),
+        };
+        let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
+        Ok(Self { spec, enabled, layout: read.layout, verified, object })
+    }
+
+    /// What it runs and how.
+    pub fn spec(&self) -> &ProbeSpec {
+        &self.spec
+    }
+
+    /// Whether it is to be attached. One that is not keeps its maps.
+    pub fn is_enabled(&self) -> bool {
+        self.enabled
+    }
+
+    /// Lets it stay out.
+    pub(crate) fn disable(&mut self) {
+        self.enabled = false;
+    }
+
+    /// What lies where in its maps.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// Its maps.
+    pub(crate) fn state(&self) -> State {
+        State { member: self.spec.name.clone(), object: self.spec.object }
+    }
+
+    /// Whether a map begins empty where its layout is not that of the release before.
+    pub(crate) fn begins_fresh(&self, map: &str) -> bool {
+        let spec = self.verified.package().manifest.maps.get(map);
+        spec.is_some_and(|spec| spec.upgrade == Upgrade::Fresh)
+    }
+
+    /// The package it comes from.
+    pub fn verified(&self) -> &Arc<Verified> {
+        &self.verified
+    }
+
+    /// The bytes of its object, as verified.
+    pub fn object(&self) -> &[u8] {
+        &self.object
+    }
+}
+
+impl ObservedProbes {
+    /// The instance that runs this already; one that is attached goes before one that is not.
+    pub fn running(&self, spec: &ProbeSpec) -> Option<(&Instance, &ObservedProbe)> {
+        let same = self.instances.iter().filter(|(_, found)| found.spec.as_ref() == Some(spec));
+        same.max_by_key(|(instance, found)| (found.attached, instance.serial))
+    }
+
+    /// Whether events reach an instance that runs this.
+    pub fn is_attached(&self, spec: &ProbeSpec) -> bool {
+        self.running(spec).is_some_and(|(_, found)| found.attached)
+    }
+}
+
+fn choose<'a>(
+    manifest: &'a Manifest,
+    wanted: Option<&ProgramName>,
+) -> Result<(&'a ProgramSpec, ProbeKind), UnfitProbe> {
+    let package = manifest.package.name.clone();
+    let probes = manifest.programs.iter().filter_map(|program| Some((program, program.hook.probe()?)));
+    let probes: Vec<(&ProgramSpec, ProbeKind)> = probes.collect();
+    let names = || probes.iter().map(|(program, _)| program.function.clone()).collect();
+    let missing = |package| UnfitProbe::NoProgram { package, program: wanted.cloned(), known: names() };
+    match (wanted, probes.as_slice()) {
+        (None, [only]) => Ok(*only),
+        (None, [_, _, ..]) => Err(UnfitProbe::Ambiguous { package, programs: names() }),
+        (None, []) => Err(missing(package)),
+        (Some(wanted), all) => {
+            let found = all.iter().find(|(program, _)| program.function == *wanted);
+            found.copied().ok_or_else(|| missing(package))
+        }
+    }
+}

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Probes, as people write them and as the node's API shows them.
+
+use std::collections::BTreeMap;
+
+use package::{AttachOptions, MemberName, ParameterValue, ProbeKind, ProgramName};
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::RunTime;
+use crate::document::{is_yes, yes};
+
+/// One program that is attached at one place, outside of any chain.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ProbeDocument {
+    /// Its name, unique among the probes of the node.
+    #[schema(value_type = String)]
+    pub name: MemberName,
+    /// Where the package is: `file:` and the path of an OCI layout folder.
+    pub package: String,
+    /// The function, where the package has several probes.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub program: Option<ProgramName>,
+    /// Where it attaches, as far as the package leaves that open; the options are those of its kind.
+    #[serde(default, skip_serializing_if = "AttachOptions::is_empty")]
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub attach: AttachOptions,
+    /// Whether it is attached. A probe that is not keeps its maps.
+    #[serde(default = "yes", skip_serializing_if = "is_yes")]
+    pub enabled: bool,
+    /// Values for parameters of the program: numbers and truth values by name.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// A probe as it is in the kernel.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ProbeView {
+    /// Its name.
+    #[schema(value_type = String)]
+    pub name: MemberName,
+    /// Which kind of probe it is.
+    #[schema(value_type = String)]
+    pub kind: ProbeKind,
+    /// What it is attached to.
+    pub target: String,
+    /// Whether events reach it.
+    pub attached: bool,
+    /// The incarnation that runs.
+    pub instance: String,
+    /// The publisher and the name of its package.
+    pub package: String,
+    /// The version of its package.
+    pub version: String,
+    /// The function that runs.
+    pub program: String,
+    /// The digest of the object that was loaded.
+    pub object_digest: String,
+    /// The parameters that were set.
+    #[schema(value_type = BTreeMap<String, Object>)]
+    pub config: BTreeMap<String, ParameterValue>,
+    /// Its runs, while the kernel counts them (`kernel.bpf_stats_enabled`).
+    pub run: RunTime,
+}
