@@ -99,6 +99,56 @@ fn those_who_share_a_map_must_agree_in_what_lies_where() {
     assert!((2..6).contains(&anew), "{anew}");
 }
 
+/// A package whose member and probe, of one object, count in one map.
+fn member_and_probe() -> String {
+    let folder = crate::packages().path("both");
+    fs::create_dir_all(&folder).unwrap();
+    let count = "__u32 key = 0; __u64 *entry = bpf_map_lookup_elem(&entries, &key); if (entry) \
+                 __sync_fetch_and_add(entry,";
+    let source = format!(
+        "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n\
+         #include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
+         struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);\n\
+         __type(value, __u64); }} entries SEC(\".maps\");\n\
+         SEC(\"xdp\") int counter(struct xdp_md *context) {{ {count} 1); return XDP_PASS; }}\n\
+         SEC(\"raw_tp/sched_process_exec\") int on_exec(void *context) {{ {count} 1000); return 0; }}\n\
+         char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n"
+    );
+    fs::write(format!("{folder}/both.bpf.c"), source).unwrap();
+    fs::copy(it::repository().join("programs/include/vmlinux.h"), format!("{folder}/vmlinux.h")).unwrap();
+    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
+    let head = original.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"both\"");
+    let program = |function: &str, hook: &str| {
+        format!(
+            "[[program]]\nfunction = \"{function}\"\nobject = \"both.bpf.o\"\nsource = \"both.bpf.c\"\nhook = \"{hook}\"\n"
+        )
+    };
+    let programs = program("counter", "xdp") + &program("on_exec", "raw-tracepoint");
+    let share = "[[map]]\nname = \"entries\"\nshare = \"package\"\n[build]\nclang = 19\n";
+    fs::write(format!("{folder}/package.toml"), head + &programs + share).unwrap();
+    fs::write(format!("{folder}/README.md"), "both").unwrap();
+    crate::packages().l3af(&["build", &folder, "--output", "both.oci"]).unwrap().success().unwrap();
+    crate::packages().l3af(&["sign", "both.oci", "--key", "key"]).unwrap().success().unwrap();
+    crate::packages().path("both.oci")
+}
+
+#[test]
+fn a_member_and_a_probe_of_one_object_count_in_one_map() {
+    let pair = Pair::new().unwrap();
+    let node = Node::start(&pair.right, &packages_policy()).unwrap();
+    let package = member_and_probe();
+    let probe = format!("[[probe]]\nname = \"execs\"\npackage = \"{package}\"\n");
+    node.apply(&(chain("right0", &[member("a", &package)]) + &probe)).unwrap().success().unwrap();
+    let map = only(&node.pins.join("maps-of-packages/l3af#both"));
+    let before = counted(&map);
+    // `ping` is executed as well.
+    assert_eq!(ping(&pair, 10).unwrap(), 10);
+    let after = counted(&map);
+    assert!(after - before >= 1010 && (after - before) % 1000 >= 10, "{before} {after}");
+    node.l3af(&["stop", "--all"]).unwrap();
+    assert_eq!(fs::read_dir(&node.pins).unwrap().count(), 0);
+}
+
 fn packages_policy() -> String {
     crate::packages().policy()
 }
