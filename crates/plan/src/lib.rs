@@ -15,7 +15,6 @@ mod hook;
 mod member;
 mod observed;
 mod probe;
-mod probing;
 mod reconcile;
 mod refusal;
 mod step;
@@ -24,8 +23,9 @@ pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{Buffers, Hook, Instance, State};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
-pub use probe::{ObservedProbe, ObservedProbes, Probe, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe};
-pub use probing::ProbeRefusal;
+pub use probe::{
+    ObservedProbe, ObservedProbes, Probe, ProbeRefusal, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe,
+};
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
 pub use step::{Means, Plan, Planned, Slot, Step};

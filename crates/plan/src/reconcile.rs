@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::admit::{admit, means};
 use crate::carry::carry;
 use crate::chain::Path;
-use crate::probing;
+use crate::probe;
 use crate::{
     Buffers, Desired, Hook, Instance, Means, Member, MemberSpec, Observed, ObservedHook, Plan, Planned,
     Refusal, Root, Slot, State, Step,
@@ -26,7 +26,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     let absent = ObservedHook::default();
     let fragments = observed.facts.fragments;
     // A probe that cannot be attached is noticed before any chain is switched.
-    probing::plan(desired, observed, &mut phases)?;
+    probe::plan(desired, observed, &mut phases)?;
     for (hook, members) in desired.chains() {
         admit(hook, members, observed)?;
         let found = observed.hooks.get(hook).unwrap_or(&absent);

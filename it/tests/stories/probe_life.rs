@@ -207,14 +207,21 @@ fn a_new_release_goes_on_counting_or_is_refused() {
     node.apply(&document(&packages[0])).unwrap().success().unwrap();
     run("true").unwrap();
     let before = node.hits("keeper").unwrap().0;
-    node.apply(&document(&packages[1])).unwrap().success().unwrap();
+    node.l3af(&["change", "keeper", "--package", &packages[1]]).unwrap();
     assert_eq!(node.probes().unwrap()[0].version, "1.1.0");
     run("true").unwrap();
     assert_hits(&node, "keeper", before + 1);
-    let refused = node.apply(&document(&packages[2])).unwrap();
+    let refused = node.cli(&["change", "keeper", "--at", "1"]).unwrap();
+    assert!(refused.stderr.contains("`--at` is for members of chains"), "{}", refused.stderr);
+    let refused = node.cli(&["change", "keeper", "--package", &packages[2]]).unwrap();
     let words = "map `entries` of the probe `keeper` holds state that the new release cannot read";
     assert!(refused.stderr.contains(words), "{}", refused.stderr);
     assert_eq!(node.probes().unwrap()[0].version, "1.1.0");
+    node.l3af(&["change", "keeper", "--disable"]).unwrap();
+    assert!(instances(&node).is_empty());
+    node.l3af(&["change", "keeper", "--enable", "--set", "weight=1000"]).unwrap();
+    run("true").unwrap();
+    assert_hits(&node, "keeper", before + 1001);
 }
 
 /// As `connection_limit` of the older L3AF is: two kinds of programs in one object, a section that libbpf does not know,
