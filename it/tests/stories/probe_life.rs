@@ -121,9 +121,12 @@ fn a_probe_whose_target_goes_away_waits_and_holds_nothing_up() {
     let words = format!("packets (there is no control group `{}`)", group.0);
     assert!(status.contains(&words), "{status}");
     // Something else can be changed meanwhile.
-    node.l3af(&["run", &packages().path("sanity"), "--on", "right0"]).unwrap();
-    assert_eq!(ping(&pair, 3).unwrap(), 3);
-    assert_eq!(instances(&node), ["exec#1"]);
+    if is_since(6, 1) {
+        node.l3af(&["run", &packages().path("sanity"), "--on", "right0"]).unwrap();
+        assert_eq!(ping(&pair, 3).unwrap(), 3);
+    }
+    node.l3af(&["stop", "exec"]).unwrap();
+    assert!(instances(&node).is_empty());
     fs::create_dir(&group.0).unwrap();
     wait_until(&node, || node.l3af(&["status"]).unwrap().contains("converged"));
     group.run(&pair.left.namespace, &format!("ping -c 1 -q {} >/dev/null", pair.right.address));
@@ -171,8 +174,10 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
         let named = format!("program = \"{program}\"\nprogram");
         let document = document.replace(&named, "program");
         let refused = node.apply(&document).unwrap();
-        let is_older = refused.stderr.contains("needs Linux");
-        assert!(!refused.ok && (refused.stderr.contains(words) || is_older), "{words}: {}", refused.stderr);
+        // A kernel that lacks the kind says that first.
+        let is_lacking = ["needs Linux", "which this kernel does not have"];
+        let is_lacking = is_lacking.iter().any(|words| refused.stderr.contains(words));
+        assert!(!refused.ok && (refused.stderr.contains(words) || is_lacking), "{words}: {}", refused.stderr);
         assert_eq!(instances(&node), ["one#1"]);
     }
     let twice = probes().document(&[("one", "on_raw_exec", ""), ("one", "on_raw_exec", "")]).unwrap();
