@@ -188,7 +188,7 @@ pub(crate) struct Run {
     pub(crate) set: Vec<(String, ParameterValue)>,
 }
 
-/// Change a member while packets go on: its package, place, verdicts, parameters
+/// Change a member while packets go on: its package, place, verdicts, parameters; or a probe
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -197,7 +197,7 @@ Examples:
   l3af change ratelimit --at 1 --set burst=40
   l3af change ratelimit --disable")]
 pub(crate) struct Change {
-    /// Member
+    /// Member or probe
     pub(crate) member: MemberName,
     /// Hook, where several chains have a member of this name
     #[arg(long, value_name = "INTERFACE/HOOK")]

@@ -13,6 +13,7 @@ use wire::{Applied, ChainView, Document, Planned, ProbeView, Problem, Profile, S
 use crate::generation::{Generation, Generations, Pinned};
 use crate::resolve::{Resolved, Resolver, read_policy};
 use crate::store::Store;
+use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected, view};
 
 /// What an engine is made of.
@@ -25,15 +26,6 @@ pub struct Parts {
     pub machine: Platform,
     /// Where the time comes from.
     pub clock: fn() -> jiff::Timestamp,
-}
-
-/// What waits for something that does not exist, and is left out until then.
-#[derive(Debug, Clone, Default)]
-struct Waiting {
-    /// The hooks whose interface does not exist.
-    hooks: Vec<Hook>,
-    /// The probes whose target does not exist, with what is missing.
-    probes: BTreeMap<MemberName, String>,
 }
 
 /// The daemon without its sockets.
@@ -374,22 +366,6 @@ impl Engine {
     fn current(&self) -> Result<Option<Generation>, Rejected> {
         self.generations.current().map_err(|source| Rejected::State { action: "read the generation", source })
     }
-}
-
-impl Waiting {
-    fn texts(&self) -> Vec<String> {
-        let hooks = self.hooks.iter().map(ToString::to_string);
-        hooks.chain(self.probes.iter().map(|(probe, missing)| format!("{probe} ({missing})"))).collect()
-    }
-}
-
-/// Splits off what waits for something that does not exist.
-fn leave_out(desired: Desired, observed: &Observed) -> (Desired, Waiting) {
-    let (desired, hooks) = desired.without_missing_interfaces(observed);
-    let (desired, probes) = desired.without_missing_targets(observed);
-    let missing = |probe: &MemberName| observed.probes.absent.get(probe).cloned().unwrap_or_default();
-    let probes = probes.into_iter().map(|probe| (probe.clone(), missing(&probe))).collect();
-    (desired, Waiting { hooks, probes })
 }
 
 fn steps(plan: &Plan) -> Vec<String> {

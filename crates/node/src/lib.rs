@@ -15,6 +15,7 @@ mod resolve;
 mod server;
 mod store;
 mod view;
+mod waiting;
 
 pub use api::router;
 pub use config::{Arguments, BadConfig, Config};

@@ -26,6 +26,7 @@ mod platform;
 mod probe;
 mod read;
 mod section;
+mod settle;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};

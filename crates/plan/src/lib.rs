@@ -18,7 +18,6 @@ mod member;
 mod observed;
 mod placement;
 mod probe;
-mod probing;
 mod reconcile;
 mod refusal;
 mod shared;
@@ -30,8 +29,9 @@ pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use placement::{Incumbent, Neighbours, Placement, name_in_kernel};
-pub use probe::{ObservedProbe, ObservedProbes, Probe, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe};
-pub use probing::ProbeRefusal;
+pub use probe::{
+    ObservedProbe, ObservedProbes, Probe, ProbeRefusal, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe,
+};
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
 pub use shared::{Extent, SharedMap};

@@ -13,7 +13,7 @@ use crate::admit::admit;
 use crate::carry::carry;
 use crate::chain::Path;
 use crate::mechanism::{Choice, choose};
-use crate::probing;
+use crate::probe;
 use crate::shared::wanted;
 use crate::{
     Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed, ObservedHook,
@@ -29,7 +29,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
     let mut phases = Phases::default();
     let absent = ObservedHook::default();
     // A probe that cannot be attached is noticed before any chain is switched.
-    probing::plan(desired, observed, &mut phases)?;
+    probe::plan(desired, observed, &mut phases)?;
     for (hook, members) in desired.chains() {
         let placement = desired.placement(hook);
         admit(hook, members, &placement, observed)?;

@@ -121,9 +121,12 @@ fn a_probe_whose_target_goes_away_waits_and_holds_nothing_up() {
     let words = format!("packets (there is no control group `{}`)", group.0);
     assert!(status.contains(&words), "{status}");
     // Something else can be changed meanwhile.
-    node.l3af(&["run", &packages().path("sanity"), "--on", "right0"]).unwrap();
-    assert_eq!(ping(&pair, 3).unwrap(), 3);
-    assert_eq!(instances(&node), ["exec#1"]);
+    if is_since(6, 1) {
+        node.l3af(&["run", &packages().path("sanity"), "--on", "right0"]).unwrap();
+        assert_eq!(ping(&pair, 3).unwrap(), 3);
+    }
+    node.l3af(&["stop", "exec"]).unwrap();
+    assert!(instances(&node).is_empty());
     fs::create_dir(&group.0).unwrap();
     wait_until(&node, || node.l3af(&["status"]).unwrap().contains("converged"));
     group.run(&pair.left.namespace, &format!("ping -c 1 -q {} >/dev/null", pair.right.address));
@@ -171,8 +174,10 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
         let named = format!("program = \"{program}\"\nprogram");
         let document = document.replace(&named, "program");
         let refused = node.apply(&document).unwrap();
-        let is_older = refused.stderr.contains("needs Linux");
-        assert!(!refused.ok && (refused.stderr.contains(words) || is_older), "{words}: {}", refused.stderr);
+        // A kernel that lacks the kind says that first.
+        let is_lacking = ["needs Linux", "which this kernel does not have"];
+        let is_lacking = is_lacking.iter().any(|words| refused.stderr.contains(words));
+        assert!(!refused.ok && (refused.stderr.contains(words) || is_lacking), "{words}: {}", refused.stderr);
         assert_eq!(instances(&node), ["one#1"]);
     }
     let twice = probes().document(&[("one", "on_raw_exec", ""), ("one", "on_raw_exec", "")]).unwrap();
@@ -207,14 +212,21 @@ fn a_new_release_goes_on_counting_or_is_refused() {
     node.apply(&document(&packages[0])).unwrap().success().unwrap();
     run("true").unwrap();
     let before = node.hits("keeper").unwrap().0;
-    node.apply(&document(&packages[1])).unwrap().success().unwrap();
+    node.l3af(&["change", "keeper", "--package", &packages[1]]).unwrap();
     assert_eq!(node.probes().unwrap()[0].version, "1.1.0");
     run("true").unwrap();
     assert_hits(&node, "keeper", before + 1);
-    let refused = node.apply(&document(&packages[2])).unwrap();
+    let refused = node.cli(&["change", "keeper", "--at", "1"]).unwrap();
+    assert!(refused.stderr.contains("`--at` is for members of chains"), "{}", refused.stderr);
+    let refused = node.cli(&["change", "keeper", "--package", &packages[2]]).unwrap();
     let words = "map `entries` of the probe `keeper` holds state that the new release cannot read";
     assert!(refused.stderr.contains(words), "{}", refused.stderr);
     assert_eq!(node.probes().unwrap()[0].version, "1.1.0");
+    node.l3af(&["change", "keeper", "--disable"]).unwrap();
+    assert!(instances(&node).is_empty());
+    node.l3af(&["change", "keeper", "--enable", "--set", "weight=1000"]).unwrap();
+    run("true").unwrap();
+    assert_hits(&node, "keeper", before + 1001);
 }
 
 /// As `connection_limit` of the older L3AF is: two kinds of programs in one object, a section that libbpf does not know,

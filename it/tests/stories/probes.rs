@@ -345,27 +345,28 @@ fn netfilter_hands_over_packets() {
 fn netkit_devices_hand_over_packets_at_both_ends() {
     let (pair, node) = scene();
     let namespace = &pair.right.namespace;
-    let device = "attach = { interface = \"nk0\" }";
+    let device = "attach = { interface = \"kit0\" }";
     let wanted = [("primary", "on_primary", device), ("peer", "on_peer", device)];
     if !is_since(6, 7) {
         assert!(!has(&node, wanted[0], (6, 7)));
         return;
     }
-    if run_in(namespace, "ip link add nk0 type netkit").is_err() {
+    // The kernel names the other end itself, from `nk0` on.
+    if run_in(namespace, "ip link add kit0 type netkit").is_err() {
         assert!(!is_emulated(), "this kernel has netkit devices");
         let refused = node.apply(&probes().document(&wanted).unwrap()).unwrap();
-        assert!(refused.stderr.contains("there is no interface `nk0`"), "{}", refused.stderr);
+        assert!(refused.stderr.contains("there is no interface `kit0`"), "{}", refused.stderr);
         return;
     }
     let listed = run_in(namespace, "ip -o link").unwrap();
-    let line = listed.lines().find(|line| line.contains("@nk0")).unwrap();
+    let line = listed.lines().find(|line| line.contains("@kit0")).unwrap();
     let peer = line.split([' ', '@']).nth(1).unwrap();
     attach(&node, &wanted);
-    for device in ["nk0", peer] {
+    for device in ["kit0", peer] {
         run_in(namespace, &format!("ip link set {device} up")).unwrap();
     }
     // What is sent at one end goes through the program there; the devices have no addresses of their own.
-    run_in(namespace, "ip address add 10.99.0.1/24 dev nk0").unwrap();
+    run_in(namespace, "ip address add 10.99.0.1/24 dev kit0").unwrap();
     run_in(namespace, &format!("ip address add 10.99.1.1/24 dev {peer}")).unwrap();
     for target in ["10.99.0.2", "10.99.1.2"] {
         drop(run_in(namespace, &format!("ping -c 1 -W 1 -q {target}")));

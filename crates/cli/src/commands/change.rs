@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af change`: changes one member of the state in force, and leaves the rest as it is.
+//! `l3af change`: changes one member or probe of the state in force, and leaves the rest as it is.
 
 use std::path::Path;
 
-use wire::{ChainDocument, Document, MemberDocument};
+use wire::{ChainDocument, Document, MemberDocument, ProbeDocument};
 
 use super::daemon::{call, reference, report};
 use crate::arguments::Change;
@@ -12,7 +12,18 @@ use crate::failure::{Failure, Outcome};
 pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
-    let (chain, at) = find(&mut document, arguments)?;
+    match find_probe(&mut document, arguments) {
+        Some(probe) => edit_probe(probe, arguments)?,
+        None => change_member(&mut document, arguments)?,
+    }
+    // Somebody else's change in between is noticed, not overwritten.
+    let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
+    report(&applied);
+    Ok(())
+}
+
+fn change_member(document: &mut Document, arguments: &Change) -> Outcome {
+    let (chain, at) = find(document, arguments)?;
     edit(&mut chain.members[at], arguments)?;
     if let Some(position) = arguments.at {
         let end = chain.members.len();
@@ -23,9 +34,37 @@ pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
         let member = chain.members.remove(at);
         chain.members.insert(position - 1, member);
     }
-    // Somebody else's change in between is noticed, not overwritten.
-    let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
-    report(&applied);
+    Ok(())
+}
+
+/// The probe of this name, unless a chain has a member of it.
+fn find_probe<'a>(document: &'a mut Document, arguments: &Change) -> Option<&'a mut ProbeDocument> {
+    let mut members = document.chains.iter().flat_map(|chain| &chain.members);
+    if arguments.on.is_some() || members.any(|member| member.name == arguments.member) {
+        return None;
+    }
+    document.probes.iter_mut().find(|probe| probe.name == arguments.member)
+}
+
+fn edit_probe(probe: &mut ProbeDocument, arguments: &Change) -> Outcome {
+    let for_members = [
+        ("--at", arguments.at.is_some()),
+        ("--proceed", arguments.proceed.is_some()),
+        ("--enforcement", arguments.enforcement.is_some()),
+    ];
+    if let Some((option, _)) = for_members.into_iter().find(|(_, given)| *given) {
+        return Err(Failure::new(format!(
+            "`{option}` is for members of chains; `{}` is a probe",
+            probe.name
+        )));
+    }
+    if let Some(package) = &arguments.package {
+        probe.package = reference(&package.to_string_lossy(), Path::new("."))?;
+    }
+    probe.config.extend(arguments.set.iter().cloned());
+    if arguments.disable || arguments.enable {
+        probe.enabled = arguments.enable;
+    }
     Ok(())
 }
 

@@ -1,8 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A probe: one program that is attached at one place, outside of any chain.
 
+mod admit;
+mod observed;
+mod reconcile;
+mod refusal;
+mod step;
+
 use std::collections::BTreeMap;
-use std::fmt;
 use std::sync::Arc;
 
 use package::{
@@ -13,7 +18,12 @@ use thiserror::Error;
 use trust::Verified;
 
 use crate::member::{check_config, list, shares};
-use crate::{Instance, PackageRef, State, Unfit};
+use crate::{PackageRef, State, Unfit};
+
+pub use observed::{ObservedProbe, ObservedProbes};
+pub(crate) use reconcile::plan;
+pub use refusal::ProbeRefusal;
+pub use step::ProbeStep;
 
 /// All that distinguishes one way of running a probe from another. Two equal specs need one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -96,89 +106,6 @@ fn named(program: Option<&ProgramName>) -> String {
     program.map_or_else(String::new, |program| format!(" `{program}`"))
 }
 
-/// What was found of all probes.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct ObservedProbes {
-    /// Every instance that has a pin.
-    pub instances: BTreeMap<Instance, ObservedProbe>,
-    /// The sets of maps that have a pin, with what lies where in them; none where making one was not finished.
-    pub states: BTreeMap<State, Option<Layout>>,
-    /// The probes whose target was looked for and is not there, with what is missing.
-    pub absent: BTreeMap<MemberName, String>,
-}
-
-/// What was found of one instance.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct ObservedProbe {
-    /// What it runs; `None` when loading it was not finished.
-    pub spec: Option<ProbeSpec>,
-    /// Whether events reach it.
-    pub attached: bool,
-}
-
-/// One thing to do with one probe. Every step may be repeated after it was cut off half-way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum ProbeStep {
-    /// Let a new set of maps begin with maps of another, which goes on using them.
-    Carry {
-        /// The maps that there are.
-        from: State,
-        /// The set that gets them.
-        to: State,
-        /// Which of them, by name.
-        maps: Vec<String>,
-    },
-    /// Load an instance, attached to nothing.
-    Load {
-        /// Under which name.
-        instance: Instance,
-        /// What it runs.
-        spec: Box<ProbeSpec>,
-    },
-    /// Attach an instance, anew where it was attached before.
-    Attach {
-        /// Which.
-        instance: Instance,
-        /// What it runs.
-        spec: Box<ProbeSpec>,
-    },
-    /// Detach an instance, which stays loaded.
-    Detach {
-        /// Which.
-        instance: Instance,
-    },
-    /// Detach and unload an instance.
-    Remove {
-        /// Which.
-        instance: Instance,
-    },
-    /// Delete maps that no probe uses any more.
-    Forget {
-        /// Whose.
-        state: State,
-    },
-}
-
-impl fmt::Display for ProbeStep {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::Carry { from, to, maps } => {
-                write!(f, "probe: carry {} of {from} over to object {}", maps.join(", "), to.object)
-            }
-            Self::Load { instance, spec } => {
-                let ProbeSpec { package, function, .. } = &**spec;
-                write!(f, "probe: load {instance} = {} {} `{function}`", package.name, package.version)
-            }
-            Self::Attach { instance, spec } => {
-                write!(f, "probe: attach {instance} to {} `{}`", spec.attach.kind(), spec.attach)
-            }
-            Self::Detach { instance } => write!(f, "probe: detach {instance}"),
-            Self::Remove { instance } => write!(f, "probe: remove {instance}"),
-            Self::Forget { state } => write!(f, "probe: delete {state}"),
-        }
-    }
-}
-
 impl Probe {
     /// Settles what a wish leaves open from the package's manifest and object.
     ///
@@ -244,19 +171,6 @@ impl Probe {
     /// The bytes of its object, as verified.
     pub fn object(&self) -> &[u8] {
         &self.object
-    }
-}
-
-impl ObservedProbes {
-    /// The instance that runs this already; one that is attached goes before one that is not.
-    pub fn running(&self, spec: &ProbeSpec) -> Option<(&Instance, &ObservedProbe)> {
-        let same = self.instances.iter().filter(|(_, found)| found.spec.as_ref() == Some(spec));
-        same.max_by_key(|(instance, found)| (found.attached, instance.serial))
-    }
-
-    /// Whether events reach an instance that runs this.
-    pub fn is_attached(&self, spec: &ProbeSpec) -> bool {
-        self.running(spec).is_some_and(|(_, found)| found.attached)
     }
 }
 
