@@ -39,8 +39,8 @@ pub enum Undispatchable {
         /// The structure that it would have to take.
         argument: &'static str,
     },
-    /// A program that took the place of a function cannot tail-call programs that did not.
-    #[error("`{member}` makes tail calls of its own")]
+    /// A program that took the place of a function cannot tail-call programs that did not, nor they it.
+    #[error("`{member}` makes tail calls of its own, or comes in an object with programs that do")]
     TailCalls {
         /// The member.
         member: MemberName,
@@ -131,7 +131,7 @@ fn admit_dispatcher(enabled: &[&Member], facts: &Facts) -> Result<(), Undispatch
         if let Err(argument) = needs.extends {
             return Err(Undispatchable::Type { member: name(), argument });
         }
-        if needs.tail_calls != Some(0) {
+        if needs.tail_calls_in_object {
             return Err(Undispatchable::TailCalls { member: name() });
         }
         match member.spec().enforcement {

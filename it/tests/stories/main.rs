@@ -11,6 +11,7 @@ mod corpus;
 mod daemon;
 mod demo;
 mod dice;
+mod dispatched;
 mod mechanism;
 mod members;
 mod package;
