@@ -88,7 +88,7 @@ fn a_program_does_in_a_dispatcher_what_it_does_alone() {
 #[test]
 fn a_dispatcher_takes_two_hundred_and_fifty_members_and_counts_at_the_last() {
     let passes = specimen("passes").unwrap();
-    let how = Membership { timed: true, ..Membership::default_for(HookPoint::Xdp) };
+    let how = Membership::default_for(HookPoint::Xdp);
     let members = vec![(programs(&passes).remove(0), how); MOST_DISPATCHED];
     let chain = Trial::dispatched(HookPoint::Xdp, &members);
     if !has_dispatchers() {
@@ -100,7 +100,20 @@ fn a_dispatcher_takes_two_hundred_and_fifty_members_and_counts_at_the_last() {
     let readings = chain.readings().unwrap();
     let left = |at: usize| readings[at].left.sum().packets;
     assert_eq!((left(MOST_DISPATCHED - 1), left(0)), (3, 0));
-    assert!(readings.iter().all(|reading| reading.run.packets == 3));
+}
+
+#[test]
+fn a_member_of_a_dispatcher_that_is_timed_counts_its_runs() {
+    if !has_dispatchers() {
+        return;
+    }
+    let drops = specimen("drops").unwrap();
+    let how = Membership { timed: true, ..Membership::default_for(HookPoint::Xdp) };
+    let chain = Trial::dispatched(HookPoint::Xdp, &[(programs(&drops).remove(0), how)]).unwrap();
+    chain.run(&frames(1)[0], 100).unwrap();
+    let run = chain.readings().unwrap()[0].run;
+    assert_eq!(run.packets, 100);
+    assert!(run.bytes > 0, "it took some nanoseconds");
 }
 
 #[test]

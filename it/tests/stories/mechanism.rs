@@ -24,7 +24,7 @@ fn by(mechanism: &str, members: &[&str]) -> String {
 
 /// A chain of so many members that let packets pass.
 fn long(length: usize) -> String {
-    let package = packages().path("sanity");
+    let package = of_corpus("passes", "passes", "xdp");
     let member = |number| format!("[[chain.member]]\nname = \"m{number}\"\npackage = \"{package}\"\n");
     let head = "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n".to_owned();
     head + &(0..length).map(member).collect::<String>()
@@ -132,7 +132,7 @@ fn a_chain_of_forty_members_runs_in_order_and_is_counted() {
     let (pair, node) = scene();
     let limited = "config = { connections_per_second = 0, burst = 0 }\n";
     let middle = "[[chain.member]]\nname = \"m19\"\n";
-    let package = format!("{middle}package = \"{}\"\n", packages().path("sanity"));
+    let package = format!("{middle}package = \"{}\"\n", of_corpus("passes", "passes", "xdp"));
     let limit = format!("{middle}package = \"{}\"\n{limited}", packages().path("ratelimit"));
     let document = long(40);
     assert!(document.contains(&package));

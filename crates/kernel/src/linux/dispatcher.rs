@@ -68,9 +68,9 @@ fn pattern_of(point: HookPoint, buffers: Buffers) -> io::Result<Loaded> {
     load(point, buffers, vec![Seat { proceed: &proceed, shadow: false, timed: false }], None)
 }
 
-/// Whether this kernel lets programs take the place of functions. Asked once: some refuse it to everybody, whatever their
-/// version.
-pub(super) fn is_permitted() -> bool {
+/// Whether this kernel lets programs take the place of functions (`BPF_PROG_TYPE_EXT`). Asked once: some refuse it to
+/// everybody, whatever their version.
+pub fn extensions_are_permitted() -> bool {
     static PERMITTED: OnceLock<bool> = OnceLock::new();
     *PERMITTED.get_or_init(|| try_one().is_ok())
 }

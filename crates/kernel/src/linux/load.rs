@@ -21,6 +21,7 @@ use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilde
 use package::{Digest, Enforcement, HookPoint, Object, PackageName, ParameterValue, ProceedSet, ProgramName};
 use plan::Buffers;
 
+pub(super) use self::extension::Place;
 use super::maps::plain;
 use super::{Spelling, maps, root, sys};
 use crate::insn::Insn;

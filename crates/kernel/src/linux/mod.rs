@@ -25,9 +25,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Totals, Unseen};
+pub use dispatcher::extensions_are_permitted;
 use load::Known;
 use pins::Pins;
-pub use trial::{Attached, Candidate, Membership, Ran, Trial};
+pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
 
 /// The kernel of this machine, as seen from one network namespace.
 #[derive(Debug)]

@@ -49,7 +49,7 @@ pub(super) fn observe(pins: &Pins) -> Result<Observed, Unseen> {
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
-        extensions: dispatcher::is_permitted(),
+        extensions: dispatcher::extensions_are_permitted(),
     };
     Ok(Observed { facts, interfaces, hooks, foreign })
 }

@@ -4,6 +4,7 @@
 //! This is how a splice is shown to change nothing, and what it costs. Everything goes away with the value.
 
 mod dispatched;
+mod foreign;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -18,6 +19,7 @@ use super::load::{Counting, Loading, Splicing};
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
+pub use foreign::Foreign;
 
 /// An object and the program of it that is tried.
 #[derive(Debug, Clone)]

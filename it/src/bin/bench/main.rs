@@ -6,6 +6,7 @@
 
 mod chain;
 mod change;
+mod dispatched;
 mod plot;
 mod programs;
 mod traffic;
@@ -27,6 +28,8 @@ struct Arguments {
 enum Bench {
     /// What a member costs, by mechanism and length of the chain
     Chain(Options),
+    /// Compile what `chain` measures; what is compiled already stays
+    Compile,
     /// How long a change of a running chain takes, and what packets see of it
     Change(Options),
 }
@@ -42,11 +45,15 @@ struct Options {
     /// Rounds of measuring (chain), or changes of each kind (change)
     #[arg(long)]
     rounds: Option<usize>,
+    /// Runs in one sample (chain); emulated machines take a hundred times as long for one
+    #[arg(long)]
+    runs: Option<u32>,
 }
 
 fn main() -> ExitCode {
     let result = match Arguments::parse().bench {
         Bench::Chain(options) => chain::run(&options),
+        Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
     };
     finish(result)

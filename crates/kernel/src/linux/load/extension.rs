@@ -11,36 +11,58 @@ use super::{LOG, Loading, Rejected, plain, take_log};
 use crate::linux::{dispatcher, sys};
 use crate::{Cause, Refused};
 
+/// A function whose place a program can take.
+pub(in crate::linux) struct Place<'a> {
+    /// The program that has the function.
+    pub(in crate::linux) program: BorrowedFd<'a>,
+    /// The name of the function.
+    pub(in crate::linux) function: String,
+}
+
 impl Loading<'_> {
-    /// Loads the program so that it can take the place of functions. `enforcement` is what the dispatcher makes of it.
+    /// Loads the program so that it can take the place of a function of any dispatcher of ours. `enforcement` is what the
+    /// dispatcher makes of its verdicts.
     pub(in crate::linux) fn load_extension(&self, enforcement: Enforcement) -> Result<Loaded, Refused> {
-        let untouched = self.load_untouched()?;
-        self.check_effects(&untouched.insns, enforcement)?;
-        drop(untouched);
+        if enforcement != Enforcement::Enforce {
+            self.check_effects(&self.load_untouched()?.insns, enforcement)?;
+        }
         let pattern = dispatcher::pattern(self.point, self.buffers)
             .map_err(|error| self.action("make a dispatcher for", error))?;
+        let function = dispatcher::function_name(0);
+        self.load_in_place_of(&Place { program: pattern.as_fd(), function })
+    }
+
+    /// Loads the program to take the place of a function. When that is refused, loading it untouched tells whether it is the
+    /// place or the program.
+    pub(in crate::linux) fn load_in_place_of(&self, place: &Place<'_>) -> Result<Loaded, Refused> {
         let mut log = take_log();
-        let open =
-            self.open_extension(&mut log, pattern.as_fd()).map_err(|error| self.action("open", error))?;
+        let open = self.open_extension(&mut log, place).map_err(|error| self.action("open", error))?;
         let result = open.load();
         let end = log.iter().position(|byte| *byte == 0).unwrap_or(log.len());
         let text = String::from_utf8_lossy(&log[..end]).into_owned();
         LOG.set(log);
         let warning = sys::take_warning();
-        result.map_err(|error| {
-            let source = warning.map_or_else(|| error.into(), Cause::from);
-            self.refuse(Rejected { log: text, source })
-        })
+        match result {
+            Ok(loaded) => {
+                self.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+                Ok(loaded)
+            }
+            Err(error) => {
+                let source = warning.map_or_else(|| error.into(), Cause::from);
+                self.load_untouched()?;
+                Err(self.refuse(Rejected { log: text, source }))
+            }
+        }
     }
 
-    fn open_extension(&self, log: &mut [u8], pattern: BorrowedFd<'_>) -> io::Result<OpenObject> {
+    fn open_extension(&self, log: &mut [u8], place: &Place<'_>) -> io::Result<OpenObject> {
         let mut open = self.open(0, log)?;
         for mut program in open.progs_mut().filter(|program| program.name() == self.function.as_ref()) {
             program.set_prog_type(ProgramType::Ext);
             // Its kind of attaching is that of the program whose function it replaces.
             program.set_attach_type(ProgramAttachType::from(0));
-            let function = dispatcher::function_name(0);
-            program.set_attach_target(pattern.as_raw_fd(), Some(function)).map_err(plain)?;
+            let function = Some(place.function.clone());
+            program.set_attach_target(place.program.as_raw_fd(), function).map_err(plain)?;
         }
         Ok(open)
     }
