@@ -74,8 +74,6 @@ pub enum NotAlone {
     },
 }
 
-const ASKED_FOR: &str = "the document asks for it";
-
 /// Chooses the mechanism of a hook: that of `wish` where there is one, else the splice where it can be, else a dispatcher.
 ///
 /// # Errors
@@ -91,16 +89,15 @@ pub fn choose(
         let reason = "no member is enabled, and an empty chain lets packets pass";
         return Ok(Choice { mechanism: Mechanism::Splice, reason });
     }
+    let Some(mechanism) = wish else { return first_that_can(hook, &enabled, facts) };
     let no_dispatcher = |why| Refusal::NoDispatcher { hook: hook.clone(), why };
-    match wish {
-        Some(Mechanism::Splice) => admit_tail_calls(hook, &enabled, facts)?,
-        Some(Mechanism::Dispatcher) => admit_dispatcher(&enabled, facts).map_err(no_dispatcher)?,
-        Some(Mechanism::Alone) => {
-            admit_alone(&enabled).map_err(|why| Refusal::NotAlone { hook: hook.clone(), why })?;
-        }
-        None => return first_that_can(hook, &enabled, facts),
+    let not_alone = |why| Refusal::NotAlone { hook: hook.clone(), why };
+    match mechanism {
+        Mechanism::Splice => admit_tail_calls(hook, &enabled, facts)?,
+        Mechanism::Dispatcher => admit_dispatcher(&enabled, facts).map_err(no_dispatcher)?,
+        Mechanism::Alone => admit_alone(&enabled).map_err(not_alone)?,
     }
-    Ok(Choice { mechanism: wish.unwrap_or_default(), reason: ASKED_FOR })
+    Ok(Choice { mechanism, reason: "the document asks for it" })
 }
 
 fn first_that_can(hook: &Hook, enabled: &[&Member], facts: &Facts) -> Result<Choice, Refusal> {

@@ -225,7 +225,13 @@ fn detach(pins: &Pins, hook: &Hook) -> io::Result<()> {
         }
         remove_tree(&folder.join(FILTER))?;
     }
-    remove_file(&folder.join("link"))
+    let link = folder.join("link");
+    if link.exists() {
+        // The kernel lets go of a link some time after its pin is gone; until then the interface is occupied. Where this
+        // cannot be, it is detached already.
+        drop(Link::open(&link).and_then(|link| link.detach()));
+    }
+    remove_file(&link)
 }
 
 fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {
@@ -235,6 +241,10 @@ fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {
 }
 
 fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
+    // It would run on there, under a name that another instance could get.
+    if dispatcher::has_member(pins, hook, instance)? {
+        return Err(io::Error::other("a dispatcher runs it"));
+    }
     if let Some(last) = maps::read_instance_counters(pins, hook, instance)?
         && pins.root(hook).join("ledger").exists()
     {

@@ -288,6 +288,6 @@ fn print(table: &Table, ratios: &BTreeMap<String, f64>) {
     }
     println!();
     for (name, ratio) in ratios {
-        println!("{name:<32}{ratio:.3}");
+        println!("{name:<36}{ratio:.3}");
     }
 }

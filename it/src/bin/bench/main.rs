@@ -16,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[derive(Debug, Parser)]
 #[command(name = "l3af-bench", about = "Benchmarks of the chain engine", arg_required_else_help = true)]
@@ -51,12 +52,20 @@ struct Options {
 }
 
 fn main() -> ExitCode {
+    lift_descriptor_limit();
     let result = match Arguments::parse().bench {
         Bench::Chain(options) => chain::run(&options),
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
     };
     finish(result)
+}
+
+/// Every program and map that is measured has a descriptor, more than most shells allow. Where that cannot be changed, making
+/// one fails and says so.
+fn lift_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _refused = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 #[expect(clippy::print_stderr, reason = "a benchmark talks to people")]
