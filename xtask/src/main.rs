@@ -34,6 +34,9 @@ enum Chore {
     Vm(vm::Arguments),
     /// Measure: `bench chain`, `bench change`
     Bench {
+        /// Measure in a guest, on another kernel
+        #[arg(long, value_name = "KERNEL")]
+        vm: Option<String>,
         /// Arguments of the benchmark; `--help` lists them
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         arguments: Vec<String>,
@@ -52,7 +55,8 @@ fn main() -> ExitCode {
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),
-        Chore::Bench { arguments } => bench::run(&arguments),
+        Chore::Bench { vm: None, arguments } => bench::run(&arguments),
+        Chore::Bench { vm: Some(release), arguments } => bench::run_in_guest(&release, &arguments),
         Chore::Demo { arguments } => demo::run(&arguments),
     };
     match result {

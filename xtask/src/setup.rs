@@ -52,6 +52,7 @@ const TEST: &[Need] = &[
     need("depmod", "kmod"),
     need("xz", "xz-utils"),
     need("dpkg", "dpkg"),
+    need("/usr/lib/x86_64-linux-gnu/bpf/xdp-dispatcher.o", "libxdp1"),
 ];
 
 /// To do all of it.

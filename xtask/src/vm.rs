@@ -40,6 +40,11 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     if arguments.kernel == "all" { all(run_on) } else { run_on(&arguments.kernel) }
 }
 
+/// Runs a command line in a guest.
+pub(crate) fn run_command(release: &str, line: &str) -> Result<()> {
+    boot(release, line, |_| ())
+}
+
 /// Runs something on every release. One that fails does not keep the others from their turn.
 fn all(run_on: impl Fn(&str) -> Result<()>) -> Result<()> {
     let mut failed = Vec::new();

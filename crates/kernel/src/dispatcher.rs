@@ -65,16 +65,26 @@ pub(crate) fn dispatcher(how: &Dispatch<'_>) -> Dispatched {
     let mut main = Main { how, classes: Classes::of(how.point), code: Code::default(), calls: Vec::new() };
     let mut leave = Label::default();
     main.code.push(Insn::copy(CONTEXT, 1));
-    for (number, seat) in (0..).zip(&how.seats) {
+    for (number, seat) in how.seats.iter().enumerate() {
         main.call(number, seat);
-        main.judge(seat, &mut leave);
+        if main.goes_on(seat) {
+            main.judge(seat, &mut leave);
+        } else if number + 1 < how.seats.len() {
+            main.leave_always(&mut leave);
+        }
     }
-    main.leave();
-    main.give_way();
-    main.code.push(Insn::exit());
-    main.code.place(leave);
-    main.leave();
-    main.code.push(Insn::exit());
+    // The kernel refuses code that nothing leads to.
+    let has_end = how.seats.last().is_none_or(|seat| main.goes_on(seat));
+    if has_end {
+        main.leave();
+        main.give_way();
+        main.code.push(Insn::exit());
+    }
+    if !has_end || leave.is_awaited() {
+        main.code.place(leave);
+        main.leave();
+        main.code.push(Insn::exit());
+    }
     let Main { code: Code { mut insns }, calls, .. } = main;
     let mut functions = Vec::new();
     for at in calls {
@@ -112,7 +122,8 @@ enum Amount {
 }
 
 impl Main<'_> {
-    fn call(&mut self, number: i32, seat: &Seat<'_>) {
+    fn call(&mut self, number: usize, seat: &Seat<'_>) {
+        let number = i32::try_from(number).expect("there are some hundreds of members at most");
         self.code.push(Insn::put_32(MEMBER, number));
         if seat.timed {
             self.code.push(Insn::call(CLOCK));
@@ -132,6 +143,23 @@ impl Main<'_> {
         }
     }
 
+    /// Whether anything follows a member, by some verdict of it.
+    fn goes_on(&self, seat: &Seat<'_>) -> bool {
+        seat.shadow || self.classes.mask(seat.proceed) != 0
+    }
+
+    /// Leaves by every verdict. What follows is never reached; but the verifier must not know, as it removes what it knows to
+    /// be dead, and nothing can take the place of a function that is gone. It does not know that the time is never zero.
+    fn leave_always(&mut self, leave: &mut Label) {
+        let mut never = Label::default();
+        self.code.push(Insn::copy_32(VERDICT, 0));
+        self.code.push(Insn::call(CLOCK));
+        self.code.jump_if_null(0, &mut never);
+        self.code.push(Insn::copy_32(0, VERDICT));
+        self.code.jump(leave);
+        self.code.place(never);
+    }
+
     /// Goes on where the verdict in r0 says so. The last verdict of a chain is in r0 at its end.
     fn judge(&mut self, seat: &Seat<'_>, leave: &mut Label) {
         if seat.shadow {
@@ -145,8 +173,6 @@ impl Main<'_> {
         if mask.is_power_of_two() {
             let class = i32::try_from(mask.trailing_zeros()).expect("a bit of a word has a small index");
             self.code.jump_if(When::NotEqual, 0, class - self.classes.bias, leave);
-        } else if mask == 0 {
-            self.code.jump(leave);
         } else {
             self.code.push(Insn::copy_32(1, 0));
             if self.classes.bias != 0 {

@@ -37,9 +37,11 @@ fn releases() -> &'static [Arc<Verified>; 2] {
 }
 
 fn release(version: &str) -> Verified {
-    let programs = "[[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"xdp\"\n[[program]]\n\
-                    function = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"tc-egress\"\n";
-    release_with(version, programs)
+    let program = |function: &str, hook: &str| {
+        format!("[[program]]\nfunction = \"{function}\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n")
+    };
+    let programs = [("first", "xdp"), ("second", "xdp"), ("outgoing", "tc-egress")];
+    release_with(version, &programs.map(|(function, hook)| program(function, hook)).concat())
 }
 
 fn release_with(version: &str, programs: &str) -> Verified {

@@ -166,6 +166,9 @@ impl Rejected {
             Self::Unfit { .. } | Self::UnfitProbe { .. } => {
                 Some("`l3af inspect` shows the programs and parameters of a package".to_owned())
             }
+            Self::Halted(halted) if matches!(halted.refused, kernel::Refused::Splice { .. }) => Some(
+                "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),
+            ),
             Self::ProfileTime { .. }
             | Self::Halted(_)
             | Self::Duplicate(_)

@@ -61,6 +61,7 @@ pub(crate) enum Kind {
     Section,
     Function {
         prototype: u32,
+        external: bool,
     },
     /// Its parts are the parameters.
     Prototype {
@@ -166,14 +167,32 @@ impl Btf {
     /// The name of the structure that a function takes as its only argument, by pointer, where it returns a number.
     pub(crate) fn argument(&self, function: &str) -> Option<&str> {
         let prototype = self.types.iter().filter(|entry| entry.name == function).find_map(|entry| {
-            if let Kind::Function { prototype } = entry.kind { Some(prototype) } else { None }
+            if let Kind::Function { prototype, .. } = entry.kind { Some(prototype) } else { None }
         })?;
+        if !self.names_parameters() {
+            return None;
+        }
         let (id, Kind::Prototype { returns }, _) = self.resolve(prototype) else { return None };
         let (_, Kind::Int { named: false, .. }, _) = self.resolve(returns) else { return None };
         let [only] = self.members(id) else { return None };
         let (_, Kind::Pointer { target }, _) = self.resolve(only.target) else { return None };
         let (id, Kind::Struct { .. }, _) = self.resolve(target) else { return None };
         Some(self.name(id))
+    }
+
+    /// Whether all parameters of functions have names. Naked ones have none, and the kernel then takes none of the types
+    /// (`btf_func_check` of `kernel/bpf/btf.c`); libbpf names those of external functions.
+    fn names_parameters(&self) -> bool {
+        let own = self.types.iter().filter_map(|entry| {
+            if let Kind::Function { prototype, external: false } = entry.kind {
+                Some(prototype)
+            } else {
+                None
+            }
+        });
+        let mut parameters = own.flat_map(|prototype| self.members(prototype));
+        // The last one of a function that takes any number is of no type.
+        parameters.all(|parameter| !parameter.name.is_empty() || parameter.target == 0)
     }
 
     /// The name of a type or variable.
@@ -269,7 +288,8 @@ fn read_type(cursor: &mut Cursor<'_>, strings: &[u8]) -> Result<Type, BtfError> 
         7 | 16 => Kind::Other,
         8 | 9 | 11 | 18 => Kind::Alias { target: size_or_type, constant: false },
         10 => Kind::Alias { target: size_or_type, constant: true },
-        12 => Kind::Function { prototype: size_or_type },
+        // BTF_FUNC_EXTERN
+        12 => Kind::Function { prototype: size_or_type, external: count == 2 },
         13 => {
             for _ in 0..count {
                 let (name, target) = (cursor.word()?, cursor.word()?);

@@ -39,8 +39,8 @@ pub enum Undispatchable {
         /// The structure that it would have to take.
         argument: &'static str,
     },
-    /// A program that took the place of a function cannot tail-call programs that did not.
-    #[error("`{member}` makes tail calls of its own")]
+    /// A program that took the place of a function cannot tail-call programs that did not, nor they it.
+    #[error("`{member}` makes tail calls of its own, or comes in an object with programs that do")]
     TailCalls {
         /// The member.
         member: MemberName,
@@ -74,8 +74,6 @@ pub enum NotAlone {
     },
 }
 
-const ASKED_FOR: &str = "the document asks for it";
-
 /// Chooses the mechanism of a hook: that which is asked for, else the splice where it can be, else a dispatcher.
 ///
 /// # Errors
@@ -101,16 +99,15 @@ fn choose_for(
         let reason = "no member is enabled, and an empty chain lets packets pass";
         return Ok(Choice { mechanism: Mechanism::Splice, reason });
     }
+    let Some(mechanism) = wish else { return first_that_can(hook, &enabled, others, facts) };
     let no_dispatcher = |why| Refusal::NoDispatcher { hook: hook.clone(), why };
-    match wish {
-        Some(Mechanism::Splice) => admit_tail_calls(hook, &enabled, others, facts)?,
-        Some(Mechanism::Dispatcher) => admit_dispatcher(&enabled, facts).map_err(no_dispatcher)?,
-        Some(Mechanism::Alone) => {
-            admit_alone(&enabled).map_err(|why| Refusal::NotAlone { hook: hook.clone(), why })?;
-        }
-        None => return first_that_can(hook, &enabled, others, facts),
+    let not_alone = |why| Refusal::NotAlone { hook: hook.clone(), why };
+    match mechanism {
+        Mechanism::Splice => admit_tail_calls(hook, &enabled, others, facts)?,
+        Mechanism::Dispatcher => admit_dispatcher(&enabled, facts).map_err(no_dispatcher)?,
+        Mechanism::Alone => admit_alone(&enabled).map_err(not_alone)?,
     }
-    Ok(Choice { mechanism: wish.unwrap_or_default(), reason: ASKED_FOR })
+    Ok(Choice { mechanism, reason: "the document asks for it" })
 }
 
 fn first_that_can(hook: &Hook, enabled: &[&Member], others: usize, facts: &Facts) -> Result<Choice, Refusal> {
@@ -141,7 +138,7 @@ fn admit_dispatcher(enabled: &[&Member], facts: &Facts) -> Result<(), Undispatch
         if let Err(argument) = needs.extends {
             return Err(Undispatchable::Type { member: name(), argument });
         }
-        if needs.tail_calls != Some(0) {
+        if needs.tail_calls_in_object {
             return Err(Undispatchable::TailCalls { member: name() });
         }
         match member.spec().enforcement {

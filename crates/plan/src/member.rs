@@ -86,6 +86,8 @@ pub struct Member {
 pub struct Needs {
     /// The most tail calls of its own for one packet; none when they cannot be counted.
     pub tail_calls: Option<usize>,
+    /// Whether it, or any program that comes in its object, makes tail calls.
+    pub tail_calls_in_object: bool,
     /// Whether it may throw exceptions.
     pub throws: bool,
     /// Which packets it could take.
@@ -277,7 +279,8 @@ impl Needs {
         let extends = if argument == Some(context) { Ok(()) } else { Err(context) };
         let buffers = if section.starts_with("xdp.frags") { Buffers::Many } else { Buffers::One };
         let tail_calls = counted.and_then(|count| usize::try_from(count).ok());
-        Self { tail_calls, throws: object.throws, buffers, extends }
+        let tail_calls_in_object = tail_calls != Some(0) || written + object.tail_calls_in_functions > 0;
+        Self { tail_calls, tail_calls_in_object, throws: object.throws, buffers, extends }
     }
 }
 

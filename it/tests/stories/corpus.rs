@@ -13,11 +13,11 @@ use plan::Buffers;
 use crate::dice::Dice;
 
 /// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`.
-fn last_verdict(point: HookPoint) -> i32 {
+pub(crate) fn last_verdict(point: HookPoint) -> i32 {
     if point == HookPoint::Xdp { 3 } else { 8 }
 }
 
-fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
+pub(crate) fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
     let point = if specimen.is_tc { HookPoint::TcIngress } else { HookPoint::Xdp };
     let object = Object::parse(&specimen.object).unwrap();
     let functions = object.programs.into_iter().map(|program| program.function);
@@ -25,7 +25,7 @@ fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
 }
 
 /// Frames of many kinds: protocols, tags, options, fragments, sizes; some cut off, some without sense.
-fn frames(count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn frames(count: usize) -> Vec<Vec<u8>> {
     let mut dice = Dice::new();
     (0..count).map(|_| frame(&mut dice)).collect()
 }
@@ -59,12 +59,12 @@ fn frame(dice: &mut Dice) -> Vec<u8> {
 }
 
 /// At the end of a chain, a packet that passes TC is left to the programs of others (`TCX_NEXT`).
-fn at_the_end(point: HookPoint, ran: &Ran) -> Ran {
+pub(crate) fn at_the_end(point: HookPoint, ran: &Ran) -> Ran {
     let passes = point != HookPoint::Xdp && [0, 3].contains(&ran.verdict);
     Ran { verdict: if passes { -1 } else { ran.verdict }, packet: ran.packet.clone(), nanoseconds: 0 }
 }
 
-fn run_all(trial: &Trial, frames: &[Vec<u8>]) -> Vec<Ran> {
+pub(crate) fn run_all(trial: &Trial, frames: &[Vec<u8>]) -> Vec<Ran> {
     let run = |frame: &Vec<u8>| Ran { nanoseconds: 0, ..trial.run(frame, 1).unwrap() };
     frames.iter().map(run).collect()
 }

@@ -12,6 +12,7 @@ mod corpus;
 mod daemon;
 mod demo;
 mod dice;
+mod dispatched;
 mod mechanism;
 mod members;
 mod package;

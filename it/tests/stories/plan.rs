@@ -6,12 +6,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kernel::{Kernel, Linux, apply};
-use package::{HookPoint, Package, ParameterValue, Platform};
+use package::{HookPoint, Mechanism, Package, ParameterValue, Platform};
 use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, reconcile};
 use trust::{PolicyDocument, Verified, verify};
 use wire::Layout;
 
 use crate::dice::Dice;
+use crate::mechanism::has_dispatchers;
 use crate::packages;
 
 fn verified(name: &str) -> Arc<Verified> {
@@ -44,6 +45,13 @@ fn desired(dice: &mut Dice, hook: &Hook, packages: &[Arc<Verified>; 2]) -> Desir
         }
     }
     let mut desired = Desired::default();
+    let mechanisms = [Mechanism::Splice, Mechanism::Alone, Mechanism::Dispatcher];
+    let known = if has_dispatchers() { 3 } else { 2 };
+    let mechanism = mechanisms[dice.index(known)];
+    if mechanism == Mechanism::Alone {
+        members.truncate(1);
+    }
+    desired.set_mechanism(hook.clone(), mechanism);
     desired.chain(hook.clone(), members).unwrap();
     desired
 }
@@ -55,7 +63,9 @@ fn met(kernel: &Linux, hook: &Hook) -> Vec<MemberSpec> {
 }
 
 fn wanted(desired: &Desired, hook: &Hook) -> Vec<MemberSpec> {
-    desired.chains().get(hook).into_iter().flatten().map(|member| member.spec().clone()).collect()
+    let mechanism = desired.mechanism(hook).unwrap_or_default();
+    let spec = |member: &Member| MemberSpec { mechanism, ..member.spec().clone() };
+    desired.chains().get(hook).into_iter().flatten().map(spec).collect()
 }
 
 #[test]

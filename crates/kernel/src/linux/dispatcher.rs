@@ -68,9 +68,9 @@ fn pattern_of(point: HookPoint, buffers: Buffers) -> io::Result<Loaded> {
     load(point, buffers, vec![Seat { proceed: &proceed, shadow: false, timed: false }], None)
 }
 
-/// Whether this kernel lets programs take the place of functions. Asked once: some refuse it to everybody, whatever their
-/// version.
-pub(super) fn is_permitted() -> bool {
+/// Whether this kernel lets programs take the place of functions (`BPF_PROG_TYPE_EXT`). Asked once: some refuse it to
+/// everybody, whatever their version.
+pub fn extensions_are_permitted() -> bool {
     static PERMITTED: OnceLock<bool> = OnceLock::new();
     *PERMITTED.get_or_init(|| try_one().is_ok())
 }
@@ -127,23 +127,37 @@ fn read_spec(pins: &Pins, hook: &Hook, member: &Instance) -> io::Result<MemberSp
     record.into_spec(hook.point).map_err(io::Error::other)
 }
 
+/// Whether any dispatcher of a hook is of this instance, among others.
+pub(super) fn has_member(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<bool> {
+    let all = recorded(pins, hook)?;
+    Ok(all.values().flatten().any(|members| members.contains(instance)))
+}
+
 /// The dispatchers of a hook. One is complete while each of its members is there and every link has its pin.
 pub(super) fn observe(
     pins: &Pins,
     hook: &Hook,
     instances: &BTreeMap<Instance, ObservedInstance>,
 ) -> io::Result<BTreeMap<u64, Option<Vec<Instance>>>> {
+    let mut dispatchers = recorded(pins, hook)?;
+    for (serial, found) in &mut dispatchers {
+        let links = names(&pins.dispatcher(hook, *serial).join("links"))?.len();
+        let is_whole = |members: &Vec<Instance>| {
+            links == members.len() && members.iter().all(|member| instances.contains_key(member))
+        };
+        *found = found.take().filter(is_whole);
+    }
+    Ok(dispatchers)
+}
+
+/// The members of each dispatcher; none where building it was not finished.
+fn recorded(pins: &Pins, hook: &Hook) -> io::Result<BTreeMap<u64, Option<Vec<Instance>>>> {
     let mut dispatchers = BTreeMap::new();
     for name in names(&pins.dispatchers(hook))? {
         let Ok(serial) = name.parse::<u64>() else { continue };
         let folder = pins.dispatcher(hook, serial);
-        let mut members = None;
-        if folder.join("program").exists() && folder.join("record").exists() {
-            let recorded: Vec<Instance> = maps::read_record(&folder.join("record"))?;
-            let all_linked = names(&folder.join("links"))?.len() == recorded.len();
-            let all_there = recorded.iter().all(|member| instances.contains_key(member));
-            members = (all_linked && all_there).then_some(recorded);
-        }
+        let is_complete = folder.join("program").exists() && folder.join("record").exists();
+        let members = if is_complete { Some(maps::read_record(&folder.join("record"))?) } else { None };
         dispatchers.insert(serial, members);
     }
     Ok(dispatchers)

@@ -202,6 +202,10 @@ fn account(pins: &Pins, hook: &Hook, order: &[Instance]) -> io::Result<()> {
 }
 
 fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
+    // It would run on there, under a name that another instance could get.
+    if dispatcher::has_member(pins, hook, instance)? {
+        return Err(io::Error::other("a dispatcher runs it"));
+    }
     if let Some(last) = maps::read_instance_counters(pins, hook, instance)?
         && pins.root(hook).join("ledger").exists()
     {

@@ -20,6 +20,7 @@ use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilde
 use package::{Digest, Enforcement, HookPoint, ProceedSet, ProgramName};
 use plan::Buffers;
 
+pub(super) use self::extension::Place;
 use super::blank::Blank;
 use super::known::{Known, Lesson};
 use super::maps::plain;

@@ -35,9 +35,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{Kernel, Ledger, Refused, Runs, Totals, Unseen};
+pub use dispatcher::extensions_are_permitted;
 use known::Known;
 use pins::Pins;
-pub use trial::{Attached, Candidate, Membership, Ran, Trial};
+pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
 
 /// The kernel of this machine, as seen from one network namespace.
 #[derive(Debug)]

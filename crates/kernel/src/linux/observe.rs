@@ -53,7 +53,7 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
-        extensions: dispatcher::is_permitted(),
+        extensions: dispatcher::extensions_are_permitted(),
         lacks: super::probe::lacks(),
     };
     let probes = super::probe::observe(pins).map_err(unseen("the pins of the probes"))?;

@@ -3,6 +3,8 @@
 //!
 //! This is how a splice is shown to change nothing, and what it costs. Everything goes away with the value.
 
+mod dispatched;
+mod foreign;
 mod memory;
 
 use std::collections::BTreeMap;
@@ -20,6 +22,7 @@ use super::state::Source;
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused};
+pub use foreign::Foreign;
 
 /// An object and the program of it that is tried.
 #[derive(Debug, Clone)]
@@ -74,16 +77,18 @@ pub struct Ran {
 pub struct Trial {
     point: HookPoint,
     entry: OwnedFd,
-    members: Vec<Member>,
-    /// What the entry needs: its slot, or its object.
+    /// The counters of its members.
+    counters: Vec<MapHandle>,
+    /// What must stay for it.
     _keeps: Keeps,
 }
 
-#[derive(Debug)]
-enum Keeps {
-    Slot { _slot: MapHandle },
-    Object { _object: Loaded },
-    Objects { _slot: MapHandle, _objects: Vec<Loaded> },
+#[derive(Debug, Default)]
+struct Keeps {
+    maps: Vec<MapHandle>,
+    _objects: Vec<Loaded>,
+    ready: Vec<Ready>,
+    _links: Vec<OwnedFd>,
 }
 
 /// A trial that gets packets of an interface, until it goes out of scope.
@@ -120,7 +125,8 @@ impl Candidate<'_> {
         let (package, config) = (package_name(), BTreeMap::new());
         let object = self.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded;
         let entry = program(&object, &self.function).map_err(|error| refused(&self.function, error))?;
-        Ok(Trial { point: self.point, entry, members: Vec::new(), _keeps: Keeps::Object { _object: object } })
+        let keeps = Keeps { _objects: vec![object], ..Keeps::default() };
+        Ok(Trial { point: self.point, entry, counters: Vec::new(), _keeps: keeps })
     }
 
     /// The ways in which it might be spliced, best first.
@@ -174,7 +180,13 @@ impl Trial {
         for (slot, member) in slots.zip(&members) {
             maps::write_descriptor(slot, member.ready.program.as_fd()).map_err(failed)?;
         }
-        Ok(Self { point, entry, members, _keeps: Keeps::Slot { _slot: slot } })
+        let (mut counters, mut keeps) = (Vec::new(), Keeps { maps: vec![slot], ..Keeps::default() });
+        for member in members {
+            counters.push(member.counters);
+            keeps.maps.push(member.next);
+            keeps.ready.push(member.ready);
+        }
+        Ok(Self { point, entry, counters, _keeps: keeps })
     }
 
     /// Builds a chain of programs that cooperate: each tail-calls the first entry of its own program array, `array`.
@@ -198,8 +210,8 @@ impl Trial {
             let own = own.ok_or_else(|| failed(io::Error::other(format!("there is no array `{array}`"))))?;
             from = MapHandle::try_from(&own).map_err(|error| failed(maps::plain(error)))?;
         }
-        let keeps = Keeps::Objects { _slot: slot, _objects: objects };
-        Ok(Self { point, entry, members: Vec::new(), _keeps: keeps })
+        let keeps = Keeps { maps: vec![slot], _objects: objects, ..Keeps::default() };
+        Ok(Self { point, entry, counters: Vec::new(), _keeps: keeps })
     }
 
     /// Lets it have the packets of an interface, by link, behind what is there.
@@ -239,7 +251,7 @@ impl Trial {
     /// # Errors
     /// When they cannot be read.
     pub fn readings(&self) -> io::Result<Vec<Reading>> {
-        self.members.iter().map(|member| maps::read_cells(&member.counters, self.point)).collect()
+        self.counters.iter().map(|counters| maps::read_cells(counters, self.point)).collect()
     }
 
     /// The program that packets enter.

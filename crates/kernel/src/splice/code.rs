@@ -14,6 +14,13 @@ pub(crate) struct Code {
 #[derive(Default)]
 pub(crate) struct Label(Vec<usize>);
 
+impl Label {
+    /// Whether any jump leads there.
+    pub(crate) fn is_awaited(&self) -> bool {
+        !self.0.is_empty()
+    }
+}
+
 impl Code {
     pub(crate) fn push(&mut self, insn: Insn) {
         self.insns.push(insn);

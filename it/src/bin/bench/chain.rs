@@ -18,6 +18,12 @@ use super::programs::{compile, datagram};
 const LENGTHS: [usize; 7] = [1, 2, 4, 8, 10, 16, 32];
 /// Runs in one sample: some milliseconds.
 const RUNS: u32 = 200_000;
+/// How much is measured of each build.
+#[derive(Debug, Clone, Copy)]
+struct Effort {
+    rounds: usize,
+    runs: u32,
+}
 /// Everything is loaded anew so often: where the kernel puts programs in memory changes what they cost.
 const BUILDS: usize = 6;
 
@@ -41,11 +47,12 @@ type Table = BTreeMap<&'static str, BTreeMap<usize, f64>>;
 
 pub(crate) fn run(options: &Options) -> Result<()> {
     let rounds = options.rounds.unwrap_or(48).div_ceil(BUILDS);
+    let effort = Effort { rounds, runs: options.runs.unwrap_or(RUNS) };
     let pair = Pair::new()?;
     let samples = pair.right.inside(move || -> Result<Samples> {
         let mut samples = Samples::new();
         for build in 0..BUILDS {
-            for (what, costs) in measure_xdp(rounds)?.into_iter().chain(measure_tc(build, rounds)?) {
+            for (what, costs) in measure_xdp(effort)?.into_iter().chain(measure_tc(build, effort)?) {
                 samples.entry(what).or_default().extend(costs);
             }
         }
@@ -69,16 +76,14 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-fn measure_xdp(rounds: usize) -> Result<Samples> {
+fn measure_xdp(effort: Effort) -> Result<Samples> {
     let point = HookPoint::Xdp;
     let empty = compile("empty", &[])?;
     let (stage, cooperating) = (compile("stage", &[])?, compile("cooperating", &[])?);
     let reference = contender("empty", 0, of_xdp(&empty, "empty")?.alone()?);
     let mut contenders = Vec::new();
     for length in LENGTHS {
-        let stages = format!("-DSTAGES={length}");
-        let inlined = compile("stages", &[&stages])?;
-        let functions = compile("stages", &[&stages, "-DFUNCTION=__noinline"])?;
+        let [inlined, functions] = in_one_program(length)?;
         let chain = |counted| -> Result<Trial> {
             let how = Membership { counted, ..Membership::default_for(point) };
             let member = (of_xdp(&stage, "stage")?, how);
@@ -92,9 +97,25 @@ fn measure_xdp(rounds: usize) -> Result<Samples> {
             ("spliced", chain(false)?),
             ("spliced-counted", chain(true)?),
         ];
-        contenders.extend(trials.map(|(mechanism, trial)| contender(mechanism, length, trial)));
+        let dispatched = super::dispatched::trials(&of_xdp(&stage, "stage")?, length)?;
+        let all = trials.into_iter().chain(dispatched);
+        contenders.extend(all.map(|(mechanism, trial)| contender(mechanism, length, trial)));
     }
-    sample(&reference, &mut contenders, rounds)
+    sample(&reference, &mut contenders, effort)
+}
+
+/// So many stages in one program: inlined, and as functions.
+fn in_one_program(length: usize) -> Result<[Vec<u8>; 2]> {
+    let stages = format!("-DSTAGES={length}");
+    Ok([compile("stages", &[&stages])?, compile("stages", &[&stages, "-DFUNCTION=__noinline"])?])
+}
+
+/// Compiles everything, for a machine on which that takes long.
+pub(crate) fn compile_all() -> Result<()> {
+    for name in ["empty", "stage", "cooperating", "tc"] {
+        compile(name, &[])?;
+    }
+    LENGTHS.into_iter().try_for_each(|length| in_one_program(length).map(drop))
 }
 
 fn of_xdp<'a>(object: &'a [u8], function: &str) -> Result<Candidate<'a>> {
@@ -107,13 +128,13 @@ fn contender(mechanism: &'static str, length: usize, trial: Trial) -> Contender 
 }
 
 /// Samples all contenders, each beside the reference, in an order that changes from round to round.
-fn sample(reference: &Contender, contenders: &mut [Contender], rounds: usize) -> Result<Samples> {
+fn sample(reference: &Contender, contenders: &mut [Contender], effort: Effort) -> Result<Samples> {
     let time = |contender: &Contender| -> Result<f64> {
-        Ok(f64::from(contender.entry.run(&contender.frame, RUNS)?.nanoseconds))
+        Ok(f64::from(contender.entry.run(&contender.frame, effort.runs)?.nanoseconds))
     };
     let mut dice = 0x9e37_79b9_7f4a_7c15_u64;
     let mut lengths = LENGTHS.to_vec();
-    for _ in 0..rounds {
+    for _ in 0..effort.rounds {
         shuffle(&mut lengths, &mut dice);
         for length in &lengths {
             // What is compared with each other is measured within some milliseconds.
@@ -134,7 +155,7 @@ fn sample(reference: &Contender, contenders: &mut [Contender], rounds: usize) ->
 
 /// TC programs run on packets that are sent out of an interface, one for each contender, where the last program drops
 /// them. What the sending costs, measured with that last program alone, is subtracted.
-fn measure_tc(build: usize, rounds: usize) -> Result<Samples> {
+fn measure_tc(build: usize, effort: Effort) -> Result<Samples> {
     let point = HookPoint::TcEgress;
     let object = compile("tc", &[])?;
     let source = Rc::new(of_tc(&object, "source")?.alone()?);
@@ -161,7 +182,7 @@ fn measure_tc(build: usize, rounds: usize) -> Result<Samples> {
             contenders.push(attached(mechanism, length, trials)?);
         }
     }
-    sample(&reference, &mut contenders, rounds)
+    sample(&reference, &mut contenders, effort)
 }
 
 fn of_tc<'a>(object: &'a [u8], function: &str) -> Result<Candidate<'a>> {
@@ -223,6 +244,9 @@ fn ratios(samples: &Samples) -> BTreeMap<String, f64> {
         ("spliced", "tail-call", 10),
         ("spliced", "tail-call", 32),
         ("spliced-counted", "spliced", 10),
+        ("spliced", "freplace", 10),
+        ("spliced-counted", "freplace-counted", 10),
+        ("spliced", "libxdp", 10),
         ("tc-spliced", "tcx", 10),
         ("tc-spliced", "clsact", 10),
     ];
@@ -264,6 +288,6 @@ fn print(table: &Table, ratios: &BTreeMap<String, f64>) {
     }
     println!();
     for (name, ratio) in ratios {
-        println!("{name:<32}{ratio:.3}");
+        println!("{name:<36}{ratio:.3}");
     }
 }

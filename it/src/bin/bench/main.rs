@@ -6,6 +6,7 @@
 
 mod chain;
 mod change;
+mod dispatched;
 mod plot;
 mod programs;
 mod traffic;
@@ -15,6 +16,7 @@ use std::process::ExitCode;
 
 use anyhow::Result;
 use clap::{Parser, Subcommand};
+use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 #[derive(Debug, Parser)]
 #[command(name = "l3af-bench", about = "Benchmarks of the chain engine", arg_required_else_help = true)]
@@ -27,6 +29,8 @@ struct Arguments {
 enum Bench {
     /// What a member costs, by mechanism and length of the chain
     Chain(Options),
+    /// Compile what `chain` measures; what is compiled already stays
+    Compile,
     /// How long a change of a running chain takes, and what packets see of it
     Change(Options),
 }
@@ -42,14 +46,26 @@ struct Options {
     /// Rounds of measuring (chain), or changes of each kind (change)
     #[arg(long)]
     rounds: Option<usize>,
+    /// Runs in one sample (chain); emulated machines take a hundred times as long for one
+    #[arg(long)]
+    runs: Option<u32>,
 }
 
 fn main() -> ExitCode {
+    lift_descriptor_limit();
     let result = match Arguments::parse().bench {
         Bench::Chain(options) => chain::run(&options),
+        Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
     };
     finish(result)
+}
+
+/// Every program and map that is measured has a descriptor, more than most shells allow. Where that cannot be changed, making
+/// one fails and says so.
+fn lift_descriptor_limit() {
+    let limit = getrlimit(Resource::Nofile);
+    let _refused = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, maximum: limit.maximum });
 }
 
 #[expect(clippy::print_stderr, reason = "a benchmark talks to people")]

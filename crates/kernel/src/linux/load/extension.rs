@@ -4,48 +4,73 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
-use libbpf_rs::{OpenObject, ProgramAttachType, ProgramType};
+use libbpf_rs::{Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
 use package::Enforcement;
 
 use super::{Loading, Ready, Rejected, plain};
 use crate::linux::{dispatcher, log, sys};
 use crate::{Cause, Refused};
 
+/// A function whose place a program can take.
+pub(in crate::linux) struct Place<'a> {
+    /// The program that has the function.
+    pub(in crate::linux) program: BorrowedFd<'a>,
+    /// The name of the function.
+    pub(in crate::linux) function: String,
+}
+
 impl Loading<'_> {
-    /// Loads the program so that it can take the place of functions. `enforcement` is what the dispatcher makes of it.
+    /// Loads the program so that it can take the place of a function of any dispatcher of ours. `enforcement` is what the
+    /// dispatcher makes of its verdicts.
     pub(in crate::linux) fn load_extension(&self, enforcement: Enforcement) -> Result<Ready, Refused> {
-        let untouched = self.load_untouched()?;
-        self.check_effects(&untouched.insns, enforcement)?;
-        drop(untouched);
+        if enforcement != Enforcement::Enforce {
+            self.check_effects(&self.load_untouched()?.insns, enforcement)?;
+        }
         let pattern = dispatcher::pattern(self.point, self.buffers)
             .map_err(|error| self.action("make a dispatcher for", error))?;
+        let function = dispatcher::function_name(0);
+        self.load_in_place_of(&Place { program: pattern.as_fd(), function })
+    }
+
+    /// Loads the program to take the place of a function. When that is refused, loading it untouched tells whether it is the
+    /// place or the program.
+    pub(in crate::linux) fn load_in_place_of(&self, place: &Place<'_>) -> Result<Ready, Refused> {
         let (result, log) = log::with(|log| {
-            let open = self.open_extension(log, pattern.as_fd());
+            let open = self.open_extension(log, place);
             open.map(OpenObject::load).map_err(|error| self.action("open", error))
         })?;
         let warning = sys::take_warning();
-        let loaded = result.map_err(|error| {
-            let source = warning.map_or_else(|| error.into(), Cause::from);
-            self.refuse(Rejected { log, source })
-        })?;
-        Ready::of(&loaded, self.source.function).map_err(|error| self.action("find", error))
+        match result {
+            Ok(loaded) => {
+                self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
+                self.find(&loaded)
+            }
+            Err(error) => {
+                let source = warning.map_or_else(|| error.into(), Cause::from);
+                self.load_untouched()?;
+                Err(self.refuse(Rejected { log, source }))
+            }
+        }
     }
 
     /// Loads the program to run by itself.
     pub(in crate::linux) fn load_alone(&self) -> Result<Ready, Refused> {
-        let untouched = self.load_untouched()?;
-        Ready::of(&untouched.loaded, self.source.function).map_err(|error| self.action("find", error))
+        self.find(&self.load_untouched()?.loaded)
     }
 
-    fn open_extension(&self, log: &mut [u8], pattern: BorrowedFd<'_>) -> io::Result<OpenObject> {
+    fn find(&self, loaded: &Loaded) -> Result<Ready, Refused> {
+        Ready::of(loaded, self.source.function).map_err(|error| self.action("find", error))
+    }
+
+    fn open_extension(&self, log: &mut [u8], place: &Place<'_>) -> io::Result<OpenObject> {
         let (mut open, _) = self.open(0, log)?;
         for mut program in open.progs_mut().filter(|program| program.name() == self.source.function.as_ref())
         {
             program.set_prog_type(ProgramType::Ext);
             // Its kind of attaching is that of the program whose function it replaces.
             program.set_attach_type(ProgramAttachType::from(0));
-            let function = dispatcher::function_name(0);
-            program.set_attach_target(pattern.as_raw_fd(), Some(function)).map_err(plain)?;
+            let function = Some(place.function.clone());
+            program.set_attach_target(place.program.as_raw_fd(), function).map_err(plain)?;
         }
         Ok(open)
     }

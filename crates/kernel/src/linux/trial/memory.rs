@@ -6,8 +6,8 @@ use std::path::Path;
 use package::Digest;
 
 use super::{
-    AsFd as _, BTreeMap, Buffers, Candidate, Counting, Keeps, Member, Membership, Refused, Splicing, Trial,
-    maps, package_name, root,
+    AsFd as _, BTreeMap, Buffers, Candidate, Counting, Keeps, Membership, Refused, Splicing, Trial, maps,
+    package_name, root,
 };
 use crate::linux::known::{Known, Lesson};
 
@@ -45,7 +45,7 @@ impl Trial {
         let ready = template.load(&again, way, &splicing).map_err(failed)?;
         let (entry, slot) = root::load(point, Buffers::One).map_err(failed)?;
         maps::write_descriptor(&slot, ready.program.as_fd()).map_err(failed)?;
-        let members = vec![Member { next, counters, ready }];
-        Ok(Some(Self { point, entry, members, _keeps: Keeps::Slot { _slot: slot } }))
+        let keeps = Keeps { maps: vec![slot, next], ready: vec![ready], ..Keeps::default() };
+        Ok(Some(Self { point, entry, counters: vec![counters], _keeps: keeps }))
     }
 }
