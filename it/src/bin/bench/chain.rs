@@ -19,7 +19,7 @@ const LENGTHS: [usize; 7] = [1, 2, 4, 8, 10, 16, 32];
 /// Runs in one sample: some milliseconds.
 const RUNS: u32 = 200_000;
 /// Everything is loaded anew so often: where the kernel puts programs in memory changes what they cost.
-const BUILDS: usize = 6;
+const BUILDS: usize = 12;
 
 /// Something that takes a packet, in a length.
 struct Contender {
