@@ -12,7 +12,7 @@ mod packages;
 mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
-pub use corpus::{Specimen, corpus, specimen};
+pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};
