@@ -6,6 +6,7 @@
 
 mod command;
 mod corpus;
+pub mod fuzz;
 mod net;
 mod node;
 mod packages;
