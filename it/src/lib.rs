@@ -17,4 +17,4 @@ pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};
-pub use traffic::{Connections, connect, ping, stream_while};
+pub use traffic::{Connections, connect, flood_while, ping, stream_while};

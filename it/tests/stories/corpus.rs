@@ -149,8 +149,7 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     let frames = frames(crate::rounds(300, 40));
     let mut table = String::from("program                               volatile stack saved wrapper\n");
     let mut unexpected = Vec::new();
-    // Before Linux 6.12 a wrapper counts as at least 32 bytes of stack.
-    let is_new = crate::kernel() >= KernelVersion { major: 6, minor: 12 };
+    let is_new = has_room_for_wrappers();
     let mut tried = 0;
     for specimen in all() {
         for candidate in programs(&specimen) {
@@ -189,6 +188,11 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     assert!(unexpected.is_empty(), "{unexpected:?} cannot be chained, or not as expected:\n{table}");
 }
 
+/// Before Linux 6.12 a wrapper counts as at least 32 bytes of stack.
+fn has_room_for_wrappers() -> bool {
+    crate::kernel() >= KernelVersion { major: 6, minor: 12 }
+}
+
 /// Programs that libbpf loads each time: they name things of the kernel, or have program arrays.
 const FROM_THE_OBJECT: [&str; 7] = [
     "kernel_configuration",
@@ -212,7 +216,8 @@ fn a_program_that_is_loaded_from_memory_is_the_same() {
             let Ok(alone) = candidate.alone() else { continue };
             let trial = Trial::from_memory(&candidate, &states);
             let _gone = std::fs::remove_dir_all(&states);
-            if Object::parse(&specimen.object).unwrap().throws {
+            let has_room = has_room_for_wrappers() || specimen.name != "full_stack_all_registers";
+            if !has_room || Object::parse(&specimen.object).unwrap().throws {
                 continue;
             }
             let trial = trial.unwrap();

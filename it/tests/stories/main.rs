@@ -11,6 +11,7 @@ mod corpus;
 mod daemon;
 mod demo;
 mod dice;
+mod hitless;
 mod members;
 mod package;
 mod plan;
