@@ -13,11 +13,11 @@ use plan::Buffers;
 use crate::dice::Dice;
 
 /// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`.
-fn last_verdict(point: HookPoint) -> i32 {
+pub(crate) fn last_verdict(point: HookPoint) -> i32 {
     if point == HookPoint::Xdp { 3 } else { 8 }
 }
 
-fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
+pub(crate) fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
     let point = if specimen.is_tc { HookPoint::TcIngress } else { HookPoint::Xdp };
     let object = Object::parse(&specimen.object).unwrap();
     let functions = object.programs.into_iter().map(|program| program.function);
@@ -30,7 +30,7 @@ fn all() -> impl Iterator<Item = Specimen> {
 }
 
 /// Frames of many kinds: protocols, tags, options, fragments, sizes; some cut off, some without sense.
-fn frames(count: usize) -> Vec<Vec<u8>> {
+pub(crate) fn frames(count: usize) -> Vec<Vec<u8>> {
     let mut dice = Dice::new();
     (0..count).map(|_| frame(&mut dice)).collect()
 }
@@ -103,7 +103,7 @@ fn at_the_end(point: HookPoint, ran: &Ran) -> Ran {
     Ran { verdict: if passes { -1 } else { ran.verdict }, packet: ran.packet.clone(), nanoseconds: 0 }
 }
 
-fn run_all(trial: &Trial, frames: &[Vec<u8>]) -> Vec<Ran> {
+pub(crate) fn run_all(trial: &Trial, frames: &[Vec<u8>]) -> Vec<Ran> {
     let run = |frame: &Vec<u8>| Ran { nanoseconds: 0, ..trial.run(frame, 1).unwrap() };
     frames.iter().map(run).collect()
 }
@@ -238,68 +238,7 @@ fn a_program_that_is_loaded_from_memory_is_the_same() {
     assert!(remembered >= 50, "{remembered}");
 }
 
-/// A chain of one program that drops all, enforced as given.
-fn drops(enforcement: &str) -> Trial {
-    let how = Membership {
-        enforcement: enforcement.parse::<Enforcement>().unwrap(),
-        ..Membership::default_for(HookPoint::Xdp)
-    };
-    let specimen = specimen("drops").unwrap();
-    Trial::chain(HookPoint::Xdp, &[(programs(&specimen).remove(0), how)]).unwrap()
-}
-
-/// A UDP frame of a flow.
-fn datagram(from: (u32, u16), to: (u32, u16), payload: u8) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
-    frame.extend([0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0]);
-    for address in [from.0, to.0] {
-        frame.extend(address.to_be_bytes());
-    }
-    for port in [from.1, to.1] {
-        frame.extend(port.to_be_bytes());
-    }
-    frame.extend([0, 9, 0, 0, payload]);
-    frame
-}
-
-const XDP_DROP: i32 = 1;
 const XDP_PASS: i32 = 2;
-
-#[test]
-fn a_member_in_shadow_is_counted_and_not_followed() {
-    let trial = drops("shadow");
-    let frames = frames(50);
-    assert!(run_all(&trial, &frames).iter().all(|ran| ran.verdict == XDP_PASS));
-    let reading = trial.readings().unwrap().remove(0);
-    assert_eq!(reading.shadowed.0[1].packets, 50, "would have dropped");
-    assert_eq!(reading.left.0[2].packets, 50, "left, passing");
-    let bytes: usize = frames.iter().map(Vec::len).sum();
-    assert_eq!((reading.shadowed.0[1].bytes, reading.left.0[2].bytes), (bytes as u64, bytes as u64));
-}
-
-#[test]
-fn a_canary_takes_its_share_of_flows_and_a_flow_is_always_on_one_side() {
-    let flows = crate::rounds(40_000, 4_000);
-    for percent in [1, 10, 50, 90] {
-        let trial = drops(&format!("canary {percent}%"));
-        let mut dropped = 0;
-        for flow in 0..flows {
-            let number = u32::try_from(flow).unwrap();
-            let from = (0x0a00_0000 + number / 64, 1024 + u16::try_from(flow % 64).unwrap());
-            let to = (0x0a80_0000 + number % 7, 443);
-            let verdict = trial.run(&datagram(from, to, 0), 1).unwrap().verdict;
-            dropped += usize::from(verdict == XDP_DROP);
-            if flow % 16 == 0 {
-                assert_eq!(trial.run(&datagram(from, to, 9), 1).unwrap().verdict, verdict, "the same flow");
-                assert_eq!(trial.run(&datagram(to, from, 1), 1).unwrap().verdict, verdict, "its answers");
-            }
-        }
-        // In hundredths of a percent; fewer flows are further off.
-        let share = 10_000 * dropped / flows;
-        let allowed = if flows < 10_000 { 250 } else { 100 };
-        assert!(share.abs_diff(percent * 100) < allowed, "{percent}% of flows were {share} of 10000");
-    }
-}
 
 #[test]
 fn a_program_that_changes_packets_cannot_run_in_shadow() {

@@ -6,6 +6,7 @@ use std::sync::OnceLock;
 
 use it::Packages;
 
+mod canary;
 mod chain;
 mod corpus;
 mod daemon;
