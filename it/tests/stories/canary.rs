@@ -74,7 +74,7 @@ fn obeyed(point: HookPoint, headers: Headers, enforcement: &str, flows: u32) -> 
 
 #[test]
 fn a_canary_takes_its_share_of_flows_and_a_flow_is_always_on_one_side() {
-    let (flows, allowed) = (crate::rounds(40_000, 2_000), crate::rounds(100, 350));
+    let (flows, allowed) = (crate::rounds(20_000, 2_000), crate::rounds(100, 350));
     let (flows, allowed) = (u32::try_from(flows).unwrap(), u32::try_from(allowed).unwrap());
     for point in [HookPoint::Xdp, HookPoint::TcIngress] {
         for headers in [Headers::Ipv4, Headers::Tagged, Headers::Stacked, Headers::Ipv6] {

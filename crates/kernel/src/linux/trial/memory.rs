@@ -35,7 +35,7 @@ impl Trial {
         let (first, second) = (states.join("first"), states.join("second"));
         let first = Loading { state: Some(&first), ..candidate.loading(&package, &config, Buffers::One)? };
         drop(first.load_as_known(&splicing, object, &mut known)?);
-        let lesson = known.recall(&(object, candidate.function.clone(), Buffers::One));
+        let lesson = known.recall(&(object, candidate.function.clone(), point, Buffers::One));
         let Some(Lesson { way, template: Some(template) }) = lesson else { return Ok(None) };
         // The first load in the second folder makes the maps there, the other one finds them.
         let second = Loading { state: Some(&second), ..first };
