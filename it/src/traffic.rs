@@ -122,13 +122,14 @@ fn send(socket: &UdpSocket, done: &AtomicBool) -> Result<u32> {
     Ok(sent)
 }
 
-/// Sends datagrams to a side, as fast as it goes and to a port where nobody listens, while something happens. Returns how
-/// many the cable took, how many the other end got, and what happened.
+/// Sends datagrams to a side, to a port where nobody listens, while something happens: thirty-two of them as fast as it
+/// goes, then a pause. Returns how many the cable took, how many the other end got, and what happened.
 ///
 /// # Errors
 /// When the namespaces cannot be entered, or what happens fails.
 pub fn flood_while<T>(
     (from, to): (&Side, &Side),
+    pause: Duration,
     happens: impl FnOnce() -> Result<T>,
 ) -> Result<(u64, u64, T)> {
     /// "Discard" (RFC 863).
@@ -140,14 +141,7 @@ pub fn flood_while<T>(
     let done = Arc::new(AtomicBool::new(false));
     let sender = thread::spawn({
         let done = Arc::clone(&done);
-        move || -> Result<u64> {
-            let mut sent = 0;
-            while !done.load(Ordering::SeqCst) {
-                outbox.send_to(b"packet", address)?;
-                sent += 1;
-            }
-            Ok(sent)
-        }
+        move || flood(&outbox, address, pause, &done)
     });
     thread::sleep(Duration::from_millis(50));
     let happened = happens();
@@ -162,6 +156,19 @@ pub fn flood_while<T>(
         thread::sleep(Duration::from_millis(5));
     }
     Ok((sent, unheard(to)? - before.1, happened))
+}
+
+fn flood(outbox: &UdpSocket, address: SocketAddr, pause: Duration, done: &AtomicBool) -> Result<u64> {
+    const BURST: u64 = 32;
+    let mut sent = 0;
+    while !done.load(Ordering::SeqCst) {
+        outbox.send_to(b"packet", address)?;
+        sent += 1;
+        if sent % BURST == 0 && !pause.is_zero() {
+            thread::sleep(pause);
+        }
+    }
+    Ok(sent)
 }
 
 /// How many packets the interface of a side could not send, because the other end had no room.
