@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The corpus: programs that are hard to chain, each in one way. `it/corpus` holds their sources.
+//! The corpus: programs that are hard to chain, each in one way, and programs of others. `it/corpus` holds the sources of
+//! the first; the second are all that Debian's xdp-tools and libxdp bring.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -34,6 +35,29 @@ pub fn corpus() -> Result<Vec<Specimen>> {
         .collect();
     sources.sort();
     sources.iter().map(|source| compile(source)).collect()
+}
+
+/// The objects of others that this machine has.
+///
+/// # Errors
+/// When there are none, or they cannot be read.
+pub fn foreign() -> Result<Vec<Specimen>> {
+    let mut specimens = Vec::new();
+    for library in fs::read_dir("/usr/lib")? {
+        let Ok(objects) = fs::read_dir(library?.path().join("bpf")) else { continue };
+        for object in objects {
+            let path = object?.path();
+            if path.extension().is_some_and(|kind| kind == "o") {
+                let name = path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
+                specimens.push(Specimen { name, object: fs::read(path)?, is_tc: false });
+            }
+        }
+    }
+    specimens.sort_by(|one, other| one.name.cmp(&other.name));
+    if specimens.is_empty() {
+        bail!("there is no object in `/usr/lib/*/bpf`; `cargo xtask setup` installs xdp-tools");
+    }
+    Ok(specimens)
 }
 
 /// One program of the corpus by its name.

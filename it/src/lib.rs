@@ -6,6 +6,7 @@
 
 mod command;
 mod corpus;
+pub mod fuzz;
 mod net;
 mod node;
 mod packages;
@@ -13,9 +14,9 @@ mod probes;
 mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
-pub use corpus::{Specimen, corpus, specimen};
+pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository};
 pub use probes::Probes;
-pub use traffic::{Connections, connect, ping, stream_while};
+pub use traffic::{Connections, connect, flood_while, ping, stream_while};

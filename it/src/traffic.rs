@@ -6,13 +6,13 @@ use std::os::fd::OwnedFd;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
-use crate::{Pair, run_in};
+use crate::{Pair, Side, run_in};
 
 /// What became of connections.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -120,6 +120,72 @@ fn send(socket: &UdpSocket, done: &AtomicBool) -> Result<u32> {
         thread::sleep(Duration::from_millis(2));
     }
     Ok(sent)
+}
+
+/// Sends datagrams to a side, to a port where nobody listens, while something happens: thirty-two of them as fast as it
+/// goes, then a pause. Returns how many the cable took, how many the other end got, and what happened.
+///
+/// # Errors
+/// When the namespaces cannot be entered, or what happens fails.
+pub fn flood_while<T>(
+    (from, to): (&Side, &Side),
+    pause: Duration,
+    happens: impl FnOnce() -> Result<T>,
+) -> Result<(u64, u64, T)> {
+    /// "Discard" (RFC 863).
+    const PORT: u16 = 9;
+    let before = (dropped(from)?, unheard(to)?);
+    let address: SocketAddr = format!("{}:{PORT}", to.address).parse()?;
+    // It is not connected: the answers that nobody listens would be errors.
+    let outbox = from.inside(|| UdpSocket::bind("0.0.0.0:0"))??;
+    let done = Arc::new(AtomicBool::new(false));
+    let sender = thread::spawn({
+        let done = Arc::clone(&done);
+        move || flood(&outbox, address, pause, &done)
+    });
+    thread::sleep(Duration::from_millis(50));
+    let happened = happens();
+    thread::sleep(Duration::from_millis(50));
+    done.store(true, Ordering::SeqCst);
+    let sent = sender.join().ok().context("the sender panicked")??;
+    let happened = happened?;
+    let sent = sent - (dropped(from)? - before.0);
+    // What is still on its way arrives soon.
+    let begin = Instant::now();
+    while unheard(to)? - before.1 < sent && begin.elapsed() < Duration::from_secs(5) {
+        thread::sleep(Duration::from_millis(5));
+    }
+    Ok((sent, unheard(to)? - before.1, happened))
+}
+
+fn flood(outbox: &UdpSocket, address: SocketAddr, pause: Duration, done: &AtomicBool) -> Result<u64> {
+    const BURST: u64 = 32;
+    let mut sent = 0;
+    while !done.load(Ordering::SeqCst) {
+        outbox.send_to(b"packet", address)?;
+        sent += 1;
+        if sent % BURST == 0 && !pause.is_zero() {
+            thread::sleep(pause);
+        }
+    }
+    Ok(sent)
+}
+
+/// How many packets the interface of a side could not send, because the other end had no room.
+fn dropped(side: &Side) -> Result<u64> {
+    let line = format!("ip -j -s link show dev {}", side.interface);
+    let links: serde_json::Value = serde_json::from_str(&run_in(&side.namespace, &line)?)?;
+    links[0]["stats64"]["tx"]["dropped"].as_u64().context("`ip` tells nothing of packets that were dropped")
+}
+
+/// How many datagrams came to ports where nobody listens (`NoPorts` of RFC 4113).
+fn unheard(side: &Side) -> Result<u64> {
+    let table = side.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp"))??;
+    let mut rows = table.lines().filter_map(|line| line.strip_prefix("Udp: "));
+    let (names, numbers) = rows.next().zip(rows.next()).context("the kernel has no table of UDP")?;
+    let mut pairs = names.split(' ').zip(numbers.split(' '));
+    let (_, number) = pairs.find(|(name, _)| *name == "NoPorts").context("the table has no `NoPorts`")?;
+    Ok(number.parse()?)
 }
 
 /// Counts until nothing came for a while.

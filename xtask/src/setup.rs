@@ -46,6 +46,8 @@ const TEST: &[Need] = &[
     need("curl", "curl"),
     need("skopeo", "skopeo"),
     need("bpftool", "bpftool"),
+    // Programs of others, which must be able to be members.
+    need("xdp-filter", "xdp-tools"),
     need("qemu-system-x86_64", "qemu-system-x86"),
     need("/bin/busybox", "busybox-static"),
     need("cpio", "cpio"),

@@ -52,6 +52,9 @@ pub(crate) enum When {
 
 pub(crate) const EXIT: u8 = 0x95;
 pub(crate) const CALL: u8 = 0x85;
+pub(crate) const JUMP: u8 = 0x05;
+pub(crate) const LONG_JUMP: u8 = 0x06;
+pub(crate) const INDIRECT_JUMP: u8 = 0x0d;
 pub(crate) const LOAD_64: u8 = 0x18;
 /// `BPF_PSEUDO_MAP_FD`: the immediate of a 64-bit load is a map descriptor.
 pub(crate) const MAP_FD: u8 = 1;
@@ -212,7 +215,7 @@ impl Insn {
 
     /// Jumps over `offset` instructions.
     pub(crate) const fn jump(offset: i16) -> Self {
-        Self::new(0x05, 0, 0, offset, 0)
+        Self::new(JUMP, 0, 0, offset, 0)
     }
 
     /// Jumps over `offset` instructions when the low half of `dst`, unsigned, compares so with `imm`.
@@ -245,6 +248,28 @@ impl Insn {
             return None;
         }
         (index + 1).checked_add_signed(isize::try_from(self.imm).ok()?)
+    }
+
+    /// The index of the instruction that this one at `index` may jump to.
+    pub(crate) fn target(self, index: usize) -> Option<usize> {
+        const JUMPS: u8 = 5;
+        const JUMPS_32: u8 = 6;
+        let class = self.code & 7;
+        if (class != JUMPS && class != JUMPS_32) || self.code & 0xf0 == CALL & 0xf0 || self.code == EXIT {
+            return None;
+        }
+        // The long jump (`gotol`, instruction set 4) has its distance in the immediate.
+        let is_long = self.code == LONG_JUMP;
+        let distance = if is_long { isize::try_from(self.imm).ok()? } else { isize::from(self.offset) };
+        (index + 1).checked_add_signed(distance)
+    }
+
+    /// The number that it puts into r0, if that is all it does.
+    pub(crate) fn verdict(self) -> Option<i32> {
+        const PUT_64: u8 = 0xb7;
+        const PUT_32: u8 = 0xb4;
+        let puts = matches!(self.code, PUT_64 | PUT_32) && self.dst == 0;
+        puts.then_some(self.imm)
     }
 
     /// Whether it leaves nothing in r1 to r5: calls, and the classic loads of packet bytes, which are calls inside.

@@ -5,7 +5,7 @@
 use std::fmt::Write as _;
 use std::path::Path;
 
-use it::{Specimen, corpus, repository, specimen};
+use it::{Specimen, corpus, foreign, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
 use package::{Enforcement, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
 use plan::Buffers;
@@ -24,6 +24,11 @@ pub(crate) fn programs(specimen: &Specimen) -> Vec<Candidate<'_>> {
     functions.map(|function| Candidate { point, object: &specimen.object, function }).collect()
 }
 
+/// The corpus, and the objects of others that this machine has.
+fn all() -> impl Iterator<Item = Specimen> {
+    corpus().unwrap().into_iter().chain(foreign().unwrap())
+}
+
 /// Frames of many kinds: protocols, tags, options, fragments, sizes; some cut off, some without sense.
 pub(crate) fn frames(count: usize) -> Vec<Vec<u8>> {
     let mut dice = Dice::new();
@@ -32,30 +37,64 @@ pub(crate) fn frames(count: usize) -> Vec<Vec<u8>> {
 
 fn frame(dice: &mut Dice) -> Vec<u8> {
     let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2];
-    for _ in 0..dice.below(3) {
-        frame.extend([0x81, 0x00, 0, dice.byte()]);
+    match dice.below(16) {
+        // Noise, of any type that there may be.
+        0 => frame.extend((0..dice.index(200)).map(|_| dice.byte()).collect::<Vec<_>>()),
+        _ => packet(&mut frame, dice),
+    }
+    match dice.below(10) {
+        // Cut off anywhere, or a little.
+        0 => frame.truncate(dice.index(frame.len())),
+        _ => frame.truncate(frame.len() - dice.index(12).min(frame.len())),
+    }
+    // A test run takes no less than an Ethernet header and something behind it.
+    frame.resize(frame.len().max(15), 0);
+    frame
+}
+
+/// Tags, a header of some protocol, and what is in it.
+fn packet(frame: &mut Vec<u8>, dice: &mut Dice) {
+    /// What fits one buffer of a test run, with its headers.
+    const MOST: [usize; 3] = [80, 1400, 3000];
+    for _ in 0..dice.below(4) {
+        frame.extend([[0x81, 0x00], [0x88, 0xa8]][dice.index(2)]);
+        frame.extend([dice.byte() & 0x3f, dice.byte()]);
     }
     let protocol = [6, 17, 1, 132, 58][dice.index(5)];
     match dice.below(8) {
         0 => frame.extend([0x08, 0x06]),
         1..=2 => {
-            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 40, protocol, 64]);
+            let fragment = dice.below(3) == 0;
+            frame.extend([0x86, 0xdd, 0x60, 0, 0, 0, 0, 40, if fragment { 44 } else { protocol }, 64]);
             frame.extend((0..32).map(|_| dice.byte() & 3));
+            if fragment {
+                frame.extend([protocol, 0, 0, dice.byte(), 0, 0, 0, dice.byte()]);
+            }
         }
         _ => {
-            let (words, fragment) = (5 + dice.byte() % 3, if dice.below(6) == 0 { 0x20 } else { 0 });
-            frame.extend([0x08, 0x00, 0x40 | words, 0, 0, 60, 0, dice.byte(), fragment, 0, dice.byte()]);
-            frame.extend([protocol, 0, 0, 10, 0, 0, dice.byte() & 7, 10, 0, dice.byte(), dice.byte()]);
+            let words = 5 + dice.byte() % 11;
+            let fragment = if dice.below(6) == 0 { [0x20, dice.byte()] } else { [0, 0] };
+            frame.extend([0x08, 0x00, 0x40 | words, 0, 0, 60, 0, dice.byte(), fragment[0], fragment[1]]);
+            frame.extend([
+                dice.byte(),
+                protocol,
+                0,
+                0,
+                10,
+                0,
+                0,
+                dice.byte() & 7,
+                10,
+                0,
+                dice.byte(),
+                dice.byte(),
+            ]);
             frame.extend(vec![0; usize::from(words - 5) * 4]);
         }
     }
-    let most = if dice.below(10) == 0 { 1400 } else { 80 };
+    let most = MOST[dice.index(12).saturating_sub(9)];
     let body = dice.index(most);
     frame.extend((0..body).map(|_| dice.byte()));
-    frame.truncate(frame.len() - dice.index(12).min(frame.len() - 14));
-    // A test run takes no less than an Ethernet header and something behind it.
-    frame.resize(frame.len().max(15), 0);
-    frame
 }
 
 /// At the end of a chain, a packet that passes TC is left to the programs of others (`TCX_NEXT`).
@@ -110,10 +149,9 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     let frames = frames(crate::rounds(300, 40));
     let mut table = String::from("program                               volatile stack saved wrapper\n");
     let mut unexpected = Vec::new();
-    // Before Linux 6.12 a wrapper counts as at least 32 bytes of stack.
-    let is_new = crate::kernel() >= KernelVersion { major: 6, minor: 12 };
+    let is_new = has_room_for_wrappers();
     let mut tried = 0;
-    for specimen in corpus().unwrap() {
+    for specimen in all() {
         for candidate in programs(&specimen) {
             let name = if programs(&specimen).len() == 1 {
                 specimen.name.clone()
@@ -134,7 +172,9 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
                 .unwrap();
             let throws = Object::parse(&specimen.object).unwrap().throws;
             let has_room = is_new || specimen.name != "full_stack_all_registers";
-            if (has_room && throws == signs.contains(&'+')) || throws != signs.contains(&'B') {
+            // Since that kernel no way is offered that the verifier then refuses.
+            let refused = is_new && signs.contains(&'-');
+            if refused || (has_room && throws == signs.contains(&'+')) || throws != signs.contains(&'B') {
                 unexpected.push(name);
             }
             tried += 1;
@@ -143,28 +183,41 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
     let release = it::run("uname -r").unwrap();
     println!("Linux {}\n{table}", release.trim());
     drop(std::fs::write(repository().join(format!("target/corpus/{}.txt", release.trim())), &table));
-    assert!(tried >= 20, "{table}");
+    assert!(tried >= 60, "{table}");
     // Only what throws leaves a chain on a way that no splice sees; the plan refuses it.
     assert!(unexpected.is_empty(), "{unexpected:?} cannot be chained, or not as expected:\n{table}");
 }
 
+/// Before Linux 6.12 a wrapper counts as at least 32 bytes of stack.
+fn has_room_for_wrappers() -> bool {
+    crate::kernel() >= KernelVersion { major: 6, minor: 12 }
+}
+
 /// Programs that libbpf loads each time: they name things of the kernel, or have program arrays.
-const FROM_THE_OBJECT: [&str; 5] =
-    ["kernel_configuration", "legacy_next", "open_iterator", "own_tail_call", "own_tail_call_in_subprogram"];
+const FROM_THE_OBJECT: [&str; 7] = [
+    "kernel_configuration",
+    "legacy_next",
+    "legacy_root",
+    "legacy_tc_next",
+    "open_iterator",
+    "own_tail_call",
+    "own_tail_call_in_subprogram",
+];
 
 #[test]
 fn a_program_that_is_loaded_from_memory_is_the_same() {
     let frames = frames(crate::rounds(100, 20));
     let states = Path::new("/sys/fs/bpf").join(it::unique("l3af-memory-"));
     let mut remembered = 0;
-    for specimen in corpus().unwrap() {
+    for specimen in all() {
         let short = if specimen.is_tc { 62 } else { 0 };
         let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).cloned().collect();
         for candidate in programs(&specimen) {
             let Ok(alone) = candidate.alone() else { continue };
             let trial = Trial::from_memory(&candidate, &states);
             let _gone = std::fs::remove_dir_all(&states);
-            if Object::parse(&specimen.object).unwrap().throws {
+            let has_room = has_room_for_wrappers() || specimen.name != "full_stack_all_registers";
+            if !has_room || Object::parse(&specimen.object).unwrap().throws {
                 continue;
             }
             let trial = trial.unwrap();
@@ -182,71 +235,10 @@ fn a_program_that_is_loaded_from_memory_is_the_same() {
             remembered += 1;
         }
     }
-    assert!(remembered >= 30, "{remembered}");
+    assert!(remembered >= 50, "{remembered}");
 }
 
-/// A chain of one program that drops all, enforced as given.
-fn drops(enforcement: &str) -> Trial {
-    let how = Membership {
-        enforcement: enforcement.parse::<Enforcement>().unwrap(),
-        ..Membership::default_for(HookPoint::Xdp)
-    };
-    let specimen = specimen("drops").unwrap();
-    Trial::chain(HookPoint::Xdp, &[(programs(&specimen).remove(0), how)]).unwrap()
-}
-
-/// A UDP frame of a flow.
-fn datagram(from: (u32, u16), to: (u32, u16), payload: u8) -> Vec<u8> {
-    let mut frame = vec![2, 0, 0, 0, 0, 1, 2, 0, 0, 0, 0, 2, 0x08, 0x00];
-    frame.extend([0x45, 0, 0, 29, 0, 0, 0, 0, 64, 17, 0, 0]);
-    for address in [from.0, to.0] {
-        frame.extend(address.to_be_bytes());
-    }
-    for port in [from.1, to.1] {
-        frame.extend(port.to_be_bytes());
-    }
-    frame.extend([0, 9, 0, 0, payload]);
-    frame
-}
-
-const XDP_DROP: i32 = 1;
 const XDP_PASS: i32 = 2;
-
-#[test]
-fn a_member_in_shadow_is_counted_and_not_followed() {
-    let trial = drops("shadow");
-    let frames = frames(50);
-    assert!(run_all(&trial, &frames).iter().all(|ran| ran.verdict == XDP_PASS));
-    let reading = trial.readings().unwrap().remove(0);
-    assert_eq!(reading.shadowed.0[1].packets, 50, "would have dropped");
-    assert_eq!(reading.left.0[2].packets, 50, "left, passing");
-    let bytes: usize = frames.iter().map(Vec::len).sum();
-    assert_eq!((reading.shadowed.0[1].bytes, reading.left.0[2].bytes), (bytes as u64, bytes as u64));
-}
-
-#[test]
-fn a_canary_takes_its_share_of_flows_and_a_flow_is_always_on_one_side() {
-    let flows = crate::rounds(40_000, 4_000);
-    for percent in [1, 10, 50, 90] {
-        let trial = drops(&format!("canary {percent}%"));
-        let mut dropped = 0;
-        for flow in 0..flows {
-            let number = u32::try_from(flow).unwrap();
-            let from = (0x0a00_0000 + number / 64, 1024 + u16::try_from(flow % 64).unwrap());
-            let to = (0x0a80_0000 + number % 7, 443);
-            let verdict = trial.run(&datagram(from, to, 0), 1).unwrap().verdict;
-            dropped += usize::from(verdict == XDP_DROP);
-            if flow % 16 == 0 {
-                assert_eq!(trial.run(&datagram(from, to, 9), 1).unwrap().verdict, verdict, "the same flow");
-                assert_eq!(trial.run(&datagram(to, from, 1), 1).unwrap().verdict, verdict, "its answers");
-            }
-        }
-        // In hundredths of a percent; fewer flows are further off.
-        let share = 10_000 * dropped / flows;
-        let allowed = if flows < 10_000 { 250 } else { 100 };
-        assert!(share.abs_diff(percent * 100) < allowed, "{percent}% of flows were {share} of 10000");
-    }
-}
 
 #[test]
 fn a_program_that_changes_packets_cannot_run_in_shadow() {

@@ -7,12 +7,14 @@ use std::sync::OnceLock;
 use it::Packages;
 
 mod attach;
+mod canary;
 mod chain;
 mod corpus;
 mod daemon;
 mod demo;
 mod dice;
 mod dispatched;
+mod hitless;
 mod mechanism;
 mod members;
 mod package;

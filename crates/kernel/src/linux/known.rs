@@ -16,8 +16,8 @@ use super::maps;
 use super::template::Template;
 use crate::splice::Way;
 
-/// Which program, of which object, for which packets.
-pub(super) type Key = (Digest, ProgramName, Buffers);
+/// Which program, of which object, for which hooks and packets.
+pub(super) type Key = (Digest, ProgramName, HookPoint, Buffers);
 
 /// One program.
 #[derive(Clone)]

@@ -142,7 +142,7 @@ impl Loading<'_> {
         if splicing.timed || splicing.enforcement != Enforcement::Enforce {
             return self.load(splicing);
         }
-        let key = (object, self.source.function.clone(), self.buffers);
+        let key = (object, self.source.function.clone(), self.point, self.buffers);
         if let Some(Lesson { way, template }) = known.recall(&key) {
             // Whatever is wrong with a short way, the long one tells.
             if let Some(Ok(ready)) = template.map(|template| template.load(self, way, splicing)) {

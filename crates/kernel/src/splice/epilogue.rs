@@ -8,15 +8,18 @@
 use package::{Enforcement, HookPoint};
 
 use super::code::{Code, Label};
+use super::exits::Entries;
 use super::frame::{AMOUNT, Context, Frame, KEY, Scratch, Start, VERDICT};
 use super::{CALLEE_SAVED, Classes, Splice, Way, flow};
 use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, TAIL_CALL, When, Width};
 
-/// The instructions behind the program.
-pub(super) fn epilogue(how: &Splice<'_>) -> Vec<Insn> {
+/// The instructions behind the program, and where they are entered with a verdict that is known.
+pub(super) fn epilogue(how: &Splice<'_>) -> (Vec<Insn>, Option<Entries>) {
     let (classes, frame, code) = (Classes::of(how.point), Frame::of(how), Code::default());
-    let mut epilogue = Epilogue { how, classes, frame, code };
+    let mut epilogue = Epilogue { how, classes, frame, code, next: None };
     epilogue.spill();
+    // Whatever is done with every packet must not be left out.
+    let is_direct = epilogue.code.insns.is_empty() && !how.timed && how.enforcement == Enforcement::Enforce;
     if how.timed {
         epilogue.measure();
     }
@@ -36,9 +39,10 @@ pub(super) fn epilogue(how: &Splice<'_>) -> Vec<Insn> {
             epilogue.proceed(&mut leave);
         }
     }
+    let entries = Entries { next: epilogue.next, leave: epilogue.code.insns.len() };
     epilogue.code.place(leave);
     epilogue.leave();
-    epilogue.code.insns
+    (epilogue.code.insns, is_direct.then_some(entries))
 }
 
 struct Epilogue<'a> {
@@ -46,6 +50,8 @@ struct Epilogue<'a> {
     classes: Classes,
     frame: Frame,
     code: Code,
+    /// Where a verdict of the proceed set goes on, once there is such a place.
+    next: Option<usize>,
 }
 
 /// Which cell is counted in.
@@ -110,6 +116,7 @@ impl Epilogue<'_> {
             let class = i32::try_from(mask.trailing_zeros()).expect("a bit of a word has a small index");
             let only = class - self.classes.bias;
             self.code.jump_if(When::NotEqual, 0, only, leave);
+            self.next = Some(self.code.insns.len());
             self.call_next_at_once();
             self.end(class, only);
             return;
@@ -124,6 +131,7 @@ impl Epilogue<'_> {
         self.code.push(Insn::shift_right_32(bits, class));
         self.code.push(Insn::and_32(bits, 1));
         self.code.jump_if(When::Equal, bits, 0, leave);
+        self.next = Some(self.code.insns.len());
         self.keep_verdict();
         self.call_next_at_once();
         self.restore_verdict();

@@ -30,6 +30,8 @@ const IPV4_HEADER: i32 = 20;
 const IPV6_HEADER: i32 = 40;
 /// Where copied ports lie behind a copied header, at TC.
 const PORTS: i16 = 40;
+/// Where it lies how far the header is behind the network header, at TC.
+const OFFSET: i16 = 44;
 /// Where the context is, and where the key grows.
 const CONTEXT: u8 = 6;
 const KEY: u8 = 8;
@@ -103,8 +105,7 @@ impl Chooser<'_> {
         if self.xdp {
             self.ethernet();
         } else {
-            // `struct __sk_buff`: protocol at 16.
-            self.code.push(Insn::load(Width::Word, 4, self.context, 16));
+            self.tags();
         }
         let (mut version_6, mut ports) = (Label::default(), Label::default());
         self.code.jump_if(When::Equal, 4, IPV6, &mut version_6);
@@ -136,6 +137,26 @@ impl Chooser<'_> {
         }
         self.code.place(untagged);
         self.code.push(Insn::add(1, ETHERNET));
+    }
+
+    /// Finds what follows up to two VLAN tags that the kernel left in a socket buffer: its type into r4, its offset into
+    /// the stack.
+    fn tags(&mut self) {
+        // `struct __sk_buff`: protocol at 16.
+        self.code.push(Insn::load(Width::Word, 4, self.context, 16));
+        self.code.push(Insn::store_word(FRAME, self.room + OFFSET, 0));
+        let mut untagged = Label::default();
+        for at in [0, VLAN_TAG] {
+            let mut tagged = Label::default();
+            self.code.jump_if(When::Equal, 4, VLAN, &mut tagged);
+            self.code.jump_if(When::NotEqual, 4, SERVICE_VLAN, &mut untagged);
+            self.code.place(tagged);
+            self.code.push(Insn::put_32(2, at));
+            self.copy_bytes(self.room, VLAN_TAG);
+            self.code.push(Insn::store_word(FRAME, self.room + OFFSET, at + VLAN_TAG));
+            self.code.push(Insn::load(Width::Half, 4, FRAME, self.room + 2));
+        }
+        self.code.place(untagged);
     }
 
     /// Addresses of version 4 into the key, the protocol into r5, the length of the header into r4.
@@ -178,7 +199,8 @@ impl Chooser<'_> {
             self.check(4);
             Header { base: 1, at: 0 }
         } else {
-            self.code.push(Insn::copy(2, 4));
+            self.code.push(Insn::load(Width::Word, 2, FRAME, self.room + OFFSET));
+            self.code.push(Insn::add_register(2, 4));
             let at = self.room + PORTS;
             self.copy_bytes(at, 4);
             Header { base: FRAME, at }
@@ -194,7 +216,7 @@ impl Chooser<'_> {
             self.check(bytes);
             Header { base: 1, at: 0 }
         } else {
-            self.code.push(Insn::put_32(2, 0));
+            self.code.push(Insn::load(Width::Word, 2, FRAME, self.room + OFFSET));
             self.copy_bytes(self.room, bytes);
             Header { base: FRAME, at: self.room }
         }

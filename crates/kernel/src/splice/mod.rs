@@ -11,6 +11,7 @@
 
 pub(crate) mod code;
 mod epilogue;
+mod exits;
 mod flow;
 mod frame;
 
@@ -188,7 +189,9 @@ fn check_main(main: &[Insn]) -> Result<(), Unspliceable> {
 /// Puts the epilogue behind the main program and lets all its exits lead there.
 fn extend(insns: &[Insn], main_end: usize, how: &Splice<'_>) -> Spliced {
     let prologue = prologue(how);
-    let epilogue = epilogue::epilogue(how);
+    let (epilogue, entries) = epilogue::epilogue(how);
+    let known = entries.map(|entries| exits::enter(&insns[..main_end], how.proceed, &entries));
+    let known = known.unwrap_or_default();
     let moved = Moved { main_end, prologue: prologue.len(), epilogue: epilogue.len(), wrapped: false };
     let shift = i32::from(distance(epilogue.len()));
     let mut spliced = prologue;
@@ -197,6 +200,7 @@ fn extend(insns: &[Insn], main_end: usize, how: &Splice<'_>) -> Spliced {
     for (index, insn) in insns[..main_end].iter().enumerate() {
         spliced.push(match insn.subprogram(index) {
             _ if second_half => *insn,
+            _ if known.contains_key(&index) => known[&index],
             Some(_) => Insn { imm: insn.imm.wrapping_add(shift), ..*insn },
             None if insn.code == EXIT => Insn::jump(distance(main_end - index - 1)),
             None => *insn,
@@ -235,7 +239,7 @@ fn prologue_in_registers(how: &Splice<'_>) -> Vec<Insn> {
 /// Puts a new main program in front, which calls the old one.
 fn wrap(insns: &[Insn], how: &Splice<'_>) -> Spliced {
     let mut wrapper = prologue_in_registers(how);
-    let epilogue = epilogue::epilogue(how);
+    let (epilogue, _) = epilogue::epilogue(how);
     wrapper.push(Insn::call_subprogram(i32::from(distance(epilogue.len()))));
     wrapper.extend(epilogue);
     let moved = Moved { main_end: insns.len(), prologue: wrapper.len(), epilogue: 0, wrapped: true };

@@ -157,7 +157,8 @@ proptest! {
         if let Ok(Spliced { insns: spliced, moved }) = splice(&insns, &how) {
             for (at, insn) in insns.iter().enumerate().skip(1) {
                 let found = spliced[moved.offset(at)];
-                let replaced = insn.code == EXIT || insn.subprogram(at).is_some();
+                let leaves = insn.code == EXIT || insn.target(at).is_some_and(|to| insns.get(to).is_some_and(|to| to.code == EXIT));
+                let replaced = leaves || insn.subprogram(at).is_some();
                 prop_assert!(found == *insn || replaced, "{at}: {insn:?} became {found:?}");
             }
         }

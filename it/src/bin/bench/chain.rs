@@ -25,7 +25,7 @@ struct Effort {
     runs: u32,
 }
 /// Everything is loaded anew so often: where the kernel puts programs in memory changes what they cost.
-const BUILDS: usize = 6;
+const BUILDS: usize = 12;
 
 /// Something that takes a packet, in a length.
 struct Contender {

@@ -36,7 +36,7 @@ impl Trial {
         let mut loading = candidate.loading(&package, &config, Buffers::One)?;
         loading.source.state = Some(&first);
         drop(loading.load_as_known(&splicing, object, &mut known)?);
-        let lesson = known.recall(&(object, candidate.function.clone(), Buffers::One));
+        let lesson = known.recall(&(object, candidate.function.clone(), point, Buffers::One));
         let Some(Lesson { way, template: Some(template) }) = lesson else { return Ok(None) };
         // The first load in the second folder makes the maps there, the other one finds them.
         let mut again = candidate.loading(&package, &config, Buffers::One)?;

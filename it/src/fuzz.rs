@@ -1,0 +1,201 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What holds of any bytes: the promises of everything that reads what strangers wrote.
+//!
+//! Each function panics where a promise is broken. `fuzz/` runs them on bytes that a fuzzer makes up, the tests here on
+//! some random ones.
+
+use std::io::Write as _;
+use std::str;
+
+use flate2::Compression;
+use flate2::write::GzEncoder;
+use kernel::{Counters, Insn, Splice, Spliced, Way, effect, splice as spliced, ways};
+use package::{
+    BlobError, Blobs, Digest, Enforcement, HookPoint, Limits, Manifest, Object, Package, ProceedSet, Share,
+    read_layer,
+};
+use trust::{Envelope, PrivateKey};
+use wire::Document;
+
+/// Whatever the bytes are taken for, all promises hold.
+pub fn everything(bytes: &[u8]) {
+    for body in [splice, object, layer, index, manifest, envelope, document] {
+        body(bytes);
+    }
+}
+
+/// Any instructions can be spliced or are refused, whatever is asked; none of them gets lost.
+pub fn splice(bytes: &[u8]) {
+    let Some((options, rest)) = bytes.split_first_chunk::<8>() else { return };
+    let insns: Vec<Insn> = rest.chunks_exact(8).map(instruction).collect();
+    let [place, low, high, chosen, share, kind, at, below] = *options;
+    let point = [HookPoint::Xdp, HookPoint::TcIngress, HookPoint::TcEgress][usize::from(place % 3)];
+    let mask = u16::from_le_bytes([low, high]);
+    let verdicts = point.verdicts().iter().enumerate().filter(|(bit, _)| mask >> bit & 1 == 1);
+    let names: Vec<&str> = verdicts.map(|(_, verdict)| verdict.name()).collect();
+    let proceed = ProceedSet::parse(point, &names).expect("they are the names of verdicts");
+    let enforcement = match chosen % 3 {
+        0 => Enforcement::Enforce,
+        1 => Enforcement::Shadow,
+        _ => Share::of_ten_thousand(u16::from(share)).map_or(Enforcement::Shadow, Enforcement::Canary),
+    };
+    let way = match kind % 3 {
+        0 => Way::Wrapper,
+        1 => Way::Register(at % 16),
+        _ => Way::Stack(u16::from(below) * 8),
+    };
+    let [counted, timed, fragments] = [0x40, 0x80, 0x20].map(|flag| chosen & flag != 0);
+    let counters = counted.then_some(Counters { cells: 6, keys: 7 });
+    let how = Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, fragments, way };
+    let _effect = effect(&insns, point == HookPoint::Xdp);
+    assert!(
+        ways(&insns, u16::from(below), timed).contains(&Way::Wrapper),
+        "a wrapper is always worth trying"
+    );
+    match spliced(&insns, &how) {
+        Ok(Spliced { insns: spliced, moved }) => {
+            let last = insns.len().checked_sub(1).map_or(0, |last| moved.offset(last));
+            assert!(last < spliced.len(), "the last instruction is behind the end");
+        }
+        Err(_) => assert_ne!(way, Way::Wrapper, "a wrapper takes everything"),
+    }
+}
+
+fn instruction(bytes: &[u8]) -> Insn {
+    Insn::from_bytes(bytes.try_into().expect("a chunk has eight bytes"))
+}
+
+/// Any object is read or refused; what is read of it can be used.
+pub fn object(bytes: &[u8]) {
+    let Ok(object) = Object::parse(bytes) else { return };
+    for parameter in &object.parameters {
+        let encoded = parameter.encode(&parameter.default, object.endian).expect("a default fits");
+        assert_eq!(encoded.len(), parameter.bytes, "`{}` keeps its width", parameter.name);
+    }
+    for map in &object.maps {
+        assert_eq!(object.layout.difference(&object.layout, &map.name), None, "a layout is like itself");
+    }
+}
+
+/// Any layer is read or refused, within its limits; no file leads out of it.
+pub fn layer(bytes: &[u8]) {
+    const MIB: u64 = 1 << 20;
+    let limits = Limits { entries: 16, file_bytes: MIB, total_bytes: 4 * MIB, ..Limits::default() };
+    // A fuzzer does not find the checksum of gzip: what is inside gets its turn as well.
+    let mut packed = GzEncoder::new(Vec::new(), Compression::fast());
+    packed.write_all(bytes).expect("it goes to memory");
+    for layer in [bytes, &packed.finish().expect("it goes to memory")] {
+        let Ok(files) = read_layer(layer, &limits) else { continue };
+        assert!(files.iter().count() <= limits.entries, "there are too many files");
+        for file in files.iter() {
+            let leads_out = file.path.split('/').any(|part| matches!(part, "" | "." | ".."));
+            assert!(!leads_out, "`{}` is no plain path", file.path);
+            assert!(file.bytes.len() as u64 <= limits.file_bytes, "`{}` is too large", file.path);
+        }
+    }
+}
+
+/// Any index of a package is read or refused; nothing is read that has another digest than it should.
+pub fn index(bytes: &[u8]) {
+    struct Always<'a>(&'a [u8]);
+    impl Blobs for Always<'_> {
+        fn blob(&self, _: &Digest, _: u64) -> Result<Vec<u8>, BlobError> {
+            Ok(self.0.to_vec())
+        }
+    }
+    let read = Package::read(&Always(bytes), &Digest::of(bytes));
+    assert!(read.is_err(), "nothing is its own manifest");
+}
+
+/// Any manifest is read or refused; every object that it names belongs to one of its programs.
+pub fn manifest(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(manifest) = Manifest::parse(text) else { return };
+    assert!(manifest.objects().len() <= manifest.programs.len(), "there is an object without a program");
+}
+
+/// Any envelope is read or refused; nobody's signature is found under it.
+pub fn envelope(bytes: &[u8]) {
+    let Ok(envelope) = Envelope::parse(bytes) else { return };
+    let key = PrivateKey::from_seed([7; 32]).public();
+    assert!(envelope.verify(&[key], 1).is_err(), "a signature was made without the key");
+    assert!(Envelope::parse(&envelope.to_json()).is_ok(), "what is written can be read");
+}
+
+/// Any document is read or refused, as TOML and as JSON; what is written can be read.
+pub fn document(bytes: &[u8]) {
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let as_toml = Document::parse_toml(text).ok();
+    let as_json = serde_json::from_str::<Document>(text).ok();
+    for document in as_toml.into_iter().chain(as_json) {
+        let written = serde_json::to_string(&document).expect("a document can be written");
+        let again = serde_json::from_str::<Document>(&written).expect("what is written can be read");
+        assert_eq!(again, document, "what is read is what was written");
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    /// Files that the readers accept: damage to one reaches further than noise does.
+    fn good() -> Vec<Vec<u8>> {
+        let read =
+            |path: &str| std::fs::read(crate::repository().join(path)).expect("it is in the repository");
+        let key = PrivateKey::from_seed([9; 32]);
+        let document = "[[chain]]\ninterface = \"eth0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"a\"\npackage = \
+                        \"file:/a\"\nenforcement = \"canary 5%\"\nconfig = { limit = 5 }\n";
+        vec![
+            read("crates/package/testdata/small.bpf.o"),
+            read("programs/ratelimit/package.toml"),
+            Envelope::sign("text/plain", b"words".to_vec(), &[&key]).to_json(),
+            document.as_bytes().to_vec(),
+        ]
+    }
+
+    #[test]
+    fn good_files_keep_every_promise() {
+        for bytes in good() {
+            everything(&bytes);
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn noise_keeps_every_promise(bytes in prop::collection::vec(any::<u8>(), 0..600)) {
+            everything(&bytes);
+        }
+
+        #[test]
+        fn damage_keeps_every_promise(
+            which in 0..4_usize,
+            damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
+            end in any::<prop::sample::Index>(),
+        ) {
+            let mut bytes = good().swap_remove(which);
+            for (at, byte) in damage {
+                let at = at.index(bytes.len());
+                bytes[at] = byte;
+            }
+            everything(&bytes);
+            bytes.truncate(end.index(bytes.len()));
+            everything(&bytes);
+        }
+
+        #[test]
+        fn instructions_of_every_code_keep_every_promise(
+            options: [u8; 8],
+            insns in prop::collection::vec((0..256_u32, any::<u8>(), -4..4_i16, -4..14_i32), 0..60),
+        ) {
+            let mut bytes = options.to_vec();
+            for (code, registers, offset, imm) in insns {
+                bytes.extend([code.to_le_bytes()[0], registers]);
+                bytes.extend(offset.to_le_bytes());
+                bytes.extend(imm.to_le_bytes());
+            }
+            splice(&bytes);
+        }
+    }
+}
