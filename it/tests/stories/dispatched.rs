@@ -59,7 +59,10 @@ fn a_program_does_in_a_dispatcher_what_it_does_alone() {
                 continue;
             }
             let dispatched = alone_in_a_dispatcher(&candidate);
-            let should = has_dispatchers() && fits(&candidate);
+            // Linux 5.10 and 5.15 refuse extension programs whose global functions take the context.
+            let is_old = crate::kernel() < KernelVersion { major: 6, minor: 1 };
+            let has_functions = specimen.name == "static_and_global_subprograms";
+            let should = has_dispatchers() && fits(&candidate) && !(is_old && has_functions);
             let sign = if dispatched.is_ok() { '+' } else { '-' };
             writeln!(table, "{:<33} {:<30} {sign}", specimen.name, candidate.function).unwrap();
             // A program with an empty program array of its own would do; nobody can know that it stays empty.

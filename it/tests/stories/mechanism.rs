@@ -43,6 +43,7 @@ fn of_corpus(name: &str, function: &str, hook: &str) -> String {
     let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
     let head = original.split("[[program]]").next().unwrap();
     let head = head.replace("\"sanity\"", &format!("\"{}\"", name.replace('_', "-")));
+    let head = head.replace("min = \"6.1\"", "min = \"5.10\"");
     let program =
         format!("[[program]]\nfunction = \"{function}\"\nobject = \"x.bpf.o\"\nhook = \"{hook}\"\n");
     fs::write(format!("{folder}/package.toml"), head + &program).unwrap();
@@ -98,7 +99,7 @@ fn chaining_is_switched_off_and_on_under_traffic_and_no_packet_is_lost() {
     let documents = [by("alone", &["sanity"]), by("splice", &["sanity", "ratelimit"])];
     node.apply(&documents[1]).unwrap().success().unwrap();
     let (sent, received, ()) = stream_while(&pair, || {
-        for document in documents.iter().cycle().take(crate::rounds(12, 4)) {
+        for document in documents.iter().cycle().take(crate::rounds(12, 2)) {
             node.apply(document)?.success()?;
         }
         Ok(())
@@ -171,7 +172,7 @@ fn a_dispatcher_changes_under_traffic_and_no_packet_is_lost() {
     ];
     node.apply(&documents[0]).unwrap().success().unwrap();
     let (sent, received, ()) = stream_while(&pair, || {
-        for document in documents.iter().cycle().take(10) {
+        for document in documents.iter().cycle().take(crate::rounds(14, 7)) {
             node.apply(document)?.success()?;
         }
         Ok(())
