@@ -85,7 +85,7 @@ fn probes_run_on_without_the_daemon_and_are_adopted_or_taken_off() {
     let (pins, state) =
         (node.pins.to_string_lossy().into_owned(), node.state().to_string_lossy().into_owned());
     let said = node.l3af(&["detach", "--all", "--pins", &pins, "--state", &state]).unwrap();
-    assert!(said.contains("removed probe one#1"), "{said}");
+    assert!(said.contains("probe: remove one#1"), "{said}");
     assert_eq!(fs::read_dir(&node.pins).unwrap().count(), 0);
     node.restart().unwrap();
     assert!(instances(&node).is_empty());
