@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Packages of this repository, built and signed.
 
+use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -42,6 +43,29 @@ impl Packages {
     pub fn build_one(&self, name: &str, output: &str) -> Result<String> {
         let source = repository().join("programs").join(name);
         self.l3af(&["build", &source.to_string_lossy(), "--output", output])?.success()
+    }
+
+    /// Builds and signs a package of one C source and returns its path. `manifest` is what stands behind `[package]` and its
+    /// like: the programs, whose object is `<name>.bpf.o`, and maps.
+    ///
+    /// # Errors
+    /// When it cannot be written or built.
+    pub fn from_source(&self, (name, version): (&str, &str), source: &str, manifest: &str) -> Result<String> {
+        let folder = self.path(&format!("{name}-{version}"));
+        fs::create_dir_all(&folder)?;
+        fs::write(format!("{folder}/{name}.bpf.c"), source)?;
+        fs::copy(repository().join("programs/include/vmlinux.h"), format!("{folder}/vmlinux.h"))?;
+        let original = fs::read_to_string(repository().join("programs/sanity/package.toml"))?;
+        let head = original.split("[[program]]").next().unwrap_or_default();
+        let head = head
+            .replace("\"sanity\"", &format!("\"{name}\""))
+            .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
+        fs::write(format!("{folder}/package.toml"), format!("{head}{manifest}[build]\nclang = 19\n"))?;
+        fs::write(format!("{folder}/README.md"), name)?;
+        let output = format!("{name}-{version}.oci");
+        self.l3af(&["build", &folder, "--output", &output])?.success()?;
+        self.l3af(&["sign", &output, "--key", "key"])?.success()?;
+        Ok(self.path(&output))
     }
 
     /// Runs `l3af` in the folder.

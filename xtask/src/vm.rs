@@ -111,7 +111,7 @@ fn boot(release: &str, line: &str, see: impl FnMut(&str)) -> Result<()> {
     say(&format!("Booting {} under emulation", image.release));
     // A guest that hangs ends here, and not with whoever waits for it.
     let mut qemu = Command::new("timeout");
-    qemu.args(["--foreground", "1800", "qemu-system-x86_64"]);
+    qemu.args(["--foreground", "3600", "qemu-system-x86_64"]);
     qemu.args(["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "3072"]);
     qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
     qemu.arg("-serial").arg(format!("file:{}", result.display()));

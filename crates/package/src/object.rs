@@ -40,8 +40,6 @@ pub struct Object {
     pub has_dwarf: bool,
     /// How many tail calls are written in functions that are no programs themselves.
     pub tail_calls_in_functions: u32,
-    /// Whether its programs may throw exceptions (`bpf_throw`, Linux 6.7), which leave from anywhere.
-    pub throws: bool,
     /// What it names that is not its own: functions, variables and the configuration of the kernel.
     pub externs: Vec<String>,
     /// The byte order.
@@ -136,10 +134,20 @@ impl Object {
                 Some(section) => tail_calls(section.data().map_err(damaged)?, endian),
                 None => 0,
             },
-            throws: elf.symbols().any(|symbol| symbol.is_undefined() && symbol.name() == Ok("bpf_throw")),
             externs: externs(&elf),
             endian,
         })
+    }
+
+    /// Whether its programs may throw exceptions (`bpf_throw`, Linux 6.7), which leave from anywhere.
+    pub fn throws(&self) -> bool {
+        self.externs.iter().any(|name| name == "bpf_throw")
+    }
+
+    /// Whether its programs ask a network card about packets (XDP metadata, Linux 6.3), which only those may that are loaded
+    /// for one device.
+    pub fn asks_the_card(&self) -> bool {
+        self.externs.iter().any(|name| name.starts_with("bpf_xdp_metadata_rx_"))
     }
 
     /// The program with this function.

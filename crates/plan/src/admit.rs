@@ -30,6 +30,9 @@ pub(crate) fn admit(
             let package = manifest.package.name.clone();
             return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
         }
+        if member.needs().device_bound {
+            return Err(Refusal::DeviceBound { hook: hook.clone(), member: member.spec().name.clone() });
+        }
     }
     Ok(())
 }

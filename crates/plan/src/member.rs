@@ -90,6 +90,8 @@ pub struct Needs {
     pub tail_calls_in_object: bool,
     /// Whether it may throw exceptions.
     pub throws: bool,
+    /// Whether it must be loaded for one device.
+    pub device_bound: bool,
     /// Which packets it could take.
     pub buffers: Buffers,
     /// Whether its types let it take the place of a function of its hook; else the structure that it would have to take.
@@ -280,7 +282,14 @@ impl Needs {
         let buffers = if section.starts_with("xdp.frags") { Buffers::Many } else { Buffers::One };
         let tail_calls = counted.and_then(|count| usize::try_from(count).ok());
         let tail_calls_in_object = tail_calls != Some(0) || written + object.tail_calls_in_functions > 0;
-        Self { tail_calls, tail_calls_in_object, throws: object.throws, buffers, extends }
+        Self {
+            tail_calls,
+            tail_calls_in_object,
+            throws: object.throws(),
+            device_bound: object.asks_the_card(),
+            buffers,
+            extends,
+        }
     }
 }
 

@@ -170,7 +170,7 @@ fn the_splice_changes_nothing_and_every_program_that_loads_can_be_a_member() {
             let signs = ways.map(|way| way.map_or('.', |way| try_way(&candidate, way, &frames, &alone)));
             writeln!(table, "{name:<37} {:>8} {:>5} {:>5} {:>7}", signs[0], signs[1], signs[2], signs[3])
                 .unwrap();
-            let throws = Object::parse(&specimen.object).unwrap().throws;
+            let throws = Object::parse(&specimen.object).unwrap().throws();
             let has_room = is_new || specimen.name != "full_stack_all_registers";
             // Since that kernel no way is offered that the verifier then refuses.
             let refused = is_new && signs.contains(&'-');
@@ -217,7 +217,7 @@ fn a_program_that_is_loaded_from_memory_is_the_same() {
             let trial = Trial::from_memory(&candidate, &states);
             let _gone = std::fs::remove_dir_all(&states);
             let has_room = has_room_for_wrappers() || specimen.name != "full_stack_all_registers";
-            if !has_room || Object::parse(&specimen.object).unwrap().throws {
+            if !has_room || Object::parse(&specimen.object).unwrap().throws() {
                 continue;
             }
             let trial = trial.unwrap();

@@ -101,8 +101,6 @@ fn those_who_share_a_map_must_agree_in_what_lies_where() {
 
 /// A package whose member and probe, of one object, count in one map.
 fn member_and_probe() -> String {
-    let folder = crate::packages().path("both");
-    fs::create_dir_all(&folder).unwrap();
     let count = "__u32 key = 0; __u64 *entry = bpf_map_lookup_elem(&entries, &key); if (entry) \
                  __sync_fetch_and_add(entry,";
     let source = format!(
@@ -114,22 +112,14 @@ fn member_and_probe() -> String {
          SEC(\"raw_tp/sched_process_exec\") int on_exec(void *context) {{ {count} 1000); return 0; }}\n\
          char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n"
     );
-    fs::write(format!("{folder}/both.bpf.c"), source).unwrap();
-    fs::copy(it::repository().join("programs/include/vmlinux.h"), format!("{folder}/vmlinux.h")).unwrap();
-    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let head = original.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"both\"");
     let program = |function: &str, hook: &str| {
         format!(
             "[[program]]\nfunction = \"{function}\"\nobject = \"both.bpf.o\"\nsource = \"both.bpf.c\"\nhook = \"{hook}\"\n"
         )
     };
     let programs = program("counter", "xdp") + &program("on_exec", "raw-tracepoint");
-    let share = "[[map]]\nname = \"entries\"\nshare = \"package\"\n[build]\nclang = 19\n";
-    fs::write(format!("{folder}/package.toml"), head + &programs + share).unwrap();
-    fs::write(format!("{folder}/README.md"), "both").unwrap();
-    crate::packages().l3af(&["build", &folder, "--output", "both.oci"]).unwrap().success().unwrap();
-    crate::packages().l3af(&["sign", "both.oci", "--key", "key"]).unwrap().success().unwrap();
-    crate::packages().path("both.oci")
+    let share = "[[map]]\nname = \"entries\"\nshare = \"package\"\n";
+    crate::packages().from_source(("both", "0.1.0"), &source, &(programs + share)).unwrap()
 }
 
 #[test]

@@ -10,8 +10,6 @@ use crate::packages;
 
 /// A release of a program that counts packets in a map. `value` is the type of what it counts in, `globals` stands beside.
 pub(crate) fn release(version: &str, value: &str, globals: &str, manifest: &str) -> String {
-    let folder = packages().path(&format!("counter-{version}"));
-    fs::create_dir_all(&folder).unwrap();
     let source = format!(
         "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n\
          #include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
@@ -25,21 +23,8 @@ pub(crate) fn release(version: &str, value: &str, globals: &str, manifest: &str)
          return XDP_PASS; }}\n\
          char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n"
     );
-    fs::write(format!("{folder}/counter.bpf.c"), source).unwrap();
-    fs::copy(it::repository().join("programs/include/vmlinux.h"), format!("{folder}/vmlinux.h")).unwrap();
-    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let head = original.split("[[program]]").next().unwrap();
-    let head = head
-        .replace("\"sanity\"", "\"counter\"")
-        .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
     let program = "[[program]]\nfunction = \"counter\"\nobject = \"counter.bpf.o\"\nsource = \"counter.bpf.c\"\nhook = \"xdp\"\n";
-    fs::write(format!("{folder}/package.toml"), format!("{head}{program}{manifest}[build]\nclang = 19\n"))
-        .unwrap();
-    fs::write(format!("{folder}/README.md"), "counter").unwrap();
-    let output = format!("counter-{version}.oci");
-    packages().l3af(&["build", &folder, "--output", &output]).unwrap().success().unwrap();
-    packages().l3af(&["sign", &output, "--key", "key"]).unwrap().success().unwrap();
-    packages().path(&output)
+    packages().from_source(("counter", version), &source, &format!("{program}{manifest}")).unwrap()
 }
 
 /// The map of the only member.
