@@ -129,7 +129,7 @@ pub(super) const LAYOUT: &str = "layout:";
 /// Where a map is pinned that has a folder of its own.
 const SHARED: &str = "map";
 
-/// The name of the pin of a map of a [`Layout`](package::Layout), where global variables go by their section.
+/// The name of the pin of a map of a [`Layout`], where global variables go by their section.
 pub(super) fn pin_name_of(map: &str) -> String {
     pin_name(&if map.starts_with('.') { format!("{OBJECT_NAME}{map}") } else { map.to_owned() })
 }
