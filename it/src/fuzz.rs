@@ -14,7 +14,7 @@ use package::{
     BlobError, Blobs, Digest, Enforcement, HookPoint, Limits, Manifest, Object, Package, ProceedSet, Share,
     read_layer,
 };
-use trust::{Envelope, PrivateKey};
+use trust::{Envelope, PrivateKey, Quorum};
 use wire::Document;
 
 /// Whatever the bytes are taken for, all promises hold.
@@ -117,8 +117,9 @@ pub fn manifest(bytes: &[u8]) {
 /// Any envelope is read or refused; nobody's signature is found under it.
 pub fn envelope(bytes: &[u8]) {
     let Ok(envelope) = Envelope::parse(bytes) else { return };
-    let key = PrivateKey::from_seed([7; 32]).public();
-    assert!(envelope.verify(&[key], 1).is_err(), "a signature was made without the key");
+    let signer = PrivateKey::from_seed([7; 32]).public().clone().into();
+    let quorum = Quorum::new(vec![signer], 1).expect("one of one");
+    assert!(envelope.verify(&quorum).is_err(), "a signature was made without the key");
     assert!(Envelope::parse(&envelope.to_json()).is_ok(), "what is written can be read");
 }
 
@@ -150,7 +151,9 @@ mod tests {
         vec![
             read("crates/package/testdata/small.bpf.o"),
             read("programs/ratelimit/package.toml"),
-            Envelope::sign("text/plain", b"words".to_vec(), &[&key]).to_json(),
+            Envelope::sign("text/plain", b"words".to_vec(), &[&key])
+                .expect("a key in memory signs")
+                .to_json(),
             document.as_bytes().to_vec(),
         ]
     }

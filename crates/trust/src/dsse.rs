@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{KeyId, PrivateKey, PublicKey};
+use crate::{KeyId, Quorum, Sign, SignError, Signer};
 
 /// The type of the payloads of this project: in-toto statements.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -117,10 +117,14 @@ fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, BadEnvelope> {
 
 impl Envelope {
     /// Signs a payload with each of the keys.
-    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&PrivateKey]) -> Self {
+    ///
+    /// # Errors
+    /// When one of them does not sign.
+    pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&dyn Sign]) -> Result<Self, SignError> {
         let message = signed_bytes(payload_type, &payload);
-        let signatures = keys.iter().map(|key| (key.public().id().to_string(), key.sign(&message))).collect();
-        Self { payload_type: payload_type.to_owned(), payload, signatures }
+        let signatures = keys.iter().map(|key| Ok((key.public().id().to_string(), key.sign(&message)?)));
+        let signatures = signatures.collect::<Result<_, SignError>>()?;
+        Ok(Self { payload_type: payload_type.to_owned(), payload, signatures })
     }
 
     /// Reads an envelope.
@@ -160,32 +164,42 @@ impl Envelope {
         self.signatures.iter().map(|(key, _)| key.as_str()).collect()
     }
 
-    /// The payload, when at least `threshold` different keys of these signed it.
+    /// The payload, when as many of these signers signed it as must.
     ///
     /// # Errors
     /// When fewer did, or the payload is of another type than this project's.
-    pub fn verify(&self, keys: &[PublicKey], threshold: usize) -> Result<VerifiedPayload<'_>, Unsigned> {
+    pub fn verify(&self, quorum: &Quorum) -> Result<VerifiedPayload<'_>, Unsigned> {
         if self.payload_type != PAYLOAD_TYPE {
             return Err(Unsigned::PayloadType { found: self.payload_type.clone() });
         }
         let message = signed_bytes(&self.payload_type, &self.payload);
-        let signed = |key: &&PublicKey| self.signatures.iter().any(|(_, sig)| key.accepts(&message, sig));
-        let valid: BTreeSet<KeyId> = keys.iter().filter(signed).map(PublicKey::id).collect();
-        // A threshold of nothing would be met by anybody.
-        if valid.len() < threshold.max(1) {
+        let signatures: Vec<&[u8]> = self.signatures.iter().map(|(_, sig)| sig.as_slice()).collect();
+        let signed = quorum.signed(&message, &signatures);
+        if signed.len() < quorum.threshold() {
             let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
-            return Err(Unsigned::Threshold { valid: valid.len(), threshold: threshold.max(1), claimed });
+            return Err(Unsigned::Threshold { valid: signed.len(), threshold: quorum.threshold(), claimed });
         }
-        Ok(VerifiedPayload { payload: &self.payload, keys: valid })
+        let keys = signed.into_iter().flat_map(Signer::ids).collect();
+        Ok(VerifiedPayload { payload: &self.payload, keys })
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::PrivateKey;
 
     fn key(seed: u8) -> PrivateKey {
         PrivateKey::from_seed([seed; 32])
+    }
+
+    fn quorum(keys: &[&PrivateKey], threshold: usize) -> Quorum {
+        let signers = keys.iter().map(|key| key.public().clone().into());
+        Quorum::new(signers.collect(), threshold).unwrap()
+    }
+
+    fn sign(payload: &[u8], keys: &[&dyn Sign]) -> Envelope {
+        Envelope::sign(PAYLOAD_TYPE, payload.to_vec(), keys).unwrap()
     }
 
     #[test]
@@ -197,33 +211,25 @@ mod tests {
 
     #[test]
     fn two_signatures_of_one_key_count_once() {
-        let one = key(1);
-        let envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[&one, &one]);
-        let keys = [one.public(), key(2).public()];
-        assert_eq!(envelope.verify(&keys, 1).unwrap().keys.len(), 1);
-        assert!(matches!(envelope.verify(&keys, 2), Err(Unsigned::Threshold { valid: 1, threshold: 2, .. })));
-        // Nor does a key count twice that is listed twice.
-        assert!(envelope.verify(&[one.public(), one.public()], 2).is_err());
-    }
-
-    #[test]
-    fn a_threshold_of_nothing_is_one() {
-        let envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[]);
-        assert!(envelope.verify(&[key(1).public()], 0).is_err());
+        let (one, two) = (key(1), key(2));
+        let envelope = sign(b"{}", &[&one, &one]);
+        assert_eq!(envelope.verify(&quorum(&[&one, &two], 1)).unwrap().keys.len(), 1);
+        let refused = envelope.verify(&quorum(&[&one, &two], 2));
+        assert!(matches!(refused, Err(Unsigned::Threshold { valid: 1, threshold: 2, .. })));
     }
 
     #[test]
     fn a_key_id_decides_nothing() {
-        let mut envelope = Envelope::sign(PAYLOAD_TYPE, b"{}".to_vec(), &[&key(1)]);
+        let mut envelope = sign(b"{}", &[&key(1)]);
         envelope.signatures[0].0 = key(2).public().id().to_string();
-        assert!(envelope.verify(&[key(2).public()], 1).is_err());
-        assert!(envelope.verify(&[key(1).public()], 1).is_ok());
+        assert!(envelope.verify(&quorum(&[&key(2)], 1)).is_err());
+        assert!(envelope.verify(&quorum(&[&key(1)], 1)).is_ok());
     }
 
     #[test]
     fn a_payload_of_another_type_is_refused() {
-        let envelope = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]);
-        let refused = envelope.verify(&[key(1).public()], 1).unwrap_err();
+        let envelope = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]).unwrap();
+        let refused = envelope.verify(&quorum(&[&key(1)], 1)).unwrap_err();
         insta::assert_snapshot!(refused, @"the payload is a `text/plain`, not a `application/vnd.in-toto+json`");
     }
 
@@ -247,14 +253,14 @@ mod tests {
 
         #[test]
         fn what_is_signed_verifies_and_nothing_else(payload: Vec<u8>, flip: usize) {
-            let envelope = Envelope::sign(PAYLOAD_TYPE, payload, &[&key(1)]);
+            let envelope = sign(&payload, &[&key(1)]);
             let mut read = Envelope::parse(&envelope.to_json()).unwrap();
             assert_eq!(read, envelope);
-            assert!(read.verify(&[key(1).public()], 1).is_ok());
+            assert!(read.verify(&quorum(&[&key(1)], 1)).is_ok());
             read.payload.push(0);
             let at = flip % read.payload.len();
             read.payload[at] ^= 1;
-            assert!(read.verify(&[key(1).public()], 1).is_err());
+            assert!(read.verify(&quorum(&[&key(1)], 1)).is_err());
         }
     }
 }

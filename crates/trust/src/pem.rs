@@ -1,51 +1,92 @@
 // SPDX-License-Identifier: Apache-2.0
-//! PEM (RFC 7468) around the two structures that hold Ed25519 keys (RFC 8410).
+//! Texts that hold keys and certificates (RFC 7468): several blocks in one text, and nothing else than blocks.
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
+use pkcs8::der::pem::{LineEnding, decode_vec, encode_string};
+use thiserror::Error;
+use zeroize::Zeroizing;
 
-/// `SubjectPublicKeyInfo` of an Ed25519 key, up to the 32 bytes of the key.
-const PUBLIC: &[u8] = &[0x30, 0x2a, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x03, 0x21, 0x00];
-/// `OneAsymmetricKey`, version 1, of an Ed25519 key, up to the 32 bytes of the seed.
-const PRIVATE: &[u8] =
-    &[0x30, 0x2e, 0x02, 0x01, 0x00, 0x30, 0x05, 0x06, 0x03, 0x2b, 0x65, 0x70, 0x04, 0x22, 0x04, 0x20];
+/// More than any key or chain of certificates needs.
+pub(crate) const MAX_TEXT_BYTES: usize = 256 * 1024;
 
-/// What a PEM text holds.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Label {
-    PublicKey,
-    PrivateKey,
+/// One block. What it holds may be secret, so it is cleared.
+#[derive(Debug)]
+pub(crate) struct Block {
+    pub(crate) label: String,
+    pub(crate) der: Zeroizing<Vec<u8>>,
 }
 
-impl Label {
-    fn text(self) -> &'static str {
-        match self {
-            Self::PublicKey => "PUBLIC KEY",
-            Self::PrivateKey => "PRIVATE KEY",
-        }
+/// A text is not made of blocks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadPem {
+    /// There are too many letters.
+    #[error("the text has {bytes} bytes, more than {MAX_TEXT_BYTES}")]
+    TooLarge {
+        /// How many.
+        bytes: usize,
+    },
+    /// A block is damaged, or the text is something else.
+    #[error("it is not PEM (`-----BEGIN ...-----`): {problem}")]
+    Syntax {
+        /// What is wrong.
+        problem: String,
+    },
+}
+
+/// The blocks of a text, in their order.
+pub(crate) fn blocks(text: &str) -> Result<Vec<Block>, BadPem> {
+    const END: &str = "-----END ";
+    if text.len() > MAX_TEXT_BYTES {
+        return Err(BadPem::TooLarge { bytes: text.len() });
+    }
+    let mut blocks = Vec::new();
+    let mut rest = text.trim();
+    while !rest.is_empty() {
+        let unended = || BadPem::Syntax { problem: "a block does not end".to_owned() };
+        let end = rest.find(END).ok_or_else(unended)?;
+        let line = rest[end..].find('\n').map_or(rest.len(), |at| end + at);
+        let (label, der) = decode_vec(rest[..line].trim_end().as_bytes())
+            .map_err(|error| BadPem::Syntax { problem: error.to_string() })?;
+        blocks.push(Block { label: label.to_owned(), der: Zeroizing::new(der) });
+        rest = rest[line..].trim_start();
+    }
+    Ok(blocks)
+}
+
+/// The text of one block.
+pub(crate) fn encode(label: &'static str, der: &[u8]) -> String {
+    encode_string(label, LineEnding::LF, der).expect("a label of ours, and a length that fits")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_read_as_they_are_written() {
+        let text = encode("PUBLIC KEY", &[7; 100]) + &encode("CERTIFICATE", b"x");
+        let read = blocks(&text).unwrap();
+        assert_eq!(
+            read.iter().map(|block| block.label.as_str()).collect::<Vec<_>>(),
+            ["PUBLIC KEY", "CERTIFICATE"]
+        );
+        assert_eq!((read[0].der.as_slice(), read[1].der.as_slice()), (&[7; 100][..], &b"x"[..]));
+        assert_eq!(blocks(" \n").unwrap().len(), 0);
     }
 
-    fn prefix(self) -> &'static [u8] {
-        match self {
-            Self::PublicKey => PUBLIC,
-            Self::PrivateKey => PRIVATE,
+    #[test]
+    fn texts_that_are_no_blocks_are_refused() {
+        let refused = |text: &str| blocks(text).unwrap_err().to_string();
+        insta::assert_snapshot!(refused("x"), @"it is not PEM (`-----BEGIN ...-----`): a block does not end");
+        assert!(blocks("-----BEGIN A-----\n!\n-----END A-----").is_err());
+        assert!(blocks("-----BEGIN A-----\nAAAA\n-----END B-----").is_err());
+        assert!(blocks(&" ".repeat(MAX_TEXT_BYTES + 1)).is_err());
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text: String, label in "[A-Z ]{0,9}") {
+            drop(blocks(&text));
+            drop(blocks(&format!("-----BEGIN {label}-----\n{text}\n-----END {label}-----\n{text}")));
         }
     }
-}
-
-/// The 32 bytes of the key in a text; `None` when the text is anything else.
-pub(crate) fn decode(label: Label, text: &str) -> Option<[u8; 32]> {
-    let body = text.trim().strip_prefix(&format!("-----BEGIN {}-----", label.text()))?;
-    let body = body.strip_suffix(&format!("-----END {}-----", label.text()))?;
-    let compact: String = body.split_ascii_whitespace().collect();
-    let der = STANDARD.decode(compact).ok()?;
-    der.strip_prefix(label.prefix())?.try_into().ok()
-}
-
-/// The text that holds the 32 bytes of a key.
-pub(crate) fn encode(label: Label, key: &[u8; 32]) -> String {
-    let der = [label.prefix(), key].concat();
-    // 48 bytes at most are one line of 64 letters.
-    let (text, body) = (label.text(), STANDARD.encode(der));
-    format!("-----BEGIN {text}-----\n{body}\n-----END {text}-----\n")
 }

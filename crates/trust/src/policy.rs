@@ -19,7 +19,7 @@ use package::{PackageName, PublisherName};
 use serde::Deserialize;
 use thiserror::Error;
 
-use crate::{BadKey, PublicKey};
+use crate::{BadKey, BadQuorum, Quorum, Signer};
 
 /// Whom a machine trusts, for what.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -46,10 +46,8 @@ pub struct Publisher {
     pub name: PublisherName,
     /// What they may publish: names in which `*` stands for any letters.
     pub packages: Vec<String>,
-    /// How many of the keys must sign; at least 1.
-    pub threshold: usize,
-    /// Their keys, none twice.
-    pub keys: Vec<PublicKey>,
+    /// Who signs for them, and how many must.
+    pub quorum: Quorum,
 }
 
 /// A policy cannot be used.
@@ -79,17 +77,13 @@ pub enum PolicyError {
         /// Why not.
         bad: BadKey,
     },
-    /// More keys must sign than there are, or none at all.
-    #[error(
-        "publisher `{publisher}` has {keys} different keys, so the threshold must be 1 to {keys}, not {threshold}"
-    )]
-    Threshold {
+    /// The keys and the threshold do not fit.
+    #[error("the keys of publisher `{publisher}` cannot be used: {bad}")]
+    Quorum {
         /// The publisher.
         publisher: PublisherName,
-        /// How many must sign.
-        threshold: usize,
-        /// How many there are.
-        keys: usize,
+        /// Why not.
+        bad: BadQuorum,
     },
     /// A publisher may publish nothing.
     #[error("publisher `{publisher}` has an empty list of `packages`; `[\"*\"]` means all")]
@@ -183,31 +177,29 @@ impl WrittenPublisher {
             file: file.cloned(),
             bad,
         };
-        let mut keys = Vec::new();
+        let mut signers = Vec::new();
         for text in &self.keys {
-            keys.push(PublicKey::from_pem(text).map_err(|bad| refuse(None, bad))?);
+            signers.push(Signer::from_pem(text).map_err(|bad| refuse(None, bad))?);
         }
         for path in &self.key_files {
             let missing = || PolicyError::MissingKeyFile { publisher: publisher.clone(), path: path.clone() };
             let text = files.get(path).ok_or_else(missing)?;
-            keys.push(PublicKey::from_pem(text).map_err(|bad| refuse(Some(path), bad))?);
+            signers.push(Signer::from_pem(text).map_err(|bad| refuse(Some(path), bad))?);
         }
-        keys.sort();
-        keys.dedup();
         if self.packages.is_empty() {
             return Err(PolicyError::NoPackages { publisher });
         }
-        if !(1..=keys.len()).contains(&self.threshold) {
-            return Err(PolicyError::Threshold { publisher, threshold: self.threshold, keys: keys.len() });
-        }
-        Ok(Publisher { name: publisher, packages: self.packages, threshold: self.threshold, keys })
+        let quorum = Quorum::new(signers, self.threshold)
+            .map_err(|bad| PolicyError::Quorum { publisher: publisher.clone(), bad })?;
+        Ok(Publisher { name: publisher, packages: self.packages, quorum })
     }
 }
 
 impl Policy {
-    /// A policy that trusts one publisher's key for all of their packages.
-    pub fn trusting(name: PublisherName, key: PublicKey) -> Self {
-        let publisher = Publisher { name, packages: vec!["*".to_owned()], threshold: 1, keys: vec![key] };
+    /// A policy that trusts one signer for all packages of a publisher.
+    pub fn trusting(name: PublisherName, signer: Signer) -> Self {
+        let quorum = Quorum::new(vec![signer], 1).expect("one of one");
+        let publisher = Publisher { name, packages: vec!["*".to_owned()], quorum };
         Self { mode: Mode::Trusted, publishers: vec![publisher] }
     }
 
@@ -283,10 +275,13 @@ mod tests {
     fn a_policy_that_cannot_be_used_says_why() {
         let key = PrivateKey::from_seed([1; 32]).public().to_pem();
         let publisher = "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\n";
-        insta::assert_snapshot!(refusal(publisher), @"publisher `example` has 0 different keys, so the threshold must be 1 to 0, not 1");
+        insta::assert_snapshot!(refusal(publisher), @"the keys of publisher `example` cannot be used: there are 0 different signers, so the threshold must be 1 to 0, not 1");
         insta::assert_snapshot!(refusal(&format!("{publisher}key_files = [\"x.pub\"]")), @"the key file `x.pub` of publisher `example` is not there");
-        insta::assert_snapshot!(refusal(&format!("{publisher}keys = [\"x\"]")), @"a key of publisher `example` cannot be used: it is not an Ed25519 public key in PEM (`-----BEGIN PUBLIC KEY-----`)");
-        insta::assert_snapshot!(refusal(&format!("{publisher}threshold = 2\nkeys = ['''{key}''', '''{key}''']")), @"publisher `example` has 1 different keys, so the threshold must be 1 to 1, not 2");
+        insta::assert_snapshot!(refusal(&format!("{publisher}keys = [\"x\"]")), @"a key of publisher `example` cannot be used: it is not PEM (`-----BEGIN ...-----`): a block does not end");
+        insta::assert_snapshot!(refusal(&format!("{publisher}threshold = 2\nkeys = ['''{key}''']")), @"the keys of publisher `example` cannot be used: there are 1 different signers, so the threshold must be 1 to 1, not 2");
+        assert!(
+            refusal(&format!("{publisher}keys = ['''{key}''', '''{key}''']")).ends_with("is there twice")
+        );
         insta::assert_snapshot!(refusal("[[publisher]]\nname = \"example\"\npackages = []"), @r#"publisher `example` has an empty list of `packages`; `["*"]` means all"#);
         assert!(refusal("mode = \"off\"").contains("unknown variant `off`, expected `trusted` or `normal`"));
         assert!(refusal("publishers = []").contains("unknown field `publishers`"));

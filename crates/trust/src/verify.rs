@@ -231,7 +231,7 @@ struct Case<'a> {
 impl Case<'_> {
     fn hold(&self, bytes: &[u8]) -> Result<Assurance, Mismatch> {
         let envelope = Envelope::parse(bytes)?;
-        let verified = envelope.verify(&self.publisher.keys, self.publisher.threshold)?;
+        let verified = envelope.verify(&self.publisher.quorum)?;
         let statement = Statement::parse(&verified)?;
         self.check_release(&statement)?;
         self.check_time(&statement.predicate)?;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af key`: makes and shows keys.
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Write};
+use std::fs::OpenOptions;
+use std::io::Write;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use trust::{PrivateKey, PublicKey};
+use trust::{Algorithm, PrivateKey, Signer};
 
 use crate::arguments::Key;
 use crate::failure::{Failure, Outcome};
@@ -20,9 +20,7 @@ pub(crate) fn run(command: &Key) -> Outcome {
 }
 
 fn new(file: &Path) -> Outcome {
-    let mut seed = [0; 32];
-    File::open("/dev/urandom")?.read_exact(&mut seed)?;
-    let key = PrivateKey::from_seed(seed);
+    let key = PrivateKey::generate(Algorithm::Ed25519);
     let public = public_path(file);
     create(file, &key.to_pem(), 0o600)?;
     if let Err(failure) = create(&public, &key.public().to_pem(), 0o644) {
@@ -38,22 +36,24 @@ fn new(file: &Path) -> Outcome {
 
 fn show(file: &Path) -> Outcome {
     let text = read(file)?;
-    let key = match PrivateKey::from_pem(&text) {
-        Ok(private) => private.public(),
-        Err(_) => public_key(file)?,
+    let keys = match PrivateKey::all_from_pem(&text, None) {
+        Ok(private) => private.iter().map(|key| key.public().clone()).collect(),
+        Err(_) => signer(file)?.keys().to_vec(),
     };
-    output::data(&format!("{}  ed25519", key.id()));
+    for key in keys {
+        output::data(&format!("{}  {}", key.id(), key.algorithm()));
+    }
     Ok(())
 }
 
-/// Reads a public key.
-pub(crate) fn public_key(file: &Path) -> Result<PublicKey, Failure> {
-    PublicKey::from_pem(&read(file)?).map_err(|error| Failure::new(format!("`{}`: {error}", file.display())))
+/// Reads the public keys of a signer.
+pub(crate) fn signer(file: &Path) -> Result<Signer, Failure> {
+    Signer::from_pem(&read(file)?).map_err(|error| Failure::new(format!("`{}`: {error}", file.display())))
 }
 
-/// Reads a private key.
-pub(crate) fn private_key(file: &Path) -> Result<PrivateKey, Failure> {
-    PrivateKey::from_pem(&read(file)?).map_err(|error| {
+/// Reads the private keys of a signer.
+pub(crate) fn private_keys(file: &Path) -> Result<Vec<PrivateKey>, Failure> {
+    PrivateKey::all_from_pem(&read(file)?, None).map_err(|error| {
         Failure::new(format!("`{}`: {error}", file.display())).with_hint("`l3af key new FILE` makes a key")
     })
 }

@@ -10,7 +10,7 @@ use package::{Package, Platform};
 use trust::{Assurance, Mode, Policy, PolicyDocument};
 use wire::Layout;
 
-use super::key::public_key;
+use super::key::signer;
 use crate::arguments::Verify;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
     let package = Package::read(&layout, &layout.index()?)?;
     let info = package.manifest.package.clone();
     let policy = match &arguments.key {
-        Some(key) => Policy::trusting(info.publisher.clone(), public_key(key)?),
+        Some(key) => Policy::trusting(info.publisher.clone(), signer(key)?),
         None => read_policy(&arguments.policy)?,
     };
     let machine = match &arguments.platform {

@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use package::{BlobError, Blobs, Digest, PackFile, PackSource, Package, Platform, pack};
 use serde_json::Value;
 use trust::{
-    Assurance, Envelope, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey, Statement, Verified, verify,
+    Assurance, Envelope, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey, Sign, Statement, Verified, verify,
 };
 
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
@@ -68,7 +68,8 @@ fn signed(change: impl FnOnce(&mut Value), keys: &[&PrivateKey]) -> Vec<u8> {
     let statement = Statement::about(&package(), now(), None);
     let mut statement: Value = serde_json::from_slice(&statement.to_json()).unwrap();
     change(&mut statement);
-    Envelope::sign(PAYLOAD_TYPE, serde_json::to_vec(&statement).unwrap(), keys).to_json()
+    let keys: Vec<&dyn Sign> = keys.iter().map(|key| *key as &dyn Sign).collect();
+    Envelope::sign(PAYLOAD_TYPE, serde_json::to_vec(&statement).unwrap(), &keys).unwrap().to_json()
 }
 
 fn truly_signed() -> Vec<u8> {
@@ -213,7 +214,7 @@ fn what_is_not_a_release_statement_is_refused() {
     insta::assert_snapshot!(refusal_of(|s| s["predicateType"] = "https://slsa.dev/provenance/v1".into()), @"no statement about package `small` holds: what was signed is a statement of type `https://slsa.dev/provenance/v1`, not `https://l3af.io/release-statement/v1`");
     insta::assert_snapshot!(refusal_of(|s| s["_type"] = "x".into()), @"no statement about package `small` holds: what was signed is a statement of type `x`, not `https://in-toto.io/Statement/v1`");
     insta::assert_snapshot!(refusal_of(|s| *s = Value::Null), @"no statement about package `small` holds: what was signed is not a release statement");
-    let other_type = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]).to_json();
+    let other_type = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]).unwrap().to_json();
     let refused = refusal(verify(package(), &[other_type], &trusting(&key(1)), &linux(), now()));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: the payload is a `text/plain`, not a `application/vnd.in-toto+json`");
 }
