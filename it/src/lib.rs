@@ -17,6 +17,6 @@ pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
-pub use packages::{Packages, repository};
+pub use packages::{Packages, repository, unverified};
 pub use probes::Probes;
 pub use traffic::{Connections, connect, flood_while, ping, stream_while};

@@ -1,18 +1,34 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Packages of this repository, built and signed.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
+use std::sync::Arc;
 
-use anyhow::Result;
+use anyhow::{Context, Result};
+use package::{Package, Platform};
 use tempfile::TempDir;
+use trust::{Circumstances, Evidence, Memory, PolicyDocument, Verified, verify};
 
 use crate::{Ran, binary};
 
 /// The folder of this repository.
 pub fn repository() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// A package as it is where nothing is verified: what plans and kernels are tried with.
+///
+/// # Errors
+/// When it holds nothing for this machine.
+pub fn unverified(package: Package) -> Result<Arc<Verified>> {
+    let policy = PolicyDocument::parse("mode = \"normal\"")?.resolve(&BTreeMap::new())?;
+    let machine = Platform::this_machine().context("packages know no platform like this machine's")?;
+    let memory = Memory::default();
+    let at = Circumstances::deployment(&policy, &machine, &memory, "2030-01-01T00:00:00Z".parse()?);
+    Ok(Arc::new(verify(package, &Evidence::default(), &at).outcome?))
 }
 
 /// A folder with packages and a key.

@@ -148,6 +148,12 @@ pub(crate) struct Verify {
     /// Platform to verify for, such as `linux/arm64` [default: this machine's]
     #[arg(long, value_name = "OS/ARCHITECTURE")]
     pub(crate) platform: Option<Platform>,
+    /// List each rule, what it looked at, and how it ended
+    #[arg(long)]
+    pub(crate) explain: bool,
+    /// Print that as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Put a package into a chain, beside what runs there, or attach a probe

@@ -16,7 +16,7 @@ use plan::{
     reconcile,
 };
 use proptest::prelude::*;
-use trust::{PolicyDocument, Verified, verify};
+use trust::{Circumstances, Evidence, PolicyDocument, Verified, verify};
 
 mod probes;
 
@@ -60,7 +60,10 @@ fn release_with(version: &str, programs: &str) -> Verified {
     let package = Package::read(&blobs, &packed.index.digest).unwrap();
     let policy = PolicyDocument::parse("mode = \"normal\"").unwrap().resolve(&BTreeMap::new()).unwrap();
     let machine = Platform::new("linux", "amd64").unwrap();
-    verify(package, &[], &policy, &machine, "2030-01-01T00:00:00Z".parse().unwrap()).unwrap()
+    let memory = trust::Memory::default();
+    let now = "2030-01-01T00:00:00Z".parse().unwrap();
+    let at = Circumstances::deployment(&policy, &machine, &memory, now);
+    verify(package, &Evidence::default(), &at).outcome.unwrap()
 }
 
 /// Four hooks on two interfaces.

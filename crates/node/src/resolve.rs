@@ -8,7 +8,7 @@ use std::{fs, io};
 
 use package::{Blobs, Package, Platform};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
-use trust::{Policy, PolicyDocument, Verified};
+use trust::{Circumstances, Evidence, Memory, Occasion, Policy, PolicyDocument, Verified};
 use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
 
 use crate::Rejected;
@@ -105,8 +105,18 @@ impl Resolver<'_> {
         let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
         })?;
-        trust::verify(package, &envelopes, self.policy, self.machine, self.now).map_err(|source| {
-            Rejected::Untrusted { reference: reference.to_owned(), source: Box::new(source) }
+        let evidence = Evidence { envelopes, fetched_from: None };
+        let at = Circumstances {
+            policy: self.policy,
+            machine: self.machine,
+            memory: &Memory::default(),
+            now: self.now,
+            looked: None,
+            occasion: Occasion::Deployment,
+        };
+        trust::verify(package, &evidence, &at).outcome.map_err(|source| Rejected::Untrusted {
+            reference: reference.to_owned(),
+            source: Box::new(source),
         })
     }
 }
@@ -177,7 +187,7 @@ pub(crate) fn read_policy(path: &Path) -> Result<Policy, Rejected> {
     let document = PolicyDocument::parse(&text).map_err(|error| rejected(error.into()))?;
     let folder = path.parent().unwrap_or(Path::new("/"));
     let mut keys = BTreeMap::new();
-    for file in document.key_files() {
+    for file in document.files() {
         let key = fs::read_to_string(folder.join(file)).map_err(|error| rejected(error.into()))?;
         keys.insert(file.to_owned(), key);
     }

@@ -11,7 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{KeyId, Quorum, Sign, SignError, Signer};
+use crate::{Discount, KeyId, Quorum, Sign, SignError, Signer};
 
 /// The type of the payloads of this project: in-toto statements.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -72,19 +72,35 @@ pub enum Unsigned {
         found: String,
     },
     /// Too few keys signed.
-    #[error("{valid} of the trusted keys signed it, {threshold} must; it names the keys {}", named(.claimed))]
+    #[error(
+        "{valid} of the trusted signers signed it, {threshold} must; it names the keys {}{}",
+        named(.claimed),
+        without(.discounted)
+    )]
     Threshold {
-        /// How many trusted keys signed.
+        /// How many trusted signers signed.
         valid: usize,
         /// How many must.
         threshold: usize,
         /// The keys that the envelope says signed it.
         claimed: Vec<String>,
+        /// Those who signed as well and do not count, and why.
+        discounted: Vec<(String, Discount)>,
     },
 }
 
+fn without(discounted: &[(String, Discount)]) -> String {
+    let each =
+        discounted.iter().map(|(signer, why)| format!("; that of {} does not count: {why}", short(signer)));
+    each.collect()
+}
+
+fn short(key: &str) -> String {
+    key.chars().take(16).collect()
+}
+
 fn named(keys: &[String]) -> String {
-    let short: Vec<String> = keys.iter().map(|key| key.chars().take(16).collect()).collect();
+    let short: Vec<String> = keys.iter().map(|key| short(key)).collect();
     if short.is_empty() { "none".to_owned() } else { short.join(", ") }
 }
 
@@ -164,22 +180,34 @@ impl Envelope {
         self.signatures.iter().map(|(key, _)| key.as_str()).collect()
     }
 
-    /// The payload, when as many of these signers signed it as must.
+    /// The payload, when as many of these signers signed it as must. `eligible` says why one of them does not count.
     ///
     /// # Errors
     /// When fewer did, or the payload is of another type than this project's.
-    pub fn verify(&self, quorum: &Quorum) -> Result<VerifiedPayload<'_>, Unsigned> {
+    pub fn verify(
+        &self,
+        quorum: &Quorum,
+        eligible: impl Fn(&Signer) -> Result<(), Discount>,
+    ) -> Result<VerifiedPayload<'_>, Unsigned> {
         if self.payload_type != PAYLOAD_TYPE {
             return Err(Unsigned::PayloadType { found: self.payload_type.clone() });
         }
         let message = signed_bytes(&self.payload_type, &self.payload);
         let signatures: Vec<&[u8]> = self.signatures.iter().map(|(_, sig)| sig.as_slice()).collect();
-        let signed = quorum.signed(&message, &signatures);
-        if signed.len() < quorum.threshold() {
-            let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
-            return Err(Unsigned::Threshold { valid: signed.len(), threshold: quorum.threshold(), claimed });
+        let (mut keys, mut valid, mut discounted) = (BTreeSet::new(), 0, Vec::new());
+        for signer in quorum.signed(&message, &signatures) {
+            match eligible(signer) {
+                Ok(()) => {
+                    valid += 1;
+                    keys.extend(signer.ids());
+                }
+                Err(why) => discounted.push((signer.to_string(), why)),
+            }
         }
-        let keys = signed.into_iter().flat_map(Signer::ids).collect();
+        if valid < quorum.threshold() {
+            let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
+            return Err(Unsigned::Threshold { valid, threshold: quorum.threshold(), claimed, discounted });
+        }
         Ok(VerifiedPayload { payload: &self.payload, keys })
     }
 }
@@ -213,8 +241,8 @@ mod tests {
     fn two_signatures_of_one_key_count_once() {
         let (one, two) = (key(1), key(2));
         let envelope = sign(b"{}", &[&one, &one]);
-        assert_eq!(envelope.verify(&quorum(&[&one, &two], 1)).unwrap().keys.len(), 1);
-        let refused = envelope.verify(&quorum(&[&one, &two], 2));
+        assert_eq!(envelope.verify(&quorum(&[&one, &two], 1), |_| Ok(())).unwrap().keys.len(), 1);
+        let refused = envelope.verify(&quorum(&[&one, &two], 2), |_| Ok(()));
         assert!(matches!(refused, Err(Unsigned::Threshold { valid: 1, threshold: 2, .. })));
     }
 
@@ -222,14 +250,14 @@ mod tests {
     fn a_key_id_decides_nothing() {
         let mut envelope = sign(b"{}", &[&key(1)]);
         envelope.signatures[0].0 = key(2).public().id().to_string();
-        assert!(envelope.verify(&quorum(&[&key(2)], 1)).is_err());
-        assert!(envelope.verify(&quorum(&[&key(1)], 1)).is_ok());
+        assert!(envelope.verify(&quorum(&[&key(2)], 1), |_| Ok(())).is_err());
+        assert!(envelope.verify(&quorum(&[&key(1)], 1), |_| Ok(())).is_ok());
     }
 
     #[test]
     fn a_payload_of_another_type_is_refused() {
         let envelope = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]).unwrap();
-        let refused = envelope.verify(&quorum(&[&key(1)], 1)).unwrap_err();
+        let refused = envelope.verify(&quorum(&[&key(1)], 1), |_| Ok(())).unwrap_err();
         insta::assert_snapshot!(refused, @"the payload is a `text/plain`, not a `application/vnd.in-toto+json`");
     }
 
@@ -256,11 +284,11 @@ mod tests {
             let envelope = sign(&payload, &[&key(1)]);
             let mut read = Envelope::parse(&envelope.to_json()).unwrap();
             assert_eq!(read, envelope);
-            assert!(read.verify(&quorum(&[&key(1)], 1)).is_ok());
+            assert!(read.verify(&quorum(&[&key(1)], 1), |_| Ok(())).is_ok());
             read.payload.push(0);
             let at = flip % read.payload.len();
             read.payload[at] ^= 1;
-            assert!(read.verify(&quorum(&[&key(1)], 1)).is_err());
+            assert!(read.verify(&quorum(&[&key(1)], 1), |_| Ok(())).is_err());
         }
     }
 }

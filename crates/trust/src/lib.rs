@@ -8,22 +8,42 @@
 
 mod algorithm;
 mod dsse;
+mod endorsement;
+mod explain;
+mod found;
+mod glob;
+mod in_toto;
 mod keys;
+mod memory;
 mod pem;
+mod pen;
 mod policy;
 mod private;
 mod quorum;
+mod release;
 mod sign;
-mod statement;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};
+pub use endorsement::{Endorsed, Endorsement};
+pub use explain::{Explanation, Outcome, Rule, Ruling};
+pub use found::{Format, Found, FoundPlatform};
+pub use glob::Glob;
+pub use in_toto::{Predicate, Statement, StatementError, Subject};
 pub use keys::{BadKey, KeyId, PublicKey};
+pub use memory::Memory;
 pub use pem::BadPem;
-pub use policy::{Mode, Policy, PolicyDocument, PolicyError, Publisher};
+pub use pen::{BadPen, Pen};
+pub use policy::{
+    BadReleases, Endorser, Exception, Mode, OnRevoked, Policy, PolicyDocument, PolicyError, Publisher,
+    Releases, Repository, Revocation, Revoked,
+};
 pub use private::{PrivateKey, Salt};
 pub use quorum::{BadQuorum, MAX_SIGNERS, Quorum, Signer};
+pub use release::{Release, ReleasePlatform, Terms};
 pub use sign::{Sign, SignError};
-pub use statement::{PREDICATE_TYPE, Release, Statement, StatementError};
-pub use verify::{Assurance, Mismatch, Refused, Verified, verify};
+pub use verify::{
+    Assurance, Circumstances, Discount, Evidence, Judgement, Mismatch, Occasion, Refused, Verified, judge,
+    verify,
+};

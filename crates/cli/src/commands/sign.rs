@@ -3,7 +3,7 @@
 
 use jiff::{SignedDuration, Timestamp};
 use package::Package;
-use trust::{Envelope, PAYLOAD_TYPE, Sign as Signs, Statement};
+use trust::{Envelope, PAYLOAD_TYPE, Sign as Signs, Statement, Terms};
 use wire::Layout;
 
 use super::key::private_keys;
@@ -20,7 +20,7 @@ pub(crate) fn run(arguments: &Sign) -> Outcome {
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
     let expires = life.map(|life| now.checked_add(life)).transpose()?;
-    let statement = Statement::about(&package, now, expires);
+    let statement = Statement::about(&package, Terms { expires, ..Terms::from(now) });
     let envelope = Envelope::sign(
         PAYLOAD_TYPE,
         statement.to_json(),

@@ -7,13 +7,23 @@ use std::path::Path;
 
 use jiff::Timestamp;
 use package::{Package, Platform};
-use trust::{Assurance, Mode, Policy, PolicyDocument};
+use serde::Serialize;
+use trust::{
+    Assurance, Circumstances, Evidence, Explanation, Judgement, Memory, Mode, Policy, PolicyDocument,
+};
 use wire::Layout;
 
 use super::key::signer;
 use crate::arguments::Verify;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+
+/// What `--json` prints.
+#[derive(Serialize)]
+struct Explained<'a> {
+    trusted: bool,
+    rulings: &'a Explanation,
+}
 
 pub(crate) fn run(arguments: &Verify) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
@@ -37,11 +47,23 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
         ))
         .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
     }
-    let verified = trust::verify(package, &layout.envelopes()?, &policy, &machine, Timestamp::now())?;
+    let evidence = Evidence { envelopes: layout.envelopes()?, fetched_from: None };
+    let memory = Memory::default();
+    let at = Circumstances::deployment(&policy, &machine, &memory, Timestamp::now());
+    let Judgement { outcome, explanation } = trust::verify(package, &evidence, &at);
+    if arguments.json {
+        output::json(&Explained { trusted: outcome.is_ok(), rulings: &explanation })?;
+    } else if arguments.explain {
+        output::data(explanation.to_string().trim_end());
+    }
+    let verified = outcome?;
+    if arguments.json {
+        return Ok(());
+    }
     output::data(&format!("{}/{} {} for {machine}", info.publisher, info.name, info.version));
     output::data(&format!("  index      {}", verified.package().index));
     output::data(&format!("  manifest   {}", verified.platform().manifest));
-    if let Assurance::Signed { publisher, keys, envelope } = verified.assurance() {
+    if let Assurance::Signed { publisher, keys, envelope, .. } = verified.assurance() {
         output::data(&format!("  trusted    signed by `{publisher}` in {envelope}"));
         for key in keys {
             output::data(&format!("  key        {key}"));
@@ -59,7 +81,7 @@ fn read_policy(path: &Path) -> Result<Policy, Failure> {
     let document = PolicyDocument::parse(&text).map_err(|error| unusable(error.to_string()))?;
     let folder = path.parent().unwrap_or(Path::new("."));
     let mut keys = BTreeMap::new();
-    for file in document.key_files() {
+    for file in document.files() {
         let key =
             fs::read_to_string(folder.join(file)).map_err(|error| unusable(format!("`{file}`: {error}")))?;
         keys.insert(file.to_owned(), key);

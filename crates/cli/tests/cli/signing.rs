@@ -56,8 +56,8 @@ fn what_somebody_else_signed_is_refused() {
     let place = Place::built();
     assert!(place.l3af("sign sanity.oci --key 2.key").success);
     insta::assert_snapshot!(place.refusal("verify sanity.oci --key 1.pub"), @r"
-    error: no statement about package `sanity` holds: 0 of the trusted keys signed it, 1 must; it names the keys c3f860ca5da4454d
-    hint: compare the keys of the policy with those that `l3af inspect` shows
+    error: no statement about package `sanity` holds: 0 of the trusted signers signed it, 1 must; it names the keys c3f860ca5da4454d
+    hint: compare the keys of the policy with those that `l3af inspect` shows; `l3af verify --explain` tells each rule
     ");
 }
 

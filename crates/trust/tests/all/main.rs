@@ -8,15 +8,16 @@ use jiff::Timestamp;
 use package::{BlobError, Blobs, Digest, PackFile, PackSource, Package, Platform, pack};
 use serde_json::Value;
 use trust::{
-    Assurance, Envelope, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey, Sign, Statement, Verified, verify,
+    Assurance, Circumstances, Envelope, Evidence, Memory, PAYLOAD_TYPE, Policy, PolicyDocument, PrivateKey,
+    Refused, Sign, Statement, Terms, Verified,
 };
 
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
 const NOW: &str = "2030-01-01T00:00:00Z";
 
-struct Memory(BTreeMap<Digest, Vec<u8>>);
+struct Stored(BTreeMap<Digest, Vec<u8>>);
 
-impl Blobs for Memory {
+impl Blobs for Stored {
     fn blob(&self, digest: &Digest, _: u64) -> Result<Vec<u8>, BlobError> {
         self.0.get(digest).cloned().ok_or(BlobError::Missing)
     }
@@ -33,7 +34,7 @@ fn package_of(version: &str, readme: &str) -> Package {
     let files = [("small.bpf.o", file(OBJECT)), ("README.md", file(readme.as_bytes()))];
     let files = files.map(|(path, file)| (path.to_owned(), file)).into();
     let packed = pack(&PackSource { manifest, files }, 0).unwrap();
-    let blobs = Memory(packed.blobs.iter().map(|blob| (blob.digest(), blob.bytes.clone())).collect());
+    let blobs = Stored(packed.blobs.iter().map(|blob| (blob.digest(), blob.bytes.clone())).collect());
     Package::read(&blobs, &packed.index.digest).unwrap()
 }
 
@@ -65,7 +66,7 @@ fn trusting(key: &PrivateKey) -> Policy {
 
 /// Signs what the change makes of a true statement about the package.
 fn signed(change: impl FnOnce(&mut Value), keys: &[&PrivateKey]) -> Vec<u8> {
-    let statement = Statement::about(&package(), now(), None);
+    let statement = Statement::about(&package(), Terms::from(now()));
     let mut statement: Value = serde_json::from_slice(&statement.to_json()).unwrap();
     change(&mut statement);
     let keys: Vec<&dyn Sign> = keys.iter().map(|key| *key as &dyn Sign).collect();
@@ -76,8 +77,20 @@ fn truly_signed() -> Vec<u8> {
     signed(|_| {}, &[&key(1)])
 }
 
+fn verify(
+    package: Package,
+    envelopes: &[Vec<u8>],
+    policy: &Policy,
+    machine: &Platform,
+    now: Timestamp,
+) -> Result<Verified, Refused> {
+    let evidence = Evidence { envelopes: envelopes.to_vec(), fetched_from: None };
+    let memory = Memory::default();
+    trust::verify(package, &evidence, &Circumstances::deployment(policy, machine, &memory, now)).outcome
+}
+
 #[track_caller]
-fn refusal(result: Result<Verified, trust::Refused>) -> String {
+fn refusal(result: Result<Verified, Refused>) -> String {
     let refused = result.unwrap_err();
     assert!(!refused.hint().is_empty());
     let words = refused.to_string();
@@ -121,8 +134,9 @@ fn a_key_that_the_policy_does_not_name_counts_for_nothing() {
     let refused =
         refusal(verify(package(), &[signed(|_| {}, &[&key(2)])], &trusting(&key(1)), &linux(), now()));
     assert!(
-        refused
-            .starts_with("no statement about package `small` holds: 0 of the trusted keys signed it, 1 must")
+        refused.starts_with(
+            "no statement about package `small` holds: 0 of the trusted signers signed it, 1 must"
+        )
     );
 }
 
@@ -182,7 +196,7 @@ fn a_statement_for_another_platform_is_refused() {
         s["predicate"]["platforms"][0]["manifest"] = s["predicate"]["platforms"][1]["manifest"].clone();
     };
     insta::assert_snapshot!(refusal_of(swapped), @"no statement about package `small` holds: it is about image manifest <digest> and the package's is <digest>");
-    insta::assert_snapshot!(refusal_of(|s| s["predicate"]["platforms"][0]["format"] = "pe".into()), @"no statement about package `small` holds: it is for objects of another format than linux/amd64 loads");
+    insta::assert_snapshot!(refusal_of(|s| s["predicate"]["platforms"][0]["format"] = "pe".into()), @"no statement about package `small` holds: it is for objects of the format `pe`, and these are `elf`");
     let arm = Platform::new("linux", "arm64").unwrap();
     let refused = refusal(verify(package(), &[truly_signed()], &trusting(&key(1)), &arm, now()));
     insta::assert_snapshot!(refused, @"package `small` is not built for linux/arm64");

@@ -19,7 +19,7 @@ use package::{
 };
 use plan::{Desired, Hook, Member, MemberWish, Plan, Step, reconcile};
 use serde_json::{Map, Value, json};
-use trust::{PolicyDocument, Verified, verify};
+use trust::Verified;
 
 use super::Options;
 use super::programs::compile;
@@ -87,8 +87,7 @@ fn verified(name: &str, object: Vec<u8>) -> Result<Arc<Verified>> {
     let packed = pack(&PackSource { manifest, files: files.into() }, 0)?;
     let index = packed.index.digest;
     let package = Package::read(&Packed(packed), &index)?;
-    let policy = PolicyDocument::parse("mode = \"normal\"")?.resolve(&BTreeMap::new())?;
-    Ok(Arc::new(verify(package, &[], &policy, &machine, "2030-01-01T00:00:00Z".parse()?)?))
+    it::unverified(package)
 }
 
 struct Bench {

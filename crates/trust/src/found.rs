@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What there is to verify: what was computed from bytes, and the name under which they came.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use package::{
+    Digest, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind, PublisherName,
+    Version,
+};
+use serde::{Deserialize, Serialize};
+
+/// One release for one platform, as it was found.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Found {
+    /// Who publishes it, as it says or as somebody says.
+    pub publisher: PublisherName,
+    /// Its name.
+    pub package: PackageName,
+    /// Its version.
+    pub version: Version,
+    /// The digest of its index; none for a single object.
+    pub index: Option<Digest>,
+    /// What there is for the platform.
+    pub entry: FoundPlatform,
+}
+
+/// What there is for one platform.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundPlatform {
+    /// The platform.
+    pub platform: Platform,
+    /// The format of its objects.
+    pub format: Format,
+    /// The digest of the image manifest; none for a single object.
+    pub manifest: Option<Digest>,
+    /// The digest of every file, by path.
+    pub files: BTreeMap<String, Digest>,
+    /// The oldest kernel that it runs on, where it says so.
+    pub kernel_min: Option<KernelVersion>,
+    /// The hooks and kinds of probes that its programs are for, where it says so.
+    pub hooks: BTreeSet<ProgramKind>,
+}
+
+/// The format of objects.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Format {
+    /// ELF, as Linux and eBPF for Windows load it.
+    Elf,
+    /// A native driver of Windows.
+    Pe,
+}
+
+impl Found {
+    /// What a package holds for one of its platforms.
+    pub fn in_package(package: &Package, entry: &PackagePlatform) -> Self {
+        let info = &package.manifest.package;
+        let files = entry.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes)));
+        Self {
+            publisher: info.publisher.clone(),
+            package: info.name.clone(),
+            version: info.version.clone(),
+            index: Some(package.index),
+            entry: FoundPlatform {
+                platform: entry.platform.clone(),
+                format: Format::Elf,
+                manifest: Some(entry.manifest),
+                files: files.collect(),
+                kernel_min: Some(package.manifest.kernel.min),
+                hooks: package.manifest.programs.iter().map(|program| program.hook).collect(),
+            },
+        }
+    }
+
+    /// All its digests, each with what it is the digest of.
+    pub(crate) fn digests(&self) -> impl Iterator<Item = (String, Digest)> {
+        let index = self.index.map(|digest| ("the index".to_owned(), digest));
+        let manifest = self.entry.manifest.map(|digest| ("the image manifest".to_owned(), digest));
+        let files = self.entry.files.iter().map(|(path, digest)| (format!("the file `{path}`"), *digest));
+        index.into_iter().chain(manifest).chain(files)
+    }
+}
+
+impl fmt::Display for Found {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{} {}", self.publisher, self.package, self.version)
+    }
+}
+
+impl fmt::Display for Format {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Elf => "elf",
+            Self::Pe => "pe",
+        })
+    }
+}

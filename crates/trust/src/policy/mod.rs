@@ -1,0 +1,231 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Whom a machine trusts, for what: `trust.toml`. The default trusts nobody.
+//!
+//! `docs/trust-policy.md` describes every key; [`PolicyDocument`] reads them.
+
+mod document;
+mod error;
+mod revoked;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+use jiff::{SignedDuration, Timestamp};
+use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
+use serde::{Deserialize, Serialize};
+
+use crate::{Algorithm, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
+
+pub use document::PolicyDocument;
+pub use error::PolicyError;
+pub use revoked::{BadReleases, Releases, Revocation, Revoked};
+
+/// Whom a machine trusts, for what.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct Policy {
+    pub(crate) mode: Mode,
+    pub(crate) algorithms: Algorithms,
+    pub(crate) publishers: Vec<Publisher>,
+    pub(crate) endorsers: Vec<Endorser>,
+    pub(crate) revocations: Vec<Revocation>,
+    pub(crate) exceptions: Vec<Exception>,
+    pub(crate) repositories: Vec<Repository>,
+    pub(crate) withdrawal: Withdrawal,
+}
+
+/// Whether packages are verified.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Mode {
+    /// Only what a trusted publisher signed for this machine is accepted.
+    #[default]
+    Trusted,
+    /// Everything is accepted.
+    Normal,
+}
+
+/// The algorithms whose signatures count.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Algorithms(pub(crate) BTreeSet<Algorithm>);
+
+/// A publisher whom a machine trusts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Publisher {
+    /// The name.
+    pub name: PublisherName,
+    /// What they may publish.
+    pub packages: Vec<Glob>,
+    /// For which platforms; none means all.
+    pub platforms: Option<BTreeSet<Platform>>,
+    /// For which hooks and kinds of probes; none means all.
+    pub hooks: Option<BTreeSet<ProgramKind>>,
+    /// The families of which each signer must have a key.
+    pub require: BTreeSet<Family>,
+    /// The Private Enterprise Number that they must prove.
+    pub pen: Option<Pen>,
+    /// The lowest version of each package that is accepted.
+    pub minimum_versions: BTreeMap<PackageName, Version>,
+    /// Who signs for them, and how many must.
+    pub quorum: Quorum,
+}
+
+/// One whose word about others counts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endorser {
+    /// The name.
+    pub name: PublisherName,
+    /// For which packages.
+    pub packages: Vec<Glob>,
+    /// From when on their word counts no longer.
+    pub until: Timestamp,
+    /// Who signs for them, and how many must.
+    pub quorum: Quorum,
+}
+
+/// One thing that is let in although nobody trusted signed it.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Exception {
+    /// The digest of its index, or of the single object.
+    pub digest: Digest,
+    /// Why, for those who meet it.
+    pub reason: String,
+    /// Until when.
+    pub until: Timestamp,
+}
+
+/// A place that packages may come from.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Repository {
+    /// Host, port and the beginning of the name, as in `hub.example.org:5000/network`.
+    pub url: String,
+    /// Whether strangers may publish there: what comes from it needs an endorsement besides.
+    #[serde(default)]
+    pub public: bool,
+}
+
+/// What becomes of what runs when it is no longer trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnRevoked {
+    /// It is taken out of its chain.
+    #[default]
+    Remove,
+    /// It runs on, and an alarm is raised.
+    Keep,
+}
+
+/// How trust is withdrawn.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub(crate) struct Withdrawal {
+    pub(crate) on_revoked: OnRevoked,
+    pub(crate) at_hooks: BTreeMap<String, OnRevoked>,
+    pub(crate) max_age: Option<SignedDuration>,
+}
+
+impl fmt::Display for Mode {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Trusted => "trusted",
+            Self::Normal => "normal",
+        })
+    }
+}
+
+impl Default for Algorithms {
+    fn default() -> Self {
+        Self(Algorithm::ALL.into())
+    }
+}
+
+impl Policy {
+    /// A policy that trusts one signer for all packages of a publisher.
+    pub fn trusting(name: PublisherName, signer: Signer) -> Self {
+        let publisher = Publisher {
+            name,
+            packages: vec![Glob::all()],
+            platforms: None,
+            hooks: None,
+            require: BTreeSet::new(),
+            pen: None,
+            minimum_versions: BTreeMap::new(),
+            quorum: Quorum::new(vec![signer], 1).expect("one of one"),
+        };
+        Self { publishers: vec![publisher], ..Self::default() }
+    }
+
+    /// Whether packages are verified.
+    pub fn mode(&self) -> Mode {
+        self.mode
+    }
+
+    /// The publisher of that name, if the machine trusts one.
+    pub fn publisher(&self, name: &PublisherName) -> Option<&Publisher> {
+        self.publishers.iter().find(|publisher| publisher.name == *name)
+    }
+
+    /// The names of the publishers that the machine trusts.
+    pub fn publishers(&self) -> impl Iterator<Item = &PublisherName> {
+        self.publishers.iter().map(|publisher| &publisher.name)
+    }
+
+    /// The places that packages may come from.
+    pub fn repositories(&self) -> &[Repository] {
+        &self.repositories
+    }
+
+    /// The repository that a reference such as `hub.example.org/network/ratelimit:1.2.0` belongs to, if one is listed.
+    pub fn repository(&self, reference: &str) -> Option<&Repository> {
+        self.repositories.iter().find(|repository| repository.holds(reference))
+    }
+
+    /// What becomes of what runs at a hook, such as `eth0/xdp`, when it is no longer trusted.
+    pub fn on_revoked(&self, hook: &str) -> OnRevoked {
+        self.withdrawal.at_hooks.get(hook).copied().unwrap_or(self.withdrawal.on_revoked)
+    }
+
+    /// How old the knowledge of revocations may be for something new to be accepted.
+    pub fn max_age(&self) -> Option<SignedDuration> {
+        self.withdrawal.max_age
+    }
+
+    /// Whether what somebody signs counts, when each signer must have keys of these families.
+    pub(crate) fn counts(&self, signer: &Signer, require: &BTreeSet<Family>) -> Result<(), Discount> {
+        for key in signer.keys() {
+            if let Some(reason) = self.revoked_key(&key.id()) {
+                return Err(Discount::Revoked { reason: reason.to_owned() });
+            }
+            if !self.algorithms.0.contains(&key.algorithm()) {
+                return Err(Discount::Algorithm(key.algorithm()));
+            }
+        }
+        match require.iter().find(|family| !signer.is_of(**family)) {
+            Some(family) => Err(Discount::Family(*family)),
+            None => Ok(()),
+        }
+    }
+
+    /// Why a key counts for nothing, if it is revoked.
+    fn revoked_key(&self, key: &KeyId) -> Option<&str> {
+        let is_it = |revocation: &&Revocation| revocation.revoked == Revoked::Key(key.clone());
+        self.revocations.iter().find(is_it).map(|revocation| revocation.reason.as_str())
+    }
+}
+
+impl Publisher {
+    /// Whether they may publish a package of this name.
+    pub fn may_publish(&self, package: &PackageName) -> bool {
+        self.packages.iter().any(|packages| packages.matches(package.as_ref()))
+    }
+}
+
+impl Repository {
+    /// Whether a reference lies in it: names go by whole parts, so that `a/b` is not in `a/bc`.
+    fn holds(&self, reference: &str) -> bool {
+        let rest = reference.strip_prefix(self.url.trim_end_matches('/'));
+        rest.is_some_and(|rest| {
+            rest.starts_with('/') || rest.starts_with([':', '@']) && self.url.contains('/')
+        })
+    }
+}

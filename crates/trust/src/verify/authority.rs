@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who may sign for a release on this machine: its publisher, for what the policy trusts them.
+
+use std::collections::BTreeSet;
+
+use package::PublisherName;
+
+use super::{Circumstances, Evidence, Occasion, Refused};
+use crate::endorsement::Endorsement;
+use crate::explain::{Rule, Trail};
+use crate::found::Found;
+use crate::in_toto::Statement;
+use crate::policy::{Endorser, Publisher};
+use crate::{Envelope, Family, Pen, Quorum};
+
+/// Who may sign, and what is asked of their keys.
+#[derive(Debug)]
+pub(super) struct Authority {
+    pub(super) quorum: Quorum,
+    pub(super) require: BTreeSet<Family>,
+    pub(super) pen: Option<Pen>,
+}
+
+impl Authority {
+    /// Finds out who may sign, when what they sign is theirs to publish here.
+    pub(super) fn over(found: &Found, at: &Circumstances<'_>, trail: &mut Trail) -> Result<Self, Refused> {
+        let unknown = || Refused::UnknownPublisher { publisher: found.publisher.clone() };
+        let publisher = at.policy.publisher(&found.publisher).ok_or_else(unknown);
+        let publisher = trail.rule(Rule::Publisher, &found.publisher, publisher)?;
+        trail.rule(Rule::Package, &found.package, theirs(publisher, found))?;
+        trail.rule(Rule::PublisherPlatform, &found.entry.platform, on_platform(publisher, found))?;
+        trail.rule(Rule::Hooks, hooks(found), at_hooks(publisher, found))?;
+        minimum_version(publisher, found, at, trail)?;
+        let Publisher { quorum, require, pen, .. } = publisher.clone();
+        Ok(Self { quorum, require, pen })
+    }
+}
+
+/// The endorser who speaks for a release from a public place.
+pub(super) fn endorser(
+    found: &Found,
+    evidence: &Evidence,
+    at: &Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<PublisherName, Refused> {
+    let spoke = |endorser: &&Endorser| endorses(endorser, found, evidence, at).is_some();
+    let spoke = at.policy.endorsers.iter().find(spoke).map(|endorser| endorser.name.clone());
+    let missing = || Refused::NotEndorsed {
+        package: found.package.clone(),
+        reference: evidence.fetched_from.clone().unwrap_or_default(),
+    };
+    trail.rule(Rule::Endorsement, found, spoke.ok_or_else(missing))
+}
+
+/// What an endorser says of a release, if anything, in time.
+fn endorses(
+    endorser: &Endorser,
+    found: &Found,
+    evidence: &Evidence,
+    at: &Circumstances<'_>,
+) -> Option<Endorsement> {
+    let continues = at.occasion == Occasion::Continuation;
+    let theirs = endorser.packages.iter().any(|packages| packages.matches(found.package.as_ref()));
+    if !theirs || (endorser.until <= at.time() && !continues) {
+        return None;
+    }
+    evidence.envelopes.iter().find_map(|bytes| {
+        let envelope = Envelope::parse(bytes).ok()?;
+        let eligible = |signer: &crate::Signer| at.policy.counts(signer, &BTreeSet::new());
+        let verified = envelope.verify(&endorser.quorum, eligible).ok()?;
+        let Statement { predicate, .. } = Statement::<Endorsement>::parse(&verified).ok()?;
+        let in_time = predicate.expires.is_none_or(|expires| at.time() < expires) || continues;
+        (in_time && predicate.covers(found)).then_some(predicate)
+    })
+}
+
+fn theirs(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
+    let (publisher_name, package) = (publisher.name.clone(), found.package.clone());
+    if publisher.may_publish(&package) {
+        Ok(())
+    } else {
+        Err(Refused::NotTheirs { publisher: publisher_name, package })
+    }
+}
+
+fn on_platform(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
+    match &publisher.platforms {
+        Some(platforms) if !platforms.contains(&found.entry.platform) => Err(Refused::PublisherPlatform {
+            publisher: publisher.name.clone(),
+            platform: found.entry.platform.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+fn hooks(found: &Found) -> String {
+    let hooks: Vec<String> = found.entry.hooks.iter().map(ToString::to_string).collect();
+    if hooks.is_empty() { "none that it names".to_owned() } else { hooks.join(", ") }
+}
+
+/// All hooks of a package must be permitted: whether a document uses one is decided later, and by somebody else.
+fn at_hooks(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
+    let Some(permitted) = &publisher.hooks else { return Ok(()) };
+    match found.entry.hooks.iter().find(|hook| !permitted.contains(hook)) {
+        Some(hook) => Err(Refused::Hook {
+            publisher: publisher.name.clone(),
+            package: found.package.clone(),
+            hook: *hook,
+        }),
+        None => Ok(()),
+    }
+}
+
+fn minimum_version(
+    publisher: &Publisher,
+    found: &Found,
+    at: &Circumstances<'_>,
+    trail: &mut Trail,
+) -> Result<(), Refused> {
+    if at.occasion == Occasion::Continuation {
+        trail.skipped(Rule::MinimumVersion, &found.version, "it was accepted before");
+        return Ok(());
+    }
+    let written = publisher.minimum_versions.get(&found.package);
+    let accepted = at.memory.version(&found.publisher, &found.package);
+    let minimum = written.max(accepted);
+    let result = match minimum {
+        Some(minimum) if found.version < *minimum => Err(Refused::Version {
+            package: found.package.clone(),
+            version: found.version.clone(),
+            minimum: minimum.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    };
+    trail.rule(Rule::MinimumVersion, &found.version, result)
+}

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Why something is not accepted, and what can be done about it.
+
+use std::fmt;
+
+use jiff::Timestamp;
+use package::{PackageName, Platform, ProgramKind, PublisherName, Version};
+use thiserror::Error;
+
+use crate::found::Format;
+use crate::{Algorithm, BadEnvelope, Family, Pen, StatementError, Unsigned};
+
+/// A package is not accepted.
+#[derive(Debug, Error)]
+pub enum Refused {
+    /// It holds nothing for this machine.
+    #[error("package `{package}` is not built for {machine}")]
+    Platform {
+        /// The package.
+        package: PackageName,
+        /// This machine.
+        machine: Platform,
+    },
+    /// It was fetched from a place that the policy does not list.
+    #[error("package `{package}` comes from `{reference}`, which lies in no repository of the policy")]
+    Repository {
+        /// The package.
+        package: PackageName,
+        /// Where it was fetched.
+        reference: String,
+    },
+    /// The policy revokes it.
+    #[error("{what} of package `{package}` is revoked: {reason}")]
+    Revoked {
+        /// The package.
+        package: PackageName,
+        /// What of it.
+        what: String,
+        /// The policy's reason.
+        reason: String,
+    },
+    /// Nobody looked for revocations for too long.
+    #[error("what is known of revocations is too old: {}, and the policy demands {hours} hours at most", last(.looked.as_ref()))]
+    Stale {
+        /// When somebody looked.
+        looked: Option<Timestamp>,
+        /// How old it may be.
+        hours: i64,
+    },
+    /// The policy does not name the publisher.
+    #[error("nobody named `{publisher}` is trusted here")]
+    UnknownPublisher {
+        /// The publisher.
+        publisher: PublisherName,
+    },
+    /// The policy trusts the publisher for other packages.
+    #[error("publisher `{publisher}` is not trusted for package `{package}`")]
+    NotTheirs {
+        /// The publisher.
+        publisher: PublisherName,
+        /// The package.
+        package: PackageName,
+    },
+    /// The policy trusts the publisher for other platforms.
+    #[error("publisher `{publisher}` is not trusted for {platform}")]
+    PublisherPlatform {
+        /// The publisher.
+        publisher: PublisherName,
+        /// The platform.
+        platform: Platform,
+    },
+    /// The policy trusts the publisher for other hooks.
+    #[error("publisher `{publisher}` is not trusted for `{hook}`, which package `{package}` is for")]
+    Hook {
+        /// The publisher.
+        publisher: PublisherName,
+        /// The package.
+        package: PackageName,
+        /// The hook, or the kind of probe.
+        hook: ProgramKind,
+    },
+    /// A higher version was accepted before, or is demanded.
+    #[error(
+        "version {version} of package `{package}` is lower than {minimum}, which was accepted before or is demanded"
+    )]
+    Version {
+        /// The package.
+        package: PackageName,
+        /// Its version.
+        version: Version,
+        /// The lowest that is accepted.
+        minimum: Version,
+    },
+    /// It comes from a public place, and nobody of this site endorses it.
+    #[error(
+        "package `{package}` comes from `{reference}`, a public repository, and no endorser of the policy speaks for it"
+    )]
+    NotEndorsed {
+        /// The package.
+        package: PackageName,
+        /// Where it was fetched.
+        reference: String,
+    },
+    /// There is no statement.
+    #[error("package `{package}` is not signed")]
+    NoStatement {
+        /// The package.
+        package: PackageName,
+    },
+    /// There are statements, and none of them holds.
+    #[error("no statement about package `{package}` holds: {}", all(.mismatches))]
+    NoneHolds {
+        /// The package.
+        package: PackageName,
+        /// Why each of them does not, in their order.
+        mismatches: Vec<Mismatch>,
+    },
+}
+
+/// Why one statement does not hold for a package on a machine.
+#[derive(Debug, Error)]
+pub enum Mismatch {
+    /// It cannot be read.
+    #[error(transparent)]
+    Envelope(#[from] BadEnvelope),
+    /// Too few trusted signers signed it.
+    #[error(transparent)]
+    Unsigned(#[from] Unsigned),
+    /// What was signed is something else.
+    #[error(transparent)]
+    Statement(#[from] StatementError),
+    /// It is about another release.
+    #[error("it is about {what} `{stated}`, and the package's is `{found}`")]
+    Other {
+        /// What differs.
+        what: &'static str,
+        /// What the statement says.
+        stated: String,
+        /// What the package has.
+        found: String,
+    },
+    /// It does not speak of this platform, or more than once.
+    #[error("it has {count} entries for {machine}, and must have one")]
+    Platform {
+        /// This machine.
+        machine: Platform,
+        /// How many entries it has.
+        count: usize,
+    },
+    /// The objects are in another format.
+    #[error("it is for objects of the format `{stated}`, and these are `{found}`")]
+    Format {
+        /// What the statement says.
+        stated: Format,
+        /// What they are.
+        found: Format,
+    },
+    /// A file is not the one that was signed.
+    #[error("the file `{path}` is not the one that was signed")]
+    File {
+        /// The file.
+        path: String,
+    },
+    /// A file that was signed is not there.
+    #[error("the file `{path}` was signed and is not there")]
+    MissingFile {
+        /// The file.
+        path: String,
+    },
+    /// It holds no longer.
+    #[error("it expired at {expired}")]
+    Expired {
+        /// When.
+        expired: Timestamp,
+    },
+    /// It was made in the future.
+    #[error("it was made at {created}, which is in the future")]
+    Future {
+        /// When.
+        created: Timestamp,
+    },
+    /// The Private Enterprise Number is not the publisher's.
+    #[error("{}, and the policy {}", claims(.claimed.as_ref()), demands(.wanted.as_ref()))]
+    Pen {
+        /// What the statement claims.
+        claimed: Option<Pen>,
+        /// What the policy ties to the publisher.
+        wanted: Option<Pen>,
+    },
+}
+
+/// Why a trusted signer's signature counts for nothing.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Discount {
+    /// A key is revoked.
+    Revoked {
+        /// The policy's reason.
+        reason: String,
+    },
+    /// The policy does not accept the algorithm of a key.
+    Algorithm(Algorithm),
+    /// The policy demands a key of this family beside.
+    Family(Family),
+}
+
+fn all(mismatches: &[Mismatch]) -> String {
+    mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+}
+
+fn last(looked: Option<&Timestamp>) -> String {
+    looked.map_or_else(|| "nobody ever looked".to_owned(), |at| format!("somebody looked last at {at}"))
+}
+
+fn claims(pen: Option<&Pen>) -> String {
+    let claimed = |pen: &Pen| format!("it claims the Private Enterprise Number {}", pen.number());
+    pen.map_or_else(|| "it claims no Private Enterprise Number".to_owned(), claimed)
+}
+
+fn demands(pen: Option<&Pen>) -> String {
+    pen.map_or_else(|| "knows none for this publisher".to_owned(), |pen| format!("demands {}", pen.number()))
+}
+
+impl fmt::Display for Discount {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Revoked { reason } => write!(f, "it is revoked: {reason}"),
+            Self::Algorithm(algorithm) => write!(f, "the policy does not accept `{algorithm}`"),
+            Self::Family(family) => write!(f, "the policy demands a {family} key beside it"),
+        }
+    }
+}
+
+impl Refused {
+    /// What can be done about it.
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Platform { machine, .. } => {
+                format!("add a `[[platform]]` for {machine} to its `package.toml` and build it again")
+            }
+            Self::Repository { .. } => "if packages may come from there, add a `[[repository]]` with its `url` to the \
+                                        policy"
+                .to_owned(),
+            Self::Revoked { .. } => {
+                "take another release; the `[[revoked]]` of the policy that forbids this one has its reason".to_owned()
+            }
+            Self::Stale { .. } => {
+                "see why the repositories cannot be reached, or raise `max_age_hours` in the policy".to_owned()
+            }
+            Self::UnknownPublisher { publisher } => {
+                format!(
+                    "if you trust them, add a `[[publisher]]` named `{publisher}` with their key to the policy"
+                )
+            }
+            Self::NotTheirs { package, .. } => {
+                format!("if you trust them for it, add `{package}` to their `packages` in the policy")
+            }
+            Self::PublisherPlatform { platform, .. } => {
+                format!("if you trust them for it, add `{platform}` to their `platforms` in the policy")
+            }
+            Self::Hook { hook, .. } => {
+                format!("if you trust them for it, add `{hook}` to their `hooks` in the policy")
+            }
+            Self::Version { .. } => "take a newer release; `l3af rollback` returns to what ran before, and an \
+                                     `[[exception]]` with the digest lets this one in"
+                .to_owned(),
+            Self::NotEndorsed { .. } => {
+                "an endorser whom the policy names must sign an endorsement, with `l3af endorse`".to_owned()
+            }
+            Self::NoStatement { .. } => {
+                "its publisher signs it with `l3af sign`; ask them for the signed package".to_owned()
+            }
+            Self::NoneHolds { .. } => {
+                "compare the keys of the policy with those that `l3af inspect` shows; `l3af verify --explain` tells each \
+                 rule"
+                    .to_owned()
+            }
+        }
+    }
+}
