@@ -51,6 +51,7 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Key(Key),
     Sign(Sign),
+    Endorse(Endorse),
     Verify(Verify),
     Run(Run),
     Apply(Apply),
@@ -123,6 +124,31 @@ pub(crate) struct Sign {
     /// Private key; several sign one statement
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
+    /// Days after which the statement holds no longer [default: it always does]
+    #[arg(long, value_name = "DAYS")]
+    pub(crate) expires_in_days: Option<u32>,
+}
+
+/// Speak for a package of somebody else: state that it may be trusted, with your key
+///
+/// It counts on machines whose policy names you as an `[[endorser]]`.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af endorse ratelimit-0.1.0.oci --key committee.key
+  l3af endorse ratelimit-0.1.0.oci --key committee.key --root example/1.root.json --packages 'rate*'")]
+pub(crate) struct Endorse {
+    /// Folder of the package
+    pub(crate) package: PathBuf,
+    /// Private key; several sign one statement
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) key: Vec<PathBuf>,
+    /// First root of the package's publisher: endorse what the publisher signs, in place of this release alone
+    #[arg(long, value_name = "FILE")]
+    pub(crate) root: Option<PathBuf>,
+    /// With `--root`, for which packages; `*` stands for any letters
+    #[arg(long, value_name = "PATTERNS", value_delimiter = ',', requires = "root", default_value = "*")]
+    pub(crate) packages: Vec<String>,
     /// Days after which the statement holds no longer [default: it always does]
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,

@@ -8,6 +8,7 @@ mod change;
 mod clang;
 mod daemon;
 mod detach;
+mod endorse;
 mod inspect;
 mod key;
 mod probes;
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Key(command) => key::run(&command),
         Command::Sign(arguments) => sign::run(&arguments),
+        Command::Endorse(arguments) => endorse::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),

@@ -44,6 +44,37 @@ fn what_was_signed_verifies() {
 }
 
 #[test]
+fn a_verification_explains_each_rule() {
+    let place = Place::built();
+    assert!(place.l3af("sign sanity.oci --key 1.key").success);
+    let explained = place.l3af("verify sanity.oci --key 1.pub --platform linux/amd64 --explain").stdout;
+    let rules: Vec<&str> = explained.lines().filter_map(|line| line.split("  ").next()).collect();
+    assert!(rules.iter().any(|line| line.starts_with("passed")), "{explained}");
+    assert!(
+        explained.contains("skipped expiry             no time: the statement does not expire"),
+        "{explained}"
+    );
+    let refused = place.l3af("verify sanity.oci --key 2.pub --platform linux/amd64 --json");
+    assert!(!refused.success);
+    let told: serde_json::Value = serde_json::from_str(&refused.stdout).unwrap();
+    assert_eq!(told["trusted"], false);
+    let last = told["rulings"].as_array().unwrap().last().unwrap();
+    assert_eq!((&last["rule"], &last["outcome"]), (&"signatures".into(), &"failed".into()), "{last}");
+}
+
+#[test]
+fn an_endorsement_stands_beside_the_statement() {
+    let place = Place::built();
+    assert!(place.l3af("sign sanity.oci --key 1.key").success);
+    let endorsed = place.l3af("endorse sanity.oci --key 2.key --expires-in-days 30");
+    assert!(endorsed.success, "{}", endorsed.stderr);
+    assert!(place.l3af("verify sanity.oci --key 1.pub").success);
+    // Who endorses does not publish.
+    let refusal = place.refusal("verify sanity.oci --key 2.pub");
+    assert!(refusal.contains("a statement of type `https://l3af.io/endorsement/v1`"), "{refusal}");
+}
+
+#[test]
 fn what_nobody_signed_is_refused() {
     insta::assert_snapshot!(Place::built().refusal("verify sanity.oci --key 1.pub"), @r"
     error: package `sanity` is not signed

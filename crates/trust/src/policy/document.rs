@@ -299,6 +299,24 @@ mod tests {
     }
 
     #[test]
+    fn the_example_of_the_documentation_is_a_policy() {
+        let text = include_str!("../../../../docs/trust-policy.md");
+        let example = text.split("```").nth(1).and_then(|block| block.strip_prefix("toml")).unwrap();
+        let document = PolicyDocument::parse(example).unwrap();
+        let signer = Signer::of(vec![
+            PrivateKey::from_seed([1; 32]).public().clone(),
+            PrivateKey::post_quantum_from_seed([1; 32]).public().clone(),
+        ]);
+        let files = [
+            ("example.pub", signer.unwrap().to_pem()),
+            ("committee.pub", { PrivateKey::from_seed([2; 32]).public().to_pem() }),
+        ];
+        let files = files.map(|(path, text)| (path.to_owned(), text)).into();
+        let policy = document.resolve(&files).unwrap();
+        assert_eq!((policy.publishers.len(), policy.endorsers.len(), policy.revocations.len()), (1, 1, 3));
+    }
+
+    #[test]
     fn a_reference_lies_in_a_repository_by_whole_parts() {
         let policy = read(
             "[[repository]]\nurl = \"hub.example.org/network\"\n[[repository]]\nurl = \"other.example.org:5000\"\npublic = true",

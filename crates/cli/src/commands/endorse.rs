@@ -1,0 +1,45 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af endorse`: states that a release, or its publisher, may be trusted.
+
+use std::fs;
+
+use jiff::{SignedDuration, Timestamp};
+use package::{Digest, Package};
+use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
+use wire::Layout;
+
+use super::key::private_keys;
+use crate::arguments::Endorse;
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+pub(crate) fn run(arguments: &Endorse) -> Outcome {
+    let layout = Layout::open(&arguments.package)?;
+    let package = Package::read(&layout, &layout.index()?)?;
+    let keys = arguments.key.iter().map(|file| private_keys(file));
+    let keys = keys.collect::<Result<Vec<_>, Failure>>()?.concat();
+    let created = Timestamp::from_second(Timestamp::now().as_second())?;
+    let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
+    let publisher = package.manifest.package.publisher.clone();
+    let (endorses, what) = match &arguments.root {
+        None => (Endorsed::Release { digest: package.index }, format!("release {}", package.index)),
+        Some(root) => {
+            let bytes = fs::read(root)
+                .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", root.display())))?;
+            let packages = arguments.packages.iter().map(|pattern| Glob::from(pattern.as_str())).collect();
+            let root = Digest::of(&bytes);
+            (Endorsed::Publisher { root, packages }, format!("publisher `{publisher}` with the root {root}"))
+        }
+    };
+    let expires = life.map(|life| created.checked_add(life)).transpose()?;
+    let endorsement = Endorsement { publisher, endorses, created, expires };
+    let statement = Statement::from(endorsement).to_json();
+    let signers: Vec<&dyn Sign> = keys.iter().map(|key| key as &dyn Sign).collect();
+    let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &signers)?;
+    layout.add_statement(&envelope.to_json())?;
+    output::note(&format!("endorsed the {what}"));
+    for key in &keys {
+        output::data(&key.public().id().to_string());
+    }
+    Ok(())
+}
