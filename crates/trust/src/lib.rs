@@ -7,6 +7,7 @@
 //! Nothing here does I/O or reads a clock: bytes, times and seeds are arguments, and a verification explains itself.
 
 mod algorithm;
+mod certificate;
 mod dsse;
 mod endorsement;
 mod explain;
@@ -25,6 +26,7 @@ mod sign;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
+pub use certificate::{BadCertificate, Certificate, Certified, Chain, MAX_CHAIN};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};
 pub use endorsement::{Endorsed, Endorsement};
 pub use explain::{Explanation, Outcome, Rule, Ruling};
