@@ -9,7 +9,7 @@
 mod chain;
 mod error;
 #[cfg(test)]
-mod forge;
+pub(crate) mod forge;
 mod signature;
 
 use std::collections::BTreeSet;
@@ -28,7 +28,7 @@ use x509_cert::time::Time;
 pub use chain::{Certified, Chain, MAX_CHAIN};
 pub use error::BadCertificate;
 
-use crate::pem;
+use crate::pem::{self, Block};
 use signature::Signature;
 
 const LABEL: &str = "CERTIFICATE";
@@ -70,7 +70,10 @@ impl Certificate {
     /// # Errors
     /// When the text holds anything else, or a certificate that cannot be used.
     pub fn all_from_pem(text: &str) -> Result<Vec<Self>, BadCertificate> {
-        let blocks = pem::blocks(text)?;
+        Self::all_from_blocks(&pem::blocks(text)?)
+    }
+
+    fn all_from_blocks(blocks: &[Block]) -> Result<Vec<Self>, BadCertificate> {
         if let Some(other) = blocks.iter().find(|block| block.label != LABEL) {
             return Err(BadCertificate::Label { found: other.label.clone() });
         }

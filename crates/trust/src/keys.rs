@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::pem::{self, BadPem};
-use crate::{Algorithm, Signer};
+use crate::{Algorithm, BadCertificate, Signer};
 
 const LABEL: &str = "PUBLIC KEY";
 /// RFC 8410, RFC 5480, RFC 8017, RFC 9881.
@@ -76,6 +76,9 @@ pub enum BadKey {
         /// The algorithm that they say they are for.
         of: Option<Algorithm>,
     },
+    /// Certificates that stand behind it cannot be used.
+    #[error("the certificates behind it cannot be used: {0}")]
+    Certificate(Box<BadCertificate>),
     /// It is encrypted, and there is no passphrase.
     #[error("it is encrypted with a passphrase")]
     Encrypted,

@@ -7,16 +7,18 @@ use std::fmt;
 use thiserror::Error;
 
 use crate::pem;
-use crate::{Algorithm, BadKey, Family, KeyId, PublicKey};
+use crate::{Algorithm, BadKey, Chain, Family, KeyId, PublicKey};
 
 /// The most signers of one quorum: what a check costs is bounded by it.
 pub const MAX_SIGNERS: usize = 32;
 
 /// One who signs and counts once: with one key, or with two that must both verify (a hybrid).
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Signer {
     /// One, or a classical and a post-quantum one in this order.
     keys: Vec<PublicKey>,
+    /// What authorities say of one of the keys. Nothing of it is believed.
+    chain: Option<Chain>,
 }
 
 /// Signers, and how many of them must sign.
@@ -56,7 +58,7 @@ pub enum BadQuorum {
 impl Signer {
     /// One who signs with one key.
     pub fn single(key: PublicKey) -> Self {
-        Self { keys: vec![key] }
+        Self { keys: vec![key], chain: None }
     }
 
     /// One who signs with these keys: one, or one of each family.
@@ -66,8 +68,10 @@ impl Signer {
     pub fn of(mut keys: Vec<PublicKey>) -> Result<Self, BadKey> {
         keys.sort_by_key(|key| key.algorithm().family());
         match keys.as_slice() {
-            [_] => Ok(Self { keys }),
-            [first, second] if first.algorithm().family() != second.algorithm().family() => Ok(Self { keys }),
+            [_] => Ok(Self { keys, chain: None }),
+            [first, second] if first.algorithm().family() != second.algorithm().family() => {
+                Ok(Self { keys, chain: None })
+            }
             [first, second] => Err(BadKey::Pair { first: first.algorithm(), second: second.algorithm() }),
             _ => Err(BadKey::Other {
                 found: vec!["PUBLIC KEY".to_owned(); keys.len()],
@@ -76,22 +80,43 @@ impl Signer {
         }
     }
 
-    /// Reads a PEM text with one `PUBLIC KEY`, or with the two of a hybrid.
+    /// The same with a chain of certificates for one of the keys.
+    #[must_use]
+    pub fn with_chain(self, chain: Chain) -> Self {
+        Self { chain: Some(chain), ..self }
+    }
+
+    /// Reads a PEM text with one `PUBLIC KEY`, or with the two of a hybrid; behind them there may be the `CERTIFICATE`s of a
+    /// chain for one of them, the signer's first.
     ///
     /// # Errors
     /// When the text holds anything else.
     pub fn from_pem(text: &str) -> Result<Self, BadKey> {
+        const KEY: &str = "PUBLIC KEY";
         let blocks = pem::blocks(text)?;
-        if blocks.is_empty() || blocks.iter().any(|block| block.label != "PUBLIC KEY") {
+        let (keys, chain) = blocks.split_at(blocks.iter().take_while(|block| block.label == KEY).count());
+        if keys.is_empty() {
             let found = blocks.into_iter().map(|block| block.label).collect();
             return Err(BadKey::Other { found, wanted: "`PUBLIC KEY`" });
         }
-        Self::of(blocks.iter().map(|block| PublicKey::from_spki(&block.der)).collect::<Result<_, _>>()?)
+        let keys = keys.iter().map(|block| PublicKey::from_spki(&block.der));
+        let signer = Self::of(keys.collect::<Result<_, _>>()?)?;
+        if chain.is_empty() {
+            return Ok(signer);
+        }
+        let chain = Chain::from_blocks(chain).map_err(|bad| BadKey::Certificate(Box::new(bad)))?;
+        Ok(signer.with_chain(chain))
     }
 
-    /// The keys as a PEM text.
+    /// The keys and the chain as a PEM text.
     pub fn to_pem(&self) -> String {
-        self.keys.iter().map(PublicKey::to_pem).collect()
+        let keys = self.keys.iter().map(PublicKey::to_pem);
+        keys.chain(self.chain.as_ref().map(Chain::to_pem)).collect()
+    }
+
+    /// What authorities say of one of the keys, by the chain that came with them.
+    pub fn chain(&self) -> Option<&Chain> {
+        self.chain.as_ref()
     }
 
     /// The keys: one, or a classical and a post-quantum one.

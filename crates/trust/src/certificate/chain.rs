@@ -8,6 +8,7 @@ use pkcs8::ObjectIdentifier;
 
 use super::signature::Forged;
 use super::{BadCertificate, Certificate};
+use crate::pem::{self, Block};
 use crate::{Pen, PublicKey};
 
 /// The longest chain: a signer, its authorities, and a root.
@@ -35,7 +36,11 @@ impl Chain {
     /// # Errors
     /// When the text holds anything else, or more certificates than [`MAX_CHAIN`].
     pub fn from_pem(text: &str) -> Result<Self, BadCertificate> {
-        let certificates = Certificate::all_from_pem(text)?;
+        Self::from_blocks(&pem::blocks(text)?)
+    }
+
+    pub(crate) fn from_blocks(blocks: &[Block]) -> Result<Self, BadCertificate> {
+        let certificates = Certificate::all_from_blocks(blocks)?;
         match certificates.len() {
             1..=MAX_CHAIN => Ok(Self(certificates)),
             count => Err(BadCertificate::Count { count }),
@@ -68,23 +73,42 @@ impl Chain {
         anchors: &[Certificate],
         now: Timestamp,
     ) -> Result<Certified, BadCertificate> {
+        self.hold(key, anchors, |_| now)
+    }
+
+    /// The same for what was accepted before: a chain that has run out since is taken for the last moment at which it held.
+    ///
+    /// # Errors
+    /// When something else than its time does not hold.
+    pub fn check_continued(
+        &self,
+        key: &PublicKey,
+        anchors: &[Certificate],
+        now: Timestamp,
+    ) -> Result<Certified, BadCertificate> {
+        self.hold(key, anchors, |until| now.min(until))
+    }
+
+    fn hold(
+        &self,
+        key: &PublicKey,
+        anchors: &[Certificate],
+        time: impl Fn(Timestamp) -> Timestamp,
+    ) -> Result<Certified, BadCertificate> {
         let signer = self.signer();
         signer.is_for(key)?;
         signer.signs_code()?;
         let path = self.path(anchors)?;
+        let until = path.iter().map(|certificate| certificate.not_after).min().unwrap_or(Timestamp::MIN);
         for (below, certificate) in path.iter().enumerate() {
-            certificate.is_in_its_time(now)?;
+            certificate.is_in_its_time(time(until))?;
             let Some(issuer) = path.get(below + 1) else { break };
             issuer.may_issue(below)?;
             issuer.issued(certificate)?;
         }
         let anchor = path.last().expect("a path begins with the signer");
-        Ok(Certified {
-            subject: signer.subject(),
-            authority: anchor.subject(),
-            until: path.iter().map(|certificate| certificate.not_after).min().unwrap_or(Timestamp::MIN),
-            pens: signer.pens(),
-        })
+        let (subject, authority) = (signer.subject(), anchor.subject());
+        Ok(Certified { subject, authority, until, pens: signer.pens() })
     }
 
     /// The certificates up to an anchor, with it.

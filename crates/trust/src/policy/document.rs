@@ -22,7 +22,7 @@ use super::{
     Algorithms, Endorser, Exception, Mode, OnRevoked, Policy, PolicyError, Publisher, Releases, Repository,
     Revocation, Revoked, Withdrawal,
 };
-use crate::{Algorithm, Family, Glob, KeyId, Pen, Quorum, Signer};
+use crate::{Algorithm, Certificate, Family, Glob, KeyId, Pen, Quorum, Signer};
 
 /// A policy as it is written, with the files it names not yet read.
 #[derive(Debug, Clone, Deserialize)]
@@ -57,6 +57,8 @@ struct WrittenPublisher {
     hooks: Option<BTreeSet<ProgramKind>>,
     #[serde(default)]
     require: BTreeSet<Family>,
+    #[serde(default)]
+    authority_files: Vec<String>,
     pen: Option<Pen>,
     #[serde(default)]
     minimum_versions: BTreeMap<PackageName, Version>,
@@ -134,7 +136,10 @@ impl PolicyDocument {
 
     /// The files that it names, to be read by the caller.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        let publishers = self.publishers.iter().flat_map(|publisher| &publisher.key_files);
+        let publishers = self
+            .publishers
+            .iter()
+            .flat_map(|publisher| publisher.key_files.iter().chain(&publisher.authority_files));
         let endorsers = self.endorsers.iter().flat_map(|endorser| &endorser.key_files);
         publishers.chain(endorsers).map(String::as_str)
     }
@@ -188,6 +193,17 @@ impl WrittenPublisher {
         if self.hooks.as_ref().is_some_and(BTreeSet::is_empty) {
             return Err(empty("hooks", "leave it out to mean all"));
         }
+        if self.pen.is_some() && self.authority_files.is_empty() {
+            return Err(PolicyError::Unproven { name });
+        }
+        let mut authorities = Vec::new();
+        for path in &self.authority_files {
+            let missing = || PolicyError::MissingFile { name: name.clone(), path: path.clone() };
+            let refuse =
+                |bad| PolicyError::Authority { name: name.clone(), file: path.clone(), bad: Box::new(bad) };
+            let text = files.get(path).ok_or_else(missing)?;
+            authorities.extend(Certificate::all_from_pem(text).map_err(refuse)?);
+        }
         let keys = WrittenKeys {
             name: &name,
             threshold: self.threshold,
@@ -200,6 +216,7 @@ impl WrittenPublisher {
             platforms: self.platforms.map(|named| named.into_iter().map(|name| name.0).collect()),
             hooks: self.hooks,
             require: self.require,
+            authorities,
             pen: self.pen,
             minimum_versions: self.minimum_versions,
             quorum,
@@ -309,7 +326,8 @@ mod tests {
         ]);
         let files = [
             ("example.pub", signer.unwrap().to_pem()),
-            ("committee.pub", { PrivateKey::from_seed([2; 32]).public().to_pem() }),
+            ("committee.pub", PrivateKey::from_seed([2; 32]).public().to_pem()),
+            ("ca.pem", include_str!("../../testdata/certificates/ecdsa-root.pem").to_owned()),
         ];
         let files = files.map(|(path, text)| (path.to_owned(), text)).into();
         let policy = document.resolve(&files).unwrap();

@@ -4,7 +4,7 @@
 use package::PublisherName;
 use thiserror::Error;
 
-use crate::{BadKey, BadQuorum};
+use crate::{BadCertificate, BadKey, BadQuorum};
 
 /// A policy cannot be used.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -40,6 +40,24 @@ pub enum PolicyError {
         name: PublisherName,
         /// Why not.
         bad: BadQuorum,
+    },
+    /// The certificate of an authority cannot be used.
+    #[error("the authorities of `{name}` in `{file}` cannot be used: {bad}")]
+    Authority {
+        /// The publisher.
+        name: PublisherName,
+        /// The file.
+        file: String,
+        /// Why not.
+        bad: Box<BadCertificate>,
+    },
+    /// A number is demanded that nobody could prove.
+    #[error(
+        "`{name}` must prove a `pen`, and there are no `authority_files` whose certificates could say so"
+    )]
+    Unproven {
+        /// The publisher.
+        name: PublisherName,
     },
     /// A list says nothing.
     #[error("`{name}` has an empty list of `{list}`; {instead}")]

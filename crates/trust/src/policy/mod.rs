@@ -14,7 +14,7 @@ use jiff::{SignedDuration, Timestamp};
 use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
+use crate::{Algorithm, Certificate, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
 
 pub use document::PolicyDocument;
 pub use error::PolicyError;
@@ -61,7 +61,9 @@ pub struct Publisher {
     pub hooks: Option<BTreeSet<ProgramKind>>,
     /// The families of which each signer must have a key.
     pub require: BTreeSet<Family>,
-    /// The Private Enterprise Number that they must prove.
+    /// The authorities of which one must certify a key of each signer; none means that nobody need.
+    pub authorities: Vec<Certificate>,
+    /// The Private Enterprise Number that must be in the certificates of their signers.
     pub pen: Option<Pen>,
     /// The lowest version of each package that is accepted.
     pub minimum_versions: BTreeMap<PackageName, Version>,
@@ -148,6 +150,7 @@ impl Policy {
             platforms: None,
             hooks: None,
             require: BTreeSet::new(),
+            authorities: Vec::new(),
             pen: None,
             minimum_versions: BTreeMap::new(),
             quorum: Quorum::new(vec![signer], 1).expect("one of one"),
@@ -190,8 +193,8 @@ impl Policy {
         self.withdrawal.max_age
     }
 
-    /// Whether what somebody signs counts, when each signer must have keys of these families.
-    pub(crate) fn counts(&self, signer: &Signer, require: &BTreeSet<Family>) -> Result<(), Discount> {
+    /// Whether what somebody signs counts at all.
+    pub(crate) fn counts(&self, signer: &Signer) -> Result<(), Discount> {
         for key in signer.keys() {
             if let Some(reason) = self.revoked_key(&key.id()) {
                 return Err(Discount::Revoked { reason: reason.to_owned() });
@@ -200,10 +203,7 @@ impl Policy {
                 return Err(Discount::Algorithm(key.algorithm()));
             }
         }
-        match require.iter().find(|family| !signer.is_of(**family)) {
-            Some(family) => Err(Discount::Family(*family)),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     /// Why a key counts for nothing, if it is revoked.

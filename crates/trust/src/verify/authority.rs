@@ -5,19 +5,20 @@ use std::collections::BTreeSet;
 
 use package::PublisherName;
 
-use super::{Circumstances, Evidence, Occasion, Refused};
+use super::{Circumstances, Discount, Evidence, Occasion, Refused};
 use crate::endorsement::Endorsement;
 use crate::explain::{Rule, Trail};
 use crate::found::Found;
 use crate::in_toto::Statement;
 use crate::policy::{Endorser, Publisher};
-use crate::{Envelope, Family, Pen, Quorum};
+use crate::{Certificate, Certified, Envelope, Family, KeyId, Pen, PublicKey, Quorum, Signer};
 
 /// Who may sign, and what is asked of their keys.
 #[derive(Debug)]
 pub(super) struct Authority {
     pub(super) quorum: Quorum,
-    pub(super) require: BTreeSet<Family>,
+    require: BTreeSet<Family>,
+    authorities: Vec<Certificate>,
     pub(super) pen: Option<Pen>,
 }
 
@@ -31,8 +32,52 @@ impl Authority {
         trail.rule(Rule::PublisherPlatform, &found.entry.platform, on_platform(publisher, found))?;
         trail.rule(Rule::Hooks, hooks(found), at_hooks(publisher, found))?;
         minimum_version(publisher, found, at, trail)?;
-        let Publisher { quorum, require, pen, .. } = publisher.clone();
-        Ok(Self { quorum, require, pen })
+        let Publisher { quorum, require, authorities, pen, .. } = publisher.clone();
+        Ok(Self { quorum, require, authorities, pen })
+    }
+
+    /// Whether what somebody signs counts for this publisher.
+    pub(super) fn counts(&self, signer: &Signer, at: &Circumstances<'_>) -> Result<(), Discount> {
+        at.policy.counts(signer)?;
+        if let Some(family) = self.require.iter().find(|family| !signer.is_of(**family)) {
+            return Err(Discount::Family(*family));
+        }
+        if self.authorities.is_empty() {
+            return Ok(());
+        }
+        let certified = self.certified(signer, at)?;
+        let proven = self.pen.map_or(Ok(()), |pen| certified.demand(pen));
+        proven.map_err(|bad| Discount::Certificate(Box::new(bad)))
+    }
+
+    /// Whether those who signed with these keys prove a number by their certificates.
+    pub(super) fn proves(
+        &self,
+        pen: Pen,
+        keys: &BTreeSet<KeyId>,
+        at: &Circumstances<'_>,
+    ) -> Result<(), Discount> {
+        let signed =
+            self.quorum.signers().iter().filter(|signer| signer.ids().all(|key| keys.contains(&key)));
+        for signer in signed {
+            let certified = self.certified(signer, at)?;
+            certified.demand(pen).map_err(|bad| Discount::Certificate(Box::new(bad)))?;
+        }
+        Ok(())
+    }
+
+    /// What an authority that is trusted says of one of the keys.
+    fn certified(&self, signer: &Signer, at: &Circumstances<'_>) -> Result<Certified, Discount> {
+        let chain = signer.chain().ok_or(Discount::NoCertificate)?;
+        let check = |key: &PublicKey| match at.occasion {
+            Occasion::Deployment => chain.check(key, &self.authorities, at.time()),
+            Occasion::Continuation => chain.check_continued(key, &self.authorities, at.time()),
+        };
+        // It certifies one of the keys of a hybrid; of several refusals that of the first key tells most.
+        let mut checked = signer.keys().iter().map(check);
+        let first = checked.next().expect("a signer has a key");
+        let held = first.or_else(|refused| checked.find_map(Result::ok).ok_or(refused));
+        held.map_err(|bad| Discount::Certificate(Box::new(bad)))
     }
 }
 
@@ -66,8 +111,7 @@ fn endorses(
     }
     evidence.envelopes.iter().find_map(|bytes| {
         let envelope = Envelope::parse(bytes).ok()?;
-        let eligible = |signer: &crate::Signer| at.policy.counts(signer, &BTreeSet::new());
-        let verified = envelope.verify(&endorser.quorum, eligible).ok()?;
+        let verified = envelope.verify(&endorser.quorum, |signer| at.policy.counts(signer)).ok()?;
         let Statement { predicate, .. } = Statement::<Endorsement>::parse(&verified).ok()?;
         let in_time = predicate.expires.is_none_or(|expires| at.time() < expires) || continues;
         (in_time && predicate.covers(found)).then_some(predicate)

@@ -240,3 +240,6 @@ fn excepted<'a>(found: &Found, at: &Circumstances<'a>) -> Option<&'a Exception> 
         |exception: &&Exception| at.time() < exception.until || at.occasion == Occasion::Continuation;
     at.policy.exceptions.iter().filter(digest).find(in_time)
 }
+
+#[cfg(test)]
+mod tests;

@@ -8,7 +8,7 @@ use package::{PackageName, Platform, ProgramKind, PublisherName, Version};
 use thiserror::Error;
 
 use crate::found::Format;
-use crate::{Algorithm, BadEnvelope, Family, Pen, StatementError, Unsigned};
+use crate::{Algorithm, BadCertificate, BadEnvelope, Family, Pen, StatementError, Unsigned};
 
 /// A package is not accepted.
 #[derive(Debug, Error)]
@@ -179,13 +179,29 @@ pub enum Mismatch {
         /// When.
         created: Timestamp,
     },
-    /// The Private Enterprise Number is not the publisher's.
-    #[error("{}, and the policy {}", claims(.claimed.as_ref()), demands(.wanted.as_ref()))]
-    Pen {
-        /// What the statement claims.
-        claimed: Option<Pen>,
-        /// What the policy ties to the publisher.
-        wanted: Option<Pen>,
+    /// The policy demands a Private Enterprise Number.
+    #[error("it claims no Private Enterprise Number, and the policy demands {}", .wanted.number())]
+    NoPen {
+        /// What the policy demands.
+        wanted: Pen,
+    },
+    /// It claims another number than the policy demands.
+    #[error(
+        "it claims the Private Enterprise Number {}, and the policy demands {}", .claimed.number(), .wanted.number()
+    )]
+    OtherPen {
+        /// What it claims.
+        claimed: Pen,
+        /// What the policy demands.
+        wanted: Pen,
+    },
+    /// The number is not in the certificates of those who signed.
+    #[error("it claims the Private Enterprise Number {}, which nothing proves: {why}", .claimed.number())]
+    UnprovenPen {
+        /// What it claims.
+        claimed: Pen,
+        /// What the certificates say.
+        why: Discount,
     },
 }
 
@@ -201,6 +217,10 @@ pub enum Discount {
     Algorithm(Algorithm),
     /// The policy demands a key of this family beside.
     Family(Family),
+    /// No certificate came with the key.
+    NoCertificate,
+    /// Its certificate does not hold.
+    Certificate(Box<BadCertificate>),
 }
 
 fn all(mismatches: &[Mismatch]) -> String {
@@ -211,21 +231,14 @@ fn last(looked: Option<&Timestamp>) -> String {
     looked.map_or_else(|| "nobody ever looked".to_owned(), |at| format!("somebody looked last at {at}"))
 }
 
-fn claims(pen: Option<&Pen>) -> String {
-    let claimed = |pen: &Pen| format!("it claims the Private Enterprise Number {}", pen.number());
-    pen.map_or_else(|| "it claims no Private Enterprise Number".to_owned(), claimed)
-}
-
-fn demands(pen: Option<&Pen>) -> String {
-    pen.map_or_else(|| "knows none for this publisher".to_owned(), |pen| format!("demands {}", pen.number()))
-}
-
 impl fmt::Display for Discount {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Revoked { reason } => write!(f, "it is revoked: {reason}"),
             Self::Algorithm(algorithm) => write!(f, "the policy does not accept `{algorithm}`"),
             Self::Family(family) => write!(f, "the policy demands a {family} key beside it"),
+            Self::NoCertificate => f.write_str("no certificate came with the key"),
+            Self::Certificate(bad) => bad.fmt(f),
         }
     }
 }

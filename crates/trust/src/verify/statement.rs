@@ -56,7 +56,7 @@ impl Examination<'_> {
     fn holds(&self, bytes: &[u8], trail: &mut Trail) -> Result<(Signed, Release), Mismatch> {
         let size = format!("{} bytes", bytes.len());
         let envelope = trail.rule(Rule::Envelope, size, Envelope::parse(bytes))?;
-        let eligible = |signer: &Signer| self.at.policy.counts(signer, &self.authority.require);
+        let eligible = |signer: &Signer| self.authority.counts(signer, self.at);
         let claimed = format!("{} signatures", envelope.claimed_keys().len());
         let verified =
             trail.rule(Rule::Signatures, claimed, envelope.verify(&self.authority.quorum, eligible))?;
@@ -69,7 +69,7 @@ impl Examination<'_> {
         let stated = &statement.predicate;
         trail.rule(Rule::Created, stated.created, self.check_created(stated))?;
         self.check_expiry(stated, trail)?;
-        self.check_pen(stated, trail)?;
+        self.check_pen(stated, &verified.keys, trail)?;
         Ok((Signed { keys: verified.keys, envelope: Digest::of(bytes) }, statement.predicate))
     }
 
@@ -157,23 +157,24 @@ impl Examination<'_> {
         trail.rule(Rule::Expiry, expires, result)
     }
 
-    fn check_pen(&self, stated: &Release, trail: &mut Trail) -> Result<(), Mismatch> {
+    /// A number that is claimed must be in the certificates of all who signed; one that is demanded must be claimed.
+    fn check_pen(&self, stated: &Release, keys: &BTreeSet<KeyId>, trail: &mut Trail) -> Result<(), Mismatch> {
         let wanted = self.authority.pen;
-        match (stated.pen, wanted) {
-            (None, None) => {
-                trail.skipped(Rule::Pen, "no number", "none is claimed, and none is asked for");
-                Ok(())
-            }
-            (Some(pen), wanted) if wanted == Some(pen) => {
-                trail.passed(Rule::Pen, pen);
-                Ok(())
-            }
-            (claimed, wanted) => trail.rule(
-                Rule::Pen,
-                claimed.map_or_else(|| "no number".to_owned(), |pen| pen.to_string()),
-                Err(Mismatch::Pen { claimed, wanted }),
-            ),
-        }
+        let Some(claimed) = stated.pen else {
+            let Some(wanted) = wanted else {
+                trail.skipped(Rule::Pen, "no number", "none is claimed, and none is demanded");
+                return Ok(());
+            };
+            return trail.rule(Rule::Pen, "no number", Err(Mismatch::NoPen { wanted }));
+        };
+        let result = match wanted.filter(|wanted| *wanted != claimed) {
+            Some(wanted) => Err(Mismatch::OtherPen { claimed, wanted }),
+            None => self
+                .authority
+                .proves(claimed, keys, self.at)
+                .map_err(|why| Mismatch::UnprovenPen { claimed, why }),
+        };
+        trail.rule(Rule::Pen, claimed, result)
     }
 }
 
