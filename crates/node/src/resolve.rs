@@ -105,7 +105,7 @@ impl Resolver<'_> {
         let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
         })?;
-        let evidence = Evidence { envelopes, fetched_from: None };
+        let evidence = Evidence { envelopes, roots: Vec::new(), fetched_from: None };
         let at = Circumstances {
             policy: self.policy,
             machine: self.machine,

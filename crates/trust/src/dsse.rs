@@ -11,6 +11,7 @@ use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::json::{self, BadJson};
 use crate::{Discount, KeyId, Quorum, Sign, SignError, Signer};
 
 /// The type of the payloads of this project: in-toto statements.
@@ -45,9 +46,12 @@ pub enum BadEnvelope {
         /// How many.
         bytes: usize,
     },
+    /// It is not JSON, or it is ambiguous.
+    #[error("it is no envelope: {0}")]
+    Json(BadJson),
     /// It is not the JSON of an envelope.
-    #[error("the envelope is not JSON of DSSE")]
-    Json(#[source] serde_json::Error),
+    #[error("it is no envelope of DSSE: {0}")]
+    Shape(serde_json::Error),
     /// A field is not base64.
     #[error("`{field}` in the envelope is not base64")]
     Base64 {
@@ -151,7 +155,8 @@ impl Envelope {
         if bytes.len() > MAX_ENVELOPE_BYTES {
             return Err(BadEnvelope::TooLarge { bytes: bytes.len() });
         }
-        let written: Written = serde_json::from_slice(bytes).map_err(BadEnvelope::Json)?;
+        let written = serde_json::from_value(json::read(bytes).map_err(BadEnvelope::Json)?);
+        let written: Written = written.map_err(BadEnvelope::Shape)?;
         if written.signatures.len() > MAX_SIGNATURES {
             return Err(BadEnvelope::TooManySignatures { count: written.signatures.len() });
         }
@@ -264,7 +269,7 @@ mod tests {
     #[test]
     fn damaged_envelopes_are_told_apart() {
         let text = |bytes: &[u8]| Envelope::parse(bytes).unwrap_err().to_string();
-        insta::assert_snapshot!(text(b"{"), @"the envelope is not JSON of DSSE");
+        insta::assert_snapshot!(text(b"{"), @"it is no envelope: it is not JSON, or means several things: EOF while parsing an object at line 1 column 1");
         insta::assert_snapshot!(text(br#"{"payload":"!","payloadType":"x","signatures":[]}"#), @"`payload` in the envelope is not base64");
         insta::assert_snapshot!(text(br#"{"payload":"","payloadType":"x","signatures":[{"sig":"!"}]}"#), @"`sig` in the envelope is not base64");
         let many = vec![r#"{"sig":""}"#; 65].join(",");

@@ -32,6 +32,8 @@ pub enum Rule {
     Hooks,
     /// No higher version was accepted before.
     MinimumVersion,
+    /// The publisher's root follows the pinned one, and has not expired.
+    Root,
     /// Somebody of this site endorses what comes from a public place.
     Endorsement,
     /// The statement can be read.
@@ -162,6 +164,7 @@ impl fmt::Display for Rule {
             Self::PublisherPlatform => "publisher-platform",
             Self::Hooks => "hooks",
             Self::MinimumVersion => "minimum-version",
+            Self::Root => "root",
             Self::Endorsement => "endorsement",
             Self::Envelope => "envelope",
             Self::Signatures => "signatures",

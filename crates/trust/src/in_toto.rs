@@ -10,6 +10,7 @@ use serde_json::Value;
 use thiserror::Error;
 
 use crate::VerifiedPayload;
+use crate::json::{self, BadJson};
 
 const STATEMENT_TYPE: &str = "https://in-toto.io/Statement/v1";
 
@@ -45,13 +46,20 @@ pub struct Subject {
 #[derive(Debug, Error)]
 pub enum StatementError {
     /// It is not JSON of the right shape.
-    #[error("what was signed is not {what}")]
+    #[error("what was signed is not {what}: {problem}")]
+    Shape {
+        /// What it should be.
+        what: &'static str,
+        /// Why it is not.
+        problem: serde_json::Error,
+    },
+    /// It is not JSON, or it is ambiguous.
+    #[error("what was signed is not {what}: {problem}")]
     Json {
         /// What it should be.
         what: &'static str,
         /// Why it is not.
-        #[source]
-        source: serde_json::Error,
+        problem: BadJson,
     },
     /// It is a statement of another kind.
     #[error("what was signed is a statement of type `{found}`, not `{wanted}`")]
@@ -86,15 +94,15 @@ impl<P: Predicate> Statement<P> {
     /// # Errors
     /// When it is not a statement of this kind.
     pub fn parse(verified: &VerifiedPayload<'_>) -> Result<Self, StatementError> {
-        let wrong = |source| StatementError::Json { what: P::WHAT, source };
-        let value: Value = serde_json::from_slice(verified.payload).map_err(wrong)?;
+        let value = json::read(verified.payload)
+            .map_err(|problem| StatementError::Json { what: P::WHAT, problem })?;
         // The type comes first: what another kind of statement states has another shape.
         for (field, wanted) in [("_type", STATEMENT_TYPE), ("predicateType", P::TYPE)] {
             if let Some(found) = value.get(field).and_then(Value::as_str).filter(|found| *found != wanted) {
                 return Err(StatementError::Type { found: found.to_owned(), wanted });
             }
         }
-        serde_json::from_value(value).map_err(wrong)
+        serde_json::from_value(value).map_err(|problem| StatementError::Shape { what: P::WHAT, problem })
     }
 
     /// Whether one of the subjects has this digest.

@@ -106,6 +106,13 @@ impl fmt::Display for KeyId {
     }
 }
 
+impl KeyId {
+    /// The name of a key with this canonical form.
+    pub(crate) fn of(canonical: &[u8]) -> Self {
+        Self(Digest::of(canonical).hex())
+    }
+}
+
 impl PublicKey {
     /// Reads a PEM text with one `PUBLIC KEY`, as `openssl pkey -pubout` writes it.
     ///
@@ -186,7 +193,7 @@ impl PublicKey {
             r#"{{"keytype":"{kind}","keyval":{{"public":"{}"}},"scheme":"{scheme}"}}"#,
             self.tuf_value()
         );
-        KeyId(Digest::of(canonical.as_bytes()).hex())
+        KeyId::of(canonical.as_bytes())
     }
 
     /// Whether the signature is one of this key over the message.

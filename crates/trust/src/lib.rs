@@ -7,6 +7,7 @@
 //! Nothing here does I/O or reads a clock: bytes, times and seeds are arguments, and a verification explains itself.
 
 mod algorithm;
+mod canonical;
 mod certificate;
 mod dsse;
 mod endorsement;
@@ -14,6 +15,7 @@ mod explain;
 mod found;
 mod glob;
 mod in_toto;
+mod json;
 mod keys;
 mod memory;
 mod pem;
@@ -22,10 +24,12 @@ mod policy;
 mod private;
 mod quorum;
 mod release;
+mod root;
 mod sign;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
+pub use canonical::Fraction;
 pub use certificate::{BadCertificate, Certificate, Certified, Chain, MAX_CHAIN};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};
 pub use endorsement::{Endorsed, Endorsement};
@@ -33,17 +37,19 @@ pub use explain::{Explanation, Outcome, Rule, Ruling};
 pub use found::{Format, Found, FoundPlatform};
 pub use glob::Glob;
 pub use in_toto::{Predicate, Statement, StatementError, Subject};
+pub use json::{BadJson, MAX_JSON_BYTES, MAX_JSON_DEPTH};
 pub use keys::{BadKey, KeyId, PublicKey};
 pub use memory::Memory;
 pub use pem::BadPem;
 pub use pen::{BadPen, Pen};
 pub use policy::{
-    BadReleases, Endorser, Exception, Mode, OnRevoked, Policy, PolicyDocument, PolicyError, Publisher,
-    Releases, Repository, Revocation, Revoked,
+    Anchor, BadReleases, Endorser, Exception, Mode, OnRevoked, Policy, PolicyDocument, PolicyError,
+    Publisher, Releases, Repository, Revocation, Revoked,
 };
 pub use private::{PrivateKey, Salt};
 pub use quorum::{BadQuorum, MAX_SIGNERS, Quorum, Signer};
 pub use release::{Release, ReleasePlatform, Terms};
+pub use root::{BadEdit, BadRoot, Draft, Missing, Role, Root, UnknownRole, Whose};
 pub use sign::{Sign, SignError};
 pub use verify::{
     Assurance, Circumstances, Discount, Evidence, Judgement, Mismatch, Occasion, Refused, Verified, judge,

@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::Verified;
 use crate::verify::Assurance;
 
-/// The newest that was accepted: of each package a version, of all statements a time.
+/// The newest that was accepted: of each package a version, of each publisher a root, of all statements a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Memory {
@@ -18,14 +18,21 @@ pub struct Memory {
     newest_statement: Option<Timestamp>,
     #[serde(default)]
     versions: BTreeMap<PublisherName, BTreeMap<PackageName, Version>>,
+    /// The texts of the versions of each publisher's root, as far as they counted.
+    #[serde(default)]
+    roots: BTreeMap<PublisherName, Vec<String>>,
 }
 
 impl Memory {
     /// Remembers a package that was accepted for deployment. What was not verified teaches nothing.
     pub fn remember(&mut self, verified: &Verified) {
-        let Assurance::Signed { created, .. } = verified.assurance() else { return };
+        let Assurance::Signed { created, roots, .. } = verified.assurance() else { return };
         self.newest_statement = self.newest_statement.max(Some(*created));
         let info = &verified.package().manifest.package;
+        if !roots.is_empty() {
+            // They were found among those that are remembered and those that came along, so they reach as far.
+            self.roots.insert(info.publisher.clone(), roots.clone());
+        }
         let version = self.versions.entry(info.publisher.clone()).or_default().entry(info.name.clone());
         let newest = version.or_insert_with(|| info.version.clone());
         if *newest < info.version {
@@ -36,6 +43,11 @@ impl Memory {
     /// The highest version of a package that was accepted.
     pub fn version(&self, publisher: &PublisherName, package: &PackageName) -> Option<&Version> {
         self.versions.get(publisher)?.get(package)
+    }
+
+    /// The texts of the versions of a publisher's root that were seen.
+    pub(crate) fn roots(&self, publisher: &PublisherName) -> &[String] {
+        self.roots.get(publisher).map_or(&[], Vec::as_slice)
     }
 
     /// The time to go by: a clock that runs behind the newest accepted statement is wrong.

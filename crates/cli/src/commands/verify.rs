@@ -47,7 +47,7 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
         ))
         .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
     }
-    let evidence = Evidence { envelopes: layout.envelopes()?, fetched_from: None };
+    let evidence = Evidence { envelopes: layout.envelopes()?, roots: Vec::new(), fetched_from: None };
     let memory = Memory::default();
     let at = Circumstances::deployment(&policy, &machine, &memory, Timestamp::now());
     let Judgement { outcome, explanation } = trust::verify(package, &evidence, &at);

@@ -18,11 +18,12 @@ use jiff::{SignedDuration, Timestamp};
 use package::{BadPlatform, Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
 use serde::Deserialize;
 
+use super::anchor::WrittenAnchor;
 use super::{
     Algorithms, Endorser, Exception, Mode, OnRevoked, Policy, PolicyError, Publisher, Releases, Repository,
     Revocation, Revoked, Withdrawal,
 };
-use crate::{Algorithm, Certificate, Family, Glob, KeyId, Pen, Quorum, Signer};
+use crate::{Algorithm, Certificate, Family, Glob, KeyId, Pen};
 
 /// A policy as it is written, with the files it names not yet read.
 #[derive(Debug, Clone, Deserialize)]
@@ -62,12 +63,13 @@ struct WrittenPublisher {
     pen: Option<Pen>,
     #[serde(default)]
     minimum_versions: BTreeMap<PackageName, Version>,
-    #[serde(default = "one")]
-    threshold: usize,
+    threshold: Option<usize>,
     #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
     key_files: Vec<String>,
+    root_file: Option<String>,
+    root_digest: Option<Digest>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -76,12 +78,13 @@ struct WrittenEndorser {
     name: PublisherName,
     packages: Vec<Glob>,
     until: Timestamp,
-    #[serde(default = "one")]
-    threshold: usize,
+    threshold: Option<usize>,
     #[serde(default)]
     keys: Vec<String>,
     #[serde(default)]
     key_files: Vec<String>,
+    root_file: Option<String>,
+    root_digest: Option<Digest>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -100,14 +103,6 @@ struct WrittenHook {
     on_revoked: OnRevoked,
 }
 
-/// Where keys are written, and whose they are.
-struct WrittenKeys<'a> {
-    name: &'a PublisherName,
-    threshold: usize,
-    keys: &'a [String],
-    key_files: &'a [String],
-}
-
 /// A platform as one text, such as `linux/amd64`.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
 #[serde(try_from = "String")]
@@ -121,10 +116,6 @@ impl TryFrom<String> for PlatformName {
     }
 }
 
-fn one() -> usize {
-    1
-}
-
 impl PolicyDocument {
     /// Reads the text of a policy.
     ///
@@ -136,11 +127,11 @@ impl PolicyDocument {
 
     /// The files that it names, to be read by the caller.
     pub fn files(&self) -> impl Iterator<Item = &str> {
-        let publishers = self
-            .publishers
-            .iter()
-            .flat_map(|publisher| publisher.key_files.iter().chain(&publisher.authority_files));
-        let endorsers = self.endorsers.iter().flat_map(|endorser| &endorser.key_files);
+        let publishers = self.publishers.iter().flat_map(|publisher| {
+            publisher.key_files.iter().chain(&publisher.authority_files).chain(&publisher.root_file)
+        });
+        let endorsers =
+            self.endorsers.iter().flat_map(|endorser| endorser.key_files.iter().chain(&endorser.root_file));
         publishers.chain(endorsers).map(String::as_str)
     }
 
@@ -204,13 +195,15 @@ impl WrittenPublisher {
             let text = files.get(path).ok_or_else(missing)?;
             authorities.extend(Certificate::all_from_pem(text).map_err(refuse)?);
         }
-        let keys = WrittenKeys {
+        let anchor = WrittenAnchor {
             name: &name,
             threshold: self.threshold,
             keys: &self.keys,
             key_files: &self.key_files,
+            root_file: self.root_file.as_ref(),
+            root_digest: self.root_digest,
         };
-        let quorum = keys.resolve(files)?;
+        let anchor = anchor.resolve(files)?;
         Ok(Publisher {
             packages: self.packages,
             platforms: self.platforms.map(|named| named.into_iter().map(|name| name.0).collect()),
@@ -219,7 +212,7 @@ impl WrittenPublisher {
             authorities,
             pen: self.pen,
             minimum_versions: self.minimum_versions,
-            quorum,
+            anchor,
             name,
         })
     }
@@ -227,31 +220,14 @@ impl WrittenPublisher {
 
 impl WrittenEndorser {
     fn resolve(self, files: &BTreeMap<String, String>) -> Result<Endorser, PolicyError> {
-        let Self { name, packages, until, threshold, keys, key_files } = self;
+        let Self { name, packages, until, threshold, keys, key_files, root_file, root_digest } = self;
         if packages.is_empty() {
             return Err(PolicyError::Empty { name, list: "packages", instead: "`[\"*\"]` means all" });
         }
-        let keys = WrittenKeys { name: &name, threshold, keys: &keys, key_files: &key_files };
-        let quorum = keys.resolve(files)?;
-        Ok(Endorser { name, packages, until, quorum })
-    }
-}
-
-impl WrittenKeys<'_> {
-    fn resolve(&self, files: &BTreeMap<String, String>) -> Result<Quorum, PolicyError> {
-        let name = self.name;
-        let refuse =
-            |file: Option<&String>, bad| PolicyError::Key { name: name.clone(), file: file.cloned(), bad };
-        let mut signers = Vec::new();
-        for text in self.keys {
-            signers.push(Signer::from_pem(text).map_err(|bad| refuse(None, bad))?);
-        }
-        for path in self.key_files {
-            let missing = || PolicyError::MissingFile { name: name.clone(), path: path.clone() };
-            let text = files.get(path).ok_or_else(missing)?;
-            signers.push(Signer::from_pem(text).map_err(|bad| refuse(Some(path), bad))?);
-        }
-        Quorum::new(signers, self.threshold).map_err(|bad| PolicyError::Quorum { name: name.clone(), bad })
+        let (keys, key_files, root_file) = (&keys, &key_files, root_file.as_ref());
+        let anchor = WrittenAnchor { name: &name, threshold, keys, key_files, root_file, root_digest };
+        let anchor = anchor.resolve(files)?;
+        Ok(Endorser { name, packages, until, anchor })
     }
 }
 
@@ -272,7 +248,7 @@ impl WrittenRevocation {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::PrivateKey;
+    use crate::{PrivateKey, Signer};
 
     fn read(text: &str) -> Result<Policy, PolicyError> {
         PolicyDocument::parse(text).and_then(|document| document.resolve(&BTreeMap::new()))

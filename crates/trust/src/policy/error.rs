@@ -1,13 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why a policy cannot be used.
 
+use std::sync::Arc;
+
 use package::PublisherName;
 use thiserror::Error;
 
-use crate::{BadCertificate, BadKey, BadQuorum};
+use crate::{BadCertificate, BadKey, BadQuorum, BadRoot};
 
 /// A policy cannot be used.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[derive(Debug, Clone, Error)]
 pub enum PolicyError {
     /// A key is unknown, missing, or has a value of the wrong kind.
     #[error("it is not a policy: {problem}")]
@@ -40,6 +42,24 @@ pub enum PolicyError {
         name: PublisherName,
         /// Why not.
         bad: BadQuorum,
+    },
+    /// A root cannot be used.
+    #[error("the root of `{name}` in `{file}` cannot be used: {bad}")]
+    Root {
+        /// The publisher or endorser.
+        name: PublisherName,
+        /// The file.
+        file: String,
+        /// Why not.
+        bad: Arc<BadRoot>,
+    },
+    /// It is said in two ways who signs.
+    #[error(
+        "`{name}` must have one of `root_file`, `root_digest`, and keys; a root has its threshold, and names its keys"
+    )]
+    TwoAnchors {
+        /// The publisher or endorser.
+        name: PublisherName,
     },
     /// The certificate of an authority cannot be used.
     #[error("the authorities of `{name}` in `{file}` cannot be used: {bad}")]

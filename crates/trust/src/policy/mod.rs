@@ -3,6 +3,7 @@
 //!
 //! `docs/trust-policy.md` describes every key; [`PolicyDocument`] reads them.
 
+mod anchor;
 mod document;
 mod error;
 mod revoked;
@@ -16,6 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, Certificate, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
 
+pub use anchor::Anchor;
 pub use document::PolicyDocument;
 pub use error::PolicyError;
 pub use revoked::{BadReleases, Releases, Revocation, Revoked};
@@ -67,8 +69,8 @@ pub struct Publisher {
     pub pen: Option<Pen>,
     /// The lowest version of each package that is accepted.
     pub minimum_versions: BTreeMap<PackageName, Version>,
-    /// Who signs for them, and how many must.
-    pub quorum: Quorum,
+    /// What says who signs for them.
+    pub anchor: Anchor,
 }
 
 /// One whose word about others counts.
@@ -80,8 +82,8 @@ pub struct Endorser {
     pub packages: Vec<Glob>,
     /// From when on their word counts no longer.
     pub until: Timestamp,
-    /// Who signs for them, and how many must.
-    pub quorum: Quorum,
+    /// What says who signs for them.
+    pub anchor: Anchor,
 }
 
 /// One thing that is let in although nobody trusted signed it.
@@ -153,7 +155,7 @@ impl Policy {
             authorities: Vec::new(),
             pen: None,
             minimum_versions: BTreeMap::new(),
-            quorum: Quorum::new(vec![signer], 1).expect("one of one"),
+            anchor: Anchor::Keys(Quorum::new(vec![signer], 1).expect("one of one")),
         };
         Self { publishers: vec![publisher], ..Self::default() }
     }

@@ -3,37 +3,74 @@
 
 use std::collections::BTreeSet;
 
-use package::PublisherName;
+use package::{Digest, PublisherName};
 
 use super::{Circumstances, Discount, Evidence, Occasion, Refused};
-use crate::endorsement::Endorsement;
+use crate::endorsement::{Endorsed, Endorsement};
 use crate::explain::{Rule, Trail};
 use crate::found::Found;
 use crate::in_toto::Statement;
-use crate::policy::{Endorser, Publisher};
-use crate::{Certificate, Certified, Envelope, Family, KeyId, Pen, PublicKey, Quorum, Signer};
+use crate::policy::{Anchor, Endorser, Publisher};
+use crate::{
+    BadRoot, Certificate, Certified, Envelope, Family, KeyId, Pen, PublicKey, Quorum, Role, Root, Signer,
+};
 
 /// Who may sign, and what is asked of their keys.
 #[derive(Debug)]
 pub(super) struct Authority {
     pub(super) quorum: Quorum,
+    /// The versions of the root that name them, oldest first; none where the policy names their keys.
+    pub(super) roots: Vec<Root>,
     require: BTreeSet<Family>,
     authorities: Vec<Certificate>,
     pub(super) pen: Option<Pen>,
+    /// Who speaks for the publisher, where the policy does not name them.
+    pub(super) endorser: Option<PublisherName>,
 }
 
 impl Authority {
     /// Finds out who may sign, when what they sign is theirs to publish here.
-    pub(super) fn over(found: &Found, at: &Circumstances<'_>, trail: &mut Trail) -> Result<Self, Refused> {
-        let unknown = || Refused::UnknownPublisher { publisher: found.publisher.clone() };
-        let publisher = at.policy.publisher(&found.publisher).ok_or_else(unknown);
-        let publisher = trail.rule(Rule::Publisher, &found.publisher, publisher)?;
+    pub(super) fn over(
+        found: &Found,
+        evidence: &Evidence,
+        at: &Circumstances<'_>,
+        trail: &mut Trail,
+    ) -> Result<Self, Refused> {
+        let Some(publisher) = at.policy.publisher(&found.publisher) else {
+            return Self::endorsed(found, evidence, at, trail);
+        };
+        trail.passed(Rule::Publisher, &found.publisher);
         trail.rule(Rule::Package, &found.package, theirs(publisher, found))?;
         trail.rule(Rule::PublisherPlatform, &found.entry.platform, on_platform(publisher, found))?;
         trail.rule(Rule::Hooks, hooks(found), at_hooks(publisher, found))?;
-        minimum_version(publisher, found, at, trail)?;
-        let Publisher { quorum, require, authorities, pen, .. } = publisher.clone();
-        Ok(Self { quorum, require, authorities, pen })
+        minimum_version(Some(publisher), found, at, trail)?;
+        let (quorum, roots) = signers(&found.publisher, &publisher.anchor, (evidence, at), trail)?;
+        let Publisher { require, authorities, pen, .. } = publisher.clone();
+        Ok(Self { quorum, roots, require, authorities, pen, endorser: None })
+    }
+
+    /// A publisher whom the policy does not name, for whom an endorser speaks whom it names.
+    fn endorsed(
+        found: &Found,
+        evidence: &Evidence,
+        at: &Circumstances<'_>,
+        trail: &mut Trail,
+    ) -> Result<Self, Refused> {
+        let speaks = at.policy.endorsers.iter().find_map(|endorser| {
+            let said = endorsements(endorser, found, evidence, at).into_iter();
+            let mut roots = said.filter_map(|endorsement| match endorsement.endorses {
+                Endorsed::Publisher { root, .. } => Some(root),
+                Endorsed::Release { .. } => None,
+            });
+            roots.next().map(|root| (endorser.name.clone(), root))
+        });
+        let unknown = || Refused::UnknownPublisher { publisher: found.publisher.clone() };
+        let (endorser, root) = trail.rule(Rule::Publisher, &found.publisher, speaks.ok_or_else(unknown))?;
+        minimum_version(None, found, at, trail)?;
+        let anchor = Anchor::RootDigest(root);
+        let (quorum, roots) = signers(&found.publisher, &anchor, (evidence, at), trail)?;
+        let (require, authorities) = (BTreeSet::new(), Vec::new());
+        Ok(Self { quorum, roots, require, authorities, pen: None, endorser: Some(endorser) })
     }
 
     /// Whether what somebody signs counts for this publisher.
@@ -81,6 +118,42 @@ impl Authority {
     }
 }
 
+/// Those who sign for somebody now, and the versions of the root that say so. A newer version counts wherever it comes
+/// from: it is signed by the one before.
+fn signers(
+    name: &PublisherName,
+    anchor: &Anchor,
+    (evidence, at): (&Evidence, &Circumstances<'_>),
+    trail: &mut Trail,
+) -> Result<(Quorum, Vec<Root>), Refused> {
+    let refuse = |bad| Refused::Root { publisher: name.clone(), bad };
+    let known = at.memory.roots(name).iter().map(String::as_bytes);
+    let texts: Vec<&[u8]> = known.chain(evidence.roots.iter().map(Vec::as_slice)).collect();
+    let pinned = match anchor {
+        Anchor::Keys(quorum) => {
+            trail.skipped(Rule::Root, name, "the policy names keys");
+            return Ok((quorum.clone(), Vec::new()));
+        }
+        Anchor::Root(root) => Root::clone(root),
+        Anchor::RootDigest(digest) => {
+            let missing = || Refused::NoRoot { publisher: name.clone(), digest: *digest };
+            let text = texts.iter().find(|text| Digest::of(text) == *digest);
+            let text = trail.rule(Rule::Root, digest, text.ok_or_else(missing))?;
+            trail.rule(Rule::Root, digest, Root::pinned(text).map_err(refuse))?
+        }
+    };
+    if let Some(found) = pinned.publisher().filter(|publisher| *publisher != name) {
+        return trail.rule(Rule::Root, name, Err(refuse(BadRoot::Foreign { found: found.clone() })));
+    }
+    let roots = pinned.walk(&texts);
+    let newest = roots.last().expect("a walk begins with the pinned root");
+    let (version, expired) = (newest.version(), newest.expires());
+    let is_over = expired <= at.time() && at.occasion == Occasion::Deployment;
+    let result = if is_over { Err(refuse(BadRoot::Expired { version, expired })) } else { Ok(()) };
+    trail.rule(Rule::Root, format_args!("version {version}, which expires at {expired}"), result)?;
+    Ok((newest.quorum(Role::Release).clone(), roots))
+}
+
 /// The endorser who speaks for a release from a public place.
 pub(super) fn endorser(
     found: &Found,
@@ -88,7 +161,7 @@ pub(super) fn endorser(
     at: &Circumstances<'_>,
     trail: &mut Trail,
 ) -> Result<PublisherName, Refused> {
-    let spoke = |endorser: &&Endorser| endorses(endorser, found, evidence, at).is_some();
+    let spoke = |endorser: &&Endorser| !endorsements(endorser, found, evidence, at).is_empty();
     let spoke = at.policy.endorsers.iter().find(spoke).map(|endorser| endorser.name.clone());
     let missing = || Refused::NotEndorsed {
         package: found.package.clone(),
@@ -97,25 +170,28 @@ pub(super) fn endorser(
     trail.rule(Rule::Endorsement, found, spoke.ok_or_else(missing))
 }
 
-/// What an endorser says of a release, if anything, in time.
-fn endorses(
+/// What an endorser says of a release, in time.
+fn endorsements(
     endorser: &Endorser,
     found: &Found,
     evidence: &Evidence,
     at: &Circumstances<'_>,
-) -> Option<Endorsement> {
+) -> Vec<Endorsement> {
     let continues = at.occasion == Occasion::Continuation;
     let theirs = endorser.packages.iter().any(|packages| packages.matches(found.package.as_ref()));
     if !theirs || (endorser.until <= at.time() && !continues) {
-        return None;
+        return Vec::new();
     }
-    evidence.envelopes.iter().find_map(|bytes| {
+    let signers = signers(&endorser.name, &endorser.anchor, (evidence, at), &mut Trail::default());
+    let Ok((quorum, _)) = signers else { return Vec::new() };
+    let said = evidence.envelopes.iter().filter_map(|bytes| {
         let envelope = Envelope::parse(bytes).ok()?;
-        let verified = envelope.verify(&endorser.quorum, |signer| at.policy.counts(signer)).ok()?;
+        let verified = envelope.verify(&quorum, |signer| at.policy.counts(signer)).ok()?;
         let Statement { predicate, .. } = Statement::<Endorsement>::parse(&verified).ok()?;
         let in_time = predicate.expires.is_none_or(|expires| at.time() < expires) || continues;
         (in_time && predicate.covers(found)).then_some(predicate)
-    })
+    });
+    said.collect()
 }
 
 fn theirs(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
@@ -156,7 +232,7 @@ fn at_hooks(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
 }
 
 fn minimum_version(
-    publisher: &Publisher,
+    publisher: Option<&Publisher>,
     found: &Found,
     at: &Circumstances<'_>,
     trail: &mut Trail,
@@ -165,7 +241,7 @@ fn minimum_version(
         trail.skipped(Rule::MinimumVersion, &found.version, "it was accepted before");
         return Ok(());
     }
-    let written = publisher.minimum_versions.get(&found.package);
+    let written = publisher.and_then(|publisher| publisher.minimum_versions.get(&found.package));
     let accepted = at.memory.version(&found.publisher, &found.package);
     let minimum = written.max(accepted);
     let result = match minimum {

@@ -39,6 +39,9 @@ pub enum Assurance {
         envelope: Digest,
         /// When the statement was made.
         created: Timestamp,
+        /// The versions of the publisher's root up to the one that counted, oldest first: to be remembered. None where
+        /// the policy names keys.
+        roots: Vec<String>,
         /// Who endorsed it, where somebody had to.
         endorser: Option<PublisherName>,
     },
@@ -58,6 +61,8 @@ pub enum Assurance {
 pub struct Evidence {
     /// Statements about it and endorsements, each in its envelope.
     pub envelopes: Vec<Vec<u8>>,
+    /// Versions of the roots of those who signed, in any order.
+    pub roots: Vec<Vec<u8>>,
     /// The reference it was fetched by, such as `hub.example.org/network/ratelimit:1.2.0`; none where it came from this
     /// machine.
     pub fetched_from: Option<String>,
@@ -170,8 +175,9 @@ fn decide(
         return Ok(Assurance::Exception { reason: exception.reason.clone(), until: exception.until });
     }
     trail.skipped(Rule::Exception, found, "the policy makes none");
-    let authority = Authority::over(found, at, trail)?;
+    let authority = Authority::over(found, evidence, at, trail)?;
     let endorser = if is_public { Some(endorser(found, evidence, at, trail)?) } else { None };
+    let endorser = endorser.or_else(|| authority.endorser.clone());
     let examined = Examination { found, authority: &authority, at };
     let (signed, release) = examined.first_that_holds(&evidence.envelopes, trail)?;
     Ok(Assurance::Signed {
@@ -179,6 +185,7 @@ fn decide(
         keys: signed.keys.into_iter().collect(),
         envelope: signed.envelope,
         created: release.created,
+        roots: authority.roots.iter().map(|root| root.text().to_owned()).collect(),
         endorser,
     })
 }

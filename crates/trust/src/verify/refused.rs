@@ -4,11 +4,11 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use package::{PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
 use thiserror::Error;
 
 use crate::found::Format;
-use crate::{Algorithm, BadCertificate, BadEnvelope, Family, Pen, StatementError, Unsigned};
+use crate::{Algorithm, BadCertificate, BadEnvelope, BadRoot, Family, Pen, StatementError, Unsigned};
 
 /// A package is not accepted.
 #[derive(Debug, Error)]
@@ -52,6 +52,22 @@ pub enum Refused {
     UnknownPublisher {
         /// The publisher.
         publisher: PublisherName,
+    },
+    /// The root that is pinned did not come along.
+    #[error("the root {digest} of `{publisher}`, which is pinned, did not come with it")]
+    NoRoot {
+        /// The publisher.
+        publisher: PublisherName,
+        /// What is pinned.
+        digest: Digest,
+    },
+    /// The publisher's root is refused.
+    #[error("the root of `{publisher}` is refused: {bad}")]
+    Root {
+        /// The publisher.
+        publisher: PublisherName,
+        /// Why.
+        bad: BadRoot,
     },
     /// The policy trusts the publisher for other packages.
     #[error("publisher `{publisher}` is not trusted for package `{package}`")]
@@ -263,6 +279,12 @@ impl Refused {
                 format!(
                     "if you trust them, add a `[[publisher]]` named `{publisher}` with their key to the policy"
                 )
+            }
+            Self::NoRoot { .. } => "put the root beside the policy and name it with `root_file`, or ask the publisher for a \
+                                    package that carries it (`l3af sign --publisher`)"
+                .to_owned(),
+            Self::Root { publisher, .. } => {
+                format!("ask `{publisher}` for their newest root (`l3af publisher show` tells which it is)")
             }
             Self::NotTheirs { package, .. } => {
                 format!("if you trust them for it, add `{package}` to their `packages` in the policy")

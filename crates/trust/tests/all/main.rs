@@ -84,7 +84,7 @@ fn verify(
     machine: &Platform,
     now: Timestamp,
 ) -> Result<Verified, Refused> {
-    let evidence = Evidence { envelopes: envelopes.to_vec(), fetched_from: None };
+    let evidence = Evidence { envelopes: envelopes.to_vec(), roots: Vec::new(), fetched_from: None };
     let memory = Memory::default();
     trust::verify(package, &evidence, &Circumstances::deployment(policy, machine, &memory, now)).outcome
 }
@@ -227,7 +227,7 @@ fn a_statement_holds_in_its_time_only() {
 fn what_is_not_a_release_statement_is_refused() {
     insta::assert_snapshot!(refusal_of(|s| s["predicateType"] = "https://slsa.dev/provenance/v1".into()), @"no statement about package `small` holds: what was signed is a statement of type `https://slsa.dev/provenance/v1`, not `https://l3af.io/release-statement/v1`");
     insta::assert_snapshot!(refusal_of(|s| s["_type"] = "x".into()), @"no statement about package `small` holds: what was signed is a statement of type `x`, not `https://in-toto.io/Statement/v1`");
-    insta::assert_snapshot!(refusal_of(|s| *s = Value::Null), @"no statement about package `small` holds: what was signed is not a release statement");
+    insta::assert_snapshot!(refusal_of(|s| *s = Value::Null), @"no statement about package `small` holds: what was signed is not a release statement: invalid type: null, expected struct Statement");
     let other_type = Envelope::sign("text/plain", b"{}".to_vec(), &[&key(1)]).unwrap().to_json();
     let refused = refusal(verify(package(), &[other_type], &trusting(&key(1)), &linux(), now()));
     insta::assert_snapshot!(refused, @"no statement about package `small` holds: the payload is a `text/plain`, not a `application/vnd.in-toto+json`");

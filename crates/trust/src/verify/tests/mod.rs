@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys that authorities certify, and numbers that certificates prove.
 
+mod roots;
+
 use std::collections::{BTreeMap, BTreeSet};
 
 use package::Digest;
@@ -58,7 +60,7 @@ fn judged(policy: &Policy, pen: Option<u32>, now: &str, occasion: Occasion) -> R
     let terms = Terms { pen: pen.map(|pen| pen.try_into().unwrap()), ..Terms::from(created) };
     let statement: Statement<Release> = Statement::about_object(&found(), None, terms);
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &[&key(1)]).unwrap();
-    let evidence = Evidence { envelopes: vec![envelope.to_json()], fetched_from: None };
+    let evidence = Evidence { envelopes: vec![envelope.to_json()], roots: Vec::new(), fetched_from: None };
     let machine = Platform::new("linux", "amd64").unwrap();
     let memory = Memory::default();
     let at = Circumstances::deployment(policy, &machine, &memory, now.parse().unwrap());

@@ -1,0 +1,170 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Publishers whose keys a root names: pinned, rotated, expired, endorsed.
+
+use super::{NOW, found, key};
+use crate::verify::*;
+use crate::{
+    Draft, Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, PolicyDocument, PrivateKey, Release, Role,
+    Root, Sign, Signer, Statement, Terms,
+};
+
+const EXPIRES: &str = "2031-01-01T00:00:00Z";
+
+fn signer(seed: u8) -> Signer {
+    key(seed).public().clone().into()
+}
+
+/// The first root of a publisher: key 1 signs roots, key 2 releases.
+fn first(publisher: &str) -> Root {
+    let draft =
+        Draft::first(&publisher.parse().unwrap(), EXPIRES.parse().unwrap(), &[signer(1)], &[signer(2)]);
+    finished(draft.unwrap(), None)
+}
+
+/// The next version, in which key 3 signs releases in place of key 2.
+fn rotated(root: &Root) -> Root {
+    let mut draft = Draft::after(root, "2040-01-01T00:00:00Z".parse().unwrap());
+    draft.add(Role::Release, &signer(3)).unwrap();
+    draft.remove(Role::Release, &key(2).public().id().to_string()).unwrap();
+    finished(draft, Some(root))
+}
+
+fn finished(mut draft: Draft, before: Option<&Root>) -> Root {
+    draft.sign(before, &[&key(1)]).unwrap();
+    let text = draft.to_json();
+    before.map_or_else(|| Root::pinned(text.as_bytes()), |before| before.update(text.as_bytes())).unwrap()
+}
+
+fn policy(text: &str, files: &[(&str, String)]) -> Policy {
+    let files = files.iter().map(|(path, text)| ((*path).to_owned(), text.clone())).collect();
+    PolicyDocument::parse(text).unwrap().resolve(&files).unwrap()
+}
+
+fn pinning(root: &Root) -> Policy {
+    let text = "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_file = \"root.json\"";
+    policy(text, &[("root.json", root.text().to_owned())])
+}
+
+fn release(by: &PrivateKey) -> Vec<u8> {
+    let terms = Terms::from("2029-06-01T00:00:00Z".parse().unwrap());
+    let statement: Statement<Release> = Statement::about_object(&found(), None, terms);
+    sealed(statement.to_json(), by)
+}
+
+fn endorsement(publisher: &str, root: &Root, by: &PrivateKey) -> Vec<u8> {
+    let (root, packages) = (root.digest(), vec![Glob::all()]);
+    let endorsement = Endorsement {
+        publisher: publisher.parse().unwrap(),
+        endorses: Endorsed::Publisher { root, packages },
+        created: "2029-06-01T00:00:00Z".parse().unwrap(),
+        expires: None,
+    };
+    sealed(Statement::from(endorsement).to_json(), by)
+}
+
+fn sealed(payload: Vec<u8>, by: &PrivateKey) -> Vec<u8> {
+    Envelope::sign(PAYLOAD_TYPE, payload, &[by as &dyn Sign]).unwrap().to_json()
+}
+
+fn evidence(envelopes: Vec<Vec<u8>>, roots: &[&Root]) -> Evidence {
+    let roots = roots.iter().map(|root| root.text().as_bytes().to_vec()).collect();
+    Evidence { envelopes, roots, fetched_from: None }
+}
+
+fn judged(policy: &Policy, evidence: &Evidence, memory: &Memory) -> Result<Assurance, Refused> {
+    let machine = Platform::new("linux", "amd64").unwrap();
+    judge(&found(), evidence, &Circumstances::deployment(policy, &machine, memory, NOW.parse().unwrap()))
+        .outcome
+}
+
+#[track_caller]
+fn refused(policy: &Policy, evidence: &Evidence) -> String {
+    let words = judged(policy, evidence, &Memory::default()).unwrap_err().to_string();
+    words.split(' ').map(|word| if word.len() > 60 { "<digest>" } else { word }).collect::<Vec<_>>().join(" ")
+}
+
+#[test]
+fn the_keys_of_the_pinned_root_sign_releases() {
+    let root = first("example");
+    let policy = pinning(&root);
+    assert!(judged(&policy, &evidence(vec![release(&key(2))], &[]), &Memory::default()).is_ok());
+    // Those who sign roots do not sign releases.
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![release(&key(1))], &[])), @"no statement about package `small` holds: 0 of the trusted signers signed it, 1 must; it names the keys 7ab6b86cb2c9684b");
+}
+
+#[test]
+fn a_newer_root_that_came_along_revokes_a_key() {
+    let root = first("example");
+    let (policy, newer) = (pinning(&root), rotated(&root));
+    assert!(judged(&policy, &evidence(vec![release(&key(3))], &[&newer]), &Memory::default()).is_ok());
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![release(&key(2))], &[&newer])), @"no statement about package `small` holds: 0 of the trusted signers signed it, 1 must; it names the keys c3f860ca5da4454d");
+    // Whoever leaves the newer one out gains nothing where it was seen before.
+    let seen = judged(&policy, &evidence(vec![release(&key(3))], &[&newer]), &Memory::default()).unwrap();
+    let Assurance::Signed { roots, .. } = seen else { panic!("it was signed") };
+    let memory: Memory = serde_json::from_value(serde_json::json!({"roots": {"example": roots}})).unwrap();
+    assert!(judged(&policy, &evidence(vec![release(&key(2))], &[]), &Memory::default()).is_ok());
+    assert!(judged(&policy, &evidence(vec![release(&key(2))], &[]), &memory).is_err());
+    assert!(judged(&policy, &evidence(vec![release(&key(3))], &[]), &memory).is_ok());
+}
+
+#[test]
+fn an_older_root_does_not_take_the_place_of_the_pinned_one() {
+    let root = first("example");
+    let newer = rotated(&root);
+    insta::assert_snapshot!(refused(&pinning(&newer), &evidence(vec![release(&key(2))], &[&root])), @"no statement about package `small` holds: 0 of the trusted signers signed it, 1 must; it names the keys c3f860ca5da4454d");
+}
+
+#[test]
+fn a_root_that_expired_accepts_nothing_new() {
+    let root = first("example");
+    let (policy, evidence) = (pinning(&root), evidence(vec![release(&key(2))], &[]));
+    let (machine, memory) = (Platform::new("linux", "amd64").unwrap(), Memory::default());
+    let at = Circumstances::deployment(&policy, &machine, &memory, EXPIRES.parse().unwrap());
+    insta::assert_snapshot!(judge(&found(), &evidence, &at).outcome.unwrap_err(), @"the root of `example` is refused: version 1 expired at 2031-01-01T00:00:00Z");
+    let at = Circumstances { occasion: Occasion::Continuation, ..at };
+    assert!(judge(&found(), &evidence, &at).outcome.is_ok());
+}
+
+#[test]
+fn a_root_that_is_pinned_by_its_digest_comes_along() {
+    let root = first("example");
+    let text =
+        format!("[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_digest = \"{}\"", root.digest());
+    let policy = policy(&text, &[]);
+    assert!(judged(&policy, &evidence(vec![release(&key(2))], &[&root]), &Memory::default()).is_ok());
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![release(&key(2))], &[])), @"the root <digest> of `example`, which is pinned, did not come with it");
+}
+
+#[test]
+fn a_root_of_somebody_else_is_refused() {
+    let other = first("other");
+    let text = format!(
+        "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_digest = \"{}\"",
+        other.digest()
+    );
+    insta::assert_snapshot!(refused(&policy(&text, &[]), &evidence(vec![release(&key(2))], &[&other])), @"the root of `example` is refused: it is the root of `other`");
+}
+
+#[test]
+fn an_endorser_speaks_for_a_publisher_for_one_level() {
+    let root = first("example");
+    let text = "[[endorser]]\nname = \"committee\"\npackages = [\"*\"]\nuntil = \"2031-01-01T00:00:00Z\"\nkey_files = \
+                [\"key\"]";
+    let policy = policy(text, &[("key", key(7).public().to_pem())]);
+    let both = evidence(vec![endorsement("example", &root, &key(7)), release(&key(2))], &[&root]);
+    let accepted = judged(&policy, &both, &Memory::default()).unwrap();
+    assert!(
+        matches!(accepted, Assurance::Signed { endorser: Some(name), .. } if name.as_ref() == "committee")
+    );
+    // By somebody whom the policy does not name, of another root, of another publisher.
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![endorsement("example", &root, &key(8)), release(&key(2))], &[&root])), @"nobody named `example` is trusted here");
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![endorsement("example", &first("other"), &key(7)), release(&key(2))], &[&root])), @"the root <digest> of `example`, which is pinned, did not come with it");
+    insta::assert_snapshot!(refused(&policy, &evidence(vec![endorsement("other", &root, &key(7)), release(&key(2))], &[&root])), @"nobody named `example` is trusted here");
+    // The committee endorses `other`, whose release key endorses `example`.
+    let chain = vec![
+        endorsement("other", &first("other"), &key(7)),
+        endorsement("example", &root, &key(2)),
+        release(&key(2)),
+    ];
+    insta::assert_snapshot!(refused(&policy, &evidence(chain, &[&root, &first("other")])), @"nobody named `example` is trusted here");
+}
