@@ -33,7 +33,7 @@ pub use explain::{Explanation, Outcome, Rule, Ruling};
 pub use found::{Format, Found, FoundPlatform};
 pub use glob::Glob;
 pub use in_toto::{Predicate, Statement, StatementError, Subject};
-pub use keys::{BadKey, KeyId, PublicKey};
+pub use keys::{BadKey, BadKeyId, KeyId, PublicKey};
 pub use memory::Memory;
 pub use pem::BadPem;
 pub use pen::{BadPen, Pen};

@@ -313,6 +313,8 @@ mod tests {
         assert!(refusal("algorithms = [\"md5\"]").contains("there is no signature algorithm `md5` here"));
         insta::assert_snapshot!(refusal("[[revoked]]\nreason = \"lost\""), @"a `[[revoked]]` must have one of `key`, `release` and `digest`, and has 0; its reason is `lost`");
         assert!(refusal("[[revoked]]\nreason = \"\"\nrelease = \"a/b\"").contains("`a/b` names no releases"));
+        let cut_off = "[[revoked]]\nreason = \"\"\nkey = \"74c181c7ad8a0855\"";
+        assert!(refusal(cut_off).contains("`74c181c7ad8a0855` is not the name of a key"));
     }
 
     #[test]
