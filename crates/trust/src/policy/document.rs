@@ -353,6 +353,18 @@ mod tests {
     }
 
     #[test]
+    fn the_nearest_repository_counts_whichever_is_written_first() {
+        let private = "[[repository]]\nurl = \"hub.example.org\"\n";
+        let public = "[[repository]]\nurl = \"hub.example.org/public/\"\npublic = true\n";
+        for text in [[private, public].concat(), [public, private].concat()] {
+            let policy = read(&text).unwrap();
+            let public = |reference: &str| policy.repository(reference).map(|repository| repository.public);
+            assert_eq!(public("hub.example.org/public/small:1.0.0"), Some(true));
+            assert_eq!(public("hub.example.org/publicity/small:1.0.0"), Some(false));
+        }
+    }
+
+    #[test]
     fn what_becomes_of_what_is_revoked_goes_by_hook() {
         let policy =
             read("on_revoked = \"keep\"\n[[hook]]\nname = \"eth0/xdp\"\non_revoked = \"remove\"").unwrap();
