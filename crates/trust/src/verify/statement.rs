@@ -13,9 +13,6 @@ use crate::in_toto::Statement;
 use crate::release::{Release, ReleasePlatform};
 use crate::{Envelope, KeyId, Signer};
 
-/// How far the clocks of those who sign and those who verify may be apart.
-const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
-
 /// What is asked of each statement.
 pub(super) struct Examination<'a> {
     pub(super) found: &'a Found,
@@ -138,9 +135,11 @@ impl Examination<'_> {
     }
 
     fn check_created(&self, stated: &Release) -> Result<(), Mismatch> {
-        let soon = self.at.time().saturating_add(CLOCK_SKEW);
-        let soon = soon.expect("adding a time of fixed length is never ambiguous");
-        if stated.created > soon { Err(Mismatch::Future { created: stated.created }) } else { Ok(()) }
+        if stated.created > self.at.latest() {
+            Err(Mismatch::Future { created: stated.created })
+        } else {
+            Ok(())
+        }
     }
 
     fn check_expiry(&self, stated: &Release, trail: &mut Trail) -> Result<(), Mismatch> {
