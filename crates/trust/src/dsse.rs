@@ -27,13 +27,11 @@ pub struct Envelope {
     signatures: Vec<(String, Vec<u8>)>,
 }
 
-/// The payload of an envelope that enough keys signed.
+/// The payload of an envelope that enough keys signed. It cannot be made but by [`Envelope::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedPayload<'a> {
-    /// The bytes that were signed.
-    pub payload: &'a [u8],
-    /// The keys that signed them, each once.
-    pub keys: BTreeSet<KeyId>,
+    payload: &'a [u8],
+    keys: BTreeSet<KeyId>,
 }
 
 /// Bytes that are not an envelope.
@@ -66,7 +64,7 @@ pub enum BadEnvelope {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unsigned {
     /// The payload is of another type.
-    #[error("the payload is a `{found}`, not a `{PAYLOAD_TYPE}`")]
+    #[error("the payload is a `{}`, not a `{PAYLOAD_TYPE}`", short_type(.found))]
     PayloadType {
         /// What it is.
         found: String,
@@ -95,8 +93,13 @@ fn without(discounted: &[(String, Discount)]) -> String {
     each.collect()
 }
 
+/// The beginning of what an envelope says. Anybody wrote it, so it tells terminals nothing.
 fn short(key: &str) -> String {
-    key.chars().take(16).collect()
+    key.chars().take(16).flat_map(char::escape_debug).collect()
+}
+
+fn short_type(found: &str) -> String {
+    found.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 fn named(keys: &[String]) -> String {
@@ -129,6 +132,18 @@ fn signed_bytes(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// DSSE allows both alphabets.
 fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, BadEnvelope> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok().ok_or(BadEnvelope::Base64 { field })
+}
+
+impl<'a> VerifiedPayload<'a> {
+    /// The bytes that were signed.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The keys that signed them, each once.
+    pub fn keys(&self) -> &BTreeSet<KeyId> {
+        &self.keys
+    }
 }
 
 impl Envelope {

@@ -87,7 +87,7 @@ impl<P: Predicate> Statement<P> {
     /// When it is not a statement of this kind.
     pub fn parse(verified: &VerifiedPayload<'_>) -> Result<Self, StatementError> {
         let wrong = |source| StatementError::Json { what: P::WHAT, source };
-        let value: Value = serde_json::from_slice(verified.payload).map_err(wrong)?;
+        let value: Value = serde_json::from_slice(verified.payload()).map_err(wrong)?;
         // The type comes first: what another kind of statement states has another shape.
         for (field, wanted) in [("_type", STATEMENT_TYPE), ("predicateType", P::TYPE)] {
             if let Some(found) = value.get(field).and_then(Value::as_str).filter(|found| *found != wanted) {

@@ -66,8 +66,8 @@ impl Examination<'_> {
         let stated = &statement.predicate;
         trail.rule(Rule::Created, stated.created, self.check_created(stated))?;
         self.check_expiry(stated, trail)?;
-        self.check_pen(stated, &verified.keys, trail)?;
-        Ok((Signed { keys: verified.keys, envelope: Digest::of(bytes) }, statement.predicate))
+        self.check_pen(stated, verified.keys(), trail)?;
+        Ok((Signed { keys: verified.keys().clone(), envelope: Digest::of(bytes) }, statement.predicate))
     }
 
     fn check_release(&self, statement: &Statement<Release>) -> Result<(), Mismatch> {
