@@ -242,13 +242,9 @@ fn fresh(at: &Circumstances<'_>, trail: &mut Trail) -> Result<(), Refused> {
 }
 
 fn excepted<'a>(found: &Found, at: &Circumstances<'a>) -> Option<&'a Exception> {
-    let digest = |exception: &&Exception| match found.index {
-        Some(index) => index == exception.digest,
-        None => found.entry.files.values().any(|file| *file == exception.digest),
-    };
     let in_time =
         |exception: &&Exception| at.time() < exception.until || at.occasion == Occasion::Continuation;
-    at.policy.exceptions.iter().filter(digest).find(in_time)
+    at.policy.exceptions.iter().filter(|exception| found.is_named(&exception.digest)).find(in_time)
 }
 
 #[cfg(test)]

@@ -83,15 +83,7 @@ impl Examination<'_> {
                 return Err(Mismatch::Other { what, stated, found });
             }
         }
-        // The subjects are what other tools look at: they must not say anything else.
-        match found.index.filter(|index| !statement.is_about(index)) {
-            Some(index) => Err(Mismatch::Other {
-                what: "subject",
-                stated: "another release".to_owned(),
-                found: index.to_string(),
-            }),
-            None => Ok(()),
-        }
+        Ok(())
     }
 
     fn entry<'s>(&self, statement: &'s Statement<Release>) -> Result<&'s ReleasePlatform, Mismatch> {
@@ -105,12 +97,15 @@ impl Examination<'_> {
             let (stated, found) = (stated.format, found.format);
             return Err(Mismatch::Format { stated, found });
         }
-        let is_subject = found.manifest.is_none_or(|manifest| statement.is_about(&manifest));
-        if stated.manifest != found.manifest || !is_subject {
+        if stated.manifest != found.manifest {
             let (stated, found) = (digest(stated.manifest), digest(found.manifest));
             return Err(Mismatch::Other { what: "image manifest", stated, found });
         }
-        Ok(stated)
+        // The subjects are what other tools look at: they must speak of the same.
+        match self.found.subjects().find(|digest| !statement.is_about(digest)) {
+            Some(missing) => Err(Mismatch::Subject { missing: *missing }),
+            None => Ok(stated),
+        }
     }
 
     /// Every file that is there was signed, and every file that was signed is there.
