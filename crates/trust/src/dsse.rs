@@ -80,7 +80,7 @@ pub enum Unsigned {
         valid: usize,
         /// How many must.
         threshold: usize,
-        /// The keys that the envelope says signed it.
+        /// The keys that the envelope says signed it, each once.
         claimed: Vec<String>,
         /// Those who signed as well and do not count, and why.
         discounted: Vec<(String, Discount)>,
@@ -220,7 +220,9 @@ impl Envelope {
             }
         }
         if valid < quorum.threshold() {
-            let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
+            let mut told = BTreeSet::new();
+            let claimed = self.claimed_keys().into_iter().filter(|key| told.insert(*key));
+            let claimed = claimed.map(str::to_owned).collect();
             return Err(Unsigned::Threshold { valid, threshold: quorum.threshold(), claimed, discounted });
         }
         Ok(VerifiedPayload { payload: &self.payload, keys })
