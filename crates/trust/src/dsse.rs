@@ -28,13 +28,11 @@ pub struct Envelope {
     signatures: Vec<(String, Vec<u8>)>,
 }
 
-/// The payload of an envelope that enough keys signed.
+/// The payload of an envelope that enough keys signed. It cannot be made but by [`Envelope::verify`].
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct VerifiedPayload<'a> {
-    /// The bytes that were signed.
-    pub payload: &'a [u8],
-    /// The keys that signed them, each once.
-    pub keys: BTreeSet<KeyId>,
+    payload: &'a [u8],
+    keys: BTreeSet<KeyId>,
 }
 
 /// Bytes that are not an envelope.
@@ -70,7 +68,7 @@ pub enum BadEnvelope {
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum Unsigned {
     /// The payload is of another type.
-    #[error("the payload is a `{found}`, not a `{PAYLOAD_TYPE}`")]
+    #[error("the payload is a `{}`, not a `{PAYLOAD_TYPE}`", short_type(.found))]
     PayloadType {
         /// What it is.
         found: String,
@@ -86,7 +84,7 @@ pub enum Unsigned {
         valid: usize,
         /// How many must.
         threshold: usize,
-        /// The keys that the envelope says signed it.
+        /// The keys that the envelope says signed it, each once.
         claimed: Vec<String>,
         /// Those who signed as well and do not count, and why.
         discounted: Vec<(String, Discount)>,
@@ -99,8 +97,13 @@ fn without(discounted: &[(String, Discount)]) -> String {
     each.collect()
 }
 
+/// The beginning of what an envelope says. Anybody wrote it, so it tells terminals nothing.
 fn short(key: &str) -> String {
-    key.chars().take(16).collect()
+    key.chars().take(16).flat_map(char::escape_debug).collect()
+}
+
+fn short_type(found: &str) -> String {
+    found.chars().take(64).flat_map(char::escape_debug).collect()
 }
 
 fn named(keys: &[String]) -> String {
@@ -133,6 +136,18 @@ fn signed_bytes(payload_type: &str, payload: &[u8]) -> Vec<u8> {
 /// DSSE allows both alphabets.
 fn decode(field: &'static str, text: &str) -> Result<Vec<u8>, BadEnvelope> {
     STANDARD.decode(text).or_else(|_| URL_SAFE.decode(text)).ok().ok_or(BadEnvelope::Base64 { field })
+}
+
+impl<'a> VerifiedPayload<'a> {
+    /// The bytes that were signed.
+    pub fn payload(&self) -> &'a [u8] {
+        self.payload
+    }
+
+    /// The keys that signed them, each once.
+    pub fn keys(&self) -> &BTreeSet<KeyId> {
+        &self.keys
+    }
 }
 
 impl Envelope {
@@ -210,7 +225,9 @@ impl Envelope {
             }
         }
         if valid < quorum.threshold() {
-            let claimed = self.signatures.iter().map(|(key, _)| key.clone()).collect();
+            let mut told = BTreeSet::new();
+            let claimed = self.claimed_keys().into_iter().filter(|key| told.insert(*key));
+            let claimed = claimed.map(str::to_owned).collect();
             return Err(Unsigned::Threshold { valid, threshold: quorum.threshold(), claimed, discounted });
         }
         Ok(VerifiedPayload { payload: &self.payload, keys })

@@ -53,10 +53,7 @@ impl Endorsement {
                 Endorsed::Publisher { packages, .. } => {
                     packages.iter().any(|packages| packages.matches(found.package.as_ref()))
                 }
-                Endorsed::Release { digest } => match found.index {
-                    Some(index) => index == *digest,
-                    None => found.entry.files.values().any(|file| file == digest),
-                },
+                Endorsed::Release { digest } => found.is_named(digest),
             }
     }
 }

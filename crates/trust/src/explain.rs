@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How a verification went: each rule, what it looked at, and how it ended.
 
+use std::error::Error;
 use std::fmt;
 
 use package::Digest;
@@ -116,7 +117,7 @@ impl Trail {
     }
 
     /// Notes how a rule ended, and passes its result on.
-    pub(crate) fn rule<T, E: fmt::Display>(
+    pub(crate) fn rule<T, E: Error>(
         &mut self,
         rule: Rule,
         looked_at: impl fmt::Display,
@@ -124,7 +125,7 @@ impl Trail {
     ) -> Result<T, E> {
         let outcome = match &result {
             Ok(_) => Outcome::Passed,
-            Err(error) => Outcome::Failed(error.to_string()),
+            Err(error) => Outcome::Failed(with_causes(error)),
         };
         self.note(rule, &looked_at, outcome);
         result
@@ -148,6 +149,17 @@ impl Trail {
         let looked_at = looked_at.to_string();
         self.explanation.rulings.push(Ruling { rule, statement: self.statement, looked_at, outcome });
     }
+}
+
+/// An error with its causes, where it is one of several and nobody else will tell them.
+pub(crate) fn with_causes(error: &dyn Error) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(current) = cause {
+        text = format!("{text}: {current}");
+        cause = current.source();
+    }
+    text
 }
 
 impl fmt::Display for Rule {

@@ -73,6 +73,19 @@ impl Found {
         }
     }
 
+    /// The digests that a statement about it has among its subjects: those of its index and image manifest, or of the files
+    /// where it has no image manifest.
+    pub(crate) fn subjects(&self) -> impl Iterator<Item = &Digest> {
+        let files = self.entry.files.values().filter(|_| self.entry.manifest.is_none());
+        self.index.iter().chain(&self.entry.manifest).chain(files)
+    }
+
+    /// Whether a digest names it whole: that of its index, else of its image manifest, else of its only file.
+    pub(crate) fn is_named(&self, digest: &Digest) -> bool {
+        let is_whole = self.index.is_some() || self.entry.manifest.is_some() || self.entry.files.len() == 1;
+        is_whole && self.subjects().next() == Some(digest)
+    }
+
     /// All its digests, each with what it is the digest of.
     pub(crate) fn digests(&self) -> impl Iterator<Item = (String, Digest)> {
         let index = self.index.map(|digest| ("the index".to_owned(), digest));

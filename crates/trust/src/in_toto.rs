@@ -94,7 +94,7 @@ impl<P: Predicate> Statement<P> {
     /// # Errors
     /// When it is not a statement of this kind.
     pub fn parse(verified: &VerifiedPayload<'_>) -> Result<Self, StatementError> {
-        let value = json::read(verified.payload)
+        let value = json::read(verified.payload())
             .map_err(|problem| StatementError::Json { what: P::WHAT, problem })?;
         // The type comes first: what another kind of statement states has another shape.
         for (field, wanted) in [("_type", STATEMENT_TYPE), ("predicateType", P::TYPE)] {

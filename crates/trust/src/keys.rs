@@ -2,6 +2,7 @@
 //! Keys that verify, and their names. The algorithm comes from the key, never from a signature.
 
 use std::fmt;
+use std::str::FromStr;
 
 use aws_lc_rs::digest;
 use aws_lc_rs::encoding::AsDer as _;
@@ -31,7 +32,16 @@ const RSA_BITS: std::ops::RangeInclusive<usize> = 2048..=8192;
 
 /// The name of a key: the SHA-256 of its canonical form in TUF (specification 1.0.34, section 4.2), in hexadecimal.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String")]
 pub struct KeyId(String);
+
+/// A text is not the name of a key.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{given}` is not the name of a key: it must be 64 lower-case hexadecimal digits")]
+pub struct BadKeyId {
+    /// What was given.
+    pub given: String,
+}
 
 /// A key that signatures are checked with. Two are equal when they are the same key, however they were written.
 #[derive(Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -98,6 +108,28 @@ pub enum BadKey {
 fn held(found: &[String]) -> String {
     let labels: Vec<String> = found.iter().map(|label| format!("`{label}`")).collect();
     if labels.is_empty() { "nothing".to_owned() } else { labels.join(", ") }
+}
+
+impl FromStr for KeyId {
+    type Err = BadKeyId;
+
+    // A name that is cut off or spelled otherwise would name no key, and what revokes it would revoke nothing.
+    fn from_str(text: &str) -> Result<Self, BadKeyId> {
+        let is_digit = |byte: u8| matches!(byte, b'0'..=b'9' | b'a'..=b'f');
+        if text.len() == 64 && text.bytes().all(is_digit) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(BadKeyId { given: text.to_owned() })
+        }
+    }
+}
+
+impl TryFrom<String> for KeyId {
+    type Error = BadKeyId;
+
+    fn try_from(text: String) -> Result<Self, BadKeyId> {
+        text.parse()
+    }
 }
 
 impl fmt::Display for KeyId {

@@ -38,7 +38,7 @@ pub use found::{Format, Found, FoundPlatform};
 pub use glob::Glob;
 pub use in_toto::{Predicate, Statement, StatementError, Subject};
 pub use json::{BadJson, MAX_JSON_BYTES, MAX_JSON_DEPTH};
-pub use keys::{BadKey, KeyId, PublicKey};
+pub use keys::{BadKey, BadKeyId, KeyId, PublicKey};
 pub use memory::Memory;
 pub use pem::BadPem;
 pub use pen::{BadPen, Pen};

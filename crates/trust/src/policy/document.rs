@@ -289,6 +289,8 @@ mod tests {
         assert!(refusal("algorithms = [\"md5\"]").contains("there is no signature algorithm `md5` here"));
         insta::assert_snapshot!(refusal("[[revoked]]\nreason = \"lost\""), @"a `[[revoked]]` must have one of `key`, `release` and `digest`, and has 0; its reason is `lost`");
         assert!(refusal("[[revoked]]\nreason = \"\"\nrelease = \"a/b\"").contains("`a/b` names no releases"));
+        let cut_off = "[[revoked]]\nreason = \"\"\nkey = \"74c181c7ad8a0855\"";
+        assert!(refusal(cut_off).contains("`74c181c7ad8a0855` is not the name of a key"));
     }
 
     #[test]
@@ -324,6 +326,18 @@ mod tests {
         assert_eq!(public("other.example.org:5000/a@sha256:00"), Some(true));
         assert_eq!(public("other.example.org:50001/a"), None);
         assert_eq!(public("other.example.org"), None);
+    }
+
+    #[test]
+    fn the_nearest_repository_counts_whichever_is_written_first() {
+        let private = "[[repository]]\nurl = \"hub.example.org\"\n";
+        let public = "[[repository]]\nurl = \"hub.example.org/public/\"\npublic = true\n";
+        for text in [[private, public].concat(), [public, private].concat()] {
+            let policy = read(&text).unwrap();
+            let public = |reference: &str| policy.repository(reference).map(|repository| repository.public);
+            assert_eq!(public("hub.example.org/public/small:1.0.0"), Some(true));
+            assert_eq!(public("hub.example.org/publicity/small:1.0.0"), Some(false));
+        }
     }
 
     #[test]

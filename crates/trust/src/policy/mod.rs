@@ -181,8 +181,10 @@ impl Policy {
     }
 
     /// The repository that a reference such as `hub.example.org/network/ratelimit:1.2.0` belongs to, if one is listed.
+    /// Where one lies in another, the inner one counts: a private host may have a public corner.
     pub fn repository(&self, reference: &str) -> Option<&Repository> {
-        self.repositories.iter().find(|repository| repository.holds(reference))
+        let holding = self.repositories.iter().filter(|repository| repository.holds(reference));
+        holding.max_by_key(|repository| (repository.name().len(), repository.public))
     }
 
     /// What becomes of what runs at a hook, such as `eth0/xdp`, when it is no longer trusted.
@@ -225,9 +227,13 @@ impl Publisher {
 impl Repository {
     /// Whether a reference lies in it: names go by whole parts, so that `a/b` is not in `a/bc`.
     fn holds(&self, reference: &str) -> bool {
-        let rest = reference.strip_prefix(self.url.trim_end_matches('/'));
+        let rest = reference.strip_prefix(self.name());
         rest.is_some_and(|rest| {
-            rest.starts_with('/') || rest.starts_with([':', '@']) && self.url.contains('/')
+            rest.starts_with('/') || rest.starts_with([':', '@']) && self.name().contains('/')
         })
+    }
+
+    fn name(&self) -> &str {
+        self.url.trim_end_matches('/')
     }
 }

@@ -5,7 +5,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use package::{Digest, PackageName, PublisherName, Version};
-use semver::VersionReq;
+use semver::{Comparator, Op, Prerelease, VersionReq};
 use serde::Deserialize;
 use thiserror::Error;
 
@@ -71,13 +71,40 @@ impl Releases {
     fn include(&self, found: &Found) -> bool {
         self.publisher == found.publisher
             && self.package == found.package
-            && match &self.versions {
-                Versions::One(version) => *version == found.version,
-                Versions::Matching(condition) => {
-                    *condition == VersionReq::STAR || condition.matches(&found.version)
-                }
-            }
+            && self.versions.include(&found.version)
     }
+}
+
+impl Versions {
+    /// Nothing is left out because of how its version is written: build metadata make no difference (Semantic Versioning
+    /// 2.0, item 10), and a pre-release is revoked where it or what it led to is.
+    fn include(&self, version: &Version) -> bool {
+        match self {
+            Self::One(one) => one == version || (one.build.is_empty() && one.cmp_precedence(version).is_eq()),
+            Self::Matching(condition) => {
+                let released = Version::new(version.major, version.minor, version.patch);
+                condition.matches(&released) || with_pre_releases(condition, version).matches(version)
+            }
+        }
+    }
+}
+
+/// The condition, for versions in their plain order. As Cargo understands conditions, a pre-release meets one only where
+/// that names a pre-release of the same version: here something that always holds does so.
+fn with_pre_releases(condition: &VersionReq, version: &Version) -> VersionReq {
+    let always = Comparator {
+        op: Op::GreaterEq,
+        major: version.major,
+        minor: Some(version.minor),
+        patch: Some(version.patch),
+        pre: Prerelease::new("0").expect("a digit is an identifier"),
+    };
+    // `<1.2` is `<1.2.0`, and its pre-releases are before it.
+    let whole = |part: &Comparator| {
+        let number = |given: Option<u64>| if part.op == Op::Less { given.or(Some(0)) } else { given };
+        Comparator { minor: number(part.minor), patch: number(part.patch), ..part.clone() }
+    };
+    VersionReq { comparators: condition.comparators.iter().map(whole).chain([always]).collect() }
 }
 
 impl FromStr for Releases {
@@ -112,6 +139,62 @@ impl fmt::Display for Releases {
         match &self.versions {
             Versions::One(version) => version.fmt(f),
             Versions::Matching(condition) => condition.fmt(f),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn revokes(releases: &str, version: &str) -> bool {
+        let releases: Releases = format!("a/b@{releases}").parse().unwrap();
+        releases.versions.include(&version.parse().unwrap())
+    }
+
+    #[test]
+    fn no_version_escapes_by_how_it_is_written() {
+        for (releases, version) in [
+            ("1.2.0", "1.2.0"),
+            ("1.2.0", "1.2.0+other"),
+            ("1.2.0+one", "1.2.0+one"),
+            ("*", "0.0.1-rc.1"),
+            ("<1.2.3", "1.2.2"),
+            ("<1.2.3", "1.2.2+build"),
+            ("<1.2.3", "1.2.2-rc.1"),
+            ("<1.2.3", "1.2.3-rc.1"),
+            ("<1.2", "1.2.0-rc.1"),
+            ("<1", "1.0.0-rc.1"),
+            (">=1.2.3", "1.2.3-rc.1"),
+            ("~1.2", "1.2.5-rc.1"),
+            ("1.2.*", "1.2.5-rc.1"),
+        ] {
+            assert!(revokes(releases, version), "{releases} {version}");
+        }
+    }
+
+    #[test]
+    fn what_is_not_named_is_not_revoked() {
+        for (releases, version) in [
+            ("1.2.0", "1.2.1"),
+            ("1.2.0", "1.2.0-rc.1"),
+            ("1.2.0+one", "1.2.0"),
+            ("<1.2.3", "1.2.3"),
+            ("<1.2.3", "1.2.4-rc.1"),
+            ("<1.2", "1.2.0"),
+            ("<1.2", "1.2.1-rc.1"),
+            (">1.2.3", "1.2.3-rc.1"),
+            ("~1.2", "1.3.0-rc.1"),
+        ] {
+            assert!(!revokes(releases, version), "{releases} {version}");
+        }
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn names_read_as_they_are_written(version in "[0-9]\\.[0-9]\\.[0-9](-[a-z]{1,3})?", operator in "[<>~^]?") {
+            let releases: Releases = format!("a/b@{operator}{version}").parse().unwrap();
+            assert_eq!(releases.to_string().parse(), Ok(releases));
         }
     }
 }

@@ -144,7 +144,7 @@ fn one_key_is_there_once() {
         signed["keys"]["00"] = signed["keys"][&id].clone();
         signed["roles"]["root"] = json!({"keyids": [id, "00"], "threshold": 2});
     };
-    insta::assert_snapshot!(refused(Root::pinned(forged(&text, aliased, &[&key(1)]).as_bytes())), @"the key 00 has another name than its digest, 7ab6b86c it could be there twice");
+    insta::assert_snapshot!(refused(Root::pinned(forged(&text, aliased, &[&key(1)]).as_bytes())), @"it is no `root.json` of TUF: `00` is not the name of a key: it must be 64 lower-case hexadecimal digits");
     // The same key, written with other letters, and so under another digest.
     let shouted = |signed: &mut Value| {
         let mut form = signed["keys"][&id].clone();

@@ -189,7 +189,8 @@ fn endorsements(
         let verified = envelope.verify(&quorum, |signer| at.policy.counts(signer)).ok()?;
         let Statement { predicate, .. } = Statement::<Endorsement>::parse(&verified).ok()?;
         let in_time = predicate.expires.is_none_or(|expires| at.time() < expires) || continues;
-        (in_time && predicate.covers(found)).then_some(predicate)
+        let is_made = predicate.created <= at.latest();
+        (in_time && is_made && predicate.covers(found)).then_some(predicate)
     });
     said.collect()
 }

@@ -5,7 +5,7 @@ mod authority;
 mod refused;
 mod statement;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use package::{Digest, Package, PackagePlatform, Platform, PublisherName};
 
 use crate::explain::{Explanation, Rule, Trail};
@@ -17,6 +17,9 @@ pub use refused::{Discount, Mismatch, Refused};
 
 use authority::{Authority, endorser};
 use statement::Examination;
+
+/// How far the clocks of those who sign and those who verify may be apart.
+const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A package that passed: the only thing that can be planned. It cannot be made but by [`verify()`].
 #[derive(Debug)]
@@ -130,6 +133,13 @@ impl<'a> Circumstances<'a> {
     pub(crate) fn time(&self) -> Timestamp {
         self.memory.time(self.now)
     }
+
+    /// The latest time at which something may have been made. The tolerance is beside the clock only: beside what was
+    /// accepted last, each statement could lead time on a little further.
+    pub(crate) fn latest(&self) -> Timestamp {
+        let soon = self.now.saturating_add(CLOCK_SKEW);
+        self.memory.time(soon.expect("adding a time of fixed length is never ambiguous"))
+    }
 }
 
 /// Decides whether a package may run.
@@ -239,13 +249,9 @@ fn fresh(at: &Circumstances<'_>, trail: &mut Trail) -> Result<(), Refused> {
 }
 
 fn excepted<'a>(found: &Found, at: &Circumstances<'a>) -> Option<&'a Exception> {
-    let digest = |exception: &&Exception| match found.index {
-        Some(index) => index == exception.digest,
-        None => found.entry.files.values().any(|file| *file == exception.digest),
-    };
     let in_time =
         |exception: &&Exception| at.time() < exception.until || at.occasion == Occasion::Continuation;
-    at.policy.exceptions.iter().filter(digest).find(in_time)
+    at.policy.exceptions.iter().filter(|exception| found.is_named(&exception.digest)).find(in_time)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
 use thiserror::Error;
 
+use crate::explain::with_causes;
 use crate::found::Format;
 use crate::{Algorithm, BadCertificate, BadEnvelope, BadRoot, Family, Pen, StatementError, Unsigned};
 
@@ -155,6 +156,12 @@ pub enum Mismatch {
         /// What the package has.
         found: String,
     },
+    /// The digest is not among its subjects.
+    #[error("its subjects do not include {missing}, which it is about")]
+    Subject {
+        /// The digest that should be there.
+        missing: Digest,
+    },
     /// It does not speak of this platform, or more than once.
     #[error("it has {count} entries for {machine}, and must have one")]
     Platform {
@@ -240,7 +247,7 @@ pub enum Discount {
 }
 
 fn all(mismatches: &[Mismatch]) -> String {
-    mismatches.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ")
+    mismatches.iter().map(|mismatch| with_causes(mismatch)).collect::<Vec<_>>().join("; ")
 }
 
 fn last(looked: Option<&Timestamp>) -> String {

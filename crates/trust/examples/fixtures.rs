@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Makes the signed bytes of `testdata` from what each `case.toml` says of them: `cargo run -p trust --example fixtures`.
+//!
+//! It leaves alone what is as it should be. A refusal is written where there is none yet, to be read before it is committed.
+#![expect(
+    clippy::unwrap_used,
+    clippy::disallowed_methods,
+    reason = "it makes files, or says why not and ends"
+)]
+
+#[path = "../tests/all/case.rs"]
+mod case;
+#[path = "../tests/all/recipe.rs"]
+mod recipe;
+
+use std::fs;
+
+use trust::PrivateKey;
+
+use case::Case;
+use recipe::{CHANCE, PEOPLE, but_for_chance, envelopes, key, keys};
+
+fn main() {
+    write_keys();
+    for attack in Case::attacks() {
+        let twin = attack.twin();
+        write_statements(&attack);
+        if twin.statements() != attack.statements() {
+            write_statements(&twin);
+        }
+        if attack.text("refusal.txt").is_none() {
+            let accepted = |assurance| panic!("{} is accepted: {assurance:?}", attack.name());
+            let refusal = attack.refusal().unwrap_or_else(accepted);
+            fs::write(attack.statements().with_file_name("refusal.txt"), refusal).unwrap();
+        }
+    }
+}
+
+fn write_keys() {
+    let public = |name: &str| key(name).public().to_pem();
+    let write = |name: &str, text: String| fs::write(keys().join(name).with_extension("pub"), text).unwrap();
+    for (name, algorithm) in CHANCE {
+        let path = keys().join(name).with_extension("pem");
+        if !path.exists() {
+            fs::write(path, PrivateKey::generate(algorithm).to_pem().as_bytes()).unwrap();
+        }
+        write(name, public(name));
+    }
+    for name in PEOPLE {
+        write(name, public(name));
+        write(&format!("{name}-hybrid"), public(name) + &public(&format!("{name}-quantum")));
+    }
+}
+
+fn write_statements(case: &Case) {
+    let (envelopes, folder) = (envelopes(&case.recipe()), case.statements());
+    if !envelopes.is_empty() {
+        fs::create_dir_all(&folder).unwrap();
+    }
+    for (number, envelope) in envelopes.iter().enumerate() {
+        let path = folder.join(format!("{}.json", number + 1));
+        let there = fs::read_to_string(&path).unwrap_or_default();
+        if but_for_chance(&there) != but_for_chance(envelope) {
+            fs::write(path, envelope).unwrap();
+        }
+    }
+}

@@ -1,0 +1,292 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What `case.toml` says of a case, and what becomes of it. `testdata/README.md` describes the files.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use jiff::Timestamp;
+use package::{BlobError, Blobs, Digest, PackFile, PackSource, Package, Platform, pack};
+use serde::Deserialize;
+use trust::{
+    Assurance, Circumstances, Endorsement, Evidence, Format, Found, FoundPlatform, Memory, Occasion, Pen,
+    Policy, PolicyDocument, Refused, judge, verify,
+};
+
+const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
+
+/// A case: a folder, or what becomes of it when the files of its twin take the place of its own.
+#[derive(Debug)]
+pub(crate) struct Case {
+    folder: PathBuf,
+    twin: Option<PathBuf>,
+}
+
+/// `case.toml`.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct Recipe {
+    machine: String,
+    now: Timestamp,
+    looked: Option<Timestamp>,
+    continues: bool,
+    fetched_from: Option<String>,
+    memory: Memory,
+    pub(crate) release: ReleaseRecipe,
+    #[serde(rename = "statement")]
+    pub(crate) statements: Vec<StatementRecipe>,
+}
+
+/// A package, or the one object of it.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct ReleaseRecipe {
+    pub(crate) publisher: String,
+    pub(crate) package: String,
+    pub(crate) version: String,
+    pub(crate) platforms: Vec<String>,
+    pub(crate) hook: String,
+    pub(crate) readme: String,
+    pub(crate) single: bool,
+}
+
+/// How a statement is made.
+#[derive(Debug, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub(crate) struct StatementRecipe {
+    /// What it is about, where that is something else than the release.
+    pub(crate) about: Option<ReleaseRecipe>,
+    pub(crate) created: Timestamp,
+    pub(crate) expires: Option<Timestamp>,
+    pub(crate) pen: Option<Pen>,
+    /// What is stated instead.
+    pub(crate) endorsement: Option<Endorsement>,
+    /// Changes of the text before it is signed.
+    pub(crate) replace: Vec<Replacement>,
+    pub(crate) payload_type: String,
+    pub(crate) signatures: Vec<SignatureRecipe>,
+    /// Changes of the envelope afterwards.
+    pub(crate) envelope: Vec<Replacement>,
+}
+
+/// A part of a text, and what takes its place.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Replacement {
+    pub(crate) from: String,
+    pub(crate) to: String,
+}
+
+/// A signature in an envelope.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct SignatureRecipe {
+    /// The key that signs.
+    pub(crate) by: String,
+    /// The key that the envelope names instead.
+    pub(crate) claims: Option<String>,
+    /// Whether a bit of it is turned over.
+    #[serde(default)]
+    pub(crate) broken: bool,
+    /// How often it is there.
+    #[serde(default = "once")]
+    pub(crate) times: usize,
+}
+
+fn once() -> usize {
+    1
+}
+
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            machine: "linux/amd64".to_owned(),
+            now: the_day(),
+            looked: None,
+            continues: false,
+            fetched_from: None,
+            memory: Memory::default(),
+            release: ReleaseRecipe::default(),
+            statements: Vec::new(),
+        }
+    }
+}
+
+impl Default for ReleaseRecipe {
+    fn default() -> Self {
+        Self {
+            publisher: "example".to_owned(),
+            package: "small".to_owned(),
+            version: "1.0.0".to_owned(),
+            platforms: vec!["linux/amd64".to_owned(), "windows/amd64".to_owned()],
+            hook: "xdp".to_owned(),
+            readme: "# small".to_owned(),
+            single: false,
+        }
+    }
+}
+
+impl Default for StatementRecipe {
+    fn default() -> Self {
+        Self {
+            about: None,
+            created: the_day(),
+            expires: None,
+            pen: None,
+            endorsement: None,
+            replace: Vec::new(),
+            payload_type: trust::PAYLOAD_TYPE.to_owned(),
+            signatures: Vec::new(),
+            envelope: Vec::new(),
+        }
+    }
+}
+
+fn the_day() -> Timestamp {
+    "2030-01-01T00:00:00Z".parse().unwrap()
+}
+
+impl Case {
+    /// Every attack.
+    pub(crate) fn attacks() -> Vec<Self> {
+        let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
+        let entries = fs::read_dir(testdata).unwrap().map(|entry| entry.unwrap().path());
+        let mut folders: Vec<PathBuf> = entries
+            .filter(|path| path.is_dir() && !path.ends_with("keys") && !path.ends_with("certificates"))
+            .collect();
+        folders.sort();
+        folders.into_iter().map(|folder| Self { folder, twin: None }).collect()
+    }
+
+    /// The same without the attack.
+    pub(crate) fn twin(&self) -> Self {
+        Self { folder: self.folder.clone(), twin: Some(self.folder.join("twin")) }
+    }
+
+    pub(crate) fn name(&self) -> String {
+        self.folder.file_name().unwrap().to_string_lossy().into_owned()
+    }
+
+    /// The text of one of its files.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        self.path(name).map(|path| fs::read_to_string(path).unwrap())
+    }
+
+    /// Where one of its files is.
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        let own = self.twin.iter().chain([&self.folder]);
+        own.map(|folder| folder.join(name)).find(|path| path.exists())
+    }
+
+    pub(crate) fn recipe(&self) -> Recipe {
+        let text = self.text("case.toml").unwrap();
+        toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.name()))
+    }
+
+    /// The folder of its statements: that of the `case.toml` which says how they are made.
+    pub(crate) fn statements(&self) -> PathBuf {
+        self.path("case.toml").unwrap().with_file_name("statements")
+    }
+
+    /// Its statements.
+    pub(crate) fn envelopes(&self) -> Vec<Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.statements()) else { return Vec::new() };
+        let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
+        paths.sort();
+        paths.iter().map(|path| fs::read(path).unwrap()).collect()
+    }
+
+    fn policy(&self) -> Policy {
+        let document = PolicyDocument::parse(&self.text("trust.toml").unwrap()).unwrap();
+        let read = |name: &str| (name.to_owned(), fs::read_to_string(self.folder.join(name)).unwrap());
+        let files = document.files().map(read).collect();
+        document.resolve(&files).unwrap()
+    }
+
+    /// What becomes of it.
+    pub(crate) fn outcome(&self) -> Result<Assurance, Refused> {
+        let (recipe, policy) = (self.recipe(), self.policy());
+        let machine: Platform = recipe.machine.parse().unwrap();
+        let evidence = Evidence {
+            envelopes: self.envelopes(),
+            roots: Vec::new(),
+            fetched_from: recipe.fetched_from.clone(),
+        };
+        let occasion = if recipe.continues { Occasion::Continuation } else { Occasion::Deployment };
+        let at = Circumstances {
+            policy: &policy,
+            machine: &machine,
+            memory: &recipe.memory,
+            now: recipe.now,
+            looked: recipe.looked,
+            occasion,
+        };
+        if recipe.release.single {
+            return judge(&recipe.release.object(), &evidence, &at).outcome;
+        }
+        let verified = verify(recipe.release.package(), &evidence, &at).outcome?;
+        Ok(verified.assurance().clone())
+    }
+
+    /// The refusal as people see it.
+    pub(crate) fn refusal(&self) -> Result<String, Assurance> {
+        match self.outcome() {
+            Ok(assurance) => Err(assurance),
+            Err(refused) => Ok(format!("{refused}\nhint: {}\n", refused.hint())),
+        }
+    }
+}
+
+impl ReleaseRecipe {
+    /// The package, as whoever pulled it reads it.
+    pub(crate) fn package(&self) -> Package {
+        let file = |bytes: &[u8]| PackFile { bytes: bytes.to_vec(), executable: false };
+        let files = [("small.bpf.o", file(OBJECT)), ("README.md", file(self.readme.as_bytes()))];
+        let files = files.map(|(path, file)| (path.to_owned(), file)).into();
+        let packed = pack(&PackSource { manifest: self.manifest(), files }, 0).unwrap();
+        let blobs = packed.blobs.iter().map(|blob| (blob.digest(), blob.bytes.clone())).collect();
+        Package::read(&Stored(blobs), &packed.index.digest).unwrap()
+    }
+
+    /// The object alone.
+    pub(crate) fn object(&self) -> Found {
+        Found {
+            publisher: self.publisher.parse().unwrap(),
+            package: self.package.parse().unwrap(),
+            version: self.version.parse().unwrap(),
+            index: None,
+            entry: FoundPlatform {
+                platform: self.platforms[0].parse().unwrap(),
+                format: Format::Elf,
+                manifest: None,
+                files: [("small.bpf.o".to_owned(), Digest::of(OBJECT))].into(),
+                kernel_min: None,
+                hooks: BTreeSet::new(),
+            },
+        }
+    }
+
+    fn manifest(&self) -> String {
+        let Self { publisher, package, version, hook, .. } = self;
+        let platforms = self.platforms.iter().map(|platform| {
+            let (os, architecture) = platform.split_once('/').unwrap();
+            format!("[[platform]]\nos = \"{os}\"\narchitecture = \"{architecture}\"\n")
+        });
+        format!(
+            "[package]\nname = \"{package}\"\npublisher = \"{publisher}\"\nversion = \"{version}\"\ndescription = \"d\"\n\
+             category = \"a\"\nsubcategory = \"b\"\nlicense = \"MIT\"\ndocumentation = \"README.md\"\n\
+             [kernel]\nmin = \"5.10\"\n{}\
+             [[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n",
+            platforms.collect::<String>()
+        )
+    }
+}
+
+/// The blobs of a package in memory.
+struct Stored(BTreeMap<Digest, Vec<u8>>);
+
+impl Blobs for Stored {
+    fn blob(&self, digest: &Digest, _: u64) -> Result<Vec<u8>, BlobError> {
+        self.0.get(digest).cloned().ok_or(BlobError::Missing)
+    }
+}
