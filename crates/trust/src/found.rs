@@ -5,10 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{
-    Digest, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind, PublisherName,
-    Version,
+    Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind,
+    PublisherName, Version,
 };
-use serde::{Deserialize, Serialize};
 
 /// One release for one platform, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -42,16 +41,6 @@ pub struct FoundPlatform {
     pub hooks: BTreeSet<ProgramKind>,
 }
 
-/// The format of objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// ELF, as Linux and eBPF for Windows load it.
-    Elf,
-    /// A native driver of Windows.
-    Pe,
-}
-
 impl Found {
     /// What a package holds for one of its platforms.
     pub fn in_package(package: &Package, entry: &PackagePlatform) -> Self {
@@ -73,6 +62,12 @@ impl Found {
         }
     }
 
+    /// What a single object is, under the name that somebody gives it: there is nothing in it that says one.
+    pub fn object(release: (PublisherName, PackageName, Version), entry: FoundPlatform) -> Self {
+        let (publisher, package, version) = release;
+        Self { publisher, package, version, index: None, entry }
+    }
+
     /// All its digests, each with what it is the digest of.
     pub(crate) fn digests(&self) -> impl Iterator<Item = (String, Digest)> {
         let index = self.index.map(|digest| ("the index".to_owned(), digest));
@@ -82,17 +77,16 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} {}", self.publisher, self.package, self.version)
+impl FoundPlatform {
+    /// One file for a platform, such as an object or an archive. What else it is for, only its publisher knows.
+    pub fn file(platform: Platform, format: Format, name: &str, bytes: &[u8]) -> Self {
+        let files = BTreeMap::from([(name.to_owned(), Digest::of(bytes))]);
+        Self { platform, format, manifest: None, files, kernel_min: None, hooks: BTreeSet::new() }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Elf => "elf",
-            Self::Pe => "pe",
-        })
+        write!(f, "{}/{} {}", self.publisher, self.package, self.version)
     }
 }
