@@ -13,6 +13,8 @@ use crate::found::Found;
 use crate::policy::{Exception, Mode, Policy};
 use crate::{KeyId, Memory};
 
+pub(crate) use statement::CLOCK_SKEW;
+
 pub use refused::{Discount, Mismatch, Refused};
 
 use authority::{Authority, endorser};

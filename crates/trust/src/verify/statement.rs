@@ -14,7 +14,7 @@ use crate::release::{Release, ReleasePlatform};
 use crate::{Envelope, KeyId, Signer};
 
 /// How far the clocks of those who sign and those who verify may be apart.
-const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
+pub(crate) const CLOCK_SKEW: jiff::SignedDuration = jiff::SignedDuration::from_mins(5);
 
 /// What is asked of each statement.
 pub(super) struct Examination<'a> {
