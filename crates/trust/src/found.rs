@@ -9,6 +9,9 @@ use package::{
     PublisherName, Version,
 };
 
+/// What a single file is called in a statement.
+const SINGLE: &str = "object";
+
 /// One release for one platform, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -78,9 +81,10 @@ impl Found {
 }
 
 impl FoundPlatform {
-    /// One file for a platform, such as an object or an archive. What else it is for, only its publisher knows.
-    pub fn file(platform: Platform, format: Format, name: &str, bytes: &[u8]) -> Self {
-        let files = BTreeMap::from([(name.to_owned(), Digest::of(bytes))]);
+    /// A single file for a platform, such as an object or an archive, by its digest. What it is named on a disk means nothing.
+    /// What else it is for, only its publisher knows.
+    pub fn file(platform: Platform, format: Format, digest: Digest) -> Self {
+        let files = BTreeMap::from([(SINGLE.to_owned(), digest)]);
         Self { platform, format, manifest: None, files, kernel_min: None, hooks: BTreeSet::new() }
     }
 }
