@@ -11,15 +11,15 @@ use flate2::Compression;
 use flate2::write::GzEncoder;
 use kernel::{Counters, Insn, Splice, Spliced, Way, effect, splice as spliced, ways};
 use package::{
-    BlobError, Blobs, Digest, Enforcement, HookPoint, Limits, Manifest, Object, Package, ProceedSet, Share,
-    read_layer,
+    BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
+    ProceedSet, Share, read_layer,
 };
-use trust::{Envelope, PrivateKey, Quorum};
+use trust::{Authenticode, Certificate, Chain, Envelope, PrivateKey, Quorum};
 use wire::Document;
 
 /// Whatever the bytes are taken for, all promises hold.
 pub fn everything(bytes: &[u8]) {
-    for body in [splice, object, layer, index, manifest, envelope, document] {
+    for body in [splice, object, layer, index, manifest, image, certificate, envelope, document] {
         body(bytes);
     }
 }
@@ -114,6 +114,26 @@ pub fn manifest(bytes: &[u8]) {
     assert!(manifest.objects().len() <= manifest.programs.len(), "there is an object without a program");
 }
 
+/// Any image is read or refused; a signature that holds is one of this image.
+pub fn image(bytes: &[u8]) {
+    let Ok(image) = Image::parse(bytes) else { return };
+    assert_eq!(Format::of(bytes), Some(Format::Pe), "an image is known by its first bytes");
+    let Ok(Some(signature)) = Authenticode::of(&image) else { return };
+    assert_eq!(signature.computed, image.authenticode, "the digest is that of the image");
+    assert!(!signature.holds() || signature.stated == image.authenticode, "another image was signed");
+}
+
+/// Any certificate is read or refused, in DER and in PEM; what is written can be read.
+pub fn certificate(bytes: &[u8]) {
+    if let Ok(certificate) = Certificate::from_der(bytes) {
+        let again = Certificate::all_from_pem(&certificate.to_pem()).expect("what is written can be read");
+        assert_eq!(again, [certificate], "what is read is what was written");
+    }
+    let Ok(text) = str::from_utf8(bytes) else { return };
+    let Ok(chain) = Chain::from_pem(text) else { return };
+    assert_eq!(Chain::from_pem(&chain.to_pem()).as_ref(), Ok(&chain), "what is read is what was written");
+}
+
 /// Any envelope is read or refused; nobody's signature is found under it.
 pub fn envelope(bytes: &[u8]) {
     let Ok(envelope) = Envelope::parse(bytes) else { return };
@@ -151,6 +171,8 @@ mod tests {
         vec![
             read("crates/package/testdata/small.bpf.o"),
             read("programs/ratelimit/package.toml"),
+            read("crates/package/testdata/signed.sys"),
+            read("crates/trust/testdata/certificates/pss.pem"),
             Envelope::sign("text/plain", b"words".to_vec(), &[&key])
                 .expect("a key in memory signs")
                 .to_json(),
@@ -173,7 +195,7 @@ mod tests {
 
         #[test]
         fn damage_keeps_every_promise(
-            which in 0..4_usize,
+            which in 0..6_usize,
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
             end in any::<prop::sample::Index>(),
         ) {

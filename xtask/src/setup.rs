@@ -45,6 +45,10 @@ const TEST: &[Need] = &[
     need("clang-format-19", "clang-format-19"),
     need("curl", "curl"),
     need("skopeo", "skopeo"),
+    // A driver of Windows, and a signature of Windows in it.
+    need("lld-link-19", "lld-19"),
+    need("osslsigncode", "osslsigncode"),
+    need("openssl", "openssl"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+mod naming;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 use package::{
     AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
 };
+
+pub(crate) use self::naming::Naming;
 
 /// Builds, signs and runs eBPF packages.
 ///
@@ -42,6 +46,15 @@ From a package to packets (with `l3afd` running):
   l3af stop ratelimit
 
 `l3af COMMAND --help` tells more about each. A command that fails says why on stderr and exits with 1.";
+
+const FILES: &str = "\
+What is no package says nothing of itself. Name it; the statement lies beside it:
+  l3af sign filter.o --key release.key --publisher example --name filter --version 1.0.0
+  l3af sign filter.o --key release.key --publisher example --name filter --version 1.0.0 --platform windows/amd64
+  l3af sign filter.sys --key release.key --publisher example --name filter --version 1.0.0
+  l3af verify filter.sys --key release.key.pub --publisher example --name filter --version 1.0.0
+
+An object for Linux and one for eBPF for Windows look alike: `--platform` says which it is.";
 
 /// What is to be done.
 #[derive(Debug, Subcommand)]
@@ -91,11 +104,14 @@ pub(crate) struct Build {
     pub(crate) created: u64,
 }
 
-/// Show what is in a package; nothing of it is believed
+/// Show what is in a package or an object; nothing of it is believed
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Folder of the package
+    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    /// Statement about a file that is no package [default: FILE.l3af.json]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) statement: Option<PathBuf>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
@@ -116,11 +132,17 @@ pub(crate) enum Key {
     },
 }
 
-/// Sign a package: state what it is, with your key
+/// Sign a package or an object: state what it is, with your key
 #[derive(Debug, Args)]
+#[command(after_help = FILES)]
 pub(crate) struct Sign {
-    /// Folder of the package
+    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) naming: Naming,
+    /// Platform of a file that is no package [default: that of a driver; else Linux on this architecture]
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub(crate) platform: Option<Platform>,
     /// Private key; several sign one statement
     #[arg(long, required = true, value_name = "FILE")]
     pub(crate) key: Vec<PathBuf>,
@@ -154,24 +176,28 @@ pub(crate) struct Endorse {
     pub(crate) expires_in_days: Option<u32>,
 }
 
-/// Say whether a package is trusted, and why
+/// Say whether a package or an object is trusted, and why
 #[derive(Debug, Args)]
 #[command(after_help = "\
+What is no package is signed and verified under a name that is given; see `l3af sign --help`.
+
 A policy names publishers with their keys, and what they may publish:
   [[publisher]]
   name = \"example\"
   packages = [\"*\"]
   key_files = [\"example.pub\"]")]
 pub(crate) struct Verify {
-    /// Folder of the package
+    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) naming: Naming,
     /// Trust policy
     #[arg(long, value_name = "FILE", default_value = "/etc/l3af/trust.toml")]
     pub(crate) policy: PathBuf,
     /// Public key to trust in place of a policy
     #[arg(long, value_name = "FILE", conflicts_with = "policy")]
     pub(crate) key: Option<PathBuf>,
-    /// Platform to verify for, such as `linux/arm64` [default: this machine's]
+    /// Platform to verify for, such as `linux/arm64` [default: this machine's; a driver's own]
     #[arg(long, value_name = "OS/ARCHITECTURE")]
     pub(crate) platform: Option<Platform>,
     /// List each rule, what it looked at, and how it ended

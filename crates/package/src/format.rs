@@ -2,9 +2,19 @@
 //! The formats of objects, told apart by their first bytes.
 
 use std::fmt;
+use std::str::FromStr;
 
 use object::FileKind;
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// There is no such format.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{given}` is not a format of objects: it must be `elf` or `pe`")]
+pub struct UnknownFormat {
+    /// What was given.
+    pub given: String,
+}
 
 /// The format of an object.
 ///
@@ -33,6 +43,15 @@ impl Format {
     }
 }
 
+impl FromStr for Format {
+    type Err = UnknownFormat;
+
+    fn from_str(text: &str) -> Result<Self, UnknownFormat> {
+        let named = [Self::Elf, Self::Pe].into_iter().find(|format| format.to_string() == text);
+        named.ok_or_else(|| UnknownFormat { given: text.to_owned() })
+    }
+}
+
 impl fmt::Display for Format {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.pad(match self {
@@ -45,6 +64,14 @@ impl fmt::Display for Format {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn formats_read_as_they_are_written() {
+        for format in [Format::Elf, Format::Pe] {
+            assert_eq!(format.to_string().parse(), Ok(format));
+        }
+        insta::assert_snapshot!("sys".parse::<Format>().unwrap_err(), @"`sys` is not a format of objects: it must be `elf` or `pe`");
+    }
 
     #[test]
     fn objects_are_known_by_their_first_bytes() {

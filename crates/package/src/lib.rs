@@ -37,7 +37,7 @@ pub use attachment::{Attachment, Moment, Pace, Side, Traced};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, Enforcement, Share};
 pub use event::{CgroupEvent, NetfilterFamily, NetfilterHook, PerfCounter, UnknownEvent};
-pub use format::Format;
+pub use format::{Format, UnknownFormat};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
 pub use interface::{BadPlace, Interface, NetworkNamespace};
 pub use layout::{Difference, Layout};

@@ -23,13 +23,15 @@ use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier};
 use x509_cert::ext::Extension;
 use x509_cert::ext::pkix::{BasicConstraints, CertificatePolicies, ExtendedKeyUsage, KeyUsage};
 use x509_cert::name::Name;
+use x509_cert::serial_number::SerialNumber;
 use x509_cert::time::Time;
 
 pub use chain::{Certified, Chain, MAX_CHAIN};
 pub use error::BadCertificate;
+pub(crate) use signature::Signature;
 
+use crate::PublicKey;
 use crate::pem::{self, Block};
-use signature::Signature;
 
 const LABEL: &str = "CERTIFICATE";
 /// RFC 5280, section 4.2.1: the extensions that are understood, whether critical or not.
@@ -45,6 +47,7 @@ pub struct Certificate {
     /// What was signed, as it was signed: bytes are not written anew before they are checked.
     signed: Vec<u8>,
     signature: Signature,
+    serial: SerialNumber,
     issuer: Name,
     subject: Name,
     not_before: Timestamp,
@@ -97,6 +100,7 @@ impl Certificate {
             der: der.to_vec(),
             signed,
             signature,
+            serial: body.serial_number().clone(),
             issuer: body.issuer().clone(),
             subject: body.subject().clone(),
             not_before: time(body.validity().not_before),
@@ -114,6 +118,30 @@ impl Certificate {
     /// Whom it is about (RFC 4514), fit to be shown.
     pub fn subject(&self) -> String {
         named(&self.subject)
+    }
+
+    /// The key that it is for.
+    ///
+    /// # Errors
+    /// When the key is not one that signs statements.
+    pub fn key(&self) -> Result<PublicKey, BadCertificate> {
+        PublicKey::from_spki(&self.spki)
+            .map_err(|source| BadCertificate::Key { subject: self.subject(), source })
+    }
+
+    /// Whether it is the one that an issuer gave this number.
+    pub(crate) fn is_named(&self, issuer: &Name, serial: &SerialNumber) -> bool {
+        self.issuer == *issuer && self.serial == *serial
+    }
+
+    /// Whether its issuer has the name of this one's subject.
+    pub(crate) fn names_issuer(&self, other: &Self) -> bool {
+        self.issuer == other.subject
+    }
+
+    /// Whether its key made a signature over a message.
+    pub(crate) fn signed(&self, signature: &Signature, message: &[u8]) -> bool {
+        signature.check(&self.spki, message).is_ok()
     }
 
     /// The digest of its bytes.

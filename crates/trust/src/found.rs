@@ -5,10 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{
-    Digest, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind, PublisherName,
-    Version,
+    Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind,
+    PublisherName, Version,
 };
-use serde::{Deserialize, Serialize};
+
+/// What a single file is called in a statement.
+const SINGLE: &str = "object";
 
 /// One release for one platform, as it was found.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,16 +42,6 @@ pub struct FoundPlatform {
     pub kernel_min: Option<KernelVersion>,
     /// The hooks and kinds of probes that its programs are for, where it says so.
     pub hooks: BTreeSet<ProgramKind>,
-}
-
-/// The format of objects.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Format {
-    /// ELF, as Linux and eBPF for Windows load it.
-    Elf,
-    /// A native driver of Windows.
-    Pe,
 }
 
 impl Found {
@@ -86,6 +78,12 @@ impl Found {
         is_whole && self.subjects().next() == Some(digest)
     }
 
+    /// What a single object is, under the name that somebody gives it: there is nothing in it that says one.
+    pub fn object(release: (PublisherName, PackageName, Version), entry: FoundPlatform) -> Self {
+        let (publisher, package, version) = release;
+        Self { publisher, package, version, index: None, entry }
+    }
+
     /// All its digests, each with what it is the digest of.
     pub(crate) fn digests(&self) -> impl Iterator<Item = (String, Digest)> {
         let index = self.index.map(|digest| ("the index".to_owned(), digest));
@@ -95,17 +93,17 @@ impl Found {
     }
 }
 
-impl fmt::Display for Found {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{} {}", self.publisher, self.package, self.version)
+impl FoundPlatform {
+    /// A single file for a platform, such as an object or an archive, by its digest. What it is named on a disk means nothing.
+    /// What else it is for, only its publisher knows.
+    pub fn file(platform: Platform, format: Format, digest: Digest) -> Self {
+        let files = BTreeMap::from([(SINGLE.to_owned(), digest)]);
+        Self { platform, format, manifest: None, files, kernel_min: None, hooks: BTreeSet::new() }
     }
 }
 
-impl fmt::Display for Format {
+impl fmt::Display for Found {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Elf => "elf",
-            Self::Pe => "pe",
-        })
+        write!(f, "{}/{} {}", self.publisher, self.package, self.version)
     }
 }

@@ -7,8 +7,10 @@
 //! Nothing here does I/O or reads a clock: bytes, times and seeds are arguments, and a verification explains itself.
 
 mod algorithm;
+mod authenticode;
 mod canonical;
 mod certificate;
+mod certification;
 mod dsse;
 mod endorsement;
 mod explain;
@@ -29,12 +31,14 @@ mod sign;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
+pub use authenticode::{Authenticode, BadAuthenticode};
 pub use canonical::Fraction;
 pub use certificate::{BadCertificate, Certificate, Certified, Chain, MAX_CHAIN};
+pub use certification::{BadCertification, CertifiedRoot, RootCertification, SignedCertification};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};
 pub use endorsement::{Endorsed, Endorsement};
 pub use explain::{Explanation, Outcome, Rule, Ruling};
-pub use found::{Format, Found, FoundPlatform};
+pub use found::{Found, FoundPlatform};
 pub use glob::Glob;
 pub use in_toto::{Predicate, Statement, StatementError, Subject};
 pub use json::{BadJson, MAX_JSON_BYTES, MAX_JSON_DEPTH};

@@ -7,11 +7,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use package::{Digest, KernelVersion, Package, PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{
+    Digest, Format, KernelVersion, Package, PackageName, Platform, ProgramKind, PublisherName, Version,
+};
 use serde::{Deserialize, Serialize};
 
 use crate::Pen;
-use crate::found::{Format, Found, FoundPlatform};
+use crate::found::{Found, FoundPlatform};
 use crate::in_toto::{Predicate, Statement, Subject};
 
 /// What is stated about a release.

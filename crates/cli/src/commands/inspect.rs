@@ -1,5 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af inspect`: shows what is in a package. Nothing of it is believed.
+//! `l3af inspect`: shows what is in a package or an object. Nothing of it is believed.
+
+mod file;
 
 use std::collections::BTreeMap;
 
@@ -74,6 +76,9 @@ struct ObjectReport {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Outcome {
+    if !arguments.package.is_dir() {
+        return file::run(arguments);
+    }
     let layout = Layout::open(&arguments.package)?;
     let package = Package::read(&layout, &layout.index()?)?;
     let report = report(&package, &layout.envelopes()?);
@@ -95,7 +100,6 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
         .filter_map(|path| first.files.bytes(path).map(|bytes| (path, bytes)))
         .filter_map(|(path, bytes)| Object::parse(bytes).ok().map(|object| (path, (bytes, object))))
         .collect();
-    let signers = envelopes.iter().filter_map(|bytes| Envelope::parse(bytes).ok());
     Report {
         publisher: info.publisher.to_string(),
         name: info.name.to_string(),
@@ -120,10 +124,14 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
             .flat_map(|user| &user.needs)
             .map(|need| format!("{} {} ({})", need.name, need.version, need.why))
             .collect(),
-        signatures: signers
-            .map(|envelope| envelope.claimed_keys().into_iter().map(str::to_owned).collect())
-            .collect(),
+        signatures: signatures(envelopes),
     }
+}
+
+/// The keys that each envelope says signed it.
+fn signatures(envelopes: &[Vec<u8>]) -> Vec<Vec<String>> {
+    let read = envelopes.iter().filter_map(|bytes| Envelope::parse(bytes).ok());
+    read.map(|envelope| envelope.claimed_keys().into_iter().map(str::to_owned).collect()).collect()
 }
 
 fn platform(read: &package::PackagePlatform) -> PlatformReport {
@@ -189,12 +197,7 @@ fn print(report: &Report) {
     if let Some(user) = &report.user_program {
         output::data(&format!("  user program `{user}`; needs {}", report.needs.join(", ")));
     }
-    match report.signatures.as_slice() {
-        [] => output::data("  not signed"),
-        signatures => signatures.iter().for_each(|keys| {
-            output::data(&format!("  says it is signed by {}", keys.join(", ")));
-        }),
-    }
+    print_signatures(&report.signatures);
     print_tables(report);
 }
 
@@ -210,19 +213,38 @@ fn print_tables(report: &Report) {
     });
     let head = ["program", "hook", "goes on after", "section", "instructions"];
     output::data(&format!("\n{}", output::table(&head, programs.collect())));
-    if !report.maps.is_empty() {
-        let maps = report.maps.iter().map(|map| {
-            let sizes = [map.key_bytes, map.value_bytes, map.max_entries].map(|size| size.to_string());
-            [map.name.clone(), map.kind.clone()].into_iter().chain(sizes).collect()
-        });
-        let head = ["map", "kind", "key bytes", "value bytes", "entries"];
-        output::data(&format!("\n{}", output::table(&head, maps.collect())));
+    print_maps(&report.maps);
+    print_parameters(&report.parameters);
+}
+
+fn print_signatures(signatures: &[Vec<String>]) {
+    if signatures.is_empty() {
+        output::data("  not signed");
     }
-    if !report.parameters.is_empty() {
-        let parameters = report.parameters.iter().map(|parameter| {
-            vec![parameter.name.clone(), parameter.kind.clone(), parameter.default.to_string()]
-        });
-        let head = ["parameter", "kind", "default"];
-        output::data(&format!("\n{}", output::table(&head, parameters.collect())));
+    for keys in signatures {
+        output::data(&format!("  says it is signed by {}", keys.join(", ")));
     }
+}
+
+fn print_maps(maps: &[MapReport]) {
+    if maps.is_empty() {
+        return;
+    }
+    let rows = maps.iter().map(|map| {
+        let sizes = [map.key_bytes, map.value_bytes, map.max_entries].map(|size| size.to_string());
+        [map.name.clone(), map.kind.clone()].into_iter().chain(sizes).collect()
+    });
+    let head = ["map", "kind", "key bytes", "value bytes", "entries"];
+    output::data(&format!("\n{}", output::table(&head, rows.collect())));
+}
+
+fn print_parameters(parameters: &[ParameterReport]) {
+    if parameters.is_empty() {
+        return;
+    }
+    let rows = parameters
+        .iter()
+        .map(|parameter| vec![parameter.name.clone(), parameter.kind.clone(), parameter.default.to_string()]);
+    let head = ["parameter", "kind", "default"];
+    output::data(&format!("\n{}", output::table(&head, rows.collect())));
 }

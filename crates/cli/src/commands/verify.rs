@@ -1,44 +1,37 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af verify`: says whether a package is trusted here, and why.
+//! `l3af verify`: says whether a package or an object is trusted here, and why.
 
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
 
 use jiff::Timestamp;
-use package::{Package, Platform};
+use package::{Digest, Platform};
 use serde::Serialize;
 use trust::{
     Assurance, Circumstances, Evidence, Explanation, Judgement, Memory, Mode, Policy, PolicyDocument,
 };
-use wire::Layout;
 
 use super::key::signer;
 use crate::arguments::Verify;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::subject::Subject;
 
 /// What `--json` prints.
 #[derive(Serialize)]
 struct Explained<'a> {
     trusted: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    authenticode: Option<String>,
     rulings: &'a Explanation,
 }
 
 pub(crate) fn run(arguments: &Verify) -> Outcome {
-    let layout = Layout::open(&arguments.package)?;
-    let package = Package::read(&layout, &layout.index()?)?;
-    let info = package.manifest.package.clone();
+    let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
     let policy = match &arguments.key {
-        Some(key) => Policy::trusting(info.publisher.clone(), signer(key)?),
+        Some(key) => Policy::trusting(subject.publisher().clone(), signer(key)?),
         None => read_policy(&arguments.policy)?,
-    };
-    let machine = match &arguments.platform {
-        Some(platform) => platform.clone(),
-        None => Platform::this_machine().ok_or_else(|| {
-            Failure::new("packages know no platform like this machine's")
-                .with_hint("name one with `--platform`")
-        })?,
     };
     if policy.mode() == Mode::Normal {
         return Err(Failure::new(format!(
@@ -47,29 +40,73 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
         ))
         .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
     }
-    let evidence = Evidence { envelopes: layout.envelopes()?, roots: Vec::new(), fetched_from: None };
+    let machine = machine(arguments, &subject)?;
+    let evidence = Evidence { envelopes: subject.envelopes()?, roots: Vec::new(), fetched_from: None };
     let memory = Memory::default();
     let at = Circumstances::deployment(&policy, &machine, &memory, Timestamp::now());
-    let Judgement { outcome, explanation } = trust::verify(package, &evidence, &at);
+    let (release, authenticode) = (subject.release(), subject.authenticode());
+    let Judgement { outcome, explanation } = judge(subject, &evidence, &at);
     if arguments.json {
-        output::json(&Explained { trusted: outcome.is_ok(), rulings: &explanation })?;
+        let (trusted, authenticode) = (outcome.is_ok(), authenticode.clone());
+        output::json(&Explained { trusted, authenticode, rulings: &explanation })?;
     } else if arguments.explain {
         output::data(explanation.to_string().trim_end());
     }
-    let verified = outcome?;
+    // Whoever signed for Windows is not whom the policy trusts: it is told, and changes nothing.
+    let for_windows = authenticode.map(|signature| format!("  {:<12} {signature}", "authenticode"));
+    if let (Err(_), Some(line)) = (&outcome, &for_windows) {
+        output::note(line.trim_start());
+    }
+    let (digests, assurance) = outcome?;
     if arguments.json {
         return Ok(());
     }
-    output::data(&format!("{}/{} {} for {machine}", info.publisher, info.name, info.version));
-    output::data(&format!("  index      {}", verified.package().index));
-    output::data(&format!("  manifest   {}", verified.platform().manifest));
-    if let Assurance::Signed { publisher, keys, envelope, .. } = verified.assurance() {
-        output::data(&format!("  trusted    signed by `{publisher}` in {envelope}"));
+    output::data(&format!("{release} for {machine}"));
+    for (what, digest) in digests {
+        output::data(&format!("  {what:<12} {digest}"));
+    }
+    if let Assurance::Signed { publisher, keys, envelope, .. } = assurance {
+        output::data(&format!("  {:<12} signed by `{publisher}` in {envelope}", "trusted"));
         for key in keys {
-            output::data(&format!("  key        {key}"));
+            output::data(&format!("  {:<12} {key}", "key"));
         }
     }
+    if let Some(line) = for_windows {
+        output::data(&line);
+    }
     Ok(())
+}
+
+/// The machine to verify for.
+fn machine(arguments: &Verify, subject: &Subject) -> Result<Platform, Failure> {
+    let here = || match subject {
+        Subject::Package(..) => Platform::this_machine(),
+        Subject::File(_, found) => Some(found.entry.platform.clone()),
+    };
+    arguments.platform.clone().or_else(here).ok_or_else(|| {
+        Failure::new("packages know no platform like this machine's").with_hint("name one with `--platform`")
+    })
+}
+
+/// What was verified, by name and digest, and why.
+type Accepted = (Vec<(&'static str, Digest)>, Assurance);
+
+fn judge(subject: Subject, evidence: &Evidence, at: &Circumstances<'_>) -> Judgement<Accepted> {
+    match subject {
+        Subject::Package(_, package) => {
+            let Judgement { outcome, explanation } = trust::verify(*package, evidence, at);
+            let outcome = outcome.map(|verified| {
+                let (index, manifest) = (verified.package().index, verified.platform().manifest);
+                (vec![("index", index), ("manifest", manifest)], verified.assurance().clone())
+            });
+            Judgement { outcome, explanation }
+        }
+        Subject::File(file, found) => {
+            let Judgement { outcome, explanation } = trust::judge(&found, evidence, at);
+            let outcome = outcome.map(|assurance| (vec![("file", file.digest)], assurance));
+            Judgement { outcome, explanation }
+        }
+    }
 }
 
 fn read_policy(path: &Path) -> Result<Policy, Failure> {

@@ -104,7 +104,7 @@ impl Chain {
             certificate.is_in_its_time(time(until))?;
             let Some(issuer) = path.get(below + 1) else { break };
             issuer.may_issue(below)?;
-            issuer.issued(certificate)?;
+            certificate.issued_by(issuer)?;
         }
         let anchor = path.last().expect("a path begins with the signer");
         let (subject, authority) = (signer.subject(), anchor.subject());
@@ -118,9 +118,9 @@ impl Chain {
         }
         let last = self.0.last().expect("a chain has one certificate or more");
         // Several authorities may bear one name, so it is the signature that tells.
-        let mut named = anchors.iter().filter(|anchor| anchor.subject == last.issuer).peekable();
+        let mut named = anchors.iter().filter(|anchor| last.names_issuer(anchor)).peekable();
         let first = *named.peek().ok_or_else(|| BadCertificate::Foreign { subject: last.subject() })?;
-        let issuer = named.find(|anchor| anchor.issued(last).is_ok()).unwrap_or(first);
+        let issuer = named.find(|anchor| last.issued_by(anchor).is_ok()).unwrap_or(first);
         Ok(self.0.iter().chain([issuer]).collect())
     }
 }
@@ -156,14 +156,12 @@ impl Certified {
 
 impl Certificate {
     fn is_for(&self, key: &PublicKey) -> Result<(), BadCertificate> {
-        let subject = || self.subject();
-        let certified = PublicKey::from_spki(&self.spki)
-            .map_err(|source| BadCertificate::Key { subject: subject(), source })?;
+        let certified = self.key()?;
         if certified == *key {
             Ok(())
         } else {
             let (certified, signing) = (certified.id(), key.id());
-            Err(BadCertificate::OtherKey { subject: subject(), certified, signing })
+            Err(BadCertificate::OtherKey { subject: self.subject(), certified, signing })
         }
     }
 
@@ -214,15 +212,16 @@ impl Certificate {
         }
     }
 
-    fn issued(&self, certificate: &Self) -> Result<(), BadCertificate> {
-        let subject = || certificate.subject();
-        if certificate.issuer != self.subject {
-            let (issuer, next) = (super::named(&certificate.issuer), self.subject());
-            return Err(BadCertificate::Order { subject: subject(), issuer, next });
+    /// Checks that an authority signed it.
+    pub(crate) fn issued_by(&self, issuer: &Self) -> Result<(), BadCertificate> {
+        let subject = || self.subject();
+        if !self.names_issuer(issuer) {
+            let (named, next) = (super::named(&self.issuer), issuer.subject());
+            return Err(BadCertificate::Order { subject: subject(), issuer: named, next });
         }
-        certificate.signature.check(&self.spki, &certificate.signed).map_err(|forged| match forged {
+        self.signature.check(&issuer.spki, &self.signed).map_err(|forged| match forged {
             Forged::Algorithm(oid) => BadCertificate::Algorithm { subject: subject(), oid: oid.to_string() },
-            Forged::Signature => BadCertificate::Signature { subject: subject(), issuer: self.subject() },
+            Forged::Signature => BadCertificate::Signature { subject: subject(), issuer: issuer.subject() },
         })
     }
 

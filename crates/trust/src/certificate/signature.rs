@@ -15,7 +15,7 @@ use pkcs8::{AlgorithmIdentifierRef, ObjectIdentifier, SubjectPublicKeyInfoRef};
 
 /// A signature with the name of its algorithm. Nobody checks that of an anchor, so it may be any.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Signature {
+pub(crate) struct Signature {
     oid: ObjectIdentifier,
     scheme: Option<Scheme>,
     bytes: Vec<u8>,
@@ -46,6 +46,8 @@ enum Scheme {
 }
 
 const P384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.3.132.0.34");
+const RSA_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.1");
+const EC_KEY: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.2.1");
 const PSS: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.10");
 const NAMED: [(ObjectIdentifier, Scheme); 7] = [
     (ObjectIdentifier::new_unwrap("1.3.101.112"), Scheme::Ed25519),
@@ -60,6 +62,15 @@ const NAMED: [(ObjectIdentifier, Scheme); 7] = [
 impl Signature {
     pub(super) fn new(algorithm: &AlgorithmIdentifierRef<'_>, bytes: &[u8]) -> Self {
         Self { oid: algorithm.oid, scheme: Scheme::of(algorithm), bytes: bytes.to_vec() }
+    }
+
+    /// A signature of CMS over a SHA-256 digest, whose algorithm may be named by the kind of key alone (RFC 5754, section
+    /// 3.2; RFC 5753, section 2.1.1).
+    pub(crate) fn over_sha256(algorithm: &AlgorithmIdentifierRef<'_>, bytes: &[u8]) -> Self {
+        let by_key = [(RSA_KEY, Scheme::RsaSha256), (EC_KEY, Scheme::EcdsaSha256)];
+        let by_key = by_key.into_iter().find(|(oid, _)| *oid == algorithm.oid).map(|(_, scheme)| scheme);
+        let scheme = by_key.or_else(|| Scheme::of(algorithm));
+        Self { oid: algorithm.oid, scheme, bytes: bytes.to_vec() }
     }
 
     /// Checks that the key of this `SubjectPublicKeyInfo` made it over the message.

@@ -19,7 +19,7 @@ use authority::{Authority, endorser};
 use statement::Examination;
 
 /// How far the clocks of those who sign and those who verify may be apart.
-const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
+pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
 /// A package that passed: the only thing that can be planned. It cannot be made but by [`verify()`].
 #[derive(Debug)]

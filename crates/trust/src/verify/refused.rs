@@ -4,11 +4,10 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{Digest, Format, PackageName, Platform, ProgramKind, PublisherName, Version};
 use thiserror::Error;
 
 use crate::explain::with_causes;
-use crate::found::Format;
 use crate::{Algorithm, BadCertificate, BadEnvelope, BadRoot, Family, Pen, StatementError, Unsigned};
 
 /// A package is not accepted.

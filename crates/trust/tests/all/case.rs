@@ -6,11 +6,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use package::{BlobError, Blobs, Digest, PackFile, PackSource, Package, Platform, pack};
+use package::{BlobError, Blobs, Digest, Format, PackFile, PackSource, Package, Platform, pack};
 use serde::Deserialize;
 use trust::{
-    Assurance, Circumstances, Endorsement, Evidence, Format, Found, FoundPlatform, Memory, Occasion, Pen,
-    Policy, PolicyDocument, Refused, judge, verify,
+    Assurance, Circumstances, Endorsement, Evidence, Found, FoundPlatform, Memory, Occasion, Pen, Policy,
+    PolicyDocument, Refused, judge, verify,
 };
 
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");

@@ -5,11 +5,11 @@ mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::Digest;
+use package::{Digest, Format};
 
 use super::*;
 use crate::certificate::forge::{Body, policies};
-use crate::found::{Format, FoundPlatform};
+use crate::found::FoundPlatform;
 use crate::{Chain, Envelope, PAYLOAD_TYPE, PolicyDocument, PrivateKey, Release, Signer, Statement, Terms};
 
 const NOW: &str = "2030-01-01T00:00:00Z";
