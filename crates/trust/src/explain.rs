@@ -49,6 +49,8 @@ pub enum Rule {
     PlatformEntry,
     /// Every file is the one that was signed.
     Files,
+    /// Its subjects are the same digests.
+    Subjects,
     /// It was not made in the future.
     Created,
     /// It has not expired.
@@ -184,6 +186,7 @@ impl fmt::Display for Rule {
             Self::Release => "release",
             Self::PlatformEntry => "platform-entry",
             Self::Files => "files",
+            Self::Subjects => "subjects",
             Self::Created => "created",
             Self::Expiry => "expiry",
             Self::Pen => "pen",

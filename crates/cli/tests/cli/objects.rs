@@ -144,7 +144,7 @@ fn a_byte_that_was_changed_in_an_object_is_reported() {
     signed(&place, "filter.o --platform linux/amd64");
     flip(&place, "filter.o", 1000);
     insta::assert_snapshot!(verify(&place, "filter.o --platform linux/amd64"), @"
-    error: no statement about package `filter` holds: its subjects do not include <digest> which it is about
+    error: no statement about package `filter` holds: the file `object` is not the one that was signed
     hint: compare the keys of the policy with those that `l3af inspect` shows; `l3af verify --explain` tells each rule
     ");
 }
@@ -202,14 +202,14 @@ fn a_byte_that_was_changed_in_a_driver_is_reported_in_the_image_and_in_the_signa
     let (refused, authenticode) = told(driver - 1);
     insta::assert_snapshot!(refused, @"
     authenticode broken: `CN=windows,O=example` signed <digest> and this image is <digest>
-    error: no statement about package `filter` holds: its subjects do not include <digest> which it is about
+    error: no statement about package `filter` holds: the file `object` is not the one that was signed
     hint: compare the keys of the policy with those that `l3af inspect` shows; `l3af verify --explain` tells each rule
     ");
     assert!(authenticode.contains("broken: `CN=windows,O=example` signed sha256:"), "{authenticode}");
     let (refused, authenticode) = told(whole - 20);
     insta::assert_snapshot!(refused, @"
     authenticode broken: `CN=windows,O=example` did not make this signature
-    error: no statement about package `filter` holds: its subjects do not include <digest> which it is about
+    error: no statement about package `filter` holds: the file `object` is not the one that was signed
     hint: compare the keys of the policy with those that `l3af inspect` shows; `l3af verify --explain` tells each rule
     ");
     assert_eq!(authenticode, "  authenticode broken: `CN=windows,O=example` did not make this signature");

@@ -63,6 +63,7 @@ impl Examination<'_> {
         let entry = trail.rule(Rule::PlatformEntry, &self.found.entry.platform, self.entry(&statement))?;
         let count = format!("{} files", self.found.entry.files.len());
         trail.rule(Rule::Files, count, self.check_files(entry))?;
+        trail.rule(Rule::Subjects, self.found, self.check_subjects(&statement))?;
         let stated = &statement.predicate;
         trail.rule(Rule::Created, stated.created, self.check_created(stated))?;
         self.check_expiry(stated, trail)?;
@@ -101,10 +102,14 @@ impl Examination<'_> {
             let (stated, found) = (digest(stated.manifest), digest(found.manifest));
             return Err(Mismatch::Other { what: "image manifest", stated, found });
         }
-        // The subjects are what other tools look at: they must speak of the same.
+        Ok(stated)
+    }
+
+    /// The subjects are what other tools look at: they must speak of the same.
+    fn check_subjects(&self, statement: &Statement<Release>) -> Result<(), Mismatch> {
         match self.found.subjects().find(|digest| !statement.is_about(digest)) {
             Some(missing) => Err(Mismatch::Subject { missing: *missing }),
-            None => Ok(stated),
+            None => Ok(()),
         }
     }
 

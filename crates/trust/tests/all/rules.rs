@@ -115,6 +115,7 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
       passed  release            example/small 1.0.0
       passed  platform-entry     linux/amd64
       passed  files              3 files
+      passed  subjects           example/small 1.0.0
       passed  created            2030-01-01T00:00:00Z
       skipped expiry             no time: the statement does not expire
       skipped pen                no number: none is claimed, and none is demanded
