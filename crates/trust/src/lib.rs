@@ -27,6 +27,7 @@ mod raw;
 mod release;
 mod root;
 mod sign;
+mod sigstore;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
@@ -53,6 +54,7 @@ pub use raw::ecdsa_from_raw;
 pub use release::{Release, ReleasePlatform, Terms};
 pub use root::{BadEdit, BadRoot, Draft, Missing, Role, Root, UnknownRole, Whose};
 pub use sign::{Checked, NotASignature, Sign, SignError};
+pub use sigstore::{CosignError, cosign_bundle};
 pub use verify::{
     Assurance, Circumstances, Discount, Evidence, Judgement, Mismatch, Occasion, Refused, Verified, judge,
     verify,
