@@ -45,6 +45,10 @@ const TEST: &[Need] = &[
     need("clang-format-19", "clang-format-19"),
     need("curl", "curl"),
     need("skopeo", "skopeo"),
+    // Signers and verifiers of others, and a terminal.
+    need("openssl", "openssl"),
+    need("softhsm2-util", "softhsm2"),
+    need("script", "bsdutils"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),
