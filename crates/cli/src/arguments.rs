@@ -140,6 +140,12 @@ pub(crate) struct Sign {
     pub(crate) package: PathBuf,
     #[command(flatten)]
     pub(crate) keys: SigningKeys,
+    /// Add a sigstore bundle for `cosign verify` and its kin; takes an ECDSA key
+    #[arg(long)]
+    pub(crate) cosign: bool,
+    /// Write such a bundle into a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cosign_bundle: Option<PathBuf>,
     /// Days after which the statement holds no longer [default: it always does]
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,

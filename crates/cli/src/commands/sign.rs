@@ -2,12 +2,12 @@
 //! `l3af sign`: states what a package is, signed.
 
 use jiff::{SignedDuration, Timestamp};
-use package::Package;
-use trust::{Envelope, PAYLOAD_TYPE, Sign as Signs, Statement, Terms};
+use package::{Digest, Package};
+use trust::{CosignError, Envelope, PAYLOAD_TYPE, Sign as Signs, Statement, Terms};
 use wire::Layout;
 
 use crate::arguments::Sign;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signing_key::{self, Passphrase};
 
@@ -16,6 +16,11 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
     let package = Package::read(&layout, &layout.index()?)?;
     let keys = signing_key::open_all(&arguments.keys, environment)?;
     let keys: Vec<&dyn Signs> = keys.iter().map(Box::as_ref).collect();
+    let bundle = if arguments.cosign || arguments.cosign_bundle.is_some() {
+        Some(cosign_bundle(&package.index, &keys)?)
+    } else {
+        None
+    };
     // Statements tell whole seconds; nobody needs more.
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
@@ -23,10 +28,32 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
     let statement = Statement::about(&package, Terms { expires, ..Terms::from(now) });
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &keys)?;
     layout.add_statement(&envelope.to_json())?;
+    if let Some(bundle) = bundle {
+        keep_bundle(&bundle, &layout, arguments)?;
+    }
     let info = &package.manifest.package;
     output::note(&format!("signed {}/{} {} as {}", info.publisher, info.name, info.version, package.index));
     for key in &keys {
         output::data(&key.public().id().to_string());
+    }
+    Ok(())
+}
+
+fn cosign_bundle(index: &Digest, keys: &[&dyn Signs]) -> Result<Vec<u8>, Failure> {
+    trust::cosign_bundle(index, keys).map_err(|error| match error {
+        CosignError::NoKey => Failure::new(error.to_string())
+            .with_hint("add one by `--key`; `l3af key new FILE --algorithm ecdsa` makes one"),
+        CosignError::Sign(error) => error.into(),
+    })
+}
+
+fn keep_bundle(bundle: &[u8], layout: &Layout, arguments: &Sign) -> Outcome {
+    if arguments.cosign {
+        layout.add_bundle(bundle)?;
+    }
+    if let Some(file) = &arguments.cosign_bundle {
+        std::fs::write(file, bundle)
+            .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", file.display())))?;
     }
     Ok(())
 }
