@@ -4,7 +4,7 @@
 //!
 //! The crates are those that read bundles, and that check a signature with a key. What puts them together,
 //! `sigstore-verify` 0.15, refuses bundles without an entry of a log or a timestamp, whatever its policy; sigstore-python
-//! 4.5 refuses those without a certificate. Cosign takes them (`--key`, `--insecure-ignore-tlog`).
+//! 4.5 refuses those without a certificate. `docs/keys.md` tells who else was asked.
 
 use std::fs;
 
