@@ -44,7 +44,7 @@ impl Packages {
     /// When the compiler is not there or refuses.
     pub fn build() -> Result<Self> {
         let packages = Self { folder: tempfile::tempdir()? };
-        packages.l3af(&["key", "new", "key"])?.success()?;
+        packages.l3af(&["key", "new", "key", "--no-passphrase"])?.success()?;
         for name in ["ratelimit", "sanity"] {
             packages.build_one(name, name)?;
             packages.l3af(&["sign", name, "--key", "key"])?.success()?;

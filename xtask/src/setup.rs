@@ -48,7 +48,10 @@ const TEST: &[Need] = &[
     // A driver of Windows, and a signature of Windows in it.
     need("lld-link-19", "lld-19"),
     need("osslsigncode", "osslsigncode"),
+    // Signers and verifiers of others, and a terminal.
     need("openssl", "openssl"),
+    need("softhsm2-util", "softhsm2"),
+    need("script", "bsdutils"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

@@ -1,16 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+mod key;
 mod naming;
 
 use std::path::PathBuf;
 
-use clap::{Args, Parser, Subcommand};
+use clap::error::ErrorKind;
+use clap::parser::ValueSource;
+use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use package::{
     AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
 };
 
+pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::naming::Naming;
+use crate::signing_key::Passphrase;
 
 /// Builds, signs and runs eBPF packages.
 ///
@@ -28,15 +33,39 @@ pub(crate) struct Arguments {
         env = "L3AF_SOCKET"
     )]
     pub(crate) socket: PathBuf,
+    /// Passphrase of keys; from the environment only
+    #[arg(
+        long,
+        global = true,
+        hide = true,
+        value_parser = passphrase,
+        env = "L3AF_PASSPHRASE",
+        hide_env_values = true
+    )]
+    pub(crate) passphrase: Option<Passphrase>,
     #[command(subcommand)]
     pub(crate) command: Command,
+}
+
+impl Arguments {
+    /// Reads the command line and the environment. When they cannot be read, the program says why and ends.
+    pub(crate) fn read() -> Self {
+        let mut command = Self::command();
+        let matches = command.clone().get_matches();
+        if matches.value_source("passphrase") == Some(ValueSource::CommandLine) {
+            const WHY: &str = "a passphrase does not belong on a command line, where everybody on this machine sees \
+                               it; use `--passphrase-file` or the environment variable `L3AF_PASSPHRASE`";
+            command.error(ErrorKind::ArgumentConflict, WHY).exit();
+        }
+        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+    }
 }
 
 const HELP: &str = "\
 From a C source to a signed package:
   l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
   l3af inspect ratelimit-0.1.0.oci
-  l3af key new release.key
+  l3af key new release.key                   asks for a passphrase
   l3af sign ratelimit-0.1.0.oci --key release.key
   l3af verify ratelimit-0.1.0.oci --key release.key.pub
 
@@ -117,24 +146,9 @@ pub(crate) struct Inspect {
     pub(crate) json: bool,
 }
 
-/// Make and show keys
-#[derive(Debug, Subcommand)]
-pub(crate) enum Key {
-    /// Make a key: FILE signs (keep it secret), FILE.pub verifies (give it away); never overwrites
-    New {
-        /// File of the private key
-        file: PathBuf,
-    },
-    /// Show the id of a key, private or public
-    Show {
-        /// File of the key
-        file: PathBuf,
-    },
-}
-
 /// Sign a package or an object: state what it is, with your key
 #[derive(Debug, Args)]
-#[command(after_help = FILES)]
+#[command(after_help = [FILES, REFERENCES].join("\n\n"))]
 pub(crate) struct Sign {
     /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
@@ -143,9 +157,14 @@ pub(crate) struct Sign {
     /// Platform of a file that is no package [default: that of a driver; else Linux on this architecture]
     #[arg(long, value_name = "OS/ARCHITECTURE")]
     pub(crate) platform: Option<Platform>,
-    /// Private key; several sign one statement
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: SigningKeys,
+    /// Add a sigstore bundle for `cosign verify` and its kin; takes an ECDSA key
+    #[arg(long)]
+    pub(crate) cosign: bool,
+    /// Write such a bundle into a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) cosign_bundle: Option<PathBuf>,
     /// Days after which the statement holds no longer [default: it always does]
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,
@@ -162,9 +181,8 @@ Examples:
 pub(crate) struct Endorse {
     /// Folder of the package
     pub(crate) package: PathBuf,
-    /// Private key; several sign one statement
-    #[arg(long, required = true, value_name = "FILE")]
-    pub(crate) key: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) keys: SigningKeys,
     /// First root of the package's publisher: endorse what the publisher signs, in place of this release alone
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
@@ -356,6 +374,10 @@ pub(crate) struct Detach {
     pub(crate) state: PathBuf,
 }
 
+fn passphrase(text: &str) -> Result<Passphrase, String> {
+    Passphrase::new(text.to_owned()).ok_or_else(|| "it is empty".to_owned())
+}
+
 fn option(text: &str) -> Result<(AttachKey, AttachValue), String> {
     let (key, value) = text.split_once('=').ok_or("it must be `OPTION=VALUE`")?;
     Ok((key.parse().map_err(|error| format!("there is no option `{key}`: {error}"))?, value.into()))
@@ -371,7 +393,7 @@ fn setting(text: &str) -> Result<(String, ParameterValue), String> {
 
 #[cfg(test)]
 mod tests {
-    use clap::CommandFactory;
+    use clap::CommandFactory as _;
 
     #[test]
     fn the_command_line_contradicts_itself_nowhere() {

@@ -7,14 +7,13 @@ mod arguments;
 mod commands;
 mod failure;
 mod output;
+mod signing_key;
 mod subject;
 
 use std::process::ExitCode;
 
-use clap::Parser;
-
 fn main() -> ExitCode {
-    let Err(failure) = commands::run(arguments::Arguments::parse()) else { return ExitCode::SUCCESS };
+    let Err(failure) = commands::run(arguments::Arguments::read()) else { return ExitCode::SUCCESS };
     output::note(&format!("error: {failure}"));
     if let Some(hint) = failure.hint() {
         output::note(&format!("hint: {hint}"));

@@ -91,6 +91,17 @@ impl Subject {
         }
     }
 
+    /// Keeps a sigstore bundle with it.
+    pub(crate) fn keep_bundle(&self, bundle: &[u8]) -> Outcome {
+        match self {
+            Self::Package(layout, _) => Ok(layout.add_bundle(bundle)?),
+            Self::File(..) => {
+                Err(Failure::new("a file that is no package has no place for a sigstore bundle")
+                    .with_hint("`--cosign-bundle FILE` writes it into a file of its own"))
+            }
+        }
+    }
+
     /// What a signature for Windows that is in it says, in words. It decides nothing.
     pub(crate) fn authenticode(&self) -> Option<String> {
         match self {

@@ -16,6 +16,10 @@ pub const ARTIFACT_TYPE: &str = "application/vnd.l3af.package.v1";
 pub const STATEMENT_ARTIFACT_TYPE: &str = "application/vnd.l3af.statement.v1+json";
 /// The media type of a DSSE envelope.
 pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
+/// The media type of a sigstore bundle (`sigstore_bundle.proto`), and the artifact type of a referrer that holds one.
+pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
+/// What cosign calls a statement that says no more than what was signed (its `pkg/types/predicate.go`).
+pub const COSIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
 /// The media type of an image index.
 pub const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an image manifest.
@@ -77,6 +81,8 @@ pub(crate) struct ImageManifest {
     pub(crate) layers: Vec<Descriptor>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) subject: Option<Descriptor>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) annotations: BTreeMap<String, String>,
 }
 
 /// The configuration of an image. Its labels are what bpfman reads.
@@ -145,19 +151,41 @@ pub struct StatementManifest {
 
 /// Makes the manifest that attaches a signed statement to a package.
 pub fn statement_manifest(subject: &Descriptor, envelope: &[u8]) -> StatementManifest {
+    let envelope = Blob { media_type: ENVELOPE_MEDIA_TYPE, bytes: envelope.to_vec() };
+    referrer(subject, STATEMENT_ARTIFACT_TYPE, envelope, BTreeMap::new())
+}
+
+/// Makes the manifest that attaches a sigstore bundle to a package (cosign, `specs/BUNDLE_SPEC.md`).
+pub fn bundle_manifest(subject: &Descriptor, bundle: &[u8]) -> StatementManifest {
+    let bundle = Blob { media_type: BUNDLE_MEDIA_TYPE, bytes: bundle.to_vec() };
+    let annotations = [
+        ("dev.sigstore.bundle.content", "dsse-envelope"),
+        ("dev.sigstore.bundle.predicateType", COSIGN_PREDICATE_TYPE),
+    ];
+    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
+    referrer(subject, BUNDLE_MEDIA_TYPE, bundle, annotations.into())
+}
+
+fn referrer(
+    subject: &Descriptor,
+    artifact_type: &str,
+    layer: Blob,
+    annotations: BTreeMap<String, String>,
+) -> StatementManifest {
     let empty = Blob { media_type: EMPTY_MEDIA_TYPE, bytes: b"{}".to_vec() };
-    let layer = Blob { media_type: ENVELOPE_MEDIA_TYPE, bytes: envelope.to_vec() };
     let manifest = ImageManifest {
         schema_version: 2,
         media_type: Some(MANIFEST_MEDIA_TYPE.to_owned()),
-        artifact_type: Some(STATEMENT_ARTIFACT_TYPE.to_owned()),
+        artifact_type: Some(artifact_type.to_owned()),
         config: empty.descriptor(),
         layers: vec![layer.descriptor()],
         subject: Some(Descriptor { platform: None, annotations: BTreeMap::new(), ..subject.clone() }),
+        annotations: annotations.clone(),
     };
     let manifest = Blob::json(MANIFEST_MEDIA_TYPE, &manifest);
+    // A list of referrers repeats the annotations of their manifests (distribution-spec 1.1, "Listing Referrers").
     let descriptor =
-        Descriptor { artifact_type: Some(STATEMENT_ARTIFACT_TYPE.to_owned()), ..manifest.descriptor() };
+        Descriptor { artifact_type: Some(artifact_type.to_owned()), annotations, ..manifest.descriptor() };
     StatementManifest { descriptor, blobs: vec![empty, layer, manifest] }
 }
 

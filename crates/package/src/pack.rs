@@ -119,6 +119,7 @@ pub fn pack(source: &PackSource, created: u64) -> Result<Packed, PackError> {
             config: config.descriptor(),
             layers: vec![layer.descriptor()],
             subject: None,
+            annotations: BTreeMap::new(),
         };
         let image = Blob::json(MANIFEST_MEDIA_TYPE, &image);
         manifests.push(Descriptor {

@@ -121,7 +121,7 @@ struct Written {
 
 #[derive(Serialize, Deserialize)]
 struct WrittenSignature {
-    #[serde(default)]
+    #[serde(default, skip_serializing_if = "String::is_empty")]
     keyid: String,
     sig: String,
 }
@@ -193,6 +193,12 @@ impl Envelope {
                 .collect(),
         };
         serde_json::to_vec(&written).expect("an envelope has text keys only")
+    }
+
+    /// The envelope without the names of its keys.
+    pub(crate) fn anonymous(mut self) -> Self {
+        self.signatures.iter_mut().for_each(|(key, _)| key.clear());
+        self
     }
 
     /// The names of the keys that the envelope says signed it. They are claims, to be shown and not to be believed.

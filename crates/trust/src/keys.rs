@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Keys that verify, and their names. The algorithm comes from the key, never from a signature.
 
+use std::borrow::Cow;
 use std::fmt;
 use std::str::FromStr;
 
@@ -231,18 +232,19 @@ impl PublicKey {
     /// Whether the signature is one of this key over the message.
     pub(crate) fn accepts(&self, message: &[u8], signature: &[u8]) -> bool {
         let key = UnparsedPublicKey::new(backend(self.algorithm), &self.spki);
-        match self.algorithm {
-            Algorithm::MlDsa65 => key.verify(&prehashed(message), signature).is_ok(),
-            Algorithm::Ed25519 | Algorithm::EcdsaP256 | Algorithm::RsaPss => {
-                key.verify(message, signature).is_ok()
-            }
-        }
+        key.verify(&self.algorithm.input(message), signature).is_ok()
     }
 }
 
-/// What ML-DSA signs of a message, so that tokens need not see all of it (TAP 21 of TUF, version 1).
-pub(crate) fn prehashed(message: &[u8]) -> Vec<u8> {
-    [b"tuf\x01", digest::digest(&digest::SHA512, message).as_ref()].concat()
+impl Algorithm {
+    /// What is signed of a message: all of it, but with ML-DSA its SHA-512 behind a prefix, so that tokens need not see
+    /// the rest (TAP 21 of TUF, version 1).
+    pub fn input(self, message: &[u8]) -> Cow<'_, [u8]> {
+        match self {
+            Self::MlDsa65 => [b"tuf\x01", digest::digest(&digest::SHA512, message).as_ref()].concat().into(),
+            Self::Ed25519 | Self::EcdsaP256 | Self::RsaPss => message.into(),
+        }
+    }
 }
 
 impl fmt::Debug for PublicKey {

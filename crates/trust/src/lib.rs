@@ -25,9 +25,11 @@ mod pen;
 mod policy;
 mod private;
 mod quorum;
+mod raw;
 mod release;
 mod root;
 mod sign;
+mod sigstore;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
@@ -52,9 +54,11 @@ pub use policy::{
 };
 pub use private::{PrivateKey, Salt};
 pub use quorum::{BadQuorum, MAX_SIGNERS, Quorum, Signer};
+pub use raw::ecdsa_from_raw;
 pub use release::{Release, ReleasePlatform, Terms};
 pub use root::{BadEdit, BadRoot, Draft, Missing, Role, Root, UnknownRole, Whose};
-pub use sign::{Sign, SignError};
+pub use sign::{Checked, NotASignature, Sign, SignError};
+pub use sigstore::{CosignError, cosign_bundle};
 pub use verify::{
     Assurance, Circumstances, Discount, Evidence, Judgement, Mismatch, Occasion, Refused, Verified, judge,
     verify,

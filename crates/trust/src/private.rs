@@ -6,7 +6,7 @@
 use std::fmt;
 
 use aws_lc_rs::encoding::AsDer as _;
-use aws_lc_rs::rand::SystemRandom;
+use aws_lc_rs::rand::{self, SystemRandom};
 use aws_lc_rs::rsa::KeySize;
 use aws_lc_rs::signature::{
     ECDSA_P256_SHA256_ASN1_SIGNING, EcdsaKeyPair, Ed25519KeyPair, KeyPair as _, ML_DSA_65_SIGNING,
@@ -17,14 +17,15 @@ use pkcs8::pkcs5::scrypt;
 use pkcs8::{EncryptedPrivateKeyInfoRef, PrivateKeyInfoRef};
 use zeroize::Zeroizing;
 
-use crate::keys::{algorithm, prehashed};
+use crate::keys::algorithm;
 use crate::pem::{self, Block};
 use crate::{Algorithm, BadKey, PublicKey, Sign, SignError};
 
 const LABEL: &str = "PRIVATE KEY";
 const ENCRYPTED_LABEL: &str = "ENCRYPTED PRIVATE KEY";
-/// scrypt (RFC 7914) with 128 MiB and about half a second for each guess; what OpenSSL 3 accepts at most is more.
-const SCRYPT_LOG_N: u8 = 17;
+/// scrypt (RFC 7914) with N = 2^14, r = 8, p = 5, one of the choices of OWASP's "Password Storage Cheat Sheet". Those with
+/// more memory OpenSSL does not read (3.0, `crypto/evp/pbe_scrypt.c`: 32 MiB at most).
+const SCRYPT: (u8, u32, u32) = (14, 8, 5);
 
 /// A key that signs.
 #[derive(Clone)]
@@ -41,6 +42,17 @@ pub struct Salt {
     pub salt: [u8; 16],
     /// For the cipher.
     pub iv: [u8; 16],
+}
+
+impl Salt {
+    /// A new one.
+    pub fn random() -> Self {
+        let mut new = Self { salt: [0; 16], iv: [0; 16] };
+        for bytes in [&mut new.salt, &mut new.iv] {
+            rand::fill(bytes).expect("the system has randomness");
+        }
+        new
+    }
 }
 
 /// The backend's form of a key.
@@ -121,7 +133,8 @@ impl PrivateKey {
     /// The key as a PEM text that a passphrase opens: PBES2 with scrypt and AES-256-CBC, which OpenSSL reads.
     pub fn to_encrypted_pem(&self, passphrase: &[u8], random: Salt) -> String {
         const FITS: &str = "parameters of ours fit";
-        let cost = scrypt::Params::new(SCRYPT_LOG_N, 8, 1).expect(FITS);
+        let (log_n, block, parallel) = SCRYPT;
+        let cost = scrypt::Params::new(log_n, block, parallel).expect(FITS);
         let parameters =
             pbes2::Parameters::generate_scrypt_aes256cbc(cost, &random.salt, random.iv).expect(FITS);
         let key = PrivateKeyInfoRef::try_from(self.pkcs8.as_slice()).expect("it was read before");
@@ -208,7 +221,7 @@ impl Pair {
             }
             Self::MlDsa65(pair) => {
                 let mut signature = vec![0; ML_DSA_65_SIGNING.signature_len()];
-                pair.sign(&prehashed(message), &mut signature).ok().map(|_| signature)
+                pair.sign(&Algorithm::MlDsa65.input(message), &mut signature).ok().map(|_| signature)
             }
         }
     }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use package::{
     ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_MANIFEST_BYTES,
-    Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, statement_manifest,
+    Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest, statement_manifest,
 };
 use thiserror::Error;
 
@@ -127,11 +127,22 @@ impl Layout {
     /// # Errors
     /// When the folder cannot be read or written.
     pub fn add_statement(&self, envelope: &[u8]) -> Result<(), LayoutError> {
-        let statement = statement_manifest(&self.package()?, envelope);
-        self.keep(&statement.blobs)?;
+        self.refer(statement_manifest(&self.package()?, envelope))
+    }
+
+    /// Adds a sigstore bundle about the package. It is for others; nothing here believes it.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn add_bundle(&self, bundle: &[u8]) -> Result<(), LayoutError> {
+        self.refer(bundle_manifest(&self.package()?, bundle))
+    }
+
+    fn refer(&self, referrer: StatementManifest) -> Result<(), LayoutError> {
+        self.keep(&referrer.blobs)?;
         let mut listed = self.listed()?.manifests;
-        if !listed.contains(&statement.descriptor) {
-            listed.push(statement.descriptor);
+        if !listed.contains(&referrer.descriptor) {
+            listed.push(referrer.descriptor);
         }
         self.list(listed)
     }

@@ -31,7 +31,7 @@ fn a_package_that_nobody_trusted_signed_does_not_run() {
     packages().build_one("sanity", "plain").unwrap();
     let offer = |name: &str| node.cli(&["run", &packages().path(name), "--on", "right0"]).unwrap().stderr;
     assert!(offer("plain").contains("package `sanity` is not signed"));
-    packages().l3af(&["key", "new", "stranger"]).unwrap().success().unwrap();
+    packages().l3af(&["key", "new", "stranger", "--no-passphrase"]).unwrap().success().unwrap();
     packages().l3af(&["sign", "plain", "--key", "stranger"]).unwrap().success().unwrap();
     assert!(offer("plain").contains("0 of the trusted keys signed it, 1 must"));
     assert!(node.chains().unwrap().is_empty());

@@ -8,16 +8,16 @@ use package::{Digest, Package};
 use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
 use wire::Layout;
 
-use super::key::private_keys;
 use crate::arguments::Endorse;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::signing_key::{self, Passphrase};
 
-pub(crate) fn run(arguments: &Endorse) -> Outcome {
+pub(crate) fn run(arguments: &Endorse, environment: Option<&Passphrase>) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
     let package = Package::read(&layout, &layout.index()?)?;
-    let keys = arguments.key.iter().map(|file| private_keys(file));
-    let keys = keys.collect::<Result<Vec<_>, Failure>>()?.concat();
+    let keys = signing_key::open_all(&arguments.keys, environment)?;
+    let keys: Vec<&dyn Sign> = keys.iter().map(Box::as_ref).collect();
     let created = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
     let publisher = package.manifest.package.publisher.clone();
@@ -34,8 +34,7 @@ pub(crate) fn run(arguments: &Endorse) -> Outcome {
     let expires = life.map(|life| created.checked_add(life)).transpose()?;
     let endorsement = Endorsement { publisher, endorses, created, expires };
     let statement = Statement::from(endorsement).to_json();
-    let signers: Vec<&dyn Sign> = keys.iter().map(|key| key as &dyn Sign).collect();
-    let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &signers)?;
+    let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &keys)?;
     layout.add_statement(&envelope.to_json())?;
     output::note(&format!("endorsed the {what}"));
     for key in &keys {

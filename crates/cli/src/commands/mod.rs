@@ -25,13 +25,13 @@ use crate::failure::Outcome;
 
 /// Does what the command line says.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { socket, command } = arguments;
+    let Arguments { socket, passphrase, command } = arguments;
     match command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
-        Command::Key(command) => key::run(&command),
-        Command::Sign(arguments) => sign::run(&arguments),
-        Command::Endorse(arguments) => endorse::run(&arguments),
+        Command::Key(command) => key::run(&command, passphrase.as_ref()),
+        Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
+        Command::Endorse(arguments) => endorse::run(&arguments, passphrase.as_ref()),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),

@@ -2,32 +2,56 @@
 //! `l3af sign`: states what a package or an object is, signed.
 
 use jiff::{SignedDuration, Timestamp};
-use trust::{Envelope, PAYLOAD_TYPE, Sign as Signs, Terms};
+use package::Digest;
+use trust::{CosignError, Envelope, PAYLOAD_TYPE, Sign as Signs, Terms};
 
-use super::key::private_keys;
 use crate::arguments::Sign;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::signing_key::{self, Passphrase};
 use crate::subject::Subject;
 
-pub(crate) fn run(arguments: &Sign) -> Outcome {
+pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome {
     let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
-    let keys = arguments.key.iter().map(|file| private_keys(file));
-    let keys = keys.collect::<Result<Vec<_>, Failure>>()?.concat();
+    let keys = signing_key::open_all(&arguments.keys, environment)?;
+    let keys: Vec<&dyn Signs> = keys.iter().map(Box::as_ref).collect();
+    let bundle = if arguments.cosign || arguments.cosign_bundle.is_some() {
+        Some(cosign_bundle(&subject.digest(), &keys)?)
+    } else {
+        None
+    };
     // Statements tell whole seconds; nobody needs more.
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
     let expires = life.map(|life| now.checked_add(life)).transpose()?;
     let statement = subject.state(Terms { expires, ..Terms::from(now) });
-    let envelope = Envelope::sign(
-        PAYLOAD_TYPE,
-        statement.to_json(),
-        &keys.iter().map(|key| key as &dyn Signs).collect::<Vec<_>>(),
-    )?;
+    let envelope = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &keys)?;
     subject.keep(&envelope.to_json())?;
+    if let Some(bundle) = bundle {
+        keep_bundle(&bundle, &subject, arguments)?;
+    }
     output::note(&format!("signed {} as {}", subject.release(), subject.digest()));
     for key in &keys {
         output::data(&key.public().id().to_string());
+    }
+    Ok(())
+}
+
+fn cosign_bundle(index: &Digest, keys: &[&dyn Signs]) -> Result<Vec<u8>, Failure> {
+    trust::cosign_bundle(index, keys).map_err(|error| match error {
+        CosignError::NoKey => Failure::new(error.to_string())
+            .with_hint("add one by `--key`; `l3af key new FILE --algorithm ecdsa` makes one"),
+        CosignError::Sign(error) => error.into(),
+    })
+}
+
+fn keep_bundle(bundle: &[u8], subject: &Subject, arguments: &Sign) -> Outcome {
+    if arguments.cosign {
+        subject.keep_bundle(bundle)?;
+    }
+    if let Some(file) = &arguments.cosign_bundle {
+        std::fs::write(file, bundle)
+            .map_err(|error| Failure::new(format!("cannot write `{}`: {error}", file.display())))?;
     }
     Ok(())
 }

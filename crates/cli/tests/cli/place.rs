@@ -57,9 +57,25 @@ impl Place {
     }
 
     pub(crate) fn command(&self, line: &str) -> Command {
+        self.words(&line.split(' ').collect::<Vec<_>>())
+    }
+
+    /// The command of words that may have blanks in them.
+    pub(crate) fn words(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_l3af"));
-        command.current_dir(self.folder.path()).env_remove("SOURCE_DATE_EPOCH").args(line.split(' '));
+        command.current_dir(self.folder.path()).args(words);
+        command.env_remove("SOURCE_DATE_EPOCH").env_remove("L3AF_PASSPHRASE");
         command
+    }
+
+    /// Another program, run here.
+    pub(crate) fn run(&self, program: &str, arguments: &[&str]) -> Ended {
+        let output = Command::new(program).current_dir(self.folder.path()).args(arguments).output();
+        ended(output.unwrap_or_else(|error| panic!("{program}: {error}")))
+    }
+
+    pub(crate) fn write(&self, name: &str, text: impl AsRef<[u8]>) {
+        fs::write(self.path(name), text).unwrap();
     }
 
     pub(crate) fn l3af(&self, line: &str) -> Ended {

@@ -2,31 +2,8 @@
 //! Keys, signatures, and what is refused for want of them.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 
 use crate::place::Place;
-
-#[test]
-fn a_key_is_secret_and_never_overwritten() {
-    let place = Place::new();
-    let id = place.l3af("key new release.key").stdout;
-    let mode = fs::metadata(place.path("release.key")).unwrap().permissions().mode();
-    assert_eq!(mode & 0o777, 0o600);
-    assert!(place.l3af("key show release.key").stdout.starts_with(id.trim()));
-    assert!(place.l3af("key show release.key.pub").stdout.starts_with(id.trim()));
-    let key = fs::read(place.path("release.key")).unwrap();
-    insta::assert_snapshot!(place.refusal("key new release.key"), @r"
-    error: cannot make `release.key`: File exists (os error 17)
-    hint: keys are never overwritten; choose another name
-    ");
-    assert_eq!(fs::read(place.path("release.key")).unwrap(), key);
-    fs::remove_file(place.path("release.key")).unwrap();
-    insta::assert_snapshot!(place.refusal("key new release.key"), @r"
-    error: cannot make `release.key.pub`: File exists (os error 17)
-    hint: keys are never overwritten; choose another name
-    ");
-    assert!(!place.path("release.key").exists(), "half a pair is left behind");
-}
 
 #[test]
 fn what_was_signed_verifies() {
