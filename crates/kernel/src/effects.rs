@@ -10,6 +10,8 @@ use std::collections::BTreeMap;
 
 use thiserror::Error;
 
+use package::Object;
+
 use crate::insn::{CALL, EXIT, FRAME, Insn, LOAD_64, SUBPROGRAM_ADDRESS, SUBPROGRAM_CALL, TAIL_CALL};
 
 /// What a program does that cannot be taken back.
@@ -23,7 +25,7 @@ pub enum Effect {
         /// The index of the call.
         at: usize,
     },
-    /// It calls a function of the kernel that is not a helper.
+    /// It calls a function of the kernel that is not a helper, and not one that only asks the network card.
     #[error("it calls a kernel function at instruction {at}, whose effects are not known")]
     KernelFunction {
         /// The index of the call.
@@ -74,6 +76,22 @@ const CHANGING: [i32; 26] = [
     192, // skb_set_tstamp
 ];
 
+/// What is known of the functions of the kernel that a program calls; its instructions have no more than their numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Functions {
+    /// Nothing.
+    Unknown,
+    /// They ask the network card about a packet (`bpf_xdp_metadata_rx_*`), and write to their second and third argument.
+    AskTheCard,
+}
+
+impl Functions {
+    /// Those that an object names.
+    pub fn of(object: &Object) -> Self {
+        if object.asks_the_card_only() { Self::AskTheCard } else { Self::Unknown }
+    }
+}
+
 /// What a value may be, as a set of bits.
 type May = u8;
 const OTHER: May = 1;
@@ -91,9 +109,10 @@ const XDP_POINTERS: [i16; 3] = [0, 4, 8];
 const TC_POINTERS: [i16; 3] = [76, 80, 140];
 
 /// Finds the first thing that a program does to packets which cannot be taken back; none when there is none.
-pub fn effect(insns: &[Insn], is_xdp: bool) -> Option<Effect> {
+pub fn effect(insns: &[Insn], is_xdp: bool, functions: Functions) -> Option<Effect> {
     let mut walk = Walk {
         insns,
+        functions,
         pointers: if is_xdp { XDP_POINTERS } else { TC_POINTERS },
         states: vec![None; insns.len()],
         slots: BTreeMap::new(),
@@ -110,6 +129,7 @@ pub fn effect(insns: &[Insn], is_xdp: bool) -> Option<Effect> {
 
 struct Walk<'a> {
     insns: &'a [Insn],
+    functions: Functions,
     pointers: [i16; 3],
     /// What the registers may be before each instruction; none where it was never reached.
     states: Vec<Option<[May; 11]>>,
@@ -265,13 +285,23 @@ impl Walk<'_> {
             HELPER if insn.imm == TAIL_CALL => Some(Effect::TailCall { at }),
             HELPER if CHANGING.contains(&insn.imm) => Some(Effect::Helper { helper: insn.imm, at }),
             HELPER => None,
-            _ => Some(Effect::KernelFunction { at }),
+            _ => self.kernel_function(at, *registers),
         };
         if let Some(effect) = effect {
             self.effects.insert(at, effect);
         }
         registers[0] = if insn.src == SUBPROGRAM_CALL { OTHER | self.returned } else { OTHER };
         registers[1..6].fill(OTHER);
+    }
+
+    fn kernel_function(&self, at: usize, registers: [May; 11]) -> Option<Effect> {
+        match self.functions {
+            Functions::Unknown => Some(Effect::KernelFunction { at }),
+            Functions::AskTheCard if (registers[2] | registers[3]) & PACKET != 0 => {
+                Some(Effect::Write { at })
+            }
+            Functions::AskTheCard => None,
+        }
     }
 }
 
@@ -310,9 +340,13 @@ mod tests {
     #[test]
     fn a_write_to_the_packet_is_found_wherever_its_pointer_was_kept() {
         for register in [1, 2, 3] {
-            assert_eq!(effect(&stores_to(register), true), Some(Effect::Write { at: 6 }), "r{register}");
+            assert_eq!(
+                effect(&stores_to(register), true, Functions::Unknown),
+                Some(Effect::Write { at: 6 }),
+                "r{register}"
+            );
         }
-        assert_eq!(effect(&stores_to(4), true), None);
+        assert_eq!(effect(&stores_to(4), true, Functions::Unknown), None);
     }
 
     #[test]
@@ -327,17 +361,32 @@ mod tests {
                 Insn::exit(),
             ]
         };
-        assert_eq!(effect(&program(2), false), Some(Effect::Write { at: 4 }));
-        assert_eq!(effect(&program(FRAME), false), None);
+        assert_eq!(effect(&program(2), false, Functions::Unknown), Some(Effect::Write { at: 4 }));
+        assert_eq!(effect(&program(FRAME), false, Functions::Unknown), None);
     }
 
     #[test]
     fn calls_tell_what_they_do() {
-        let calls = |helper| effect(&[Insn::call(helper), Insn::exit()], true);
+        let calls = |helper| effect(&[Insn::call(helper), Insn::exit()], true, Functions::Unknown);
         assert_eq!(calls(44), Some(Effect::Helper { helper: 44, at: 0 }));
         assert_eq!(calls(TAIL_CALL), Some(Effect::TailCall { at: 0 }));
         assert_eq!(calls(1), None);
-        let function = Insn { src: 2, ..Insn::call(4711) };
-        assert_eq!(effect(&[function, Insn::exit()], true), Some(Effect::KernelFunction { at: 0 }));
+        let function = [Insn { src: 2, ..Insn::call(4711) }, Insn::exit()];
+        assert_eq!(effect(&function, true, Functions::Unknown), Some(Effect::KernelFunction { at: 0 }));
+    }
+
+    #[test]
+    fn to_ask_the_card_changes_nothing_unless_the_answer_goes_into_the_packet() {
+        let asks = |register, from| {
+            let answer = if from == FRAME {
+                Insn::copy(register, from)
+            } else {
+                Insn::load(Width::Word, register, from, 0)
+            };
+            let program = [answer, Insn { src: 2, ..Insn::call(4711) }, Insn::exit()];
+            effect(&program, true, Functions::AskTheCard)
+        };
+        assert_eq!([asks(2, FRAME), asks(3, FRAME), asks(4, 1)], [None; 3]);
+        assert_eq!([asks(2, 1), asks(3, 1)], [Some(Effect::Write { at: 1 }); 2]);
     }
 }

@@ -10,7 +10,7 @@ use std::io;
 use package::{Attachment, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object};
 use plan::{
     Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
-    ObservedProbes, Root, SharedMap, Slot, State, Step, Target,
+    ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
 use crate::{Kernel, Refused, Runs, Totals, Unseen};
@@ -33,6 +33,7 @@ impl Fake {
             tail_calls: 33,
             tail_calls_shared: true,
             fragments: true,
+            device_bound: true,
             extensions: true,
             lacks: BTreeMap::new(),
         };
@@ -41,6 +42,7 @@ impl Fake {
             observed: Observed {
                 facts,
                 interfaces,
+                unbindable: BTreeMap::new(),
                 hooks: BTreeMap::new(),
                 shared: BTreeMap::new(),
                 foreign: BTreeMap::new(),
@@ -104,10 +106,32 @@ impl Fake {
     pub fn remove_interface(&mut self, interface: &Interface) {
         self.observed.interfaces.remove(interface);
         for (hook, found) in &mut self.observed.hooks {
-            if hook.interface == *interface && found.root == Root::Attached {
+            if hook.interface != *interface {
+                continue;
+            }
+            if found.root == Root::Attached {
                 found.root = Root::Severed;
             }
+            for instance in found.instances.values_mut() {
+                instance.spec.take_if(|spec| spec.device_bound);
+            }
         }
+    }
+
+    /// Makes an interface, or one of the same name anew.
+    pub fn add_interface(&mut self, interface: Interface) {
+        self.observed.interfaces.insert(interface);
+    }
+
+    /// Makes it a kernel that knows no programs which are bound to a device, as before Linux 6.3.
+    pub fn age(&mut self) {
+        self.observed.facts.kernel = KernelVersion { major: 6, minor: 1 };
+        self.observed.facts.device_bound = false;
+    }
+
+    /// Lets an interface have no program that is bound to it.
+    pub fn forbid_binding(&mut self, interface: Interface, why: Unbindable) {
+        self.observed.unbindable.insert(interface, why);
     }
 
     /// Lets somebody else detach the root of a hook.
@@ -159,7 +183,8 @@ impl Fake {
 
     fn link(&mut self, hook: &Hook, from: &Slot, to: Option<&Instance>) -> Result<(), &'static str> {
         let found = self.hook(hook);
-        if to.is_some_and(|to| found.loaded_as(to) != Some(Mechanism::Splice)) {
+        // The kernel puts no program that is bound to a device into a program array.
+        if to.is_some_and(|to| found.loaded_as(to) != Some(Mechanism::Splice) || found.is_bound(to)) {
             return Err("there is no such program to point to");
         }
         let target = to.cloned().map_or(Target::Nothing, Target::Instance);
@@ -274,6 +299,8 @@ impl Fake {
 trait Rules {
     /// As what an instance is loaded; none where it is not.
     fn loaded_as(&self, instance: &Instance) -> Option<Mechanism>;
+    /// Whether an instance is bound to the device of the hook.
+    fn is_bound(&self, instance: &Instance) -> bool;
     /// Whether there is a program that could hold the hook.
     fn has(&self, entry: &Entry) -> bool;
 }
@@ -283,11 +310,17 @@ impl Rules for ObservedHook {
         self.instances.get(instance)?.spec.as_ref().map(|spec| spec.mechanism)
     }
 
+    fn is_bound(&self, instance: &Instance) -> bool {
+        let spec = self.instances.get(instance).and_then(|found| found.spec.as_ref());
+        spec.is_some_and(|spec| spec.device_bound)
+    }
+
     fn has(&self, entry: &Entry) -> bool {
         match entry {
             Entry::Root(buffers) => self.roots.contains_key(buffers),
             Entry::Dispatcher(serial) => self.dispatchers.get(serial).is_some_and(Option::is_some),
             Entry::Alone(instance) => self.loaded_as(instance) == Some(Mechanism::Alone),
+            Entry::Head(instance) => self.loaded_as(instance) == Some(Mechanism::Splice),
         }
     }
 }

@@ -18,7 +18,7 @@ mod probe_record;
 mod record;
 mod splice;
 
-pub use effects::{Effect, effect};
+pub use effects::{Effect, Functions, effect};
 pub use fake::Fake;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};

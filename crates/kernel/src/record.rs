@@ -29,6 +29,8 @@ pub(crate) struct Record {
     buffers: Buffers,
     #[serde(default)]
     mechanism: Mechanism,
+    #[serde(default)]
+    device_bound: bool,
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Scope, Digest)>,
@@ -49,6 +51,7 @@ impl From<&MemberSpec> for Record {
             timed: spec.timed,
             buffers: spec.buffers,
             mechanism: spec.mechanism,
+            device_bound: spec.device_bound,
             config: spec.config.clone(),
             shares: spec.shares.clone(),
         }
@@ -73,6 +76,7 @@ impl Record {
             timed: self.timed,
             buffers: self.buffers,
             mechanism: self.mechanism,
+            device_bound: self.device_bound,
             config: self.config,
             shares: self.shares,
         })

@@ -18,9 +18,12 @@ use plan::{
 use proptest::prelude::*;
 use trust::{Circumstances, Evidence, PolicyDocument, Verified, verify};
 
+mod bound;
 mod probes;
 
 const OBJECT: &[u8] = include_bytes!("../../package/testdata/small.bpf.o");
+/// An object whose program asks the network card about packets.
+const ASKS: &[u8] = include_bytes!("../../package/testdata/asks.bpf.o");
 
 struct Memory(BTreeMap<Digest, Vec<u8>>);
 
@@ -30,18 +33,25 @@ impl Blobs for Memory {
     }
 }
 
-/// Two releases of one package.
-fn releases() -> &'static [Arc<Verified>; 2] {
-    static RELEASES: OnceLock<[Arc<Verified>; 2]> = OnceLock::new();
-    RELEASES.get_or_init(|| ["1.0.0", "2.0.0"].map(|version| Arc::new(release(version))))
+/// Two releases of one package, and a third that asks the network card.
+fn releases() -> &'static [Arc<Verified>; 3] {
+    static RELEASES: OnceLock<[Arc<Verified>; 3]> = OnceLock::new();
+    RELEASES.get_or_init(|| ["1.0.0", "2.0.0", ASKING].map(|version| Arc::new(release(version))))
 }
+
+/// The release that asks the network card.
+const ASKING: &str = "3.0.0";
+/// Its place among the releases.
+const ASKING_AT: usize = 2;
 
 fn release(version: &str) -> Verified {
     let program = |function: &str, hook: &str| {
         format!("[[program]]\nfunction = \"{function}\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n")
     };
     let programs = [("first", "xdp"), ("second", "xdp"), ("outgoing", "tc-egress")];
-    release_with(version, &programs.map(|(function, hook)| program(function, hook)).concat())
+    let most = if version == ASKING { 1 } else { programs.len() };
+    let programs = programs[..most].iter().map(|(function, hook)| program(function, hook));
+    release_with(version, &programs.collect::<String>())
 }
 
 fn release_with(version: &str, programs: &str) -> Verified {
@@ -52,7 +62,7 @@ fn release_with(version: &str, programs: &str) -> Verified {
     );
     let file = |bytes: &[u8]| PackFile { bytes: bytes.to_vec(), executable: false };
     // The releases have different objects, so that they have different maps.
-    let object = [OBJECT, version.as_bytes()].concat();
+    let object = [if version == ASKING { ASKS } else { OBJECT }, version.as_bytes()].concat();
     let files = [("small.bpf.o", file(&object)), ("README.md", file(b"x"))];
     let files = files.map(|(path, file)| (path.to_owned(), file)).into();
     let packed = pack(&PackSource { manifest, files }, 0).unwrap();
@@ -87,13 +97,20 @@ fn member(point: HookPoint, (name, release, limit): Choice) -> Member {
 /// Chains, and the mechanisms that are asked for. A program that is alone has no others beside it.
 type Chains = Vec<(Vec<Choice>, Option<Mechanism>)>;
 
+/// A program that asks the network card is the first of its chain, unless a dispatcher calls it.
 fn desired(chains: &Chains) -> Desired {
     let mut desired = Desired::default();
     for (hook, (choices, mechanism)) in hooks().into_iter().zip(chains) {
         let mut taken = std::collections::BTreeSet::new();
         let most = if *mechanism == Some(Mechanism::Alone) { 1 } else { choices.len() };
         let once = choices.iter().filter(|choice| taken.insert(choice.0)).take(most);
-        let members = once.map(|choice| member(hook.point, *choice)).collect();
+        let may_ask = |at: usize| {
+            hook.point == HookPoint::Xdp && (at == 0 || *mechanism == Some(Mechanism::Dispatcher))
+        };
+        let release = |at, release| if release == ASKING_AT && !may_ask(at) { 0 } else { release };
+        let member =
+            |(at, choice): (usize, &Choice)| member(hook.point, (choice.0, release(at, choice.1), choice.2));
+        let members = once.enumerate().map(member).collect();
         if let Some(mechanism) = mechanism {
             desired.set_mechanism(hook.clone(), *mechanism);
         }
@@ -119,8 +136,8 @@ fn has_packets(kernel: &Fake, hook: &Hook, wish: Occupied) -> bool {
     let observed = kernel.observe(&BTreeSet::new()).unwrap();
     let is_last = |found: &plan::ObservedHook| {
         let last = found.order().last().map(|last| found.instances[last].next.clone());
-        let Entry::Root(entry) = found.entry else { return false };
-        last.or_else(|| found.roots.get(&entry).cloned()) == Some(Target::Incumbent)
+        let root = if let Entry::Root(entry) = found.entry { found.roots.get(&entry).cloned() } else { None };
+        last.or(root) == Some(Target::Incumbent)
     };
     let found = observed.hooks.get(hook).filter(|found| found.root == plan::Root::Attached);
     observed.foreign.contains_key(hook)
@@ -177,7 +194,7 @@ fn cut(kernel: &mut Fake, plan: &Plan, desired: &Desired, (steps, torn): (usize,
 fn chains() -> impl Strategy<Value = Chains> {
     let mechanisms = [Mechanism::Splice, Mechanism::Dispatcher, Mechanism::Alone].map(Some);
     let mechanism = prop::sample::select(std::iter::once(None).chain(mechanisms).collect::<Vec<_>>());
-    let choices = prop::collection::vec((0..5_u8, 0..2_usize, 0..2_u8), 0..6);
+    let choices = prop::collection::vec((0..5_u8, 0..3_usize, 0..2_u8), 0..6);
     prop::collection::vec((choices, mechanism), 4)
 }
 
@@ -208,7 +225,7 @@ proptest! {
         // Nothing is left over: what is pinned is in a chain.
         for found in kernel.observe(&BTreeSet::new()).unwrap().hooks.values() {
             prop_assert_eq!(found.order().len(), found.instances.len());
-            prop_assert_eq!(found.roots.len() + found.dispatchers.len(), usize::from(!matches!(found.entry, Entry::Alone(_))));
+            prop_assert_eq!(found.roots.len() + found.dispatchers.len(), usize::from(!matches!(found.entry, Entry::Alone(_) | Entry::Head(_))));
             let mut order = found.order();
             if wish == Some(Occupied::Keep) && found.incumbent != Incumbent::Absent {
                 order.push(Instance::incumbent());
@@ -231,9 +248,13 @@ proptest! {
         apply(&mut kernel, &plan, &desired).unwrap();
         let hook = &hooks()[at];
         if let Some(found) = kernel.observe(&BTreeSet::new()).unwrap().hooks.get(hook) {
-            if let Entry::Root(buffers) = found.entry {
-                let slots: Vec<Slot> =
-                    std::iter::once(Slot::Root(buffers)).chain(found.order().into_iter().map(Slot::Instance)).collect();
+            let root = match found.entry {
+                Entry::Root(buffers) => Some(Some(Slot::Root(buffers))),
+                Entry::Head(_) => Some(None),
+                Entry::Dispatcher(_) | Entry::Alone(_) => None,
+            };
+            if let Some(root) = root {
+                let slots: Vec<Slot> = root.into_iter().chain(found.order().into_iter().map(Slot::Instance)).collect();
                 kernel.tamper(hook, &slots[slot % slots.len()]);
             }
             kernel.unlink(hook);

@@ -39,7 +39,7 @@ pub(crate) fn chain(
     let ends_in_incumbent = found.accounted.last() == Some(&Instance::incumbent());
     let incumbent = totals.get(&Instance::incumbent().member);
     let mechanism = match found.entry {
-        Entry::Root(_) => Mechanism::Splice,
+        Entry::Root(_) | Entry::Head(_) => Mechanism::Splice,
         Entry::Dispatcher(_) => Mechanism::Dispatcher,
         Entry::Alone(_) => Mechanism::Alone,
     };

@@ -147,7 +147,12 @@ impl Object {
     /// Whether its programs ask a network card about packets (XDP metadata, Linux 6.3), which only those may that are loaded
     /// for one device.
     pub fn asks_the_card(&self) -> bool {
-        self.externs.iter().any(|name| name.starts_with("bpf_xdp_metadata_rx_"))
+        self.externs.iter().any(|name| name.starts_with(ASKS_THE_CARD))
+    }
+
+    /// Whether they name nothing else of the kernel.
+    pub fn asks_the_card_only(&self) -> bool {
+        self.asks_the_card() && self.externs.iter().all(|name| name.starts_with(ASKS_THE_CARD))
     }
 
     /// The program with this function.
@@ -155,6 +160,9 @@ impl Object {
         self.programs.iter().find(|program| program.function == *function)
     }
 }
+
+/// How the functions of the kernel begin that ask a network card about a packet (`net/core/xdp.c`).
+const ASKS_THE_CARD: &str = "bpf_xdp_metadata_rx_";
 
 fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }

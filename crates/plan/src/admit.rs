@@ -3,7 +3,7 @@
 
 use package::{HookPoint, Occupied};
 
-use crate::{Facts, Hook, Instance, Means, Member, Needs, Observed, Placement, Refusal};
+use crate::{Facts, Hook, Instance, Means, Member, Needs, Observed, Placement, Refusal, bound};
 
 /// How a hook's entry is attached on this kernel.
 pub(crate) fn means(hook: &Hook, facts: &Facts) -> Means {
@@ -23,15 +23,13 @@ pub(crate) fn admit(
     }
     placement.admit(hook, &observed.facts)?;
     admit_incumbent(hook, members, placement, observed)?;
+    bound::admit(hook, members, placement, observed)?;
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
         if *kernel < needs {
             let package = manifest.package.name.clone();
             return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
-        }
-        if member.needs().device_bound {
-            return Err(Refusal::DeviceBound { hook: hook.clone(), member: member.spec().name.clone() });
         }
     }
     Ok(())
@@ -57,12 +55,13 @@ fn admit_incumbent(
 }
 
 /// A packet never falls out of a chain half-way: one tail call for each member, and the members' own where they count.
-pub(crate) fn admit_tail_calls(
+pub(crate) fn admit_splice(
     hook: &Hook,
     enabled: &[&Member],
     others: usize,
     facts: &Facts,
 ) -> Result<(), Refusal> {
+    bound::admit_splice(hook, enabled)?;
     // One call leads to what counts for somebody else's program, and one more to the program itself.
     let mut own = others;
     for member in enabled {
@@ -77,7 +76,9 @@ pub(crate) fn admit_tail_calls(
         }
     }
     let (members, limit) = (enabled.len() + others, facts.tail_calls);
-    if members + own > limit {
+    // No call leads to a member that holds the hook itself.
+    let called = members - usize::from(bound::is_headed(enabled));
+    if called + own > limit {
         return Err(Refusal::TooLong { hook: hook.clone(), members, own, limit });
     }
     Ok(())

@@ -12,6 +12,14 @@ pub(crate) struct Path<'a> {
     pub(crate) end: Target,
 }
 
+impl Path<'_> {
+    /// Its instances, if it is the one that is wanted.
+    pub(crate) fn order_if(&self, wanted: &[MemberSpec], end: &Target) -> Option<Vec<Instance>> {
+        let is_wanted = self.end == *end && self.members.iter().map(|(_, spec)| *spec).eq(wanted);
+        is_wanted.then(|| self.members.iter().map(|(instance, _)| (*instance).clone()).collect())
+    }
+}
+
 impl ObservedHook {
     /// The instances that a packet meets, in order. Empty when the hook receives none.
     pub fn order(&self) -> Vec<Instance> {
@@ -29,6 +37,16 @@ impl ObservedHook {
                 self.path_of(self.dispatchers.get(serial).into_iter().flatten().flatten())
             }
             Entry::Alone(instance) => self.path_of(std::iter::once(instance)),
+            Entry::Head(instance) => self.path_behind(instance),
+        }
+    }
+
+    /// The path that begins with an instance, which no slot leads to.
+    fn path_behind<'a>(&'a self, head: &'a Instance) -> Path<'a> {
+        let Path { members, .. } = self.path_of(std::iter::once(head));
+        match self.instances.get(head) {
+            Some(found) if !members.is_empty() => self.follow(members, &found.next),
+            Some(_) | None => Path { members, end: Target::Foreign },
         }
     }
 
@@ -43,10 +61,19 @@ impl ObservedHook {
 
     /// The path that begins at one of the roots.
     pub(crate) fn path_from(&self, root: Buffers) -> Path<'_> {
-        let mut members: Vec<(&Instance, &MemberSpec)> = Vec::new();
-        let Some(mut target) = self.roots.get(&root) else {
-            return Path { members, end: Target::Nothing };
-        };
+        let members = Vec::new();
+        match self.roots.get(&root) {
+            Some(target) => self.follow(members, target),
+            None => Path { members, end: Target::Nothing },
+        }
+    }
+
+    /// Goes on from slot to slot behind these members.
+    fn follow<'a>(
+        &'a self,
+        mut members: Vec<(&'a Instance, &'a MemberSpec)>,
+        mut target: &'a Target,
+    ) -> Path<'a> {
         // A path visits an instance once; more visits than instances is a circle.
         for _ in 0..=self.instances.len() {
             let Target::Instance(name) = target else {

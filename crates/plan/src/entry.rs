@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What holds a hook: a root, a dispatcher, which is built anew for each change, or a program that runs alone.
+//! What holds a hook: a root, a dispatcher, which is built anew for each change, a program that runs alone, or the head of
+//! a chain.
 //!
 //! Each is complete beside what runs before one update of the link lets it have the packets.
 
@@ -19,7 +20,11 @@ impl HookPlan<'_> {
         } else if self.found.entry != *entry {
             let reason = match (&self.found.entry, entry) {
                 (Entry::Root(_), Entry::Root(_)) => "all members of a chain take the same kind of packets",
-                (Entry::Dispatcher(_), Entry::Dispatcher(_)) => "one update puts the new one into effect",
+                (Entry::Dispatcher(_), Entry::Dispatcher(_)) | (Entry::Head(_), Entry::Head(_)) => {
+                    "one update puts the new one into effect"
+                }
+                (_, Entry::Head(_)) => "the kernel lets no root lead to a program that asks the network card",
+                (Entry::Head(_), Entry::Root(_)) => "no member asks the network card",
                 _ => self.choice.reason,
             };
             self.switch(Step::Turn { hook: self.hook.clone(), to: entry.clone() }, reason);

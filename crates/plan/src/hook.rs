@@ -68,6 +68,8 @@ pub enum Entry {
     Dispatcher(u64),
     /// A member that runs alone.
     Alone(Instance),
+    /// The first of spliced members, where the kernel lets no root lead to it.
+    Head(Instance),
 }
 
 impl Default for Entry {
@@ -83,6 +85,7 @@ impl fmt::Display for Entry {
             Self::Root(Buffers::Many) => f.write_str("the root for several buffers"),
             Self::Dispatcher(serial) => write!(f, "dispatcher {serial}"),
             Self::Alone(instance) => write!(f, "{instance} itself"),
+            Self::Head(instance) => write!(f, "{instance} as the head of the chain"),
         }
     }
 }

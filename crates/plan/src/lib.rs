@@ -8,6 +8,7 @@
 //! This crate does no I/O, reads no clock and never sees a kernel id or a descriptor.
 
 mod admit;
+mod bound;
 mod carry;
 mod chain;
 mod desired;
@@ -23,6 +24,7 @@ mod refusal;
 mod shared;
 mod step;
 
+pub use bound::{NotBound, Unbindable};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{Buffers, Entry, Hook, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};

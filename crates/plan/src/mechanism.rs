@@ -4,8 +4,8 @@
 use package::{Enforcement, Mechanism, MemberName, Occupied};
 use thiserror::Error;
 
-use crate::admit::admit_tail_calls;
-use crate::{Desired, Facts, Hook, Member, Refusal};
+use crate::admit::admit_splice;
+use crate::{Desired, Facts, Hook, Member, Refusal, bound};
 
 /// The most members of a dispatcher. A program has at most 256 functions (`BPF_MAX_SUBPROGS`), its main one included.
 pub const MOST_DISPATCHED: usize = 250;
@@ -103,7 +103,7 @@ fn choose_for(
     let no_dispatcher = |why| Refusal::NoDispatcher { hook: hook.clone(), why };
     let not_alone = |why| Refusal::NotAlone { hook: hook.clone(), why };
     match mechanism {
-        Mechanism::Splice => admit_tail_calls(hook, &enabled, others, facts)?,
+        Mechanism::Splice => admit_splice(hook, &enabled, others, facts)?,
         Mechanism::Dispatcher => admit_dispatcher(&enabled, facts).map_err(no_dispatcher)?,
         Mechanism::Alone => admit_alone(&enabled).map_err(not_alone)?,
     }
@@ -111,8 +111,12 @@ fn choose_for(
 }
 
 fn first_that_can(hook: &Hook, enabled: &[&Member], others: usize, facts: &Facts) -> Result<Choice, Refusal> {
-    let Err(splice) = admit_tail_calls(hook, enabled, others, facts) else {
-        let reason = "a splice costs least, and the chain fits into the kernel's tail calls";
+    let Err(splice) = admit_splice(hook, enabled, others, facts) else {
+        let reason = if bound::is_headed(enabled) {
+            "a splice costs least, and only its first member asks the network card"
+        } else {
+            "a splice costs least, and the chain fits into the kernel's tail calls"
+        };
         return Ok(Choice { mechanism: Mechanism::Splice, reason });
     };
     if let Err(dispatcher) = admit_dispatcher(enabled, facts) {
@@ -120,6 +124,8 @@ fn first_that_can(hook: &Hook, enabled: &[&Member], others: usize, facts: &Facts
     }
     let reason = if matches!(splice, Refusal::Throws { .. }) {
         "a member may throw exceptions, which no splice sees"
+    } else if matches!(splice, Refusal::DeviceBound { .. }) {
+        "a member that is not the first asks the network card"
     } else {
         "the chain is longer than the kernel's tail calls go"
     };

@@ -13,6 +13,7 @@ use thiserror::Error;
 use trust::Verified;
 
 use crate::Buffers;
+use crate::bound::must_be_bound;
 use crate::shared::digest;
 
 /// A release, by name and by digest.
@@ -49,6 +50,9 @@ pub struct MemberSpec {
     pub buffers: Buffers,
     /// As what it is loaded; that follows from the whole chain as well.
     pub mechanism: Mechanism,
+    /// Whether it is loaded for the device of its hook, as it asks the network card about packets.
+    #[doc(alias = "BPF_F_XDP_DEV_BOUND_ONLY")]
+    pub device_bound: bool,
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
@@ -90,8 +94,6 @@ pub struct Needs {
     pub tail_calls_in_object: bool,
     /// Whether it may throw exceptions.
     pub throws: bool,
-    /// Whether it must be loaded for one device.
-    pub device_bound: bool,
     /// Which packets it could take.
     pub buffers: Buffers,
     /// Whether its types let it take the place of a function of its hook; else the structure that it would have to take.
@@ -213,6 +215,7 @@ impl Member {
             timed: false,
             buffers: Buffers::One,
             mechanism: Mechanism::Splice,
+            device_bound: must_be_bound(point, &read),
             config: wish.config,
             shares: shares(manifest, &read.layout),
         };
@@ -282,14 +285,7 @@ impl Needs {
         let buffers = if section.starts_with("xdp.frags") { Buffers::Many } else { Buffers::One };
         let tail_calls = counted.and_then(|count| usize::try_from(count).ok());
         let tail_calls_in_object = tail_calls != Some(0) || written + object.tail_calls_in_functions > 0;
-        Self {
-            tail_calls,
-            tail_calls_in_object,
-            throws: object.throws(),
-            device_bound: object.asks_the_card(),
-            buffers,
-            extends,
-        }
+        Self { tail_calls, tail_calls_in_object, throws: object.throws(), buffers, extends }
     }
 }
 

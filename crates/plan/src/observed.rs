@@ -7,6 +7,7 @@ use package::{Interface, KernelVersion, Layout, ProbeKind, XdpMode};
 
 use crate::{
     Buffers, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, ObservedProbes, SharedMap, State,
+    Unbindable,
 };
 
 /// Everything a plan needs to know about one machine.
@@ -16,6 +17,8 @@ pub struct Observed {
     pub facts: Facts,
     /// The interfaces that exist in the namespaces that were looked at, the loopback included.
     pub interfaces: BTreeSet<Interface>,
+    /// Those of them that can have no XDP program which is bound to them, and why.
+    pub unbindable: BTreeMap<Interface, Unbindable>,
     /// The hooks where anything of ours was found.
     pub hooks: BTreeMap<Hook, ObservedHook>,
     /// The maps that several members use, with what lies where in them; none where making one was not finished.
@@ -40,6 +43,8 @@ pub struct Facts {
     pub tail_calls_shared: bool,
     /// Whether XDP programs may take packets in several buffers (Linux 5.18).
     pub fragments: bool,
+    /// Whether XDP programs may be loaded for one device, to ask it about packets (Linux 6.3).
+    pub device_bound: bool,
     /// Whether programs may take the place of functions of others (`BPF_PROG_TYPE_EXT`).
     pub extensions: bool,
     /// The kinds of probes that it was built or started without, and what is missing.
@@ -103,7 +108,7 @@ pub enum Target {
 /// What was found of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedInstance {
-    /// What it runs; `None` when loading it was not finished.
+    /// What it runs; `None` when loading it was not finished, or when it was for a device that may be gone.
     pub spec: Option<MemberSpec>,
     /// Where it sends packets whose verdict is in its proceed set.
     pub next: Target,

@@ -10,6 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use package::{Mechanism, Occupied};
 
 use crate::admit::admit;
+use crate::bound;
 use crate::carry::carry;
 use crate::chain::Path;
 use crate::mechanism::{Choice, choose};
@@ -34,6 +35,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
         let placement = desired.placement(hook);
         admit(hook, members, &placement, observed)?;
         let choice = choose(hook, desired, &observed.facts)?;
+        let placement = bound::place(members, placement);
         let found = observed.hooks.get(hook).unwrap_or(&absent);
         HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.reach(members)?;
     }
@@ -61,8 +63,9 @@ impl Phases {
     fn into_plan(self) -> Plan {
         let mut steps = self.prepare;
         steps.extend(self.switch);
-        let ends =
-            |planned: &Planned| matches!(planned.step, Step::Unload { .. } | Step::DropDispatcher { .. });
+        let ends = |planned: &Planned| {
+            matches!(planned.step, Step::Unload { .. } | Step::DropDispatcher { .. } | Step::DropRoot { .. })
+        };
         if self.clean.iter().any(ends) {
             steps.push(Planned {
                 step: Step::Settle,
@@ -113,19 +116,26 @@ impl HookPlan<'_> {
         Ok(())
     }
 
-    /// Makes sure that a root leads to a path of these members.
+    /// Makes sure that there is a path of these members, which a root leads to or the first of them begins.
     fn splice(
         &mut self,
         (wanted, end): (&[MemberSpec], &Target),
         buffers: Buffers,
     ) -> (Entry, Vec<Instance>) {
+        let running = self.found.path();
+        if wanted.first().is_some_and(|first| first.device_bound) {
+            let order = running.order_if(wanted, end);
+            let order = order.unwrap_or_else(|| self.copy_path(&running, (wanted, end), None));
+            return (Entry::Head(order[0].clone()), order);
+        }
         if !self.found.roots.contains_key(&buffers) {
             let step = Step::CreateRoot { hook: self.hook.clone(), buffers };
             self.prepare(step, self.choice.reason);
         }
-        let path = self.found.path_from(buffers);
-        let shared = Shared::between(&path, (wanted, end));
-        (Entry::Root(buffers), self.copy_path(&path, (wanted, end), &shared, buffers))
+        let order = self.found.path_from(buffers).order_if(wanted, end);
+        // What runs behind another entry does not begin as this path does, but it may end so.
+        let order = order.unwrap_or_else(|| self.copy_path(&running, (wanted, end), Some(buffers)));
+        (Entry::Root(buffers), order)
     }
 
     /// Where the chain ends: in the program of somebody else, if that is to be kept. What is needed for it is prepared.
@@ -178,14 +188,15 @@ impl HookPlan<'_> {
         self.clean(Step::RemoveRoot { hook: self.hook.clone() }, "no chain is wanted here");
     }
 
-    /// Builds what the new path does not share with the old one; returns the instances of the whole path.
+    /// Builds what the new path does not share with the old one; returns the instances of the whole path. What leads to the
+    /// new ones is the last of those at the head that stay, else a root, else the link.
     fn copy_path(
         &mut self,
         path: &Path<'_>,
         (wanted, end): (&[MemberSpec], &Target),
-        shared: &Shared,
-        buffers: Buffers,
+        root: Option<Buffers>,
     ) -> Vec<Instance> {
+        let shared = Shared::between(path, (wanted, end));
         let middle = &wanted[shared.head..wanted.len() - shared.tail];
         let mut serials = self.fresh_serials();
         let fresh: Vec<Instance> = middle.iter().map(|spec| serials.next(spec)).collect();
@@ -205,9 +216,8 @@ impl HookPlan<'_> {
                 self.prepare(step, "not yet reached by packets");
             }
         }
-        if !shared.is_whole(path, (wanted, end)) {
-            let from = order[..shared.head].last();
-            let from = from.map_or(Slot::Root(buffers), |last| Slot::Instance(last.clone()));
+        let from = order[..shared.head].last().map(|last| Slot::Instance(last.clone()));
+        if let Some(from) = from.or(root.map(Slot::Root)) {
             let step = self.link(from, order.get(shared.head), end);
             self.switch(step, "one write puts the new path into effect");
         }
@@ -287,9 +297,5 @@ impl Shared {
         let room = if path.end == *end { path.members.len().min(wanted.len()) - head } else { 0 };
         let tail = old().rev().zip(wanted.iter().rev()).take(room).take_while(same).count();
         Self { head, tail }
-    }
-
-    fn is_whole(&self, path: &Path<'_>, (wanted, end): (&[MemberSpec], &Target)) -> bool {
-        path.end == *end && self.head == wanted.len() && self.head == path.members.len()
     }
 }

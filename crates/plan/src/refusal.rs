@@ -4,7 +4,7 @@
 use package::{KernelVersion, Mechanism, MemberName};
 use thiserror::Error;
 
-use crate::{Extent, Hook, NotAlone, ProbeRefusal, Undispatchable};
+use crate::{Extent, Hook, NotAlone, NotBound, ProbeRefusal, Undispatchable};
 
 /// Why a desired state cannot be reached on this machine.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -135,16 +135,18 @@ pub enum Refusal {
         /// The running kernel.
         kernel: KernelVersion,
     },
-    /// A member must be loaded for one device, and the kernel puts no such program into a program array.
+    /// A member must be loaded for one device, and cannot be.
     #[error(
         "`{member}` on `{hook}` asks the network card about packets (`bpf_xdp_metadata_rx_*`), which only a program may that is \
-         loaded for one device; such a program is no member of a chain"
+         loaded for one device: {why}"
     )]
     DeviceBound {
         /// The chain.
         hook: Hook,
         /// The member.
         member: MemberName,
+        /// Why not.
+        why: NotBound,
     },
     /// A member may throw exceptions, which leave the chain on a way that no splice sees.
     #[error("`{member}` on `{hook}` may throw exceptions (`bpf_throw`), behind which the chain would end")]
@@ -224,7 +226,7 @@ impl Refusal {
             Self::UncountedTailCalls { .. } => {
                 "its author can say how many a packet can make: `tail_calls` of the program in `package.toml`"
             }
-            Self::DeviceBound { .. } => "its author can build it without what the card tells",
+            Self::DeviceBound { why, .. } => why.hint(),
             Self::Throws { .. } => "its author can return a verdict in place of throwing",
             Self::NoDispatcher { .. } => {
                 "leave `mechanism` out of the `[[chain]]`: the plan chooses one that can"

@@ -14,6 +14,7 @@ mod daemon;
 mod demo;
 mod dice;
 mod dispatched;
+mod head;
 mod hitless;
 mod mechanism;
 mod members;

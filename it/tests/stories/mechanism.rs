@@ -31,7 +31,7 @@ fn long(length: usize) -> String {
 }
 
 /// A package of a program of the corpus.
-fn of_corpus(name: &str, function: &str, hook: &str) -> String {
+pub(crate) fn of_corpus(name: &str, function: &str, hook: &str) -> String {
     static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
     let _turn = ONE_AT_A_TIME.lock().unwrap();
     let (folder, package) = (packages().path(&format!("{name}-source")), format!("{name}.oci"));

@@ -154,19 +154,3 @@ fn a_chain_takes_packets_in_several_buffers_while_all_its_members_do() {
     let members = node.members().unwrap();
     assert!(members[0].seen.packets >= u64::from(sent), "{members:?}");
 }
-
-#[test]
-fn a_program_that_asks_the_card_is_refused_before_anything_is_loaded() {
-    let source = "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n\
-                  #include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
-                  extern int bpf_xdp_metadata_rx_timestamp(const struct xdp_md *context, __u64 *time) __ksym;\n\
-                  SEC(\"xdp\") int asks(struct xdp_md *context) { __u64 time;\n\
-                  return bpf_xdp_metadata_rx_timestamp(context, &time) ? XDP_PASS : XDP_DROP; }\n\
-                  char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n";
-    let program = "[[program]]\nfunction = \"asks\"\nobject = \"asks.bpf.o\"\nsource = \"asks.bpf.c\"\nhook = \"xdp\"\n";
-    let package = packages().from_source(("asks", "1.0.0"), source, program).unwrap();
-    let (_pair, node) = scene(&["sanity"]);
-    let refused = node.cli(&["run", &package, "--on", "right0/xdp"]).unwrap();
-    assert!(refused.stderr.contains("`asks` on `right0/xdp` asks the network card"), "{}", refused.stderr);
-    assert_eq!(node.members().unwrap().len(), 1);
-}

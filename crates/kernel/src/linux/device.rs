@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Network interfaces as the kernel lists them, in any network namespace.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
@@ -11,7 +11,7 @@ use package::{Interface, InterfaceName, NetworkNamespace, XdpMode};
 use rustix::net::netdevice::name_to_index;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
-use super::netlink::{attributes, dump, word};
+use super::netlink::{GENERIC_BYTES, Message, attributes, dump, dump_generic, word};
 
 /// What the kernel tells of an interface.
 #[derive(Debug, Clone, Copy)]
@@ -20,6 +20,8 @@ pub(super) struct Device {
     pub(super) index: u32,
     /// The XDP program that it runs.
     pub(super) xdp: Option<Xdp>,
+    /// Whether its driver runs XDP programs, as far as the kernel tells (Linux 6.3).
+    pub(super) runs_xdp: bool,
 }
 
 /// An XDP program that has the packets of an interface.
@@ -74,6 +76,7 @@ fn list() -> io::Result<BTreeMap<InterfaceName, Device>> {
     const NAME: u16 = 3;
     const XDP: u16 = 43;
     let mut devices = BTreeMap::new();
+    let drivers = drivers_that_run_xdp()?;
     for message in dump(GET_LINK, &[0; INFO_BYTES / 4])? {
         let found = message.attributes(INFO_BYTES);
         let value = |wanted| found.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
@@ -81,10 +84,26 @@ fn list() -> io::Result<BTreeMap<InterfaceName, Device>> {
         let name = name.and_then(|name| name.trim_end_matches('\0').parse().ok());
         if let (NEW_LINK, Some(name), Some(index)) = (message.kind, name, message.word(INDEX_AT)) {
             let xdp = value(XDP).and_then(xdp);
-            devices.insert(name, Device { index, xdp });
+            devices.insert(name, Device { index, xdp, runs_xdp: drivers.contains(&index) });
         }
     }
     Ok(devices)
+}
+
+/// The indexes of the interfaces whose driver runs XDP programs (`linux/netdev.h`).
+fn drivers_that_run_xdp() -> io::Result<BTreeSet<u32>> {
+    const GET_DEVICE: u8 = 1;
+    const INDEX: u16 = 1;
+    const FEATURES: u16 = 3;
+    /// `NETDEV_XDP_ACT_BASIC`: the verdicts that every driver knows.
+    const BASIC: u64 = 1;
+    let read = |message: &Message| {
+        let found = message.attributes(GENERIC_BYTES);
+        let value = |wanted| found.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+        let features = value(FEATURES)?.first_chunk::<8>().map(|bytes| u64::from_ne_bytes(*bytes))?;
+        word(value(INDEX)?, 0).filter(|_| features & BASIC != 0)
+    };
+    Ok(dump_generic("netdev", GET_DEVICE)?.iter().filter_map(read).collect())
 }
 
 /// Reads `IFLA_XDP_ATTACHED` and `IFLA_XDP_PROG_ID` (`linux/if_link.h`).

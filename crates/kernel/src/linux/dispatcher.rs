@@ -12,6 +12,7 @@ use libbpf_rs::{MapHandle, Program};
 use package::{Enforcement, HookPoint, ProceedSet};
 use plan::{Buffers, Hook, Instance, MemberSpec, ObservedInstance};
 
+use super::device::{interface_index, within};
 use super::pins::{Pins, names, remove_tree};
 use super::{Spelling, maps, root, sys};
 use crate::dispatcher::{Dispatch, Dispatched, Seat, dispatcher};
@@ -29,10 +30,18 @@ pub(super) fn function_name(number: usize) -> String {
     format!("member{number}")
 }
 
+/// What a dispatcher is loaded for.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Purpose {
+    pub(super) point: HookPoint,
+    pub(super) buffers: Buffers,
+    /// The interface, in the network namespace of this thread, where members ask it about packets.
+    pub(super) device: Option<u32>,
+}
+
 /// Loads a dispatcher, which counts where it is given counters.
 pub(super) fn load(
-    point: HookPoint,
-    buffers: Buffers,
+    Purpose { point, buffers, device }: Purpose,
     seats: Vec<Seat<'_>>,
     counters: Option<BorrowedFd<'_>>,
 ) -> io::Result<Loaded> {
@@ -47,7 +56,8 @@ pub(super) fn load(
     let typed = sys::Typed {
         kind: spelling.kind,
         attach: spelling.load,
-        flags: root::flags(buffers),
+        flags: root::flags(buffers) | device.map_or(0, |_| root::DEVICE_BOUND),
+        device: device.unwrap_or_default(),
         context: spelling.context,
         insns: &insns,
         functions: &named,
@@ -59,13 +69,13 @@ pub(super) fn load(
 }
 
 /// A dispatcher that gets no packets: what a program is verified against that is to take the place of functions.
-pub(super) fn pattern(point: HookPoint, buffers: Buffers) -> io::Result<OwnedFd> {
-    pattern_of(point, buffers).map(|pattern| pattern.program)
+pub(super) fn pattern(purpose: Purpose) -> io::Result<OwnedFd> {
+    pattern_of(purpose).map(|pattern| pattern.program)
 }
 
-fn pattern_of(point: HookPoint, buffers: Buffers) -> io::Result<Loaded> {
-    let proceed = ProceedSet::default_for(point);
-    load(point, buffers, vec![Seat { proceed: &proceed, shadow: false, timed: false }], None)
+fn pattern_of(purpose: Purpose) -> io::Result<Loaded> {
+    let proceed = ProceedSet::default_for(purpose.point);
+    load(purpose, vec![Seat { proceed: &proceed, shadow: false, timed: false }], None)
 }
 
 /// Whether this kernel lets programs take the place of functions (`BPF_PROG_TYPE_EXT`). Asked once: some refuse it to
@@ -77,12 +87,14 @@ pub fn extensions_are_permitted() -> bool {
 
 fn try_one() -> io::Result<()> {
     let spelling = Spelling::of(HookPoint::Xdp);
-    let pattern = pattern_of(HookPoint::Xdp, Buffers::One)?;
+    let purpose = Purpose { point: HookPoint::Xdp, buffers: Buffers::One, device: None };
+    let pattern = pattern_of(purpose)?;
     let function = *pattern.functions.first().ok_or_else(|| io::Error::other("it has no function"))?;
     let typed = sys::Typed {
         kind: libbpf_sys::BPF_PROG_TYPE_EXT,
         attach: 0,
         flags: 0,
+        device: 0,
         context: spelling.context,
         insns: &[Insn::put_32(0, spelling.pass), Insn::exit()],
         functions: &[(c"l3af_probe".to_owned(), 0)],
@@ -103,8 +115,12 @@ pub(super) fn build(pins: &Pins, hook: &Hook, serial: u64, members: &[Instance])
     });
     let counters = maps::create_array_of(&counters.collect::<io::Result<Vec<_>>>()?)?;
     let buffers = specs.first().map_or(Buffers::One, |spec| spec.buffers);
-    let seats = specs.iter().map(seat).collect();
-    let dispatcher = load(hook.point, buffers, seats, Some(counters.as_fd()))?;
+    let is_bound = specs.iter().any(|spec| spec.device_bound);
+    let device = if is_bound { Some(interface_index(&hook.interface)?) } else { None };
+    let dispatcher = within(hook.interface.namespace.as_ref(), || {
+        let purpose = Purpose { point: hook.point, buffers, device };
+        load(purpose, specs.iter().map(seat).collect(), Some(counters.as_fd()))
+    })?;
     for (number, (member, function)) in members.iter().zip(&dispatcher.functions).enumerate() {
         let program = pins.instance(hook, member).join("program");
         let program = Program::fd_from_pinned_path(program).map_err(maps::plain)?;

@@ -10,6 +10,7 @@ use libbpf_rs::{MapHandle, Program};
 use package::Mechanism;
 use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot, State, Step};
 
+use super::device::{interface_index, within};
 use super::known::Known;
 use super::load::{Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
@@ -103,9 +104,12 @@ fn load_member(
     })?;
     let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
     let shared = pins.all_of(&SharedMap::of(hook, spec));
+    let device =
+        if spec.device_bound { Some(interface_index(&hook.interface).map_err(refused)?) } else { None };
     let loading = Loading {
         point: hook.point,
         buffers: spec.buffers,
+        device,
         source: Source {
             package: &spec.package.name,
             function: &spec.function,
@@ -115,14 +119,9 @@ fn load_member(
             shared: &shared,
         },
     };
-    let (ready, kept) = match spec.mechanism {
-        Mechanism::Splice => load_spliced(&loading, known, spec)?,
-        Mechanism::Dispatcher => {
-            let counters = maps::create_counters(hook.point).map_err(refused)?;
-            (loading.load_extension(spec.enforcement)?, vec![("counters", counters)])
-        }
-        Mechanism::Alone => (loading.load_alone()?, Vec::new()),
-    };
+    // The kernel looks for the device in the network namespace of the thread.
+    let namespace = hook.interface.namespace.as_ref().filter(|_| device.is_some());
+    let (ready, kept) = within(namespace, || Ok(make(&loading, known, spec))).map_err(refused)??;
     let pinned = pin_instance(&folder, &ready, spec, &kept);
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.
@@ -133,6 +132,18 @@ fn load_member(
 
 /// What is loaded, and the maps that are pinned beside it under their names.
 type Made = (Ready, Vec<(&'static str, MapHandle)>);
+
+fn make(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
+    match spec.mechanism {
+        Mechanism::Splice => load_spliced(loading, known, spec),
+        Mechanism::Dispatcher => {
+            let failed = |error| Refused::action(format!("make the counters of `{}`", spec.name), error);
+            let counters = maps::create_counters(loading.point).map_err(failed)?;
+            Ok((loading.load_extension(spec.enforcement)?, vec![("counters", counters)]))
+        }
+        Mechanism::Alone => Ok((loading.load_alone()?, Vec::new())),
+    }
+}
 
 fn load_spliced(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
     let failed = |error| Refused::action(format!("make the maps of `{}`", spec.name), error);

@@ -17,7 +17,7 @@ use std::rc::Rc;
 use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenObject};
-use package::{Digest, Enforcement, HookPoint, ProceedSet, ProgramName};
+use package::{Digest, Enforcement, HookPoint, Object, ProceedSet, ProgramName};
 use plan::Buffers;
 
 pub(super) use self::extension::Place;
@@ -29,12 +29,14 @@ use super::template::Template;
 use super::{Spelling, log, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
-use crate::{Cause, Refused, effect};
+use crate::{Cause, Functions, Refused, effect};
 
 /// A program that is to be loaded as a member of a chain.
 pub(super) struct Loading<'a> {
     pub(super) point: HookPoint,
     pub(super) buffers: Buffers,
+    /// The interface that it is loaded for, in the network namespace of this thread; none for any.
+    pub(super) device: Option<u32>,
     pub(super) source: Source<'a>,
 }
 
@@ -218,7 +220,11 @@ impl Loading<'_> {
     fn check_effects(&self, insns: &[Insn], enforcement: Enforcement) -> Result<(), Refused> {
         let effect = match enforcement {
             Enforcement::Enforce => None,
-            Enforcement::Shadow | Enforcement::Canary(_) => effect(insns, self.point == HookPoint::Xdp),
+            Enforcement::Shadow | Enforcement::Canary(_) => {
+                let object = Object::parse(self.source.object);
+                let functions = object.map_or(Functions::Unknown, |object| Functions::of(&object));
+                effect(insns, self.point == HookPoint::Xdp, functions)
+            }
         };
         match effect {
             None => Ok(()),
@@ -283,6 +289,10 @@ impl Loading<'_> {
                 program.set_prog_type(spelling.kind.into());
                 program.set_attach_type(spelling.load.into());
                 program.set_flags(root::flags(self.buffers));
+            }
+            if wanted && let Some(device) = self.device {
+                program.set_flags(root::flags(self.buffers) | root::DEVICE_BOUND);
+                program.set_ifindex(device);
             }
             if wanted {
                 program.set_log_level(log_level);

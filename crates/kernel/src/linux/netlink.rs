@@ -1,13 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Questions to the kernel's networking over netlink (rtnetlink(7), `linux/rtnetlink.h`): dumps and their attributes.
+//! Questions to the kernel's networking over netlink (rtnetlink(7), `linux/rtnetlink.h`, `linux/genetlink.h`): dumps and their
+//! attributes.
 
 use std::io;
 
-use rustix::net::netlink::SocketAddrNetlink;
-use rustix::net::{AddressFamily, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
+use rustix::net::netlink::{GENERIC, SocketAddrNetlink};
+use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
 
 /// The header of a message.
 const HEADER_BYTES: usize = 16;
+
+/// The fixed part of a message of generic netlink (`struct genlmsghdr`).
+pub(super) const GENERIC_BYTES: usize = 4;
 
 /// One message of an answer.
 pub(super) struct Message {
@@ -48,12 +52,35 @@ pub(super) fn attributes(mut bytes: &[u8]) -> Vec<(u16, &[u8])> {
     found
 }
 
-/// Asks for all of a kind, with these words behind the header, and reads until the kernel says that it is done.
+/// Asks a family of generic netlink for all that a command tells (`linux/genetlink.h`); nothing where the kernel has no such
+/// family.
+pub(super) fn dump_generic(family: &str, command: u8) -> io::Result<Vec<Message>> {
+    const CONTROL: u16 = 16;
+    const GET_FAMILY: u8 = 3;
+    const FAMILY_ID: u16 = 1;
+    const FAMILY_NAME: u16 = 2;
+    let ask = |kind, command| dump_by(Some(GENERIC), kind, &[u32::from_ne_bytes([command, 1, 0, 0])]);
+    let families = ask(CONTROL, GET_FAMILY)?;
+    let number = families.iter().find_map(|message| {
+        let found = message.attributes(GENERIC_BYTES);
+        let value = |wanted| found.iter().find(|(kind, _)| *kind == wanted).map(|(_, value)| *value);
+        value(FAMILY_NAME).filter(|name| name.strip_suffix(&[0]) == Some(family.as_bytes()))?;
+        value(FAMILY_ID)?.first_chunk::<2>().map(|bytes| u16::from_ne_bytes(*bytes))
+    });
+    number.map_or(Ok(Vec::new()), |number| ask(number, command))
+}
+
+/// Asks rtnetlink for all of a kind, with these words behind the header.
 pub(super) fn dump(kind: u16, words: &[u32]) -> io::Result<Vec<Message>> {
+    dump_by(None, kind, words)
+}
+
+/// Asks, and reads until the kernel says that it is done.
+fn dump_by(protocol: Option<Protocol>, kind: u16, words: &[u32]) -> io::Result<Vec<Message>> {
     const REQUEST_DUMP: u16 = 0x301;
     const ERROR: u16 = 2;
     const DONE: u16 = 3;
-    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, None)?;
+    let socket = socket(AddressFamily::NETLINK, SocketType::RAW, protocol)?;
     let length = u32::try_from(HEADER_BYTES + size_of_val(words)).map_err(io::Error::other)?;
     let mut request = Vec::new();
     request.extend(length.to_ne_bytes());

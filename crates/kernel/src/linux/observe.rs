@@ -7,8 +7,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::Path;
 
-use package::{HookPoint, Interface, KernelVersion, Layout, NetworkNamespace};
-use plan::{Facts, Hook, Observed, ObservedHook, Root, SharedMap};
+use package::{HookPoint, Interface, KernelVersion, Layout, NetworkNamespace, XdpMode};
+use plan::{Facts, Hook, Incumbent, Observed, ObservedHook, Root, SharedMap, Unbindable};
 
 use super::device::{Device, devices};
 use super::pins::Pins;
@@ -22,6 +22,8 @@ const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };
 const SHARED_TAIL_CALLS: KernelVersion = KernelVersion { major: 6, minor: 12 };
 /// XDP programs take packets in several buffers since this kernel.
 const FRAGMENTS: KernelVersion = KernelVersion { major: 5, minor: 18 };
+/// XDP programs are loaded for one device, without being offloaded to it, since this kernel.
+const DEVICE_BOUND: KernelVersion = KernelVersion { major: 6, minor: 3 };
 /// `MAX_TAIL_CALL_CNT` of `linux/bpf.h`.
 const TAIL_CALLS: usize = 33;
 
@@ -53,11 +55,14 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
         tail_calls: TAIL_CALLS,
         tail_calls_shared: kernel >= SHARED_TAIL_CALLS,
         fragments: kernel >= FRAGMENTS,
+        device_bound: kernel >= DEVICE_BOUND,
         extensions: dispatcher::extensions_are_permitted(),
         lacks: super::probe::lacks(),
     };
     let probes = super::probe::observe(pins).map_err(unseen("the pins of the probes"))?;
-    Ok(Observed { facts, interfaces: devices.into_keys().collect(), hooks, shared, foreign, probes })
+    let unbindable = unbindable(&devices, &foreign, &hooks);
+    let interfaces = devices.into_keys().collect();
+    Ok(Observed { facts, interfaces, unbindable, hooks, shared, foreign, probes })
 }
 
 fn observe_shared(pins: &Pins, hooks: &[Hook]) -> io::Result<BTreeMap<SharedMap, Option<Layout>>> {
@@ -88,6 +93,28 @@ fn all_devices(namespaces: &BTreeSet<NetworkNamespace>) -> io::Result<Devices> {
         all.extend(found.map(named));
     }
     Ok(all)
+}
+
+/// The interfaces that can have no program which is bound to them.
+fn unbindable(
+    devices: &Devices,
+    foreign: &BTreeMap<Hook, String>,
+    hooks: &BTreeMap<Hook, ObservedHook>,
+) -> BTreeMap<Interface, Unbindable> {
+    let why = |(interface, device): (&Interface, &Device)| {
+        let hook = Hook { interface: interface.clone(), point: HookPoint::Xdp };
+        let is_generic = device.xdp.is_some_and(|xdp| xdp.mode == XdpMode::Generic);
+        let held = hooks.get(&hook).is_some_and(|found| found.incumbent != Incumbent::Absent);
+        let why = if !device.runs_xdp {
+            Unbindable::NoDriver
+        } else if is_generic && (held || foreign.contains_key(&hook)) {
+            Unbindable::Generic
+        } else {
+            return None;
+        };
+        Some((interface.clone(), why))
+    };
+    devices.iter().filter_map(why).collect()
 }
 
 /// XDP programs of others: an interface has room for one.

@@ -87,7 +87,7 @@ impl Pins {
         let folder = match entry {
             Entry::Root(buffers) => self.entry(hook, *buffers),
             Entry::Dispatcher(serial) => self.dispatcher(hook, *serial),
-            Entry::Alone(instance) => self.instance(hook, instance),
+            Entry::Alone(instance) | Entry::Head(instance) => self.instance(hook, instance),
         };
         folder.join("program")
     }

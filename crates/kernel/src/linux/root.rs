@@ -19,6 +19,10 @@ pub(super) fn flags(buffers: Buffers) -> u32 {
     }
 }
 
+/// The flag of programs that are loaded for one device, and are not offloaded to it: `BPF_F_XDP_DEV_BOUND_ONLY` of
+/// `linux/bpf.h`.
+pub(super) const DEVICE_BOUND: u32 = 1 << 6;
+
 /// Loads a root with an empty slot.
 pub(super) fn load(point: HookPoint, buffers: Buffers) -> io::Result<(OwnedFd, MapHandle)> {
     let spelling = Spelling::of(point);

@@ -114,7 +114,7 @@ impl Candidate<'_> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
         let source = Source { package, function, object, config, state: None, shared: &NO_SHARED };
-        Ok(Loading { point: *point, buffers, source })
+        Ok(Loading { point: *point, buffers, device: None, source })
     }
 
     /// Loads the program as its author wrote it.

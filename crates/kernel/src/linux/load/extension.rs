@@ -8,7 +8,8 @@ use libbpf_rs::{Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
 use package::Enforcement;
 
 use super::{Loading, Ready, Rejected, plain};
-use crate::linux::{dispatcher, log, sys};
+use crate::linux::dispatcher::Purpose;
+use crate::linux::{dispatcher, log, root, sys};
 use crate::{Cause, Refused};
 
 /// A function whose place a program can take.
@@ -26,8 +27,11 @@ impl Loading<'_> {
         if enforcement != Enforcement::Enforce {
             self.check_effects(&self.load_untouched()?.insns, enforcement)?;
         }
-        let pattern = dispatcher::pattern(self.point, self.buffers)
-            .map_err(|error| self.action("make a dispatcher for", error))?;
+        let Self { point, buffers, device, .. } = *self;
+        let purpose = Purpose { point, buffers, device };
+        // It is for the device that the program is for whose function it replaces.
+        let pattern =
+            dispatcher::pattern(purpose).map_err(|error| self.action("make a dispatcher for", error))?;
         let function = dispatcher::function_name(0);
         self.load_in_place_of(&Place { program: pattern.as_fd(), function })
     }
@@ -69,6 +73,8 @@ impl Loading<'_> {
             program.set_prog_type(ProgramType::Ext);
             // Its kind of attaching is that of the program whose function it replaces.
             program.set_attach_type(ProgramAttachType::from(0));
+            program.set_flags(root::flags(self.buffers));
+            program.set_ifindex(0);
             let function = Some(place.function.clone());
             program.set_attach_target(place.program.as_raw_fd(), function).map_err(plain)?;
         }

@@ -54,6 +54,7 @@ pub(super) fn observe(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::
     let entries = entries(&roots, &dispatchers, &instances);
     let (root, running) = observe_root(pins, hook, &entries, device)?;
     let attached = device.filter(|_| root == Root::Attached);
+    forget_unproven(&mut instances, &dispatchers, running.as_ref().filter(|_| attached.is_some()));
     let mode = attached.and_then(|device| device.xdp).map(|xdp| xdp.mode);
     let neighbours = match (attached, &running) {
         (Some(device), Some(entry)) => neighbours(pins, hook, device, entry)?,
@@ -91,10 +92,35 @@ fn entries(
     let roots = roots.keys().copied().map(Entry::Root);
     // One that lost something may still have the packets.
     let dispatchers = dispatchers.keys().copied().map(Entry::Dispatcher);
-    let is_alone =
-        |found: &ObservedInstance| found.spec.as_ref().is_some_and(|spec| spec.mechanism == Mechanism::Alone);
-    let alone = instances.iter().filter(|(_, found)| is_alone(found));
-    roots.chain(dispatchers).chain(alone.map(|(name, _)| Entry::Alone(name.clone()))).collect()
+    let own = instances.iter().filter_map(|(name, found)| {
+        let spec = found.spec.as_ref()?;
+        match spec.mechanism {
+            Mechanism::Alone => Some(Entry::Alone(name.clone())),
+            Mechanism::Splice if spec.device_bound => Some(Entry::Head(name.clone())),
+            Mechanism::Splice | Mechanism::Dispatcher => None,
+        }
+    });
+    roots.chain(dispatchers).chain(own).collect()
+}
+
+/// The kernel does not tell for which device a program was loaded, or whether that is still there; an interface of the same
+/// name and number can be another one. But it attaches a program to no other device, so that the one which has the packets is
+/// for this one, and of all others nothing is known.
+fn forget_unproven(
+    instances: &mut BTreeMap<Instance, ObservedInstance>,
+    dispatchers: &BTreeMap<u64, Option<Vec<Instance>>>,
+    attached: Option<&Entry>,
+) {
+    let has_packets = |name: &Instance| match attached {
+        Some(Entry::Head(entry) | Entry::Alone(entry)) => name == entry,
+        Some(Entry::Dispatcher(serial)) => {
+            dispatchers.get(serial).into_iter().flatten().flatten().any(|member| member == name)
+        }
+        Some(Entry::Root(_)) | None => false,
+    };
+    for (name, found) in instances {
+        found.spec.take_if(|spec| spec.device_bound && !has_packets(name));
+    }
 }
 
 /// The condition of the link or filter, and which of the entries it runs.

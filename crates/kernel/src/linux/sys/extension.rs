@@ -18,6 +18,8 @@ pub(crate) struct Typed<'a> {
     pub(crate) kind: bpf_prog_type,
     pub(crate) attach: bpf_attach_type,
     pub(crate) flags: u32,
+    /// The interface that it is loaded for; 0 for any.
+    pub(crate) device: u32,
     /// The name of the structure that is its context.
     pub(crate) context: &'a CStr,
     pub(crate) insns: &'a [Insn],
@@ -54,6 +56,7 @@ impl Typed<'_> {
             sz: size_of::<bpf_prog_load_opts>() as u64,
             expected_attach_type: self.attach,
             prog_flags: self.flags,
+            prog_ifindex: self.device,
             prog_btf_fd: types,
             func_info: functions.as_ptr().cast(),
             func_info_cnt: u32::try_from(functions.len()).map_err(io::Error::other)?,

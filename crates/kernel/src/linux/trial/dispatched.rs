@@ -12,6 +12,7 @@ use plan::Buffers;
 use super::{Candidate, Keeps, Membership, Trial, package_name};
 use crate::Refused;
 use crate::dispatcher::Seat;
+use crate::linux::dispatcher::Purpose;
 use crate::linux::load::Ready;
 use crate::linux::{dispatcher, maps, sys};
 
@@ -35,7 +36,8 @@ impl Trial {
             timed: how.timed,
         });
         let counting = counted.then_some(array.as_fd());
-        let loaded = dispatcher::load(point, buffers, seats.collect(), counting).map_err(failed)?;
+        let purpose = Purpose { point, buffers, device: None };
+        let loaded = dispatcher::load(purpose, seats.collect(), counting).map_err(failed)?;
         let links = ready.iter().zip(&loaded.functions).map(|(extension, function)| {
             sys::replace_function(extension.program.as_fd(), loaded.program.as_fd(), *function)
         });
