@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+pub(crate) mod publisher;
+
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
@@ -50,6 +52,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     #[command(subcommand)]
     Key(Key),
+    #[command(subcommand)]
+    Publisher(publisher::Publisher),
     Sign(Sign),
     Endorse(Endorse),
     Verify(Verify),

@@ -29,7 +29,7 @@ mod sign;
 mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
-pub use canonical::Fraction;
+pub use canonical::{Fraction, NotCanonical, canonical_json};
 pub use certificate::{BadCertificate, Certificate, Certified, Chain, MAX_CHAIN};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};
 pub use endorsement::{Endorsed, Endorsement};

@@ -4,4 +4,6 @@
 
 mod packages;
 mod place;
+mod publisher;
 mod signing;
+mod tuf;
