@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod python;
 mod setup;
 mod shell;
 mod suite;
@@ -24,6 +25,8 @@ struct Arguments {
 enum Chore {
     /// Install the system packages that are missing (Debian, Ubuntu)
     Setup,
+    /// Make the Python environment of the tests, `target/python`
+    Python,
     /// Run every check and every test, as CI does
     ///
     /// With `L3AF_TEST=unprivileged` what needs root is left out.
@@ -52,6 +55,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Setup => setup::install(setup::EVERYTHING),
+        Chore::Python => python::prepare(),
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),

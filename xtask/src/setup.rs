@@ -71,9 +71,11 @@ pub(crate) const EVERYTHING: &[&[Need]] = &[BUILD, DEMO, TEST];
 pub(crate) fn install(needs: &[&[Need]]) -> Result<()> {
     let missing: Vec<&str> =
         needs.iter().copied().flatten().filter(|need| !is_there(need)).map(|need| need.package).collect();
-    if missing.is_empty() {
-        return Ok(());
-    }
+    if missing.is_empty() { Ok(()) } else { add(&missing) }
+}
+
+/// Installs packages of Debian and Ubuntu.
+pub(crate) fn add(missing: &[&str]) -> Result<()> {
     let list = missing.join(" ");
     if !has_apt() {
         bail!("these packages of Debian are missing, and this is neither Debian nor Ubuntu: {list}");
@@ -83,7 +85,7 @@ pub(crate) fn install(needs: &[&[Need]]) -> Result<()> {
     }
     say(&format!("Installing {list}"));
     run(apt().args(["-qq", "update"]))?;
-    run(apt().args(["-qq", "-y", "--no-install-recommends", "install"]).args(&missing))
+    run(apt().args(["-qq", "-y", "--no-install-recommends", "install"]).args(missing))
 }
 
 fn apt() -> Command {

@@ -3,6 +3,7 @@
 
 mod key;
 mod naming;
+pub(crate) mod publisher;
 
 use std::path::PathBuf;
 
@@ -92,6 +93,8 @@ pub(crate) enum Command {
     Inspect(Inspect),
     #[command(subcommand)]
     Key(Key),
+    #[command(subcommand)]
+    Publisher(publisher::Publisher),
     Sign(Sign),
     Endorse(Endorse),
     Verify(Verify),

@@ -7,11 +7,32 @@
 use serde_json::Value;
 use thiserror::Error;
 
+use crate::json::{self, BadJson};
+
 /// A value has no canonical form.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error("canonical JSON has no fractions, and it holds {number}")]
 pub struct Fraction {
     number: String,
+}
+
+/// A text has no canonical form.
+#[derive(Debug, Error)]
+pub enum NotCanonical {
+    /// It is not JSON, or means several things.
+    #[error(transparent)]
+    Json(#[from] BadJson),
+    /// It holds a fraction.
+    #[error(transparent)]
+    Fraction(#[from] Fraction),
+}
+
+/// The canonical form of a JSON text: what a signature of TUF is over.
+///
+/// # Errors
+/// When the text is not JSON, or means several things, or holds a fraction.
+pub fn canonical_json(text: &[u8]) -> Result<Vec<u8>, NotCanonical> {
+    Ok(encode(&json::read(text)?)?)
 }
 
 /// The canonical form of a value.

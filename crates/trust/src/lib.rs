@@ -34,7 +34,7 @@ mod verify;
 
 pub use algorithm::{Algorithm, Family, UnknownAlgorithm};
 pub use authenticode::{Authenticode, BadAuthenticode};
-pub use canonical::Fraction;
+pub use canonical::{Fraction, NotCanonical, canonical_json};
 pub use certificate::{BadCertificate, Certificate, Certified, Chain, MAX_CHAIN};
 pub use certification::{BadCertification, CertifiedRoot, RootCertification, SignedCertification};
 pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned, VerifiedPayload};

@@ -74,8 +74,8 @@ impl Root {
         let next = read::root(bytes)?;
         next.is_signed_by(self, Whose::Before)?;
         next.is_signed_by(&next, Whose::Own)?;
-        if next.version != self.version + 1 {
-            return Err(BadRoot::Version { found: next.version, wanted: self.version + 1 });
+        if Some(next.version) != self.version.checked_add(1) {
+            return Err(BadRoot::Version { found: next.version, wanted: self.version.saturating_add(1) });
         }
         if next.publisher != self.publisher {
             return Err(BadRoot::Publisher);

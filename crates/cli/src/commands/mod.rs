@@ -14,6 +14,7 @@ mod key;
 mod probes;
 mod profile;
 mod ps;
+mod publisher;
 mod run;
 mod sign;
 mod status;
@@ -30,6 +31,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
+        Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
         Command::Endorse(arguments) => endorse::run(&arguments, passphrase.as_ref()),
         Command::Verify(arguments) => verify::run(&arguments),

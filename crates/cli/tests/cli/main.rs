@@ -8,5 +8,7 @@ mod keys;
 mod objects;
 mod packages;
 mod place;
+mod publisher;
 mod signing;
 mod tokens;
+mod tuf;

@@ -4,7 +4,7 @@
 use std::collections::BTreeSet;
 
 use jiff::Timestamp;
-use package::PublisherName;
+use package::{Digest, PublisherName};
 use serde_json::{Value, json};
 use thiserror::Error;
 
@@ -65,6 +65,9 @@ pub enum BadEdit {
     /// A key did not sign.
     #[error(transparent)]
     Sign(#[from] SignError),
+    /// The signatures are those of another draft.
+    #[error("it says something else than this draft, so its signatures are not for it")]
+    Other,
     /// A key signs that is in no role that could.
     #[error("the key {key} is none of the role `root`, neither of this version nor of the one before")]
     NoSigner {
@@ -86,7 +89,7 @@ impl Draft {
     ) -> Result<Self, BadEdit> {
         let role = || json!({"keyids": [], "threshold": 1});
         let mut signed = json!({
-            "_type": "root", "spec_version": SPECIFICATION, "version": 1, "expires": expires.to_string(),
+            "_type": "root", "spec_version": SPECIFICATION, "version": 1, "expires": whole(expires).to_string(),
             "consistent_snapshot": true, "keys": {},
             "roles": {"root": role(), "targets": role(), "snapshot": role(), "timestamp": role()},
         });
@@ -104,8 +107,9 @@ impl Draft {
     /// The version after this one, with the same keys.
     pub fn after(root: &Root, expires: Timestamp) -> Self {
         let mut signed = root.signed.clone();
-        signed["version"] = json!(root.version + 1);
-        signed["expires"] = json!(expires.to_string());
+        // Nothing follows the last of all numbers, which nobody reaches by counting: such a draft stays one.
+        signed["version"] = json!(root.version.saturating_add(1));
+        signed["expires"] = json!(whole(expires).to_string());
         Self { signed, signatures: Vec::new() }
     }
 
@@ -207,6 +211,39 @@ impl Draft {
         Ok(())
     }
 
+    /// Expires at another time.
+    ///
+    /// # Errors
+    /// When it is no root.
+    pub fn set_expiry(&mut self, expires: Timestamp) -> Result<(), BadEdit> {
+        self.change(|draft| {
+            draft.signed["expires"] = json!(whole(expires).to_string());
+            Ok(())
+        })
+    }
+
+    /// Takes over the signatures of a copy that somebody else signed. They count for no more than they are worth.
+    ///
+    /// # Errors
+    /// When it says something else than this one.
+    pub fn gather(&mut self, copy: &Self) -> Result<(), BadEdit> {
+        if copy.signed != self.signed {
+            return Err(BadEdit::Other);
+        }
+        let had: BTreeSet<KeyId> = self.signatures.iter().map(|(key, _)| key.clone()).collect();
+        let new = copy.signatures.iter().filter(|(key, _)| !had.contains(key));
+        self.signatures.extend(new.cloned());
+        Ok(())
+    }
+
+    /// The digest of what signatures are over: those who sign on different machines can compare it.
+    ///
+    /// # Errors
+    /// When it is no root.
+    pub fn message_digest(&self) -> Result<Digest, BadRoot> {
+        read::signed_bytes(&self.signed).map(|message| Digest::of(&message))
+    }
+
     /// What it lacks to be the next version after `before`, or the first.
     ///
     /// # Errors
@@ -290,6 +327,11 @@ impl Draft {
         edit(&mut extension);
         self.signed[EXTENSION] = json!(extension);
     }
+}
+
+/// TUF writes whole seconds.
+fn whole(time: Timestamp) -> Timestamp {
+    Timestamp::from_second(time.as_second()).expect("a time without its fraction is one")
 }
 
 /// The keys of a role.

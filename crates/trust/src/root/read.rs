@@ -2,10 +2,12 @@
 //! From the JSON of a root to signers. Unknown fields are kept, as TUF says (section 4.2); in ours they are refused.
 
 use std::collections::BTreeMap;
+use std::num::NonZeroU64;
 
 use jiff::Timestamp;
 use package::{Digest, PublisherName};
-use serde::{Deserialize, Serialize};
+use serde::de::Error as _;
+use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 
 use super::{BadRoot, Role, Root};
@@ -49,7 +51,8 @@ struct Signed {
     #[serde(rename = "_type")]
     kind: String,
     spec_version: String,
-    version: u64,
+    version: NonZeroU64,
+    #[serde(deserialize_with = "whole_seconds")]
     expires: Timestamp,
     keys: BTreeMap<KeyId, Value>,
     roles: BTreeMap<String, WrittenRole>,
@@ -107,7 +110,7 @@ pub(super) fn checked(value: Value, signatures: Signatures, text: String) -> Res
     let quorums = Role::ALL.into_iter().map(quorum).collect::<Result<_, BadRoot>>()?;
     Ok(Root {
         digest: Digest::of(text.as_bytes()),
-        version: signed.version,
+        version: signed.version.get(),
         expires: signed.expires,
         publisher: signed.extension.publisher,
         quorums,
@@ -142,6 +145,10 @@ fn keys(written: &BTreeMap<KeyId, Value>) -> Result<BTreeMap<KeyId, PublicKey>, 
         let read = public_key(algorithm, public).map_err(refuse)?;
         if read.algorithm() != algorithm {
             return Err(refuse(BadKey::Damaged { of: Some(algorithm) }));
+        }
+        // A PEM text can be folded in other ways; a draft looks keys up by the name of the one that is written here.
+        if read.id() != *id {
+            return Err(BadRoot::KeyId { key: id.to_string(), digest: read.id() });
         }
         keys.insert(id.clone(), read);
     }
@@ -192,6 +199,14 @@ fn certified(signer: Signer, extension: &Extension) -> Result<Signer, BadRoot> {
     let Some((key, text)) = found else { return Ok(signer) };
     let refuse = |bad| BadRoot::Certificate { key: key.clone(), bad: Box::new(bad) };
     Ok(signer.with_chain(Chain::from_pem(text).map_err(refuse)?))
+}
+
+/// A time as TUF writes it (4.2), `2030-01-31T00:00:00Z`: other readers refuse fractions and offsets.
+fn whole_seconds<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    let text = String::deserialize(deserializer)?;
+    let time = text.parse::<Timestamp>().ok();
+    let time = time.filter(|time| time.subsec_nanosecond() == 0 && time.to_string() == text);
+    time.ok_or_else(|| D::Error::custom(format_args!("{text:?} is no time such as `2030-01-31T00:00:00Z`")))
 }
 
 fn from_hex(text: &str) -> Option<Vec<u8>> {

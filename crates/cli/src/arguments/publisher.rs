@@ -1,0 +1,165 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The arguments of `l3af publisher`.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use package::PublisherName;
+use trust::Role;
+
+use super::key::PassphraseFile;
+use crate::signing_key::{Reference, ReferenceParser};
+
+/// Say which keys speak for a publisher, in versions that the keys themselves sign (a TUF root)
+///
+/// A version is a file `N.root.json`. What still lacks signatures is `draft.root.json`: it goes from one owner of a key
+/// to the next, or as a copy to each. Machines pin one version, and accept those that follow from it.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "\
+From nothing to a root that two of three people sign:
+  l3af publisher init example --root ada.key.pub --root ben.key.pub --root eve.key.pub \\
+      --root-threshold 2 --release release.key.pub --key ada.key
+  l3af publisher sign --key ben.key
+  l3af publisher show
+
+When a key is lost:
+  l3af publisher rotate --from 74c181c7 --to new.key.pub --key ada.key
+  l3af publisher sign --key ben.key")]
+pub(crate) enum Publisher {
+    Init(Init),
+    AddKey(AddKey),
+    RemoveKey(RemoveKey),
+    Rotate(Rotate),
+    Sign(SignRoot),
+    Show(ShowRoot),
+}
+
+/// Where the versions are.
+#[derive(Debug, Args)]
+pub(crate) struct Folder {
+    /// Folder of the versions
+    #[arg(long, value_name = "DIR", default_value = "publisher")]
+    pub(crate) folder: PathBuf,
+}
+
+/// What every new version needs.
+#[derive(Debug, Args)]
+pub(crate) struct Making {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Days after which the version expires
+    #[arg(long, value_name = "DAYS", default_value_t = 365, value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) expires_in_days: u32,
+    /// Private key to sign with at once; may be given several times
+    #[arg(long, value_name = "KEY", value_parser = ReferenceParser)]
+    pub(crate) key: Vec<Reference>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFile,
+}
+
+/// Begin: make version 1
+#[derive(Debug, Args)]
+pub(crate) struct Init {
+    /// Name of the publisher, as in the packages
+    pub(crate) name: PublisherName,
+    /// Public key that signs versions of the root; several make several signers
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) root: Vec<PathBuf>,
+    /// How many of them must sign
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) root_threshold: usize,
+    /// Public key that signs releases; several make several signers
+    #[arg(long, required = true, value_name = "FILE")]
+    pub(crate) release: Vec<PathBuf>,
+    /// How many of them must sign
+    #[arg(long, value_name = "COUNT", default_value_t = 1)]
+    pub(crate) release_threshold: usize,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// Let a key speak for the publisher
+#[derive(Debug, Args)]
+pub(crate) struct AddKey {
+    /// Public key; a file with two is a hybrid, which counts once and only if both signed
+    pub(crate) file: PathBuf,
+    /// What for: `root` signs versions of the root, `release` releases; may be given several times
+    #[arg(long, required = true)]
+    pub(crate) role: Vec<Role>,
+    /// How many signers of these roles must sign from now on [default: as many as before]
+    #[arg(long, value_name = "COUNT")]
+    pub(crate) threshold: Option<usize>,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// Let a key speak no longer: it is revoked when it is in no role of the newest version
+#[derive(Debug, Args)]
+pub(crate) struct RemoveKey {
+    /// How the id of the key begins
+    pub(crate) key_id: String,
+    /// In which role; may be given several times [default: both]
+    #[arg(long)]
+    pub(crate) role: Vec<Role>,
+    /// How many signers of these roles must sign from now on [default: as many as before]
+    #[arg(long, value_name = "COUNT", requires = "role")]
+    pub(crate) threshold: Option<usize>,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// Make the next version: with another key in the place of one, with other thresholds, or the same once more
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af publisher rotate --key ada.key                          the same, for another year
+  l3af publisher rotate --from 74c181c7 --to new.key.pub
+  l3af publisher rotate --threshold release=2")]
+pub(crate) struct Rotate {
+    /// How the id of the key to be replaced begins
+    #[arg(long, value_name = "KEY ID", requires = "to")]
+    pub(crate) from: Option<String>,
+    /// Public key to put into its place
+    #[arg(long, value_name = "FILE", requires = "from")]
+    pub(crate) to: Option<PathBuf>,
+    /// In which role; may be given several times [default: all that it has]
+    #[arg(long, requires = "from")]
+    pub(crate) role: Vec<Role>,
+    /// How many signers of a role must sign from now on; may be given several times
+    #[arg(long, value_name = "ROLE=COUNT", value_parser = threshold)]
+    pub(crate) threshold: Vec<(Role, usize)>,
+    #[command(flatten)]
+    pub(crate) making: Making,
+}
+
+/// Sign the draft; with the last signature it becomes a version
+#[derive(Debug, Args)]
+pub(crate) struct SignRoot {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Private key of the role `root`, of the draft or of the version before; may be given several times
+    #[arg(long, value_name = "KEY", value_parser = ReferenceParser, required_unless_present = "from")]
+    pub(crate) key: Vec<Reference>,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFile,
+    /// Copy of the draft that somebody else signed: take over the signatures; may be given several times
+    #[arg(long, value_name = "FILE")]
+    pub(crate) from: Vec<PathBuf>,
+}
+
+/// Show the versions, who speaks in which role, and what a draft lacks
+#[derive(Debug, Args)]
+pub(crate) struct ShowRoot {
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+fn threshold(text: &str) -> Result<(Role, usize), String> {
+    let (role, count) = text.split_once('=').ok_or("it must be `ROLE=COUNT`")?;
+    let role = role.parse::<Role>().map_err(|error| error.to_string())?;
+    let count = count.parse().map_err(|error| format!("`{count}` is no number: {error}"))?;
+    Ok((role, count))
+}
