@@ -14,12 +14,12 @@ use package::{
     BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
     ProceedSet, Share, read_layer,
 };
-use trust::{Authenticode, Certificate, Chain, Envelope, PrivateKey, Quorum};
+use trust::{Authenticode, Certificate, Chain, Draft, Envelope, PrivateKey, Quorum, Root, canonical_json};
 use wire::Document;
 
 /// Whatever the bytes are taken for, all promises hold.
 pub fn everything(bytes: &[u8]) {
-    for body in [splice, object, layer, index, manifest, image, certificate, envelope, document] {
+    for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json, root] {
         body(bytes);
     }
 }
@@ -157,6 +157,34 @@ pub fn document(bytes: &[u8]) {
     }
 }
 
+/// Any text has one canonical form, or none; others read the same in it, however it is spaced.
+pub fn json(bytes: &[u8]) {
+    let Ok(form) = canonical_json(bytes) else { return };
+    let value: serde_json::Value = serde_json::from_slice(bytes).expect("what is read strictly is JSON");
+    for text in [serde_json::to_vec(&value), serde_json::to_vec_pretty(&value)] {
+        let again = canonical_json(&text.expect("a value can be written")).expect("it is the same value");
+        assert_eq!(again, form, "a value has one form");
+    }
+}
+
+/// Any root is read or refused; nobody's root follows from bytes that were not signed for it; what is written can be read.
+pub fn root(bytes: &[u8]) {
+    let signer = PrivateKey::from_seed([7; 32]).public().clone().into();
+    let publisher = "example".parse().expect("it is a name");
+    let time = "2031-01-01T00:00:00Z".parse().expect("it is a time");
+    let signers = [signer];
+    let mut draft = Draft::first(&publisher, time, &signers, &signers).expect("it is a root");
+    draft.sign(None, &[&PrivateKey::from_seed([7; 32])]).expect("a key in memory signs");
+    let ours = Root::pinned(draft.to_json().as_bytes()).expect("its own key signed it");
+    assert!(ours.update(bytes).is_err(), "a root follows without the key");
+    drop(Root::pinned(bytes));
+    let Ok(draft) = Draft::parse(bytes) else { return };
+    let again = Draft::parse(draft.to_json().as_bytes()).expect("what is written can be read");
+    assert_eq!(again, draft, "what is read is what was written");
+    let next = Draft::after(&draft.checked().expect("a draft is a root"), time);
+    next.checked().expect("the next version is a root");
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -179,7 +207,18 @@ mod tests {
                 .expect("a key in memory signs")
                 .to_json(),
             document.as_bytes().to_vec(),
+            first_root(),
         ]
+    }
+
+    fn first_root() -> Vec<u8> {
+        let key = PrivateKey::from_seed([9; 32]);
+        let signers = [key.public().clone().into()];
+        let expires = "2031-01-01T00:00:00Z".parse().expect("it is a time");
+        let name = "example".parse().expect("it is a name");
+        let mut draft = Draft::first(&name, expires, &signers, &signers).expect("it is a root");
+        draft.sign(None, &[&key]).expect("a key in memory signs");
+        draft.to_json().into_bytes()
     }
 
     #[test]
@@ -197,7 +236,7 @@ mod tests {
 
         #[test]
         fn damage_keeps_every_promise(
-            which in 0..6_usize,
+            which in 0..7_usize,
             damage in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 1..8),
             end in any::<prop::sample::Index>(),
         ) {
