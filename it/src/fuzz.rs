@@ -16,14 +16,14 @@ use package::{
     BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
     ProceedSet, Share, read_layer,
 };
-use trust::{Authenticode, Certificate, Chain, Envelope, PrivateKey, Quorum};
+use trust::{Authenticode, Certificate, Chain, Draft, Envelope, PrivateKey, Quorum, Root, canonical_json};
 use wire::Document;
 
-pub use signed::{glob, key, policy, releases, root, statement};
+pub use signed::{glob, key, policy, releases, statement};
 
 /// Whatever the bytes are taken for, all promises hold.
 pub fn everything(bytes: &[u8]) {
-    for body in [splice, object, layer, index, manifest, image, certificate, envelope, document] {
+    for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json] {
         body(bytes);
     }
     for body in [policy, statement, key, glob, releases, root] {
@@ -164,6 +164,34 @@ pub fn document(bytes: &[u8]) {
     }
 }
 
+/// Any text has one canonical form, or none; others read the same in it, however it is spaced.
+pub fn json(bytes: &[u8]) {
+    let Ok(form) = canonical_json(bytes) else { return };
+    let value: serde_json::Value = serde_json::from_slice(bytes).expect("what is read strictly is JSON");
+    for text in [serde_json::to_vec(&value), serde_json::to_vec_pretty(&value)] {
+        let again = canonical_json(&text.expect("a value can be written")).expect("it is the same value");
+        assert_eq!(again, form, "a value has one form");
+    }
+}
+
+/// Any root is read or refused; nobody's root follows from bytes that were not signed for it; what is written can be read.
+pub fn root(bytes: &[u8]) {
+    let signer = PrivateKey::from_seed([7; 32]).public().clone().into();
+    let publisher = "example".parse().expect("it is a name");
+    let time = "2031-01-01T00:00:00Z".parse().expect("it is a time");
+    let signers = [signer];
+    let mut draft = Draft::first(&publisher, time, &signers, &signers).expect("it is a root");
+    draft.sign(None, &[&PrivateKey::from_seed([7; 32])]).expect("a key in memory signs");
+    let ours = Root::pinned(draft.to_json().as_bytes()).expect("its own key signed it");
+    assert!(ours.update(bytes).is_err(), "a root follows without the key");
+    drop(Root::pinned(bytes));
+    let Ok(draft) = Draft::parse(bytes) else { return };
+    let again = Draft::parse(draft.to_json().as_bytes()).expect("what is written can be read");
+    assert_eq!(again, draft, "what is read is what was written");
+    let next = Draft::after(&draft.checked().expect("a draft is a root"), time);
+    next.checked().expect("the next version is a root");
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -194,7 +222,18 @@ mod tests {
             b"a*bc*bc\nabcbc".to_vec(),
             br#"{"publisher":"a","endorses":{"publisher":{"root":"sha256:2fc86a5798c822719beece3353f65a2cbb3b867049201039ac6bcc08e5840dd6","packages":["*"]}},"created":"2030-01-01T00:00:00Z"}"#.to_vec(),
             br#"{"publisher":"a","package":"b","version":"1.0.0","created":"2030-01-01T00:00:00Z","platforms":[]}"#.to_vec(),
+            first_root(),
         ]
+    }
+
+    fn first_root() -> Vec<u8> {
+        let key = PrivateKey::from_seed([9; 32]);
+        let signers = [key.public().clone().into()];
+        let expires = "2031-01-01T00:00:00Z".parse().expect("it is a time");
+        let name = "example".parse().expect("it is a name");
+        let mut draft = Draft::first(&name, expires, &signers, &signers).expect("it is a root");
+        draft.sign(None, &[&key]).expect("a key in memory signs");
+        draft.to_json().into_bytes()
     }
 
     #[test]

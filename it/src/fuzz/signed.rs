@@ -7,7 +7,7 @@ use std::str;
 use package::{Digest, Format, Platform};
 use trust::{
     Circumstances, Endorsement, Envelope, Evidence, Found, FoundPlatform, Glob, Memory, Mode, PAYLOAD_TYPE,
-    Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Root, Signer,
+    Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer,
     Statement, judge,
 };
 
@@ -117,10 +117,4 @@ pub fn releases(bytes: &[u8]) {
     let Ok(text) = str::from_utf8(bytes) else { return };
     let Ok(releases) = text.parse::<Releases>() else { return };
     assert_eq!(releases.to_string().parse(), Ok(releases), "what is read is what was written");
-}
-
-/// Any root is read or refused; none is its own successor.
-pub fn root(bytes: &[u8]) {
-    let Ok(root) = Root::pinned(bytes) else { return };
-    assert!(root.update(bytes).is_err(), "a root of the same version is no newer one");
 }
