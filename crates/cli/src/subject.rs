@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What is signed, verified and shown: a package, or a file that is none.
+//! What is signed, verified and shown: a package, or an image or a file that is none.
 //!
 //! A file is an object for Linux or eBPF for Windows, a native driver of Windows, or an archive with such in it, as l3afd
 //! takes them. It says nothing of its publisher, name and version: whoever signs it says them, and whoever verifies it says
@@ -9,7 +9,7 @@ mod file;
 
 use std::path::Path;
 
-use package::{Digest, Package, Platform, PublisherName};
+use package::{Bytecode, Descriptor, Digest, Package, Platform, PublisherName};
 use trust::{Authenticode, Found, Release, Statement, Terms};
 use wire::Layout;
 
@@ -22,6 +22,8 @@ pub(crate) use file::{Content, File};
 pub(crate) enum Subject {
     /// A folder with a package.
     Package(Layout, Box<Package>),
+    /// A folder with an image that is no package (bpfman's), under a name that was given: for each platform.
+    Image(Layout, Descriptor, Vec<Found>),
     /// A file under a name that was given.
     File(Box<File>, Box<Found>),
 }
@@ -31,6 +33,9 @@ impl Subject {
     pub(crate) fn open(path: &Path, naming: &Naming, platform: Option<&Platform>) -> Result<Self, Failure> {
         if path.is_dir() {
             let layout = Layout::open(path)?;
+            if !layout.is_package()? {
+                return Self::image(layout, naming);
+            }
             let package = Package::read(&layout, &layout.index()?)?;
             is_called(&package, path, naming)?;
             return Ok(Self::Package(layout, Box::new(package)));
@@ -40,10 +45,23 @@ impl Subject {
         Ok(Self::File(Box::new(file), Box::new(found)))
     }
 
+    fn image(layout: Layout, naming: &Naming) -> Result<Self, Failure> {
+        let image = layout.package()?;
+        let release = naming.release(layout.folder())?;
+        let found = Bytecode::read(&layout, &image)?;
+        let found: Vec<Found> = found.iter().map(|image| Found::image(release.clone(), image)).collect();
+        if found.is_empty() {
+            return Err(Failure::new(format!("`{}` is an index of nothing", layout.folder().display())));
+        }
+        Ok(Self::Image(layout, image, found))
+    }
+
     /// What is stated about it.
     pub(crate) fn state(&self, terms: Terms) -> Statement<Release> {
+        const SOME: &str = "an image is for one platform or more";
         match self {
             Self::Package(_, package) => Statement::about(package, terms),
+            Self::Image(_, _, found) => Statement::about_image(found, None, terms).expect(SOME),
             Self::File(_, found) => Statement::about_object(found, None, terms),
         }
     }
@@ -55,6 +73,7 @@ impl Subject {
                 let info = &package.manifest.package;
                 format!("{}/{} {}", info.publisher, info.name, info.version)
             }
+            Self::Image(_, _, found) => found[0].to_string(),
             Self::File(_, found) => found.to_string(),
         }
     }
@@ -63,6 +82,7 @@ impl Subject {
     pub(crate) fn publisher(&self) -> &PublisherName {
         match self {
             Self::Package(_, package) => &package.manifest.package.publisher,
+            Self::Image(_, _, found) => &found[0].publisher,
             Self::File(_, found) => &found.publisher,
         }
     }
@@ -71,6 +91,7 @@ impl Subject {
     pub(crate) fn digest(&self) -> Digest {
         match self {
             Self::Package(_, package) => package.index,
+            Self::Image(_, image, _) => image.digest,
             Self::File(file, _) => file.digest,
         }
     }
@@ -78,7 +99,7 @@ impl Subject {
     /// The envelopes that came with it.
     pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(layout, _) => Ok(layout.envelopes()?),
+            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.envelopes()?),
             Self::File(file, _) => file.envelopes(),
         }
     }
@@ -86,7 +107,7 @@ impl Subject {
     /// Keeps a signed statement with it.
     pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) => Ok(layout.add_statement(envelope)?),
+            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_statement(envelope)?),
             Self::File(file, _) => file.keep(envelope),
         }
     }
@@ -94,7 +115,7 @@ impl Subject {
     /// Keeps a sigstore bundle with it.
     pub(crate) fn keep_bundle(&self, bundle: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) => Ok(layout.add_bundle(bundle)?),
+            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_bundle(bundle)?),
             Self::File(..) => {
                 Err(Failure::new("a file that is no package has no place for a sigstore bundle")
                     .with_hint("`--cosign-bundle FILE` writes it into a file of its own"))
@@ -105,7 +126,7 @@ impl Subject {
     /// What a signature for Windows that is in it says, in words. It decides nothing.
     pub(crate) fn authenticode(&self) -> Option<String> {
         match self {
-            Self::Package(..) => None,
+            Self::Package(..) | Self::Image(..) => None,
             Self::File(file, _) => file.authenticode(),
         }
     }

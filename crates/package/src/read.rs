@@ -337,7 +337,7 @@ fn fetch(
     }
 }
 
-fn fetch_described(
+pub(crate) fn fetch_described(
     blobs: &dyn Blobs,
     what: &'static str,
     descriptor: &Descriptor,
@@ -352,6 +352,10 @@ fn fetch_described(
     }
 }
 
-fn parse<T: DeserializeOwned>(what: &'static str, digest: &Digest, document: &[u8]) -> Result<T, ReadError> {
+pub(crate) fn parse<T: DeserializeOwned>(
+    what: &'static str,
+    digest: &Digest,
+    document: &[u8],
+) -> Result<T, ReadError> {
     serde_json::from_slice(document).map_err(|source| ReadError::Json { what, digest: *digest, source })
 }

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{
-    Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind,
+    Bytecode, Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind,
     PublisherName, Version,
 };
 
@@ -76,6 +76,20 @@ impl Found {
     pub(crate) fn is_named(&self, digest: &Digest) -> bool {
         let is_whole = self.index.is_some() || self.entry.manifest.is_some() || self.entry.files.len() == 1;
         is_whole && self.subjects().next() == Some(digest)
+    }
+
+    /// What an image without a manifest is, under the name that somebody gives it.
+    pub fn image(release: (PublisherName, PackageName, Version), image: &Bytecode) -> Self {
+        let files = image.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes)));
+        let entry = FoundPlatform {
+            platform: image.platform.clone(),
+            format: Format::Elf,
+            manifest: Some(image.manifest),
+            files: files.collect(),
+            kernel_min: None,
+            hooks: BTreeSet::new(),
+        };
+        Self { index: image.index, ..Self::object(release, entry) }
     }
 
     /// What a single object is, under the name that somebody gives it: there is nothing in it that says one.

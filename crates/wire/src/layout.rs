@@ -6,8 +6,9 @@ use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 
 use package::{
-    ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_MANIFEST_BYTES,
-    Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest, statement_manifest,
+    ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
+    MAX_MANIFEST_BYTES, Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest,
+    statement_manifest,
 };
 use thiserror::Error;
 
@@ -147,12 +148,22 @@ impl Layout {
         self.list(listed)
     }
 
-    fn package(&self) -> Result<Descriptor, LayoutError> {
+    /// Whether what is in it is a package, and not an image of others.
+    ///
+    /// # Errors
+    /// When the folder cannot be read.
+    pub fn is_package(&self) -> Result<bool, LayoutError> {
+        Ok(self.listed()?.manifests.iter().any(is_package))
+    }
+
+    /// What is in it: the index of a package, or an image of others.
+    ///
+    /// # Errors
+    /// When the folder does not hold exactly one.
+    pub fn package(&self) -> Result<Descriptor, LayoutError> {
         let listed = self.listed()?.manifests;
-        let is_package = |entry: &Descriptor| {
-            entry.media_type == INDEX_MEDIA_TYPE && entry.artifact_type.as_deref() == Some(ARTIFACT_TYPE)
-        };
-        let mut packages: Vec<Descriptor> = listed.into_iter().filter(is_package).collect();
+        let wanted = if listed.iter().any(is_package) { is_package } else { is_image };
+        let mut packages: Vec<Descriptor> = listed.into_iter().filter(wanted).collect();
         match (packages.pop(), packages.len()) {
             (Some(only), 0) => Ok(only),
             (last, before) => {
@@ -220,6 +231,15 @@ impl Blobs for Layout {
             Err(error) => Err(BlobError::Other(error.into())),
         }
     }
+}
+
+fn is_package(entry: &Descriptor) -> bool {
+    entry.media_type == INDEX_MEDIA_TYPE && entry.artifact_type.as_deref() == Some(ARTIFACT_TYPE)
+}
+
+fn is_image(entry: &Descriptor) -> bool {
+    let kinds = [INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE];
+    entry.artifact_type.is_none() && kinds.contains(&entry.media_type.as_str())
 }
 
 fn blob_path(digest: &Digest) -> PathBuf {

@@ -1,21 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What commands take to know what a file is that says nothing of itself.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args;
 use package::{Format, PackageName, PublisherName, Version};
 
+use crate::failure::Failure;
+
 /// What a release is called. A package says it of itself; of a file it must be given, and of both it is demanded.
 #[derive(Debug, Default, Args)]
 pub(crate) struct Naming {
-    /// Publisher, of a file that is no package
+    /// Publisher, of what is no package
     #[arg(long, value_name = "NAME")]
     pub(crate) publisher: Option<PublisherName>,
-    /// Name of the release, of a file that is no package
+    /// Name of the release, of what is no package
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<PackageName>,
-    /// Version, of a file that is no package
+    /// Version, of what is no package
     #[arg(long, value_name = "VERSION")]
     pub(crate) version: Option<Version>,
     /// Format of the objects in an archive [default: elf]
@@ -24,4 +26,18 @@ pub(crate) struct Naming {
     /// Statement about a file that is no package [default: FILE.l3af.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) statement: Option<PathBuf>,
+}
+
+impl Naming {
+    /// The name of what is at a path and says nothing of itself.
+    pub(crate) fn release(&self, path: &Path) -> Result<(PublisherName, PackageName, Version), Failure> {
+        if let (Some(publisher), Some(name), Some(version)) = (&self.publisher, &self.name, &self.version) {
+            return Ok((publisher.clone(), name.clone(), version.clone()));
+        }
+        let path = path.display();
+        Err(Failure::new(format!(
+            "`{path}` is no package, and says nothing of its publisher, name and version"
+        ))
+        .with_hint("give them with `--publisher`, `--name` and `--version`"))
+    }
 }

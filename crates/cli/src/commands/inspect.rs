@@ -2,6 +2,7 @@
 //! `l3af inspect`: shows what is in a package or an object. Nothing of it is believed.
 
 mod file;
+mod image;
 
 use std::collections::BTreeMap;
 
@@ -80,6 +81,9 @@ pub(crate) fn run(arguments: &Inspect) -> Outcome {
         return file::run(arguments);
     }
     let layout = Layout::open(&arguments.package)?;
+    if !layout.is_package()? {
+        return image::run(&layout, arguments.json);
+    }
     let package = Package::read(&layout, &layout.index()?)?;
     let report = report(&package, &layout.envelopes()?);
     if arguments.json {

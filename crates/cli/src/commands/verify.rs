@@ -80,7 +80,7 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
 /// The machine to verify for.
 fn machine(arguments: &Verify, subject: &Subject) -> Result<Platform, Failure> {
     let here = || match subject {
-        Subject::Package(..) => Platform::this_machine(),
+        Subject::Package(..) | Subject::Image(..) => Platform::this_machine(),
         Subject::File(_, found) => Some(found.entry.platform.clone()),
     };
     arguments.platform.clone().or_else(here).ok_or_else(|| {
@@ -100,6 +100,15 @@ fn judge(subject: Subject, evidence: &Evidence, at: &Circumstances<'_>) -> Judge
                 (vec![("index", index), ("manifest", manifest)], verified.assurance().clone())
             });
             Judgement { outcome, explanation }
+        }
+        Subject::Image(_, image, found) => {
+            // Where nothing is for this machine, the first one is refused for that.
+            let here = found.iter().find(|found| found.entry.platform == *at.machine).unwrap_or(&found[0]);
+            let Judgement { outcome, explanation } = trust::judge(here, evidence, at);
+            Judgement {
+                outcome: outcome.map(|assurance| (vec![("image", image.digest)], assurance)),
+                explanation,
+            }
         }
         Subject::File(file, found) => {
             let Judgement { outcome, explanation } = trust::judge(&found, evidence, at);

@@ -46,16 +46,9 @@ impl File {
 
     /// The file under the name that was given.
     pub(crate) fn found(&self, naming: &Naming, platform: Option<&Platform>) -> Result<Found, Failure> {
-        let Naming { publisher: Some(publisher), name: Some(name), version: Some(version), .. } = naming
-        else {
-            let path = self.path.display();
-            return Err(Failure::new(format!(
-                "`{path}` is no package, and says nothing of its publisher, name and version"
-            ))
-            .with_hint("give them with `--publisher`, `--name` and `--version`"));
-        };
+        let release = naming.release(&self.path)?;
         let entry = FoundPlatform::file(self.platform(platform)?, self.content.format(), self.digest);
-        Ok(Found::object((publisher.clone(), name.clone(), version.clone()), entry))
+        Ok(Found::object(release, entry))
     }
 
     /// What it is for: what it says, else what was given, else Linux on machines like this.

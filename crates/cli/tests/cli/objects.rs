@@ -233,6 +233,82 @@ fn an_archive_is_signed_as_it_is() {
     ");
 }
 
+/// An image of bpfman: one layer with one object, a configuration, and an index that lists the manifest of each platform.
+fn with_image(place: &Place, platforms: &[&str]) {
+    let bytes = fs::read(place.path("filter.o")).unwrap();
+    let file = package::File { path: "filter.o".to_owned(), bytes, executable: false };
+    let layer = package::write_layer(&[file].into_iter().collect(), 0).unwrap();
+    let blobs = place.path("image.oci/blobs/sha256");
+    fs::create_dir_all(&blobs).unwrap();
+    let keep = |kind: &str, bytes: &[u8]| {
+        let digest = package::Digest::of(bytes);
+        fs::write(blobs.join(digest.hex()), bytes).unwrap();
+        serde_json::json!({ "mediaType": kind, "digest": digest.to_string(), "size": bytes.len() })
+    };
+    let layer = keep("application/vnd.oci.image.layer.v1.tar+gzip", &layer);
+    let images = platforms.iter().map(|architecture| {
+        let config = serde_json::json!({ "os": "linux", "architecture": architecture });
+        let config = keep("application/vnd.oci.image.config.v1+json", config.to_string().as_bytes());
+        let manifest = serde_json::json!({ "schemaVersion": 2, "config": config, "layers": [layer] });
+        let mut entry = keep(package::MANIFEST_MEDIA_TYPE, manifest.to_string().as_bytes());
+        if platforms.len() > 1 {
+            entry["platform"] = serde_json::json!({ "os": "linux", "architecture": architecture });
+        }
+        entry
+    });
+    let mut images: Vec<serde_json::Value> = images.collect();
+    if images.len() > 1 {
+        let index = serde_json::json!({ "schemaVersion": 2, "manifests": images });
+        images = vec![keep(package::INDEX_MEDIA_TYPE, index.to_string().as_bytes())];
+    }
+    let index = serde_json::json!({ "schemaVersion": 2, "manifests": images });
+    fs::write(place.path("image.oci/index.json"), index.to_string()).unwrap();
+    fs::write(place.path("image.oci/oci-layout"), r#"{"imageLayoutVersion":"1.0.0"}"#).unwrap();
+}
+
+#[test]
+fn an_image_of_bpfman_is_signed_and_verified_under_a_name_that_is_given() {
+    let place = with_object();
+    with_image(&place, &["amd64"]);
+    insta::assert_snapshot!(verify(&place, "image.oci --platform linux/amd64"), @"
+    error: package `filter` is not signed
+    hint: its publisher signs it with `l3af sign`; ask them for the signed package
+    ");
+    let ended = place.l3af(&format!("sign image.oci {NAME} --key 1.key"));
+    assert!(ended.success, "{}", ended.stderr);
+    insta::assert_snapshot!(verify(&place, "image.oci --platform linux/amd64"), @"
+    example/filter 1.0.0 for linux/amd64
+      image        <digest>
+      trusted      signed by `example` in <digest>
+      key          <key>
+    ");
+    insta::assert_snapshot!(verify(&place, "image.oci --platform linux/arm64"), @"
+    error: package `filter` is not built for linux/arm64
+    hint: add a `[[platform]]` for linux/arm64 to its `package.toml` and build it again
+    ");
+    insta::assert_snapshot!(place.refusal("verify image.oci --key 1.pub"), @"
+    error: `image.oci` is no package, and says nothing of its publisher, name and version
+    hint: give them with `--publisher`, `--name` and `--version`
+    ");
+    let shown = place.l3af("inspect image.oci").stdout;
+    assert!(
+        shown.starts_with("image.oci: image without a manifest") && shown.contains("says it is signed by"),
+        "{shown}"
+    );
+}
+
+#[test]
+fn an_image_for_several_platforms_is_signed_for_each() {
+    let place = with_object();
+    with_image(&place, &["arm64", "amd64"]);
+    let ended = place.l3af(&format!("sign image.oci {NAME} --key 1.key"));
+    assert!(ended.success, "{}", ended.stderr);
+    for platform in ["linux/amd64", "linux/arm64"] {
+        let verified = verify(&place, &format!("image.oci --platform {platform}"));
+        assert!(verified.starts_with(&format!("example/filter 1.0.0 for {platform}")), "{verified}");
+    }
+}
+
 #[test]
 fn an_object_shows_what_is_in_it() {
     let place = with_object();
