@@ -26,10 +26,11 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
     let expires = life.map(|life| now.checked_add(life)).transpose()?;
     let statement = subject.state(Terms { expires, ..Terms::from(now) });
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &keys)?;
-    subject.keep(&envelope.to_json())?;
+    // A single object has no place for a bundle; that is told before anything is kept.
     if let Some(bundle) = bundle {
         keep_bundle(&bundle, &subject, arguments)?;
     }
+    subject.keep(&envelope.to_json())?;
     output::note(&format!("signed {} as {}", subject.release(), subject.digest()));
     for key in &keys {
         output::data(&key.public().id().to_string());

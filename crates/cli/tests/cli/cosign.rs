@@ -108,3 +108,20 @@ fn a_bundle_needs_an_ecdsa_key() {
     ");
     assert_eq!(fs::read(place.path("sanity.oci/index.json")).unwrap(), before);
 }
+
+#[test]
+fn a_bundle_about_a_single_object_is_a_file() {
+    let place = Place::new();
+    let object = fs::read(concat!(env!("CARGO_MANIFEST_DIR"), "/../package/testdata/small.bpf.o")).unwrap();
+    place.write("filter.o", &object);
+    assert!(place.l3af("key new ec.key --algorithm ecdsa --no-passphrase").success);
+    let line = "sign filter.o --key ec.key --publisher l3af --name filter --version 1.0.0";
+    insta::assert_snapshot!(place.refusal(&format!("{line} --cosign")), @"
+    error: a file that is no package has no place for a sigstore bundle
+    hint: `--cosign-bundle FILE` writes it into a file of its own
+    ");
+    assert!(!place.path("filter.o.l3af.json").exists(), "a refusal leaves a statement behind");
+    let signed = place.l3af(&format!("{line} --cosign-bundle sanity.sigstore.json"));
+    assert!(signed.success, "{}", signed.stderr);
+    assert_eq!(verified(&place, &object, "ec.key.pub"), Ok(true));
+}
