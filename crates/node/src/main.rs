@@ -40,7 +40,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
     }
-    engine.warn_of_mode();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
     Ok(runtime.block_on(node::serve(engine, &config))?)
 }

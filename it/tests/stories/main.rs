@@ -23,6 +23,7 @@ mod probe_life;
 mod probes;
 mod share;
 mod tc;
+mod trust;
 mod upgrade;
 
 /// The packages of this repository, built once for all stories.
