@@ -88,6 +88,18 @@ impl Node {
         Ok(())
     }
 
+    /// Lets the daemon end as it is meant to, and waits for that.
+    ///
+    /// # Errors
+    /// When it cannot be told to.
+    pub fn end(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            run(&format!("kill -TERM {}", child.id()))?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
     /// Tells the daemon to look at its policy now.
     ///
     /// # Errors

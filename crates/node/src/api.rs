@@ -65,7 +65,9 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::Alarm,
         wire::Explained,
         wire::Ruling,
-        wire::Verdict
+        wire::Verdict,
+        wire::UserProgramView,
+        wire::UserProgramState
     ))
 )]
 struct Description;

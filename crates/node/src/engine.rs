@@ -17,6 +17,7 @@ use crate::generation::{Generation, Generations};
 use crate::memory::MemoryFile;
 use crate::resolve::{Demand, Resolved, Resolver};
 use crate::store::Store;
+use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
@@ -41,6 +42,7 @@ pub struct Engine {
     store: Store,
     memory: MemoryFile,
     trust: TrustWatch,
+    user_programs: UserPrograms,
     /// What is wanted now. None until a generation was taken up or accepted: then nothing is known of what runs.
     desired: Option<Desired>,
     /// What of it waits for something that does not exist.
@@ -58,6 +60,7 @@ impl Engine {
             store: Store::new(&parts.config.state),
             memory: MemoryFile::new(&parts.config.state),
             trust: TrustWatch::default(),
+            user_programs: UserPrograms::new(&parts.config.state),
             desired: None,
             waiting: Waiting::default(),
             problem: None,
@@ -100,6 +103,11 @@ impl Engine {
         });
         self.problem = result.as_ref().err().map(Rejected::problem);
         result
+    }
+
+    /// Ends what does not run without the daemon.
+    pub fn end(&mut self) {
+        self.user_programs.end();
     }
 
     /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw.
@@ -196,6 +204,7 @@ impl Engine {
             format!("{problem}; until that is mended, older releases are accepted again")
         });
         self.desired = Some(desired);
+        self.follow_in_user_space();
         self.waiting = waiting;
         self.problem = None;
         self.raise(withdrawn);
@@ -280,7 +289,15 @@ impl Engine {
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;
+        // After the switch: nothing in user space is in the way of packets.
+        self.follow_in_user_space();
         Ok(plan)
+    }
+
+    fn follow_in_user_space(&mut self) {
+        if let Some(desired) = &self.desired {
+            self.user_programs.follow(desired);
+        }
     }
 
     /// What was asked for last and could be reached; nothing where that is not known.

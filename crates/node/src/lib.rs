@@ -18,6 +18,7 @@ mod resolve;
 mod server;
 mod standing;
 mod store;
+mod user;
 mod view;
 mod waiting;
 
@@ -27,3 +28,4 @@ pub use detach::detach_all;
 pub use engine::{Engine, Parts};
 pub use rejected::Rejected;
 pub use server::{Unserved, serve};
+pub use user::{USER_PROGRAM, become_user_program};

@@ -5,7 +5,7 @@
 
 use std::fmt;
 
-use wire::{ChainView, Count, MemberView, TrustMode};
+use wire::{ChainView, Count, MemberView, TrustMode, UserProgramState, UserProgramView};
 
 /// What the answer of `/metrics` is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -18,6 +18,7 @@ pub(crate) struct Metrics<'a> {
     pub(crate) knowledge_age: Option<i64>,
     pub(crate) generation: u64,
     pub(crate) chains: &'a [ChainView],
+    pub(crate) user_programs: &'a [UserProgramView],
 }
 
 /// The text of one metric after the other.
@@ -42,6 +43,7 @@ impl fmt::Display for Metrics<'_> {
         text.family("l3af_generation", "gauge", "The number of the desired state in force")?;
         text.sample("l3af_generation", &[], self.generation)?;
         self.members(&mut text)?;
+        self.user_programs(&mut text)?;
         f.write_str("# EOF\n")
     }
 }
@@ -67,6 +69,23 @@ impl Metrics<'_> {
                 labels.push(("verdict", verdict.clone()));
                 text.sample(&format!("{name}_total"), &labels, number(count))?;
             }
+        }
+        Ok(())
+    }
+
+    fn user_programs(&self, text: &mut Text<'_, '_>) -> fmt::Result {
+        let labels = |program: &UserProgramView| {
+            let package = format!("{}/{}", program.publisher, program.package);
+            [("package", package), ("version", program.version.to_string())]
+        };
+        text.family("l3af_user_program_running", "gauge", "Whether a program in user space runs")?;
+        for program in self.user_programs {
+            let runs = u8::from(program.state == UserProgramState::Running);
+            text.sample("l3af_user_program_running", &labels(program), runs)?;
+        }
+        text.family("l3af_user_program_restarts", "counter", "How often it was started again")?;
+        for program in self.user_programs {
+            text.sample("l3af_user_program_restarts_total", &labels(program), program.restarts)?;
         }
         Ok(())
     }
@@ -129,6 +148,7 @@ mod tests {
             knowledge_age: Some(7),
             generation: 3,
             chains: &[],
+            user_programs: &[],
         };
         insta::assert_snapshot!(metrics, @r##"
         # TYPE l3af_trust_mode stateset
@@ -157,6 +177,10 @@ mod tests {
         # TYPE l3af_member_left_bytes counter
         # HELP l3af_member_left_bytes What left its chain at a member, by verdict.
         # UNIT l3af_member_left_bytes bytes
+        # TYPE l3af_user_program_running gauge
+        # HELP l3af_user_program_running Whether a program in user space runs.
+        # TYPE l3af_user_program_restarts counter
+        # HELP l3af_user_program_restarts How often it was started again.
         # EOF
         "##);
     }

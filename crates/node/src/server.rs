@@ -38,9 +38,12 @@ pub async fn serve(engine: Engine, config: &Config) -> Result<(), Unserved> {
     let engine = Arc::new(Mutex::new(engine));
     let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, look, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(engine)).with_graceful_shutdown(ended(end)).await;
+    let served = axum::serve(listener, router(Arc::clone(&engine))).with_graceful_shutdown(ended(end)).await;
     repairs.abort();
-    tracing::info!("ending; the programs run on");
+    tracing::info!("ending; the programs in the kernel run on");
+    if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {
+        tracing::error!("ending the user programs failed inside: {panicked}");
+    }
     let removed = fs::remove_file(&config.socket);
     served.and(removed).map_err(unserved)
 }

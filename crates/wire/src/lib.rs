@@ -14,7 +14,7 @@ mod trust;
 pub use client::{CallError, NodeClient};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
-pub use listing::{Chains, Probes};
+pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
     Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
 };

@@ -8,7 +8,7 @@ use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMo
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Alarm, Document, Ruling, TrustMode};
+use crate::{Alarm, Document, Ruling, TrustMode, UserProgramView};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -33,6 +33,9 @@ pub struct Status {
     /// When somebody last looked for what is revoked (RFC 3339).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub looked: Option<String>,
+    /// The programs that packages run in user space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_programs: Vec<UserProgramView>,
     /// The running kernel.
     pub kernel: String,
     /// The folder of pins.

@@ -25,6 +25,7 @@ mod share;
 mod tc;
 mod trust;
 mod upgrade;
+mod user;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {

@@ -3,7 +3,7 @@
 
 use std::path::Path;
 
-use wire::{Explained, Status};
+use wire::{Explained, Status, UserProgramView};
 
 use super::daemon::call;
 use crate::arguments;
@@ -43,6 +43,7 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
     }
+    lines.extend(status.user_programs.iter().map(|program| ("user program", user_program(program))));
     if let Some(problem) = &status.problem {
         lines.push(("problem", problem.to_string()));
         lines.extend(problem.hint.clone().map(|hint| ("hint", hint)));
@@ -55,6 +56,17 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         lines.extend(alarm.hint.clone().map(|hint| ("hint", hint)));
     }
     lines
+}
+
+fn user_program(program: &UserProgramView) -> String {
+    let UserProgramView { publisher, package, version, name, state, restarts, .. } = program;
+    let state = match (state, program.pid) {
+        (wire::UserProgramState::Running, Some(pid)) => format!("runs as process {pid}"),
+        (wire::UserProgramState::Running | wire::UserProgramState::Waiting, _) => "waits".to_owned(),
+        (wire::UserProgramState::Stopping, _) => "is stopping".to_owned(),
+    };
+    let last = program.last.as_ref().map(|last| format!("; {last}")).unwrap_or_default();
+    format!("`{name}` of {publisher}/{package} {version} {state}, started again {restarts} times{last}")
 }
 
 /// The rules that let a package in, and those that would not today.

@@ -84,6 +84,7 @@ impl Engine {
             waiting_for: self.waiting.texts(),
             alarms: self.trust.alarms().to_vec(),
             looked: looked.map(|at| at.to_string()),
+            user_programs: self.user_programs.views(),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })
@@ -102,6 +103,7 @@ impl Engine {
             knowledge_age: age.map(|age| age.as_secs().max(0)),
             generation: self.current()?.map_or(0, |generation| generation.number),
             chains: &self.chain_views()?,
+            user_programs: &self.user_programs.views(),
         };
         Ok(metrics.to_string())
     }
