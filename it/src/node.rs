@@ -6,11 +6,14 @@ use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 use std::{fs, thread};
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
-use wire::{ChainView, MemberView};
+use wire::{ChainView, Chains, MemberView, Status};
 
-use crate::{Ran, Side, binary, unique};
+use crate::{Ran, Side, binary, run, unique};
+
+/// How long to wait for what must happen.
+const PATIENCE: Duration = Duration::from_mins(1);
 
 /// A daemon that runs in a namespace. It is killed, and what it pinned is removed, when it goes out of scope.
 #[derive(Debug)]
@@ -41,7 +44,6 @@ impl Node {
     /// # Errors
     /// When it does not answer soon.
     pub fn restart(&mut self) -> Result<()> {
-        const PATIENCE: Duration = Duration::from_mins(1);
         let folder = self.folder.path();
         fs::write(folder.join("l3afd.toml"), "poll_seconds = 1\n")?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
@@ -86,6 +88,60 @@ impl Node {
         Ok(())
     }
 
+    /// Lets the daemon end as it is meant to, and waits for that.
+    ///
+    /// # Errors
+    /// When it cannot be told to.
+    pub fn end(&mut self) -> Result<()> {
+        if let Some(mut child) = self.child.take() {
+            run(&format!("kill -TERM {}", child.id()))?;
+            child.wait()?;
+        }
+        Ok(())
+    }
+
+    /// Tells the daemon to look at its policy now.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn hang_up(&self) -> Result<()> {
+        let child = self.child.as_ref().context("no daemon runs")?;
+        run(&format!("kill -HUP {}", child.id())).map(drop)
+    }
+
+    /// The file of the policy.
+    pub fn policy(&self) -> PathBuf {
+        self.folder.path().join("trust.toml")
+    }
+
+    /// Replaces the policy, as an administrator should: by renaming.
+    pub fn trust(&self, policy: &str) {
+        let beside = self.folder.path().join("trust.new");
+        fs::write(&beside, policy).expect("the folder is there");
+        fs::rename(beside, self.policy()).expect("the folder is there");
+    }
+
+    /// How the daemon is.
+    ///
+    /// # Errors
+    /// When it does not answer.
+    pub fn status(&self) -> Result<Status> {
+        Ok(serde_json::from_str(&self.l3af(&["status", "--json"])?)?)
+    }
+
+    /// Waits until something is so.
+    ///
+    /// # Panics
+    /// When it takes too long.
+    #[track_caller]
+    pub fn wait(&self, what: &str, is_so: impl Fn() -> bool) {
+        let begin = Instant::now();
+        while !is_so() {
+            assert!(begin.elapsed() < PATIENCE, "{what} does not happen:\n{}", self.log());
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+
     /// Runs `l3af` against this daemon.
     ///
     /// # Errors
@@ -119,7 +175,7 @@ impl Node {
     /// # Errors
     /// When the daemon does not answer.
     pub fn chains(&self) -> Result<Vec<ChainView>> {
-        Ok(serde_json::from_str(&self.l3af(&["chain", "--json"])?)?)
+        Ok(serde_json::from_str::<Chains>(&self.l3af(&["chain", "--json"])?)?.chains)
     }
 
     /// The members of the only chain.

@@ -61,12 +61,22 @@ impl Packages {
         self.l3af(&["build", &source.to_string_lossy(), "--output", output])?.success()
     }
 
-    /// Builds and signs a package of one C source and returns its path. `manifest` is what stands behind `[package]` and its
+    /// Builds and signs a package of one C source and returns its path; see [`Packages::unsigned`].
+    ///
+    /// # Errors
+    /// When it cannot be written or built.
+    pub fn from_source(&self, release: (&str, &str), source: &str, manifest: &str) -> Result<String> {
+        let package = self.unsigned(release, source, manifest)?;
+        self.l3af(&["sign", &package, "--key", "key"])?.success()?;
+        Ok(package)
+    }
+
+    /// Builds a package of one C source and returns its path. `manifest` is what stands behind `[package]` and its
     /// like: the programs, whose object is `<name>.bpf.o`, and maps.
     ///
     /// # Errors
     /// When it cannot be written or built.
-    pub fn from_source(&self, (name, version): (&str, &str), source: &str, manifest: &str) -> Result<String> {
+    pub fn unsigned(&self, (name, version): (&str, &str), source: &str, manifest: &str) -> Result<String> {
         let folder = self.path(&format!("{name}-{version}"));
         fs::create_dir_all(&folder)?;
         fs::write(format!("{folder}/{name}.bpf.c"), source)?;
@@ -80,7 +90,6 @@ impl Packages {
         fs::write(format!("{folder}/README.md"), name)?;
         let output = format!("{name}-{version}.oci");
         self.l3af(&["build", &folder, "--output", &output])?.success()?;
-        self.l3af(&["sign", &output, "--key", "key"])?.success()?;
         Ok(self.path(&output))
     }
 

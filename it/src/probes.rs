@@ -161,7 +161,7 @@ impl Node {
     /// # Errors
     /// When the daemon does not answer.
     pub fn probes(&self) -> Result<Vec<ProbeView>> {
-        Ok(serde_json::from_str(&self.l3af(&["probes", "--json"])?)?)
+        Ok(serde_json::from_str::<wire::Probes>(&self.l3af(&["probes", "--json"])?)?.probes)
     }
 
     /// The folder of the pins of probes.

@@ -107,8 +107,7 @@ pub(crate) enum Command {
     Change(Change),
     Profile(Profile),
     Stop(Stop),
-    /// Tell how the daemon is
-    Status(Listing),
+    Status(Status),
     Detach(Detach),
 }
 
@@ -334,6 +333,17 @@ pub(crate) struct Apply {
 /// List the members of all chains
 #[derive(Debug, Args)]
 pub(crate) struct Listing {
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tell how the daemon is, and why it trusts what it runs
+#[derive(Debug, Args)]
+pub(crate) struct Status {
+    /// List for each package each rule of trust, what it looked at, and how it ended when the package was accepted
+    #[arg(long)]
+    pub(crate) explain: bool,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -24,6 +24,13 @@ pub(crate) fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));
 }
 
+/// Says in a list that nobody verified what is in it.
+pub(crate) fn mode(mode: wire::TrustMode) {
+    if mode == wire::TrustMode::Normal {
+        data("mode `normal`: packages are NOT verified");
+    }
+}
+
 /// Rows under a head, in columns.
 pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
     let mut table = Table::new();

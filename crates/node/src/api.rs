@@ -18,6 +18,7 @@ use wire::{
     Problem, Profile, Status,
 };
 
+use crate::metrics::CONTENT_TYPE;
 use crate::{Engine, Rejected};
 
 /// The engine, as all requests share it. It does one thing at a time.
@@ -27,7 +28,20 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "l3afd", description = "The chains and probes of one node"),
-    paths(status, desired, apply, plan, stop, stop_all, chains, probes, profile, end_profile),
+    paths(
+        status,
+        desired,
+        explanations,
+        apply,
+        plan,
+        stop,
+        stop_all,
+        chains,
+        probes,
+        profile,
+        end_profile,
+        metrics
+    ),
     components(schemas(
         Status,
         Generation,
@@ -44,7 +58,16 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         Profile,
         Problem,
         wire::RunTime,
-        wire::State
+        wire::State,
+        wire::Chains,
+        wire::Probes,
+        wire::TrustMode,
+        wire::Alarm,
+        wire::Explained,
+        wire::Ruling,
+        wire::Verdict,
+        wire::UserProgramView,
+        wire::UserProgramState
     ))
 )]
 struct Description;
@@ -54,11 +77,13 @@ pub fn router(engine: Shared) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
+        .route("/v1/desired/explanations", get(explanations))
         .route("/v1/desired/members/{member}", delete(stop))
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
         .route("/v1/probes", get(probes))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
@@ -76,6 +101,12 @@ async fn status(State(engine): State<Shared>) -> Response {
 #[utoipa::path(get, path = "/v1/desired", responses((status = 200, body = Generation), (status = "default", body = Problem)))]
 async fn desired(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.desired()).await
+}
+
+/// Why each package of the desired state was accepted
+#[utoipa::path(get, path = "/v1/desired/explanations", responses((status = 200, body = Vec<wire::Explained>), (status = "default", body = Problem)))]
+async fn explanations(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.explanations()).await
 }
 
 /// Replaces the desired state, and reaches it or leaves everything as it was
@@ -144,13 +175,13 @@ async fn stop_all(State(engine): State<Shared>) -> Response {
 }
 
 /// The chains as they are in the kernel, with their counters
-#[utoipa::path(get, path = "/v1/chains", responses((status = 200, body = Vec<ChainView>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/chains", responses((status = 200, body = wire::Chains), (status = "default", body = Problem)))]
 async fn chains(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.chains()).await
 }
 
 /// The probes as they are in the kernel
-#[utoipa::path(get, path = "/v1/probes", responses((status = 200, body = Vec<wire::ProbeView>), (status = "default", body = Problem)))]
+#[utoipa::path(get, path = "/v1/probes", responses((status = 200, body = wire::Probes), (status = "default", body = Problem)))]
 async fn probes(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.probes()).await
 }
@@ -176,10 +207,28 @@ async fn end_profile(State(engine): State<Shared>) -> Response {
     answer(engine, Engine::end_profile).await
 }
 
-/// Calls the engine on a thread that may wait for the kernel and for disks.
+/// What can be measured of the node, in the text format of `OpenMetrics` 1.0
+#[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
+async fn metrics(State(engine): State<Shared>) -> Response {
+    let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
+    ask(engine, |engine| engine.metrics())
+        .await
+        .map_or_else(|refused| refused, |text| (kind, text).into_response())
+}
+
+/// Calls the engine, and answers with JSON.
 async fn answer<T, F>(engine: Shared, call: F) -> Response
 where
     T: Serialize + Send + 'static,
+    F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
+{
+    ask(engine, call).await.map_or_else(|refused| refused, |body| axum::Json(body).into_response())
+}
+
+/// Calls the engine on a thread that may wait for the kernel and for disks.
+async fn ask<T, F>(engine: Shared, call: F) -> Result<T, Response>
+where
+    T: Send + 'static,
     F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
 {
     let called = tokio::task::spawn_blocking(move || {
@@ -187,15 +236,15 @@ where
         call(&mut engine.lock().unwrap_or_else(PoisonError::into_inner))
     });
     match called.await {
-        Ok(Ok(body)) => axum::Json(body).into_response(),
+        Ok(Ok(body)) => Ok(body),
         Ok(Err(rejected)) => {
             let problem = rejected.problem();
             tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
-            problem_response(&problem)
+            Err(problem_response(&problem))
         }
         Err(panicked) => {
             tracing::error!("a request failed inside: {panicked}");
-            refuse(500, "internal", "the daemon failed while it worked on this", "its log says more")
+            Err(refuse(500, "internal", "the daemon failed while it worked on this", "its log says more"))
         }
     }
 }
@@ -228,6 +277,7 @@ fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Response {
         status,
         detail: String::new(),
         hint: Some(hint.to_owned()),
+        rules: Vec::new(),
         log: None,
     })
 }

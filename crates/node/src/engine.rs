@@ -1,20 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
-use std::collections::BTreeMap;
+mod tell;
+mod watch;
+
 use std::fs;
 use std::path::PathBuf;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
-use plan::{Desired, Hook, Observed, Plan, choose, reconcile};
-use wire::{Applied, ChainView, Document, Planned, ProbeView, Problem, Profile, State, Status};
+use plan::{Desired, Hook, Observed, Plan, reconcile};
+use trust::Policy;
+use wire::{Applied, Document, Planned, Problem, Profile};
 
-use crate::generation::{Generation, Generations, Pinned};
-use crate::resolve::{Resolved, Resolver, read_policy};
+use crate::generation::{Generation, Generations};
+use crate::memory::MemoryFile;
+use crate::resolve::{Demand, Resolved, Resolver};
 use crate::store::Store;
+use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
-use crate::{Config, Rejected, view};
+use crate::{Config, Rejected};
+
+use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
 pub struct Parts {
@@ -33,12 +40,14 @@ pub struct Engine {
     parts: Parts,
     generations: Generations,
     store: Store,
-    /// What is wanted now; empty until a generation was resolved.
-    desired: Desired,
+    memory: MemoryFile,
+    trust: TrustWatch,
+    user_programs: UserPrograms,
+    /// What is wanted now. None until a generation was taken up or accepted: then nothing is known of what runs.
+    desired: Option<Desired>,
     /// What of it waits for something that does not exist.
     waiting: Waiting,
     problem: Option<Problem>,
-    mode: String,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
 }
@@ -49,10 +58,12 @@ impl Engine {
         Self {
             generations: Generations::new(&parts.config.state),
             store: Store::new(&parts.config.state),
-            desired: Desired::default(),
+            memory: MemoryFile::new(&parts.config.state),
+            trust: TrustWatch::default(),
+            user_programs: UserPrograms::new(&parts.config.state),
+            desired: None,
             waiting: Waiting::default(),
             problem: None,
-            mode: String::new(),
             profiled_until: None,
             parts,
         }
@@ -63,35 +74,40 @@ impl Engine {
     /// # Errors
     /// When it cannot be reached; what runs is left as it is.
     pub fn resume(&mut self) -> Result<(), Rejected> {
-        let result = self.take_up();
-        self.problem = result.as_ref().err().map(Rejected::problem);
-        result
+        self.tick().map(drop)
     }
 
-    /// Says loudly when nothing is verified, and plainly when nothing can be.
-    pub fn warn_of_mode(&self) {
-        if self.mode == "normal" {
-            tracing::warn!("mode `normal`: packages are NOT verified, anything that is applied runs");
-        } else {
-            tracing::info!(policy = %self.parts.config.policy.display(), "packages are verified");
-        }
-    }
-
-    /// Compares the kernel with what is wanted, and repairs what differs. Returns what it did.
+    /// Verifies what runs again when that is due, compares the kernel with what is wanted, and repairs what differs.
+    /// Returns what of that the kernel was to blame for.
     ///
     /// # Errors
-    /// When it cannot be repaired.
+    /// When it cannot be verified or repaired. What cannot be verified for want of a policy runs on, and is repaired.
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
-        if self.desired.is_empty() || self.generations.is_detached() {
-            return Ok(Plan::default());
+        if self.generations.is_detached() {
+            return self.note_mode().map(|()| Plan::default());
         }
-        if self.profiled_until.is_some_and(|end| (self.parts.clock)() >= end) {
-            tracing::info!("run times are no longer measured");
-            return self.end_profile().map(|_| Plan::default());
-        }
-        let result = self.reach();
+        let (verified, repaired) = (self.verify_again(), self.repair());
+        let result = verified.and_then(|verified| {
+            let plan = repaired?;
+            if verified != Reverified::NotDue {
+                self.remember(&self.in_force())?;
+            }
+            if verified != Reverified::Otherwise {
+                return Ok(plan);
+            }
+            tracing::info!(
+                steps = plan.steps.len(),
+                "what is trusted changed, and with it what runs:\n{plan}"
+            );
+            Ok(Plan::default())
+        });
         self.problem = result.as_ref().err().map(Rejected::problem);
         result
+    }
+
+    /// Ends what does not run without the daemon.
+    pub fn end(&mut self) {
+        self.user_programs.end();
     }
 
     /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw.
@@ -99,7 +115,7 @@ impl Engine {
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
     pub fn apply(&mut self, document: Document, expected: Option<u64>) -> Result<Applied, Rejected> {
-        self.accept(document, expected, &BTreeMap::new())
+        self.accept(document, expected, Demand::New)
     }
 
     /// The steps that a document would take. Nothing is changed.
@@ -107,7 +123,8 @@ impl Engine {
     /// # Errors
     /// When the document would be refused before its first step.
     pub fn plan(&mut self, document: &Document) -> Result<Planned, Rejected> {
-        let resolved = self.resolve(document, &BTreeMap::new())?;
+        let policy = self.policy_for(document, Demand::New)?;
+        let resolved = self.resolve(document, &policy, Demand::New)?;
         let (plan, _) = self.way_to(&resolved.desired)?;
         Ok(Planned { steps: steps(&plan) })
     }
@@ -118,15 +135,13 @@ impl Engine {
     /// When there is no such member, or the rest cannot be reached.
     pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
         let generation = self.current()?;
-        let (mut document, kept) = generation.map_or_else(
-            || (Document::default(), BTreeMap::new()),
-            |generation| (generation.document, generation.packages),
-        );
+        let mut document = generation.map(|generation| generation.document).unwrap_or_default();
         match member {
             Some(member) => remove_member(&mut document, member, hook)?,
             None => document = Document::default(),
         }
-        self.accept(document, None, &kept)
+        // What is trusted no longer must not keep anybody from taking members out.
+        self.accept(document, None, Demand::InForce)
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -152,99 +167,30 @@ impl Engine {
         self.reach_profile()
     }
 
-    /// The document in force, with its number; an empty one with the number 0 when there is none.
-    ///
-    /// # Errors
-    /// When the state cannot be read.
-    pub fn desired(&self) -> Result<wire::Generation, Rejected> {
-        let generation = self.current()?;
-        Ok(generation.map_or_else(wire::Generation::default, |generation| wire::Generation {
-            number: generation.number,
-            document: generation.document,
-        }))
-    }
-
-    /// The chains as they are in the kernel, with their counters.
-    ///
-    /// # Errors
-    /// When the kernel cannot be read.
-    pub fn chains(&self) -> Result<Vec<ChainView>, Rejected> {
-        let observed = self.observe(&self.desired)?;
-        observed
-            .hooks
-            .iter()
-            .map(|(hook, found)| {
-                let is_wanted = self.desired.chains().contains_key(hook);
-                let chosen = choose(hook, &self.desired, &observed.facts).ok().filter(|_| is_wanted);
-                Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?, chosen))
-            })
-            .collect()
-    }
-
-    /// The probes as they are in the kernel.
-    ///
-    /// # Errors
-    /// When the kernel cannot be read.
-    pub fn probes(&self) -> Result<Vec<ProbeView>, Rejected> {
-        let observed = self.observe(&self.desired)?;
-        let runs = self.parts.kernel.runs()?;
-        let views = observed.probes.instances.iter().filter_map(|(instance, found)| {
-            view::probe(instance, found, runs.get(instance).copied().unwrap_or_default())
-        });
-        Ok(views.collect())
-    }
-
-    /// How the daemon is.
-    ///
-    /// # Errors
-    /// When the state or the kernel cannot be read.
-    pub fn status(&self) -> Result<Status, Rejected> {
-        let state = if self.generations.is_detached() {
-            State::Detached
-        } else if self.problem.is_some() {
-            State::Refused
-        } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
-            State::Converged
-        } else {
-            State::Waiting
-        };
-        Ok(Status {
-            version: env!("CARGO_PKG_VERSION").to_owned(),
-            mode: self.mode.clone(),
-            generation: self.current()?.map_or(0, |generation| generation.number),
-            state,
-            problem: self.problem.clone(),
-            waiting_for: self.waiting.texts(),
-            kernel: self.observe(&self.desired)?.facts.kernel.to_string(),
-            pins: self.parts.config.pins.display().to_string(),
-        })
-    }
-
-    fn take_up(&mut self) -> Result<(), Rejected> {
-        self.mode = read_policy(&self.parts.config.policy)?.mode().to_string();
-        let Some(generation) = self.current()? else { return Ok(()) };
-        if self.generations.is_detached() {
-            return Ok(());
-        }
-        self.desired = self.resolve(&generation.document, &generation.packages)?.desired;
-        self.reach().map(drop)
-    }
-
     fn accept(
         &mut self,
         document: Document,
         expected: Option<u64>,
-        kept: &BTreeMap<String, Pinned>,
+        demand: Demand,
     ) -> Result<Applied, Rejected> {
         let before = self.current()?;
         let previous = before.as_ref().map_or(0, |generation| generation.number);
         if let Some(expected) = expected.filter(|expected| *expected != previous) {
             return Err(Rejected::Changed { expected, current: previous });
         }
-        let Resolved { desired, packages, notes } = self.resolve(&document, kept)?;
+        // Whatever comes of it, what runs then is verified again soon: somebody looked at the policy for this.
+        self.trust.make_due();
+        let policy = self.policy_for(&document, demand)?;
+        let Resolved { desired, packages, mut explanations, withdrawn } =
+            self.resolve(&document, &policy, demand)?;
+        if let (Demand::InForce, Some(before)) = (demand, before) {
+            // What is only taken on was accepted for the reasons of then.
+            explanations = before.explanations;
+            explanations.retain(|reference, _| packages.contains_key(reference));
+        }
         let (plan, waiting) = self.way_to(&desired)?;
-        let accepted = (self.parts.clock)();
-        let generation = Generation { number: previous + 1, previous, accepted, document, packages };
+        let (number, accepted) = (previous + 1, (self.parts.clock)());
+        let generation = Generation { number, previous, accepted, document, packages, explanations };
         self.generations
             .accept(&generation)
             .map_err(|source| Rejected::State { action: "keep the generation", source })?;
@@ -252,10 +198,17 @@ impl Engine {
             self.give_up(&generation);
             return Err(halted);
         }
-        self.desired = desired;
+        let notes = self.remember(&desired).err().map(|forgotten| {
+            let problem = forgotten.problem();
+            tracing::error!(problem = %problem.kind, "{problem}");
+            format!("{problem}; until that is mended, older releases are accepted again")
+        });
+        self.desired = Some(desired);
+        self.follow_in_user_space();
         self.waiting = waiting;
         self.problem = None;
-        Ok(Applied { generation: generation.number, steps: steps(&plan), notes })
+        self.raise(withdrawn);
+        Ok(Applied { generation: number, steps: steps(&plan), notes: notes.into_iter().collect() })
     }
 
     /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
@@ -282,7 +235,7 @@ impl Engine {
     }
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
-        if self.generations.is_detached() {
+        if self.generations.is_detached() || self.desired.is_none() {
             return Ok(Planned { steps: Vec::new() });
         }
         let reached = self.reach();
@@ -293,9 +246,21 @@ impl Engine {
         Ok(Planned { steps: steps(&reached?) })
     }
 
+    /// Compares, repairs, and ends measuring when its time has come.
+    fn repair(&mut self) -> Result<Plan, Rejected> {
+        if self.desired.is_none() {
+            return Ok(Plan::default());
+        }
+        if self.profiled_until.is_some_and(|end| (self.parts.clock)() >= end) {
+            tracing::info!("run times are no longer measured");
+            return self.end_profile().map(|_| Plan::default());
+        }
+        self.reach()
+    }
+
     /// What is wanted now: while it is measured, with timing.
     fn wanted(&self) -> Desired {
-        let desired = self.desired.clone();
+        let desired = self.in_force();
         match self.profiled_until {
             Some(end) if (self.parts.clock)() < end => desired.timed(),
             Some(_) | None => desired,
@@ -306,6 +271,10 @@ impl Engine {
     fn give_up(&mut self, generation: &Generation) {
         if let Err(source) = self.generations.withdraw(generation) {
             self.problem = Some(Rejected::State { action: "withdraw the generation", source }.problem());
+        }
+        // A generation that was never taken up says nothing about what ran before this one.
+        if self.desired.is_none() && generation.previous != 0 {
+            return;
         }
         if let Err(rejected) = self.reach() {
             self.problem = Some(rejected.problem());
@@ -320,7 +289,20 @@ impl Engine {
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;
+        // After the switch: nothing in user space is in the way of packets.
+        self.follow_in_user_space();
         Ok(plan)
+    }
+
+    fn follow_in_user_space(&mut self) {
+        if let Some(desired) = &self.desired {
+            self.user_programs.follow(desired);
+        }
+    }
+
+    /// What was asked for last and could be reached; nothing where that is not known.
+    fn in_force(&self) -> Desired {
+        self.desired.clone().unwrap_or_default()
     }
 
     fn observe(&self, desired: &Desired) -> Result<Observed, Rejected> {
@@ -347,20 +329,17 @@ impl Engine {
         (!log.is_empty() && written.is_ok()).then_some(path)
     }
 
-    fn resolve(
-        &mut self,
-        document: &Document,
-        kept: &BTreeMap<String, Pinned>,
-    ) -> Result<Resolved, Rejected> {
-        let policy = read_policy(&self.parts.config.policy)?;
-        self.mode = policy.mode().to_string();
+    fn resolve(&self, document: &Document, policy: &Policy, demand: Demand) -> Result<Resolved, Rejected> {
+        let accepted = self.current()?.map(|generation| generation.packages).unwrap_or_default();
         let resolver = Resolver {
             store: &self.store,
-            policy: &policy,
+            policy,
             machine: &self.parts.machine,
+            remembered: &self.memory.read()?,
             now: (self.parts.clock)(),
+            accepted: &accepted,
         };
-        resolver.resolve(document, kept)
+        resolver.resolve(document, demand)
     }
 
     fn current(&self) -> Result<Option<Generation>, Rejected> {

@@ -2,7 +2,8 @@
 //! Accepted desired states, numbered, on disk.
 //!
 //! ```text
-//! <state>/generations/<number>.json    one accepted document and the digests it was resolved to
+//! <state>/generations/<number>.json    one accepted document, the digests it was resolved to, and why they
+//!                                      are trusted
 //! <state>/current                      the number of the one in force
 //! <state>/detached                     put there by `l3af detach --all`: apply nothing until the next document
 //! ```
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use wire::Document;
 
 use crate::durable;
+use crate::standing::Explanations;
 
 /// One accepted desired state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -31,6 +33,9 @@ pub(crate) struct Generation {
     pub(crate) document: Document,
     /// What each package reference of the document stood for.
     pub(crate) packages: BTreeMap<String, Pinned>,
+    /// Why each of them was accepted.
+    #[serde(default)]
+    pub(crate) explanations: Explanations,
 }
 
 /// A package reference, resolved.

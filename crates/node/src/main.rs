@@ -11,6 +11,10 @@ use package::Platform;
 use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
+    let mut arguments = std::env::args_os();
+    if arguments.next().is_some_and(|name| name == node::USER_PROGRAM) {
+        return not_become(&node::become_user_program(arguments));
+    }
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
     let colours = std::io::stderr().is_terminal();
@@ -22,6 +26,12 @@ fn main() -> ExitCode {
             ExitCode::FAILURE
         }
     }
+}
+
+/// Tells the log of a user program that it did not begin. The daemon sees that it ended.
+fn not_become(error: &std::io::Error) -> ExitCode {
+    drop(writeln!(std::io::stderr(), "the user program cannot be executed: {error}"));
+    ExitCode::from(127)
 }
 
 fn run(arguments: Arguments) -> anyhow::Result<()> {
@@ -40,7 +50,6 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
     }
-    engine.warn_of_mode();
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
     Ok(runtime.block_on(node::serve(engine, &config))?)
 }

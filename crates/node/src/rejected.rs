@@ -8,7 +8,10 @@ use std::path::PathBuf;
 use package::{MemberName, ReadError};
 use plan::{DuplicateMember, DuplicateProbe, Hook, Refusal, Unfit, UnfitProbe};
 use thiserror::Error;
+use trust::Explanation;
 use wire::Problem;
+
+use crate::standing::failed;
 
 /// A request that was not carried out. Nothing of it is in force.
 #[derive(Debug, Error)]
@@ -72,6 +75,15 @@ pub enum Rejected {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// What was accepted before is not known.
+    #[error("what this node accepted before cannot be read from `{}`", path.display())]
+    Memory {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A package did not pass verification.
     #[error("package `{reference}` is not trusted on this machine")]
     Untrusted {
@@ -80,6 +92,8 @@ pub enum Rejected {
         /// Why not.
         #[source]
         source: Box<trust::Refused>,
+        /// How it went.
+        explanation: Explanation,
     },
     /// A package cannot do what the document asks of it.
     #[error("the chain on `{hook}` cannot be made")]
@@ -143,7 +157,7 @@ impl Rejected {
             | Self::DuplicateProbe(_)
             | Self::Refusal(_)
             | Self::Halted(_) => 422,
-            Self::Policy { .. } | Self::Unseen(_) | Self::State { .. } => 500,
+            Self::Policy { .. } | Self::Memory { .. } | Self::Unseen(_) | Self::State { .. } => 500,
         }
     }
 
@@ -160,7 +174,11 @@ impl Rejected {
             }
             Self::Unfetched { .. } => Some("`l3af build` makes the folder".to_owned()),
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
-            Self::Policy { .. } => Some("correct the file; nothing verifies until then".to_owned()),
+            Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
+            Self::Memory { .. } => Some(
+                "restore it from a backup; if you remove it, releases older than those that ran are accepted again"
+                    .to_owned(),
+            ),
             Self::Untrusted { source, .. } => Some(source.hint()),
             Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
             Self::Unfit { .. } | Self::UnfitProbe { .. } => {
@@ -193,8 +211,13 @@ impl Rejected {
             status: self.status(),
             detail: causes.join(": "),
             hint: self.hint(),
+            rules: self.rules(),
             log: log.map(|path| path.display().to_string()),
         }
+    }
+
+    fn rules(&self) -> Vec<wire::Ruling> {
+        if let Self::Untrusted { explanation, .. } = self { failed(explanation) } else { Vec::new() }
     }
 
     fn slug(&self) -> &'static str {
@@ -207,6 +230,7 @@ impl Rejected {
             Self::Unfetched { .. } => "unfetched",
             Self::Unreadable { .. } => "unreadable",
             Self::Policy { .. } => "policy",
+            Self::Memory { .. } => "memory",
             Self::Untrusted { .. } => "untrusted",
             Self::Unfit { .. } | Self::UnfitProbe { .. } => "unfit",
             Self::Refusal(_) => "refusal",

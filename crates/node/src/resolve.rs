@@ -2,17 +2,19 @@
 //! From a document to a desired state: fetch each package, verify it, settle each member.
 
 use std::collections::BTreeMap;
+use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::{fs, io};
 
 use package::{Blobs, Package, Platform};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
-use trust::{Circumstances, Evidence, Memory, Occasion, Policy, PolicyDocument, Verified};
-use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
+use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
+use wire::{Document, Layout, MemberDocument, ProbeDocument};
 
 use crate::Rejected;
 use crate::generation::Pinned;
+use crate::memory::Remembered;
+use crate::standing::{Explanations, Standing, Withdrawn, probe_hook};
 use crate::store::{Recorder, Store};
 
 /// Turns references into verified packages.
@@ -20,48 +22,74 @@ pub(crate) struct Resolver<'a> {
     pub(crate) store: &'a Store,
     pub(crate) policy: &'a Policy,
     pub(crate) machine: &'a Platform,
+    pub(crate) remembered: &'a Remembered,
     pub(crate) now: jiff::Timestamp,
+    /// The packages of the generation in force: they were accepted before.
+    pub(crate) accepted: &'a BTreeMap<String, Pinned>,
 }
 
 /// A document with every reference settled.
+#[derive(Default)]
 pub(crate) struct Resolved {
     pub(crate) desired: Desired,
     pub(crate) packages: BTreeMap<String, Pinned>,
-    /// What the caller should know although nothing is wrong.
-    pub(crate) notes: Vec<String>,
+    pub(crate) explanations: Explanations,
+    /// The packages that are trusted no longer.
+    pub(crate) withdrawn: Vec<Withdrawn>,
+}
+
+/// What becomes of a document when a package in it is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Demand {
+    /// It is new, and all of it must be trusted. References are fetched.
+    New,
+    /// It is, or is part of, the generation in force. References stand for what they stood for; what is trusted no longer
+    /// is left out, or kept where the policy says so.
+    InForce,
 }
 
 impl Resolver<'_> {
-    /// Settles a document. References in `kept` stand for what they stood for then and need no fetching.
-    pub(crate) fn resolve(
-        &self,
-        document: &Document,
-        kept: &BTreeMap<String, Pinned>,
-    ) -> Result<Resolved, Rejected> {
-        let mut resolved =
-            Resolved { desired: Desired::default(), packages: BTreeMap::new(), notes: Vec::new() };
-        let mut verified: BTreeMap<&str, Arc<Verified>> = BTreeMap::new();
+    /// Settles a document.
+    pub(crate) fn resolve(&self, document: &Document, demand: Demand) -> Result<Resolved, Rejected> {
+        let mut resolved = Resolved::default();
+        let mut standings: BTreeMap<&str, Standing> = BTreeMap::new();
         let in_chains = document.chains.iter().flat_map(|chain| &chain.members);
         let references = in_chains.map(|member| member.package.as_str());
         for reference in references.chain(document.probes.iter().map(|probe| probe.package.as_str())) {
-            if verified.contains_key(reference) {
+            if standings.contains_key(reference) {
                 continue;
             }
-            let pinned = match kept.get(reference) {
+            let pinned = match self.accepted.get(reference).filter(|_| demand == Demand::InForce) {
                 Some(pinned) => pinned.clone(),
                 None => self.fetch(reference)?,
             };
-            let package = self.verify(reference, &pinned)?;
-            note_user_program(&package, &mut resolved.notes);
+            let (standing, explanation) = self.stand(reference, &pinned, demand)?;
+            resolved.explanations.insert(reference.to_owned(), explanation);
             resolved.packages.insert(reference.to_owned(), pinned);
-            verified.insert(reference, Arc::new(package));
+            standings.insert(reference, standing);
         }
+        self.settle(document, &mut standings, &mut resolved)?;
+        resolved.withdrawn = standings.into_values().filter_map(Standing::withdrawn).collect();
+        Ok(resolved)
+    }
+
+    fn settle(
+        &self,
+        document: &Document,
+        standings: &mut BTreeMap<&str, Standing>,
+        resolved: &mut Resolved,
+    ) -> Result<(), Rejected> {
         for chain in &document.chains {
             let hook = Hook { interface: chain.interface.clone(), point: chain.hook };
             if resolved.desired.chains().contains_key(&hook) {
                 return Err(Rejected::TwoChains { hook });
             }
-            let members = members(chain, &hook, &verified)?;
+            let mut members = Vec::new();
+            for wanted in &chain.members {
+                let (place, what) = (hook.to_string(), format!("{hook} {}", wanted.name));
+                let package = self.runs_at(&wanted.package, (&place, what), standings, resolved)?;
+                members.extend(package.map(|package| member(wanted, &hook, &package)).transpose()?);
+            }
             let (mode, position) = (chain.mode, chain.position.clone());
             resolved.desired.place(hook.clone(), Placement { mode, position, occupied: chain.occupied });
             if let Some(mechanism) = chain.mechanism {
@@ -70,9 +98,34 @@ impl Resolver<'_> {
             resolved.desired.chain(hook, members)?;
         }
         for wanted in &document.probes {
-            resolved.desired.probe(probe(wanted, &verified)?)?;
+            let place = probe_hook(&wanted.name);
+            if let Some(package) =
+                self.runs_at(&wanted.package, (&place, place.clone()), standings, resolved)?
+            {
+                resolved.desired.probe(probe(wanted, &package)?)?;
+            }
         }
-        Ok(resolved)
+        Ok(())
+    }
+
+    /// The package that runs at a place; none where it is trusted no longer and is to be removed. What becomes of it is
+    /// noted.
+    fn runs_at(
+        &self,
+        reference: &str,
+        (hook, what): (&str, String),
+        standings: &mut BTreeMap<&str, Standing>,
+        resolved: &Resolved,
+    ) -> Result<Option<Arc<Verified>>, Rejected> {
+        let withdrawn = match standings.get_mut(reference).expect("every reference was looked at") {
+            Standing::Trusted(package) => return Ok(Some(Arc::clone(package))),
+            Standing::Withdrawn(withdrawn) => withdrawn,
+        };
+        let package = read(self.store, reference, &resolved.packages[reference])?;
+        let at = self.circumstances(Occasion::Continuation);
+        let kept = trust::keep(package, &withdrawn.refused, hook, &at);
+        if kept.is_some() { &mut withdrawn.kept } else { &mut withdrawn.removed }.push(what);
+        Ok(kept.map(Arc::new))
     }
 
     /// Copies a package and its statements into the store.
@@ -97,7 +150,34 @@ impl Resolver<'_> {
         Ok(Pinned { index, statements })
     }
 
-    fn verify(&self, reference: &str, pinned: &Pinned) -> Result<Verified, Rejected> {
+    /// Verifies a package, with what was accepted before as what runs on.
+    fn stand(
+        &self,
+        reference: &str,
+        pinned: &Pinned,
+        demand: Demand,
+    ) -> Result<(Standing, Explanation), Rejected> {
+        let is_accepted = self.accepted.values().any(|accepted| accepted.index == pinned.index);
+        let occasion = if is_accepted { Occasion::Continuation } else { Occasion::Deployment };
+        let Judgement { outcome, explanation } = self.verify(reference, pinned, occasion)?;
+        let reference = reference.to_owned();
+        match outcome {
+            Ok(package) => Ok((Standing::Trusted(Arc::new(package)), explanation)),
+            Err(refused) if is_accepted && demand == Demand::InForce => {
+                let (removed, kept, told) = (Vec::new(), Vec::new(), explanation.clone());
+                let withdrawn = Withdrawn { reference, refused, explanation: told, removed, kept };
+                Ok((Standing::Withdrawn(Box::new(withdrawn)), explanation))
+            }
+            Err(refused) => Err(Rejected::Untrusted { reference, source: Box::new(refused), explanation }),
+        }
+    }
+
+    fn verify(
+        &self,
+        reference: &str,
+        pinned: &Pinned,
+        occasion: Occasion,
+    ) -> Result<Judgement<Verified>, Rejected> {
         /// What [`trust`] accepts as an envelope.
         const ENVELOPE_BYTES: u64 = 4 * 1024 * 1024;
         let package = read(self.store, reference, pinned)?;
@@ -106,18 +186,18 @@ impl Resolver<'_> {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
         })?;
         let evidence = Evidence { envelopes, roots: Vec::new(), fetched_from: None };
-        let at = Circumstances {
+        Ok(trust::verify(package, &evidence, &self.circumstances(occasion)))
+    }
+
+    fn circumstances(&self, occasion: Occasion) -> Circumstances<'_> {
+        Circumstances {
             policy: self.policy,
             machine: self.machine,
-            memory: &Memory::default(),
+            memory: &self.remembered.accepted,
             now: self.now,
-            looked: None,
-            occasion: Occasion::Deployment,
-        };
-        trust::verify(package, &evidence, &at).outcome.map_err(|source| Rejected::Untrusted {
-            reference: reference.to_owned(),
-            source: Box::new(source),
-        })
+            looked: self.remembered.looked,
+            occasion,
+        }
     }
 }
 
@@ -134,62 +214,25 @@ fn folder(reference: &str) -> Result<PathBuf, Rejected> {
     }
 }
 
-fn members(
-    chain: &ChainDocument,
-    hook: &Hook,
-    verified: &BTreeMap<&str, Arc<Verified>>,
-) -> Result<Vec<Member>, Rejected> {
-    let member = |wanted: &MemberDocument| {
-        let wish = MemberWish {
-            program: wanted.program.clone(),
-            proceed: wanted.proceed.clone(),
-            enforcement: wanted.enforcement,
-            disabled: !wanted.enabled,
-            config: wanted.config.clone(),
-        };
-        let package = &verified[wanted.package.as_str()];
-        Member::new(wanted.name.clone(), hook.point, package, wish)
-            .map_err(|source| Rejected::Unfit { hook: hook.clone(), source })
+fn member(wanted: &MemberDocument, hook: &Hook, package: &Arc<Verified>) -> Result<Member, Rejected> {
+    let wish = MemberWish {
+        program: wanted.program.clone(),
+        proceed: wanted.proceed.clone(),
+        enforcement: wanted.enforcement,
+        disabled: !wanted.enabled,
+        config: wanted.config.clone(),
     };
-    chain.members.iter().map(member).collect()
+    Member::new(wanted.name.clone(), hook.point, package, wish)
+        .map_err(|source| Rejected::Unfit { hook: hook.clone(), source })
 }
 
-fn probe(wanted: &ProbeDocument, verified: &BTreeMap<&str, Arc<Verified>>) -> Result<Probe, Rejected> {
+fn probe(wanted: &ProbeDocument, package: &Arc<Verified>) -> Result<Probe, Rejected> {
     let wish = ProbeWish {
         program: wanted.program.clone(),
         attach: wanted.attach.clone(),
         disabled: !wanted.enabled,
         config: wanted.config.clone(),
     };
-    Probe::new(wanted.name.clone(), &verified[wanted.package.as_str()], wish)
+    Probe::new(wanted.name.clone(), package, wish)
         .map_err(|source| Rejected::UnfitProbe { probe: wanted.name.clone(), source })
-}
-
-fn note_user_program(verified: &Verified, notes: &mut Vec<String>) {
-    let manifest = &verified.package().manifest;
-    if let Some(user) = &manifest.user {
-        notes.push(format!(
-            "package `{}` has a user program, `{}`; l3afd does not start it",
-            manifest.package.name, user.command
-        ));
-    }
-}
-
-/// Reads the policy. No file means the default, under which nothing verifies; a file that cannot be used is an error.
-pub(crate) fn read_policy(path: &Path) -> Result<Policy, Rejected> {
-    let rejected =
-        |source: Box<dyn std::error::Error + Send + Sync>| Rejected::Policy { path: path.to_owned(), source };
-    let text = match fs::read_to_string(path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Policy::default()),
-        Err(error) => return Err(rejected(error.into())),
-        Ok(text) => text,
-    };
-    let document = PolicyDocument::parse(&text).map_err(|error| rejected(error.into()))?;
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    let mut keys = BTreeMap::new();
-    for file in document.files() {
-        let key = fs::read_to_string(folder.join(file)).map_err(|error| rejected(error.into()))?;
-        keys.insert(file.to_owned(), key);
-    }
-    document.resolve(&keys).map_err(|error| rejected(error.into()))
 }

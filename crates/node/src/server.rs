@@ -5,12 +5,12 @@ use std::fs;
 use std::io;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
@@ -34,13 +34,16 @@ pub struct Unserved {
 pub async fn serve(engine: Engine, config: &Config) -> Result<(), Unserved> {
     let unserved = |source| Unserved { socket: config.socket.clone(), source };
     let listener = listen(&config.socket).map_err(unserved)?;
-    let end = end_of_service().map_err(unserved)?;
+    let (end, look) = (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
     let engine = Arc::new(Mutex::new(engine));
-    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, end.clone()));
+    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, look, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(engine)).with_graceful_shutdown(ended(end)).await;
+    let served = axum::serve(listener, router(Arc::clone(&engine))).with_graceful_shutdown(ended(end)).await;
     repairs.abort();
-    tracing::info!("ending; the programs run on");
+    tracing::info!("ending; the programs in the kernel run on");
+    if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {
+        tracing::error!("ending the user programs failed inside: {panicked}");
+    }
     let removed = fs::remove_file(&config.socket);
     served.and(removed).map_err(unserved)
 }
@@ -63,30 +66,48 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     Ok(listener)
 }
 
-/// Compares the kernel with what is wanted, at every tick.
-async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut end: watch::Receiver<bool>) {
+/// Compares the kernel with what is wanted, at every tick, and looks at the policy again when it is told to (SIGHUP).
+async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut look: Signal, mut end: watch::Receiver<bool>) {
     let mut ticks = interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut told = None;
     loop {
+        let mut is_told = false;
         tokio::select! {
             _ = ticks.tick() => {}
+            _ = look.recv() => is_told = true,
             _ = end.changed() => return,
         }
         let engine = Arc::clone(&engine);
-        let ticked =
-            tokio::task::spawn_blocking(move || engine.lock().unwrap_or_else(PoisonError::into_inner).tick());
+        let ticked = tokio::task::spawn_blocking(move || {
+            let mut engine = lock(&engine);
+            if is_told {
+                engine.look_again();
+            }
+            engine.tick()
+        });
         match ticked.await {
-            Ok(Ok(plan)) if plan.steps.is_empty() => {}
+            Ok(Ok(plan)) if plan.steps.is_empty() => told = None,
             Ok(Ok(plan)) => {
+                told = None;
                 tracing::warn!(steps = plan.steps.len(), "the kernel had drifted; repaired:\n{plan}");
             }
             Ok(Err(rejected)) => {
                 let problem = rejected.problem();
-                tracing::error!(problem = %problem.kind, "cannot reach the desired state: {problem}");
+                // Once, and not at every tick.
+                if told.as_ref() != Some(&problem) {
+                    tracing::error!(problem = %problem.kind, "cannot reach the desired state: {problem}");
+                }
+                told = Some(problem);
             }
             Err(panicked) => tracing::error!("a repair failed inside: {panicked}"),
         }
     }
+}
+
+/// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+    engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// Becomes true when the daemon is asked to end.

@@ -2,7 +2,8 @@
 //! Whom a machine trusts, for what, and the one door through which packages become runnable.
 //!
 //! A publisher signs a [`Statement`] about a release in a DSSE [`Envelope`]. A machine's [`Policy`] names publishers and
-//! their keys; the default names nobody, so that nothing verifies. [`verify()`] is the only way to a [`Verified`].
+//! their keys; the default names nobody, so that nothing verifies. [`verify()`] is the way to a [`Verified`]; what ran
+//! before and lost its trust may stay one by [`keep()`], where the policy says so.
 //!
 //! Nothing here does I/O or reads a clock: bytes, times and seeds are arguments, and a verification explains itself.
 
@@ -61,5 +62,5 @@ pub use sign::{Checked, NotASignature, Sign, SignError};
 pub use sigstore::{CosignError, cosign_bundle};
 pub use verify::{
     Assurance, Circumstances, Discount, Evidence, Judgement, Mismatch, Occasion, Refused, Verified, judge,
-    verify,
+    keep, verify,
 };

@@ -9,7 +9,7 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{Applied, ChainView, Document, Generation, Planned, ProbeView, Problem, Profile, Status};
+use crate::{Applied, Chains, Document, Explained, Generation, Planned, Probes, Problem, Profile, Status};
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -84,6 +84,14 @@ impl NodeClient {
         self.answer(self.request(Method::GET, "/v1/desired")).await
     }
 
+    /// Why each package of the desired state was accepted.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn explanations(&self) -> Result<Vec<Explained>, CallError> {
+        self.answer(self.request(Method::GET, "/v1/desired/explanations")).await
+    }
+
     /// Replaces the desired state; `expected` is the generation that the caller saw.
     ///
     /// # Errors
@@ -125,7 +133,7 @@ impl NodeClient {
     ///
     /// # Errors
     /// When the node does not answer or refuses.
-    pub async fn chains(&self) -> Result<Vec<ChainView>, CallError> {
+    pub async fn chains(&self) -> Result<Chains, CallError> {
         self.answer(self.request(Method::GET, "/v1/chains")).await
     }
 
@@ -133,7 +141,7 @@ impl NodeClient {
     ///
     /// # Errors
     /// When the node does not answer or refuses.
-    pub async fn probes(&self) -> Result<Vec<ProbeView>, CallError> {
+    pub async fn probes(&self) -> Result<Probes, CallError> {
         self.answer(self.request(Method::GET, "/v1/probes")).await
     }
 

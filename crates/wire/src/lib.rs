@@ -6,13 +6,17 @@
 mod client;
 mod document;
 mod layout;
+mod listing;
 mod node;
 mod probe;
+mod trust;
 
 pub use client::{CallError, NodeClient};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
+pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
     Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
 };
 pub use probe::{ProbeDocument, ProbeView};
+pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};

@@ -8,15 +8,15 @@ use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMo
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::Document;
+use crate::{Alarm, Document, Ruling, TrustMode, UserProgramView};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Status {
     /// The version of the daemon.
     pub version: String,
-    /// `trusted`: only verified packages run. `normal`: nothing is verified.
-    pub mode: String,
+    /// Whether packages are verified. It comes from the daemon's own policy file, and from nowhere else.
+    pub mode: TrustMode,
     /// The number of the desired state in force; 0 when there never was one.
     pub generation: u64,
     /// Whether that state is reached.
@@ -27,6 +27,15 @@ pub struct Status {
     /// The hooks whose interface does not exist.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub waiting_for: Vec<String>,
+    /// What about trust somebody should look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub alarms: Vec<Alarm>,
+    /// When somebody last looked for what is revoked (RFC 3339).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub looked: Option<String>,
+    /// The programs that packages run in user space.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub user_programs: Vec<UserProgramView>,
     /// The running kernel.
     pub kernel: String,
     /// The folder of pins.
@@ -201,6 +210,9 @@ pub struct Problem {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// The rules of trust that do not hold.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub rules: Vec<Ruling>,
     /// The file with the whole log of the kernel's verifier.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub log: Option<String>,

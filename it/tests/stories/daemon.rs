@@ -176,8 +176,10 @@ fn the_api_describes_itself() {
     assert_eq!(
         paths,
         [
+            "/metrics",
             "/v1/chains",
             "/v1/desired",
+            "/v1/desired/explanations",
             "/v1/desired/members/{member}",
             "/v1/plan",
             "/v1/probes",

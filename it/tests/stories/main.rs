@@ -24,7 +24,9 @@ mod probe_life;
 mod probes;
 mod share;
 mod tc;
+mod trust;
 mod upgrade;
+mod user;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {

@@ -33,7 +33,7 @@ fn a_package_that_nobody_trusted_signed_does_not_run() {
     assert!(offer("plain").contains("package `sanity` is not signed"));
     packages().l3af(&["key", "new", "stranger", "--no-passphrase"]).unwrap().success().unwrap();
     packages().l3af(&["sign", "plain", "--key", "stranger"]).unwrap().success().unwrap();
-    assert!(offer("plain").contains("0 of the trusted keys signed it, 1 must"));
+    assert!(offer("plain").contains("0 of the trusted signers signed it, 1 must"));
     assert!(node.chains().unwrap().is_empty());
     // Signed by the right key in the end, it runs.
     packages().l3af(&["sign", "plain", "--key", "key"]).unwrap().success().unwrap();

@@ -14,13 +14,15 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
-    let mut chains = call(socket, async |node| node.chains().await)?;
+    let mut listed = call(socket, async |node| node.chains().await)?;
     if let Some(interface) = &arguments.interface {
-        chains.retain(|chain| chain.interface == *interface);
+        listed.chains.retain(|chain| chain.interface == *interface);
     }
     if arguments.json {
-        return output::json(&chains);
+        return output::json(&listed);
     }
+    output::mode(listed.mode);
+    let chains = listed.chains;
     match (&arguments.interface, chains.is_empty()) {
         (Some(interface), true) => {
             Err(Failure::new(format!("no chain runs on `{interface}`"))

@@ -9,10 +9,12 @@ use crate::failure::Outcome;
 use crate::output;
 
 pub(crate) fn run(socket: &Path, arguments: &Listing) -> Outcome {
-    let probes = call(socket, async |node| node.probes().await)?;
+    let listed = call(socket, async |node| node.probes().await)?;
     if arguments.json {
-        return output::json(&probes);
+        return output::json(&listed);
     }
+    output::mode(listed.mode);
+    let probes = listed.probes;
     let rows = probes.iter().map(|probe| {
         vec![
             probe.name.to_string(),

@@ -37,7 +37,7 @@ pub(crate) fn run(socket: &Path, arguments: &arguments::Profile) -> Outcome {
         node.end_profile().await?;
         Ok(after)
     })?;
-    let rows = rows(&before, &after);
+    let rows = rows(&before.chains, &after.chains);
     if arguments.json {
         return output::json(&rows);
     }

@@ -9,10 +9,12 @@ use crate::failure::Outcome;
 use crate::output;
 
 pub(crate) fn run(socket: &Path, arguments: &Listing) -> Outcome {
-    let chains = call(socket, async |node| node.chains().await)?;
+    let listed = call(socket, async |node| node.chains().await)?;
     if arguments.json {
-        return output::json(&chains);
+        return output::json(&listed);
     }
+    output::mode(listed.mode);
+    let chains = listed.chains;
     let rows = chains.iter().flat_map(|chain| {
         chain.members.iter().enumerate().map(move |(index, member)| {
             vec![

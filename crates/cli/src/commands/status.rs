@@ -1,36 +1,85 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af status`: how the daemon is.
+//! `l3af status`: how the daemon is, and why it trusts what it runs.
 
 use std::path::Path;
 
+use wire::{Explained, Status, UserProgramView};
+
 use super::daemon::call;
-use crate::arguments::Listing;
+use crate::arguments;
 use crate::failure::Outcome;
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &Listing) -> Outcome {
+pub(crate) fn run(socket: &Path, arguments: &arguments::Status) -> Outcome {
+    if arguments.explain {
+        let explained = call(socket, async |node| node.explanations().await)?;
+        if arguments.json {
+            return output::json(&explained);
+        }
+        explained.iter().for_each(explain);
+        return Ok(());
+    }
     let status = call(socket, async |node| node.status().await)?;
     if arguments.json {
         return output::json(&status);
     }
+    output::mode(status.mode);
+    for (name, value) in lines(&status) {
+        output::data(&format!("{name:<12} {value}"));
+    }
+    Ok(())
+}
+
+fn lines(status: &Status) -> Vec<(&'static str, String)> {
     let mut lines = vec![
         ("state", status.state.to_string()),
         ("generation", status.generation.to_string()),
-        ("mode", status.mode),
-        ("kernel", status.kernel),
-        ("pins", status.pins),
-        ("version", status.version),
+        ("mode", status.mode.to_string()),
+        ("looked", status.looked.clone().unwrap_or_else(|| "never".to_owned())),
+        ("kernel", status.kernel.clone()),
+        ("pins", status.pins.clone()),
+        ("version", status.version.clone()),
     ];
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
     }
+    lines.extend(status.user_programs.iter().map(|program| ("user program", user_program(program))));
     if let Some(problem) = &status.problem {
         lines.push(("problem", problem.to_string()));
         lines.extend(problem.hint.clone().map(|hint| ("hint", hint)));
         lines.extend(problem.log.clone().map(|log| ("log", log)));
     }
-    for (name, value) in lines {
-        output::data(&format!("{name:<12} {value}"));
+    for alarm in &status.alarms {
+        lines.push(("ALARM", alarm.to_string()));
+        lines.extend(alarm.removed.iter().map(|what| ("removed", what.clone())));
+        lines.extend(alarm.kept.iter().map(|what| ("kept", what.clone())));
+        lines.extend(alarm.hint.clone().map(|hint| ("hint", hint)));
     }
-    Ok(())
+    lines
+}
+
+fn user_program(program: &UserProgramView) -> String {
+    let UserProgramView { publisher, package, version, name, state, restarts, .. } = program;
+    let state = match (state, program.pid) {
+        (wire::UserProgramState::Running, Some(pid)) => format!("runs as process {pid}"),
+        (wire::UserProgramState::Running | wire::UserProgramState::Waiting, _) => "waits".to_owned(),
+        (wire::UserProgramState::Stopping, _) => "is stopping".to_owned(),
+    };
+    let last = program.last.as_ref().map(|last| format!("; {last}")).unwrap_or_default();
+    format!("`{name}` of {publisher}/{package} {version} {state}, started again {restarts} times{last}")
+}
+
+/// The rules that let a package in, and those that would not today.
+fn explain(explained: &Explained) {
+    output::data(&format!("{} {}", explained.package, explained.digest));
+    let tell = |rulings: &[wire::Ruling]| {
+        for ruling in rulings {
+            output::data(&format!("  {ruling}"));
+        }
+    };
+    tell(&explained.accepted);
+    if !explained.withdrawn.is_empty() {
+        output::data("  trusted no longer:");
+        tell(&explained.withdrawn);
+    }
 }

@@ -2,6 +2,7 @@
 //! The one door: from a package that was read to a package that may run.
 
 mod authority;
+mod kept;
 mod refused;
 mod statement;
 
@@ -13,6 +14,7 @@ use crate::found::Found;
 use crate::policy::{Exception, Mode, Policy};
 use crate::{KeyId, Memory};
 
+pub use kept::keep;
 pub use refused::{Discount, Mismatch, Refused};
 
 use authority::{Authority, endorser};
@@ -21,7 +23,8 @@ use statement::Examination;
 /// How far the clocks of those who sign and those who verify may be apart.
 pub(crate) const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
 
-/// A package that passed: the only thing that can be planned. It cannot be made but by [`verify()`].
+/// A package that passed: the only thing that can be planned. It cannot be made but by [`verify()`], and by
+/// [`keep()`] where what ran is no longer trusted.
 #[derive(Debug)]
 pub struct Verified {
     package: Package,
@@ -54,6 +57,11 @@ pub enum Assurance {
         reason: String,
         /// Until when.
         until: Timestamp,
+    },
+    /// It is trusted no longer, and the policy lets what ran run on.
+    Kept {
+        /// Why it is not trusted.
+        why: String,
     },
     /// Nothing was verified: the policy's mode is `normal`.
     None,

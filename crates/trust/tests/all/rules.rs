@@ -6,8 +6,8 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use package::Platform;
 use trust::{
-    Assurance, Circumstances, Envelope, Evidence, Judgement, MAX_ENVELOPE_BYTES, Memory, PAYLOAD_TYPE,
-    Policy, PolicyDocument, Statement, Terms, Verified, verify,
+    Assurance, Circumstances, Envelope, Evidence, Judgement, MAX_ENVELOPE_BYTES, Memory, Occasion,
+    PAYLOAD_TYPE, Policy, PolicyDocument, Statement, Terms, Verified, keep, verify,
 };
 
 use crate::case::ReleaseRecipe;
@@ -120,4 +120,21 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
       skipped expiry             no time: the statement does not expire
       skipped pen                no number: none is claimed, and none is demanded
     ");
+}
+
+#[test]
+fn what_lost_its_trust_runs_on_only_where_the_policy_says_so() {
+    let text = "[[hook]]\nname = \"eth0/xdp\"\non_revoked = \"keep\"";
+    let (policy, machine, memory) = (policy(text), linux(), Memory::default());
+    let mut at = Circumstances::deployment(&policy, &machine, &memory, now());
+    let package = || ReleaseRecipe::default().package();
+    let refused = verify(package(), &Evidence::default(), &at).outcome.unwrap_err();
+    assert!(keep(package(), &refused, "eth0/xdp", &at).is_none(), "nothing begins to run so");
+    at.occasion = Occasion::Continuation;
+    assert!(keep(package(), &refused, "eth1/xdp", &at).is_none());
+    let kept = keep(package(), &refused, "eth0/xdp", &at).unwrap();
+    assert!(matches!(kept.assurance(), Assurance::Kept { why } if why.contains("is trusted here")));
+    let mut memory = Memory::default();
+    memory.remember(&kept);
+    assert_eq!(memory, Memory::default(), "what is only kept teaches nothing");
 }

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the engine tells: how it is, what runs, and why that is trusted. Nothing here changes anything.
+
+use plan::choose;
+use wire::{ChainView, Chains, Explained, ProbeView, Probes, State, Status};
+
+use super::Engine;
+use crate::metrics::Metrics;
+use crate::standing::rulings;
+use crate::{Rejected, view};
+
+impl Engine {
+    /// The document in force, with its number; an empty one with the number 0 when there is none.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn desired(&self) -> Result<wire::Generation, Rejected> {
+        let generation = self.current()?;
+        Ok(generation.map_or_else(wire::Generation::default, |generation| wire::Generation {
+            number: generation.number,
+            document: generation.document,
+        }))
+    }
+
+    /// Why each package of the document in force was accepted, and why it is trusted no longer where it is not.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn explanations(&self) -> Result<Vec<Explained>, Rejected> {
+        let Some(generation) = self.current()? else { return Ok(Vec::new()) };
+        let explained = generation.packages.iter().map(|(reference, pinned)| Explained {
+            package: reference.clone(),
+            digest: pinned.index.to_string(),
+            accepted: generation.explanations.get(reference).map(rulings).unwrap_or_default(),
+            withdrawn: self.trust.withdrawn(reference).map(rulings).unwrap_or_default(),
+        });
+        Ok(explained.collect())
+    }
+
+    /// The chains as they are in the kernel, with their counters.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub fn chains(&self) -> Result<Chains, Rejected> {
+        Ok(Chains { mode: self.trust.mode(), chains: self.chain_views()? })
+    }
+
+    /// The probes as they are in the kernel.
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub fn probes(&self) -> Result<Probes, Rejected> {
+        let observed = self.observe(&self.in_force())?;
+        let runs = self.parts.kernel.runs()?;
+        let views = observed.probes.instances.iter().filter_map(|(instance, found)| {
+            view::probe(instance, found, runs.get(instance).copied().unwrap_or_default())
+        });
+        let probes: Vec<ProbeView> = views.collect();
+        Ok(Probes { mode: self.trust.mode(), probes })
+    }
+
+    /// How the daemon is.
+    ///
+    /// # Errors
+    /// When the state or the kernel cannot be read.
+    pub fn status(&self) -> Result<Status, Rejected> {
+        let state = if self.generations.is_detached() {
+            State::Detached
+        } else if self.problem.is_some() {
+            State::Refused
+        } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
+            State::Converged
+        } else {
+            State::Waiting
+        };
+        // A memory that cannot be read is a problem that is told already.
+        let looked = self.memory.read().ok().and_then(|remembered| remembered.looked);
+        Ok(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            mode: self.trust.mode(),
+            generation: self.current()?.map_or(0, |generation| generation.number),
+            state,
+            problem: self.problem.clone(),
+            waiting_for: self.waiting.texts(),
+            alarms: self.trust.alarms().to_vec(),
+            looked: looked.map(|at| at.to_string()),
+            user_programs: self.user_programs.views(),
+            kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
+            pins: self.parts.config.pins.display().to_string(),
+        })
+    }
+
+    /// What can be measured of the node, as `OpenMetrics`.
+    ///
+    /// # Errors
+    /// When the state or the kernel cannot be read.
+    pub fn metrics(&self) -> Result<String, Rejected> {
+        let looked = self.memory.read()?.looked;
+        let age = looked.map(|looked| (self.parts.clock)().duration_since(looked));
+        let metrics = Metrics {
+            mode: self.trust.mode(),
+            alarms: self.trust.alarms().len(),
+            knowledge_age: age.map(|age| age.as_secs().max(0)),
+            generation: self.current()?.map_or(0, |generation| generation.number),
+            chains: &self.chain_views()?,
+            user_programs: &self.user_programs.views(),
+        };
+        Ok(metrics.to_string())
+    }
+
+    fn chain_views(&self) -> Result<Vec<ChainView>, Rejected> {
+        let desired = self.in_force();
+        let observed = self.observe(&desired)?;
+        let views = observed.hooks.iter().map(|(hook, found)| {
+            let is_wanted = desired.chains().contains_key(hook);
+            let chosen = choose(hook, &desired, &observed.facts).ok().filter(|_| is_wanted);
+            Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?, chosen))
+        });
+        views.collect()
+    }
+}

@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How a process of the daemon's becomes a user program.
+//!
+//! The daemon starts itself again under the name [`USER_PROGRAM`], with the sealed program as standard input. That
+//! process is alone with its one thread, so it can make a session of its own, and be sure which descriptors it leaves
+//! open, before it executes the sealed bytes. Between `fork` and `exec` the daemon itself could do none of that without
+//! unsafe code.
+
+use std::ffi::OsString;
+use std::fs::File;
+use std::io;
+use std::os::fd::IntoRawFd;
+use std::os::unix::process::CommandExt;
+use std::path::Path;
+use std::process::{Command, Stdio};
+
+use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
+
+use super::sealed::Sealed;
+
+/// What the daemon calls itself where it is about to become a user program.
+pub const USER_PROGRAM: &str = "l3afd-user-program";
+
+/// The environment of user programs. Nothing of the daemon's own is in it.
+const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// The command that becomes a sealed program, and writes to a file.
+pub(super) fn command(sealed: Sealed, name: &str, arguments: &[String], log: &File) -> io::Result<Command> {
+    // The running daemon, also when its file was replaced meanwhile.
+    let mut command = Command::new("/proc/self/exe");
+    command.arg0(USER_PROGRAM).arg(std::process::id().to_string()).arg(name).args(arguments);
+    command.env_clear().env("PATH", PATH).current_dir("/");
+    command.stdin(sealed.into_file()).stdout(log.try_clone()?).stderr(log.try_clone()?);
+    Ok(command)
+}
+
+/// Becomes the program that standard input is. The arguments are the daemon's process, the program's name, and its own
+/// arguments. Returns only when it cannot.
+pub fn become_user_program(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
+    match prepare(&mut arguments) {
+        Ok(mut command) => command.exec(),
+        Err(error) => error,
+    }
+}
+
+fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command> {
+    let missing = || io::Error::new(io::ErrorKind::InvalidInput, "only the daemon starts this");
+    let daemon: i32 = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(missing)?;
+    let name = arguments.next().ok_or_else(missing)?;
+    setsid()?;
+    // Nobody would watch it any more, and the next daemon starts one of its own.
+    set_parent_process_death_signal(Some(Signal::KILL))?;
+    if getppid().is_none_or(|parent| parent.as_raw_pid() != daemon) {
+        return Err(io::Error::other("the daemon ended meanwhile"));
+    }
+    // It stays open in the program: the interpreter of a script reads it under this name.
+    let sealed = rustix::io::dup(io::stdin())?.into_raw_fd();
+    let mut command = Command::new(Path::new("/proc/self/fd").join(sealed.to_string()));
+    command.arg0(name).args(arguments).stdin(Stdio::null());
+    Ok(command)
+}
