@@ -7,8 +7,8 @@ use std::str;
 use package::{Digest, Format, Platform};
 use trust::{
     Circumstances, Endorsement, Envelope, Evidence, Found, FoundPlatform, Glob, Memory, Mode, PAYLOAD_TYPE,
-    Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer,
-    Statement, judge,
+    Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer, Statement,
+    judge,
 };
 
 /// Any policy is read or refused; in whatever policy that verifies at all, nothing passes that nobody signed.
