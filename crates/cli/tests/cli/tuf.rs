@@ -195,7 +195,8 @@ fn we_walk_over_the_roots_of_python_tuf() {
     // Names of keys are opaque to python-tuf, so that one key under two of them meets a threshold of two. Not here.
     assert!(walked(&place, &["made/one-key-twice.json"]).is_ok());
     let twice = Root::pinned(&read(&place, "made/one-key-twice.json")).unwrap_err().to_string();
-    assert!(twice.starts_with("the key another-name has another name than its digest"), "{twice}");
+    let alias = "0".repeat(64);
+    assert!(twice.starts_with(&format!("the key {alias} has another name than its digest")), "{twice}");
     // And the command reads them as it reads its own, fields that it does not know and all.
     let shown = place.l3af("publisher show --folder made");
     assert!(shown.success && shown.stdout.contains("rsassa-pss-sha256"), "{}", shown.stderr);

@@ -98,7 +98,7 @@ def make(folder):
     root.version = 3
     written(folder / "3.root.json", root, new[1:])
     opaque = CryptoSigner.generate_ed25519()
-    again = SSlibKey("another-name", "ed25519", "ed25519", dict(opaque.public_key.keyval))
+    again = SSlibKey("0" * 64, "ed25519", "ed25519", dict(opaque.public_key.keyval))
     twice = Root(version=1, expires=EXPIRES)
     for key in [opaque.public_key, again]:
         for role in twice.roles:
