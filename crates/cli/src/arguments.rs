@@ -161,6 +161,9 @@ pub(crate) struct Sign {
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
     pub(crate) keys: SigningKeys,
+    /// Folder of the publisher's root (see `l3af publisher`): its versions go with the package
+    #[arg(long, value_name = "DIR")]
+    pub(crate) roots: Option<PathBuf>,
     /// Add a sigstore bundle for `cosign verify` and its kin; takes an ECDSA key
     #[arg(long)]
     pub(crate) cosign: bool,

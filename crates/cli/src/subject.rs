@@ -112,6 +112,23 @@ impl Subject {
         }
     }
 
+    /// The versions of its publisher's root that came with it.
+    pub(crate) fn roots(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        match self {
+            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.roots()?),
+            Self::File(..) => Ok(Vec::new()),
+        }
+    }
+
+    /// Keeps a version of its publisher's root with it.
+    pub(crate) fn keep_root(&self, root: &[u8]) -> Outcome {
+        match self {
+            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_root(root)?),
+            Self::File(..) => Err(Failure::new("a file that is no package has no place for a root")
+                .with_hint("give the root away beside it; policies name it with `root_file`")),
+        }
+    }
+
     /// Keeps a sigstore bundle with it.
     pub(crate) fn keep_bundle(&self, bundle: &[u8]) -> Outcome {
         match self {

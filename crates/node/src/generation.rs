@@ -45,6 +45,9 @@ pub(crate) struct Pinned {
     pub(crate) index: Digest,
     /// The digests of the signed statements that came with it.
     pub(crate) statements: Vec<Digest>,
+    /// The digests of the versions of its publisher's root that came with it.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) roots: Vec<Digest>,
 }
 
 /// The folder of generations.

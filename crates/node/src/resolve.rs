@@ -6,7 +6,7 @@ use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use package::{Blobs, Package, Platform};
+use package::{Blobs, Digest, Package, Platform};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
 use wire::{Document, Layout, MemberDocument, ProbeDocument};
@@ -138,16 +138,21 @@ impl Resolver<'_> {
         let layout = Layout::open(&folder).map_err(|error| unfetched(error.into()))?;
         let index = layout.index().map_err(|error| unfetched(error.into()))?;
         let envelopes = layout.envelopes().map_err(|error| unfetched(error.into()))?;
+        let roots = layout.roots().map_err(|error| unfetched(error.into()))?;
         let recorder = Recorder::new(&layout);
-        read(&recorder, reference, &Pinned { index, statements: Vec::new() })?;
-        let keep = || -> io::Result<Vec<_>> {
+        read(&recorder, reference, &Pinned { index, statements: Vec::new(), roots: Vec::new() })?;
+        let keep = || -> io::Result<_> {
             for blob in recorder.into_blobs() {
                 self.store.keep(&blob)?;
             }
-            envelopes.iter().map(|envelope| self.store.keep(envelope)).collect()
+            let all = |bytes: &[Vec<u8>]| {
+                bytes.iter().map(|bytes| self.store.keep(bytes)).collect::<io::Result<_>>()
+            };
+            Ok((all(&envelopes)?, all(&roots)?))
         };
-        let statements = keep().map_err(|source| Rejected::State { action: "keep a package", source })?;
-        Ok(Pinned { index, statements })
+        let (statements, roots) =
+            keep().map_err(|source| Rejected::State { action: "keep a package", source })?;
+        Ok(Pinned { index, statements, roots })
     }
 
     /// Verifies a package, with what was accepted before as what runs on.
@@ -178,14 +183,18 @@ impl Resolver<'_> {
         pinned: &Pinned,
         occasion: Occasion,
     ) -> Result<Judgement<Verified>, Rejected> {
-        /// What [`trust`] accepts as an envelope.
-        const ENVELOPE_BYTES: u64 = 4 * 1024 * 1024;
+        /// What [`trust`] accepts as an envelope, and as a root.
+        const MAX_BYTES: u64 = 4 * 1024 * 1024;
         let package = read(self.store, reference, pinned)?;
-        let envelopes = pinned.statements.iter().map(|digest| self.store.blob(digest, ENVELOPE_BYTES));
-        let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
-            Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
-        })?;
-        let evidence = Evidence { envelopes, roots: Vec::new(), fetched_from: None };
+        let stored = |digests: &[Digest]| {
+            let blobs = digests.iter().map(|digest| self.store.blob(digest, MAX_BYTES));
+            blobs.collect::<Result<Vec<_>, _>>().map_err(|source| Rejected::Unfetched {
+                reference: reference.to_owned(),
+                source: source.into(),
+            })
+        };
+        let (envelopes, roots) = (stored(&pinned.statements)?, stored(&pinned.roots)?);
+        let evidence = Evidence { envelopes, roots, fetched_from: None };
         Ok(trust::verify(package, &evidence, &self.circumstances(occasion)))
     }
 

@@ -55,8 +55,8 @@ pub use names::{
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{
     ARTIFACT_TYPE, BUNDLE_MEDIA_TYPE, Blob, COSIGN_PREDICATE_TYPE, Descriptor, ENVELOPE_MEDIA_TYPE,
-    INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE, STATEMENT_ARTIFACT_TYPE, StatementManifest,
-    bundle_manifest, statement_manifest,
+    INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE, ROOT_MEDIA_TYPE, STATEMENT_ARTIFACT_TYPE,
+    StatementManifest, bundle_manifest, root_manifest, statement_manifest,
 };
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};
 pub use parameter::{BadParameter, Parameter, ParameterValue};

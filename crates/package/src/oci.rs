@@ -20,6 +20,8 @@ pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
 pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
 /// What cosign calls a statement that says no more than what was signed (its `pkg/types/predicate.go`).
 pub const COSIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
+/// The media type of a version of a publisher's root (TUF), and the artifact type of a referrer that holds one.
+pub const ROOT_MEDIA_TYPE: &str = "application/vnd.l3af.root.v1+json";
 /// The media type of an image index.
 pub const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an image manifest.
@@ -166,6 +168,12 @@ pub fn bundle_manifest(subject: &Descriptor, bundle: &[u8]) -> StatementManifest
     referrer(subject, BUNDLE_MEDIA_TYPE, bundle, annotations.into())
 }
 
+/// Makes the manifest that attaches a version of its publisher's root to a package.
+pub fn root_manifest(subject: &Descriptor, root: &[u8]) -> StatementManifest {
+    let root = Blob { media_type: ROOT_MEDIA_TYPE, bytes: root.to_vec() };
+    referrer(subject, ROOT_MEDIA_TYPE, root, BTreeMap::new())
+}
+
 fn referrer(
     subject: &Descriptor,
     artifact_type: &str,
@@ -193,11 +201,20 @@ impl StatementManifest {
     /// Reads a referrer: the index that it speaks of and the descriptor of its envelope; `None` when the document is
     /// not a statement.
     pub fn parse(document: &[u8]) -> Option<(Digest, Descriptor)> {
+        Self::parse_as(document, STATEMENT_ARTIFACT_TYPE, ENVELOPE_MEDIA_TYPE)
+    }
+
+    /// The same for a version of a root.
+    pub fn parse_root(document: &[u8]) -> Option<(Digest, Descriptor)> {
+        Self::parse_as(document, ROOT_MEDIA_TYPE, ROOT_MEDIA_TYPE)
+    }
+
+    fn parse_as(document: &[u8], artifact_type: &str, media_type: &str) -> Option<(Digest, Descriptor)> {
         let manifest: ImageManifest = serde_json::from_slice(document).ok()?;
-        if manifest.artifact_type.as_deref() != Some(STATEMENT_ARTIFACT_TYPE) {
+        if manifest.artifact_type.as_deref() != Some(artifact_type) {
             return None;
         }
-        let envelope = manifest.layers.into_iter().find(|layer| layer.media_type == ENVELOPE_MEDIA_TYPE)?;
-        Some((manifest.subject?.digest, envelope))
+        let layer = manifest.layers.into_iter().find(|layer| layer.media_type == media_type)?;
+        Some((manifest.subject?.digest, layer))
     }
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 
 use package::{
     ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
-    MAX_MANIFEST_BYTES, Packed, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest,
-    statement_manifest,
+    MAX_MANIFEST_BYTES, Packed, ROOT_MEDIA_TYPE, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest,
+    root_manifest, statement_manifest,
 };
 use thiserror::Error;
 
@@ -109,18 +109,34 @@ impl Layout {
     /// # Errors
     /// When one of them cannot be read.
     pub fn envelopes(&self) -> Result<Vec<Vec<u8>>, LayoutError> {
+        self.referrers(STATEMENT_ARTIFACT_TYPE, StatementManifest::parse)
+    }
+
+    /// The versions of its publisher's root that came with it.
+    ///
+    /// # Errors
+    /// When one of them cannot be read.
+    pub fn roots(&self) -> Result<Vec<Vec<u8>>, LayoutError> {
+        self.referrers(ROOT_MEDIA_TYPE, StatementManifest::parse_root)
+    }
+
+    fn referrers(
+        &self,
+        artifact_type: &str,
+        parse: fn(&[u8]) -> Option<(Digest, Descriptor)>,
+    ) -> Result<Vec<Vec<u8>>, LayoutError> {
         let package = self.index()?;
         let listed = self.listed()?;
-        let kind = |entry: &&Descriptor| entry.artifact_type.as_deref() == Some(STATEMENT_ARTIFACT_TYPE);
-        let mut envelopes = Vec::new();
+        let kind = |entry: &&Descriptor| entry.artifact_type.as_deref() == Some(artifact_type);
+        let mut found = Vec::new();
         for entry in listed.manifests.iter().filter(kind).take(MAX_STATEMENTS) {
             let manifest = self.statement_blob(&entry.digest)?;
-            let Some((subject, envelope)) = StatementManifest::parse(&manifest) else { continue };
+            let Some((subject, layer)) = parse(&manifest) else { continue };
             if subject == package {
-                envelopes.push(self.statement_blob(&envelope.digest)?);
+                found.push(self.statement_blob(&layer.digest)?);
             }
         }
-        Ok(envelopes)
+        Ok(found)
     }
 
     /// Adds a signed statement about the package.
@@ -137,6 +153,14 @@ impl Layout {
     /// When the folder cannot be read or written.
     pub fn add_bundle(&self, bundle: &[u8]) -> Result<(), LayoutError> {
         self.refer(bundle_manifest(&self.package()?, bundle))
+    }
+
+    /// Adds a version of its publisher's root.
+    ///
+    /// # Errors
+    /// When the folder cannot be read or written.
+    pub fn add_root(&self, root: &[u8]) -> Result<(), LayoutError> {
+        self.refer(root_manifest(&self.package()?, root))
     }
 
     fn refer(&self, referrer: StatementManifest) -> Result<(), LayoutError> {

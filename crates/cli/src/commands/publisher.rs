@@ -7,7 +7,7 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
-use trust::{BadEdit, BadRoot, Draft, Role, Sign, Signer};
+use trust::{BadEdit, BadRoot, Draft, Role, Root, Sign, Signer};
 
 use self::folder::Folder;
 use super::key::signer;
@@ -25,6 +25,13 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Sign(arguments) => sign(arguments, environment),
         Publisher::Show(arguments) => show::run(arguments),
     }
+}
+
+/// All versions of the root in a folder, oldest first.
+pub(crate) fn roots(folder: &Path) -> Result<Vec<Root>, Failure> {
+    let folder = Folder::open(folder)?;
+    folder.newest()?;
+    Ok(folder.versions().to_vec())
 }
 
 fn init(arguments: &Init, environment: Option<&Passphrase>) -> Outcome {

@@ -5,6 +5,7 @@ use jiff::{SignedDuration, Timestamp};
 use package::Digest;
 use trust::{CosignError, Envelope, PAYLOAD_TYPE, Sign as Signs, Terms};
 
+use super::publisher;
 use crate::arguments::Sign;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -13,6 +14,7 @@ use crate::subject::Subject;
 
 pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome {
     let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
+    let roots = arguments.roots.as_deref().map(publisher::roots).transpose()?.unwrap_or_default();
     let keys = signing_key::open_all(&arguments.keys, environment)?;
     let keys: Vec<&dyn Signs> = keys.iter().map(Box::as_ref).collect();
     let bundle = if arguments.cosign || arguments.cosign_bundle.is_some() {
@@ -29,6 +31,9 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
     // A single object has no place for a bundle; that is told before anything is kept.
     if let Some(bundle) = bundle {
         keep_bundle(&bundle, &subject, arguments)?;
+    }
+    for root in &roots {
+        subject.keep_root(root.text().as_bytes())?;
     }
     subject.keep(&envelope.to_json())?;
     output::note(&format!("signed {} as {}", subject.release(), subject.digest()));

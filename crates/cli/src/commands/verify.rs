@@ -41,7 +41,7 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
         .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
     }
     let machine = machine(arguments, &subject)?;
-    let evidence = Evidence { envelopes: subject.envelopes()?, roots: Vec::new(), fetched_from: None };
+    let evidence = Evidence { envelopes: subject.envelopes()?, roots: subject.roots()?, fetched_from: None };
     let memory = Memory::default();
     let at = Circumstances::deployment(&policy, &machine, &memory, Timestamp::now());
     let (release, authenticode) = (subject.release(), subject.authenticode());

@@ -287,7 +287,7 @@ impl Refused {
                 )
             }
             Self::NoRoot { .. } => "put the root beside the policy and name it with `root_file`, or ask the publisher for a \
-                                    package that carries it (`l3af sign --publisher`)"
+                                    package that carries it (`l3af sign --roots`)"
                 .to_owned(),
             Self::Root { publisher, .. } => {
                 format!("ask `{publisher}` for their newest root (`l3af publisher show` tells which it is)")
