@@ -64,9 +64,10 @@ impl Fake {
             }
             Step::Load { hook, instance, spec } => {
                 let found = self.hook(hook);
-                found
-                    .instances
-                    .insert(instance.clone(), ObservedInstance { spec: None, next: Target::Nothing });
+                found.instances.insert(
+                    instance.clone(),
+                    ObservedInstance { spec: None, code: None, next: Target::Nothing },
+                );
                 found.states.entry(State { member: spec.name.clone(), object: spec.object }).or_default();
             }
             Step::Hold { hook } => self.hook(hook).incumbent = Incumbent::Absent,
@@ -354,7 +355,8 @@ impl Kernel for Fake {
                 let shared = SharedMap::of(hook, spec).into_iter().map(|shared| (shared, layout.clone()));
                 self.observed.shared.extend(shared);
                 let found = self.hook(hook);
-                let loaded = ObservedInstance { spec: Some((**spec).clone()), next: Target::Nothing };
+                let loaded =
+                    ObservedInstance { spec: Some((**spec).clone()), code: None, next: Target::Nothing };
                 found.instances.insert(instance.clone(), loaded);
                 Ok(())
             }

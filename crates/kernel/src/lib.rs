@@ -7,6 +7,7 @@
 //!
 //! Nothing is remembered here: pins in bpffs are the record, and every question goes to the kernel.
 
+mod code;
 mod dispatcher;
 mod effects;
 mod fake;

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use package::{
     Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Scope, Version,
 };
-use plan::{PackageRef, ProbeSpec};
+use plan::{Code, PackageRef, ProbeSpec};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance of a probe. It is stored as JSON in a frozen map of one value.
@@ -23,10 +23,13 @@ pub(crate) struct ProbeRecord {
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Scope, Digest)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<Code>,
 }
 
-impl From<&ProbeSpec> for ProbeRecord {
-    fn from(spec: &ProbeSpec) -> Self {
+impl ProbeRecord {
+    /// The record of an instance that was just loaded.
+    pub(crate) fn new(spec: &ProbeSpec, code: Code) -> Self {
         Self {
             probe: spec.name.clone(),
             publisher: spec.package.publisher.clone(),
@@ -38,6 +41,7 @@ impl From<&ProbeSpec> for ProbeRecord {
             attach: spec.attach.clone(),
             config: spec.config.clone(),
             shares: spec.shares.clone(),
+            code: Some(code),
         }
     }
 }

@@ -7,7 +7,7 @@ use package::{
     Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ParameterValue, ProceedSet,
     ProgramName, PublisherName, Scope, UnknownVerdict, Version,
 };
-use plan::{Buffers, MemberSpec, PackageRef};
+use plan::{Buffers, Code, MemberSpec, PackageRef};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance. It is stored as JSON in a frozen map of one value.
@@ -34,10 +34,13 @@ pub(crate) struct Record {
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Scope, Digest)>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) code: Option<Code>,
 }
 
-impl From<&MemberSpec> for Record {
-    fn from(spec: &MemberSpec) -> Self {
+impl Record {
+    /// The record of an instance that was just loaded.
+    pub(crate) fn new(spec: &MemberSpec, code: Code) -> Self {
         Self {
             member: spec.name.clone(),
             publisher: spec.package.publisher.clone(),
@@ -54,11 +57,10 @@ impl From<&MemberSpec> for Record {
             device_bound: spec.device_bound,
             config: spec.config.clone(),
             shares: spec.shares.clone(),
+            code: Some(code),
         }
     }
-}
 
-impl Record {
     /// The spec that was recorded, for a hook at this point.
     pub(crate) fn into_spec(self, point: HookPoint) -> Result<MemberSpec, UnknownVerdict> {
         Ok(MemberSpec {

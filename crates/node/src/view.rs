@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use kernel::{Cell, Cells, Runs, Totals};
 use package::{HookPoint, Mechanism, MemberName};
-use plan::{Choice, Entry, Hook, Instance, ObservedHook, ObservedProbe, Root};
+use plan::{Choice, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root};
 use wire::{ChainView, Count, MemberView, ProbeView, RunTime};
 
 /// One chain, with the sums of its members. `chosen` is what the plan chooses for it now.
@@ -17,7 +17,8 @@ pub(crate) fn chain(
 ) -> ChainView {
     let order = found.order();
     let members = order.iter().filter_map(|instance| {
-        let spec = found.instances.get(instance)?.spec.as_ref()?;
+        let ObservedInstance { spec, code, .. } = found.instances.get(instance)?;
+        let (spec, code) = (spec.as_ref()?, code.as_ref());
         let totals = totals.get(&instance.member).cloned().unwrap_or_default();
         Some(MemberView {
             name: spec.name.clone(),
@@ -26,6 +27,8 @@ pub(crate) fn chain(
             version: spec.package.version.to_string(),
             program: spec.function.to_string(),
             object_digest: spec.object.to_string(),
+            code_digest: code.map(|code| code.digest.to_string()),
+            untouched_digest: code.and_then(|code| code.untouched.as_ref()).map(ToString::to_string),
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
             enforcement: spec.enforcement.to_string(),
             config: spec.config.clone(),
@@ -71,6 +74,7 @@ pub(crate) fn probe(instance: &Instance, found: &ObservedProbe, runs: Runs) -> O
         version: spec.package.version.to_string(),
         program: spec.function.to_string(),
         object_digest: spec.object.to_string(),
+        code_digest: found.code.as_ref().map(|code| code.digest.to_string()),
         config: spec.config.clone(),
         run: RunTime { runs: runs.count, nanoseconds: runs.nanoseconds },
     })

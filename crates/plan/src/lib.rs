@@ -11,6 +11,7 @@ mod admit;
 mod bound;
 mod carry;
 mod chain;
+mod code;
 mod desired;
 mod entry;
 mod hook;
@@ -25,6 +26,7 @@ mod shared;
 mod step;
 
 pub use bound::{NotBound, Unbindable};
+pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{Buffers, Entry, Hook, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};

@@ -6,8 +6,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use package::{Interface, KernelVersion, Layout, ProbeKind, XdpMode};
 
 use crate::{
-    Buffers, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, ObservedProbes, SharedMap, State,
-    Unbindable,
+    Buffers, Code, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, ObservedProbes, SharedMap,
+    State, Unbindable,
 };
 
 /// Everything a plan needs to know about one machine.
@@ -108,8 +108,11 @@ pub enum Target {
 /// What was found of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedInstance {
-    /// What it runs; `None` when loading it was not finished, or when it was for a device that may be gone.
+    /// What it runs; `None` when loading it was not finished, when it was for a device that may be gone, or when
+    /// its instructions are not those that were recorded.
     pub spec: Option<MemberSpec>,
+    /// The digests of its instructions, as they were recorded when it was loaded.
+    pub code: Option<Code>,
     /// Where it sends packets whose verdict is in its proceed set.
     pub next: Target,
 }

@@ -147,6 +147,13 @@ pub struct MemberView {
     pub program: String,
     /// The digest of the object that was loaded.
     pub object_digest: String,
+    /// The digest of the instructions that run, as the kernel computes it: `sha1:` before Linux 6.18, else `sha256:`. The
+    /// tag that tools show is its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_digest: Option<String>,
+    /// The same of what its author wrote, where the splice changed it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub untouched_digest: Option<String>,
     /// The verdicts after which the chain goes on.
     pub proceed: Vec<String>,
     /// For which packets its verdict counts: `enforce`, `shadow`, or `canary` and a share of flows.

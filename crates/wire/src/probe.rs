@@ -59,6 +59,10 @@ pub struct ProbeView {
     pub program: String,
     /// The digest of the object that was loaded.
     pub object_digest: String,
+    /// The digest of the instructions that run, as the kernel computes it: `sha1:` before Linux 6.18, else `sha256:`. The
+    /// tag that tools show is its beginning.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub code_digest: Option<String>,
     /// The parameters that were set.
     #[schema(value_type = BTreeMap<String, Object>)]
     pub config: BTreeMap<String, ParameterValue>,

@@ -9,6 +9,7 @@ use it::Packages;
 mod attach;
 mod canary;
 mod chain;
+mod code;
 mod corpus;
 mod daemon;
 mod demo;

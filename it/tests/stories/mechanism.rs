@@ -54,7 +54,7 @@ pub(crate) fn of_corpus(name: &str, function: &str, hook: &str) -> String {
 }
 
 /// The tag of a pinned program: a digest of its instructions.
-fn tag(pin: &Path) -> String {
+pub(crate) fn tag(pin: &Path) -> String {
     let shown = it::run(&format!("bpftool -j prog show pinned {}", pin.display())).unwrap();
     let shown: serde_json::Value = serde_json::from_str(&shown).unwrap();
     shown["tag"].as_str().unwrap().to_owned()

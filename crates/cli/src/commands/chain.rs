@@ -124,6 +124,8 @@ mod tests {
             version: "0.1.0".to_owned(),
             program: name.to_owned(),
             object_digest: String::new(),
+            code_digest: None,
+            untouched_digest: None,
             proceed: vec!["pass".to_owned()],
             enforcement: "enforce".to_owned(),
             shadowed: BTreeMap::new(),

@@ -21,7 +21,7 @@ pub(super) fn execute(
             let object = desired.object(&spec.object).ok_or("no package holds the object")?;
             let layout = Object::parse(object).ok().map(|object| object.layout);
             probes.states.insert(state(spec), layout);
-            let loaded = ObservedProbe { spec: Some((**spec).clone()), attached: false };
+            let loaded = ObservedProbe { spec: Some((**spec).clone()), code: None, attached: false };
             probes.instances.insert(instance.clone(), loaded);
         }
         ProbeStep::Attach { instance, spec } => attach(probes, instance, spec)?,
@@ -40,7 +40,9 @@ pub(super) fn tear(probes: &mut ObservedProbes, step: &ProbeStep) {
         ProbeStep::Carry { to, .. } => drop(probes.states.entry(to.clone()).or_default()),
         ProbeStep::Load { instance, spec } => {
             probes.states.entry(state(spec)).or_default();
-            probes.instances.insert(instance.clone(), ObservedProbe { spec: None, attached: false });
+            probes
+                .instances
+                .insert(instance.clone(), ObservedProbe { spec: None, code: None, attached: false });
         }
         // The links go before the record.
         ProbeStep::Attach { instance, .. } | ProbeStep::Remove { instance } => {

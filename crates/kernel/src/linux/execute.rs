@@ -178,7 +178,7 @@ fn pin_instance(
     }
     sys::pin(ready.program.as_fd(), &folder.join("program"))?;
     // The record is pinned last: an instance that has it is complete.
-    maps::pin(&maps::create_record(&Record::from(spec))?, &folder.join("record"))
+    maps::pin(&maps::create_record(&Record::new(spec, ready.code.clone()))?, &folder.join("record"))
 }
 
 fn link(pins: &Pins, hook: &Hook, from: &Slot, to: Option<&Instance>) -> io::Result<()> {

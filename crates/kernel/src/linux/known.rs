@@ -10,7 +10,7 @@ use std::sync::Arc;
 
 use libbpf_rs::MapHandle;
 use package::{Digest, HookPoint, ProgramName};
-use plan::Buffers;
+use plan::{Buffers, CodeDigest};
 
 use super::maps;
 use super::template::Template;
@@ -26,6 +26,8 @@ pub(super) struct Lesson {
     pub(super) way: Way,
     /// The program itself, where it can be loaded from that.
     pub(super) template: Option<Arc<Template>>,
+    /// The digest of its instructions as the author's.
+    pub(super) code: CodeDigest,
 }
 
 /// All programs that are remembered.

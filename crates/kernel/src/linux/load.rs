@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenObject};
 use package::{Digest, Enforcement, HookPoint, Object, ProceedSet, ProgramName};
-use plan::Buffers;
+use plan::{Buffers, Code, CodeDigest};
 
 pub(super) use self::extension::Place;
 use super::blank::Blank;
@@ -26,7 +26,7 @@ use super::known::{Known, Lesson};
 use super::maps::plain;
 use super::state::{OBJECT_NAME, Source};
 use super::template::Template;
-use super::{Spelling, log, root, sys};
+use super::{Spelling, code, log, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Functions, Refused, effect};
@@ -63,6 +63,8 @@ pub(super) struct Ready {
     pub(super) program: OwnedFd,
     /// The program arrays of its own.
     pub(super) arrays: Vec<MapHandle>,
+    /// What its instructions are, as the kernel confirmed.
+    pub(super) code: Code,
 }
 
 /// What the first load taught.
@@ -70,6 +72,7 @@ pub(super) struct Untouched {
     pub(super) loaded: Loaded,
     pub(super) insns: Vec<Insn>,
     pub(super) stack_bytes: u16,
+    code: CodeDigest,
 }
 
 /// An attempt to load that the verifier ended.
@@ -88,12 +91,13 @@ pub(super) struct Done {
 }
 
 impl Ready {
-    fn of(loaded: &Loaded, function: &ProgramName) -> io::Result<Self> {
+    fn of(loaded: &Loaded, function: &ProgramName, untouched: Option<CodeDigest>) -> io::Result<Self> {
         let program = loaded.progs().find(|program| program.name() == function.as_ref());
         let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
         let arrays = loaded.maps().filter(|map| map.map_type() == MapType::ProgArray);
         let arrays = arrays.map(|map| MapHandle::try_from(&map).map_err(plain)).collect::<io::Result<_>>()?;
-        Ok(Self { program: program.as_fd().try_clone_to_owned()?, arrays })
+        let code = Code { digest: code::attest_loaded(loaded, &program)?, untouched };
+        Ok(Self { program: program.as_fd().try_clone_to_owned()?, arrays, code })
     }
 }
 
@@ -128,8 +132,8 @@ impl Splicing<'_> {
 impl Loading<'_> {
     /// Loads the program so that it goes on with what its slot holds, in the first way that the verifier accepts.
     pub(super) fn load(&self, splicing: &Splicing<'_>) -> Result<Ready, Refused> {
-        let (_, done) = self.learn(splicing)?;
-        self.ready(&done)
+        let (_, untouched, done) = self.learn(splicing)?;
+        self.ready(&done, Some(untouched))
     }
 
     /// The same, in the way that worked before where there is one: then the program is not loaded untouched first, and
@@ -145,41 +149,47 @@ impl Loading<'_> {
             return self.load(splicing);
         }
         let key = (object, self.source.function.clone(), self.point, self.buffers);
-        if let Some(Lesson { way, template }) = known.recall(&key) {
+        if let Some(Lesson { way, template, code }) = known.recall(&key) {
             // Whatever is wrong with a short way, the long one tells.
-            if let Some(Ok(ready)) = template.map(|template| template.load(self, way, splicing)) {
+            if let Some(Ok(ready)) = template.map(|template| template.load(self, way, splicing, code.clone()))
+            {
                 return Ok(ready);
             }
             if let Ok(done) = self.load_spliced(way, splicing)? {
                 self.source.pin_state(&done.loaded).map_err(|error| self.action("pin the maps of", error))?;
-                return self.ready(&done);
+                return self.ready(&done, Some(code));
             }
         }
-        let (way, done) = self.learn(splicing)?;
-        let ready = self.ready(&done)?;
+        let (way, code, done) = self.learn(splicing)?;
+        let ready = self.ready(&done, Some(code.clone()))?;
         let Done { loaded, relocated, maps, .. } = done;
         let template =
             relocated.and_then(|relocated| Template::of(self.source.object, &loaded, relocated, maps));
-        known.learn(key, Lesson { way, template: template.map(Arc::new) });
+        known.learn(key, Lesson { way, template: template.map(Arc::new), code });
         Ok(ready)
     }
 
     /// Loads the program untouched, then spliced.
-    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, Done), Refused> {
+    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, CodeDigest, Done), Refused> {
         let untouched = self.load_untouched()?;
         self.check_effects(&untouched.insns, splicing.enforcement)?;
         let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };
         for way in ways(&untouched.insns, untouched.stack_bytes, splicing.timed) {
             match self.load_spliced(way, splicing)? {
-                Ok(done) => return Ok((way, done)),
+                Ok(done) => return Ok((way, untouched.code, done)),
                 Err(rejected) => last = rejected,
             }
         }
         Err(self.refuse(last))
     }
 
-    pub(super) fn ready(&self, done: &Done) -> Result<Ready, Refused> {
-        Ready::of(&done.loaded, self.source.function).map_err(|error| self.action("find", error))
+    /// What was loaded, if the kernel holds what was handed to it.
+    pub(super) fn ready(&self, done: &Done, untouched: Option<CodeDigest>) -> Result<Ready, Refused> {
+        self.check(&done.loaded, untouched)
+    }
+
+    fn check(&self, loaded: &Loaded, untouched: Option<CodeDigest>) -> Result<Ready, Refused> {
+        Ready::of(loaded, self.source.function, untouched).map_err(|error| self.action("check", error))
     }
 
     /// Says why a splice was rejected.
@@ -199,7 +209,8 @@ impl Loading<'_> {
         match self.attempt(log::STATISTICS, look)? {
             Ok(Done { loaded, log, .. }) => {
                 self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
-                Ok(Untouched { loaded, insns: seen.take(), stack_bytes: log::stack_bytes(&log) })
+                let code = self.check(&loaded, None)?.code.digest;
+                Ok(Untouched { loaded, insns: seen.take(), stack_bytes: log::stack_bytes(&log), code })
             }
             Err(_) => Err(self.rejection()?),
         }

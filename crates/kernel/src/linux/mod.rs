@@ -4,6 +4,7 @@
 mod attach;
 mod blank;
 mod clsact;
+mod code;
 mod device;
 mod dispatcher;
 mod execute;

@@ -20,7 +20,7 @@ use libbpf_sys::{bpf_attach_type, bpf_insn, bpf_prog_load_opts, bpf_prog_type, b
 mod probe;
 
 pub(crate) use probe::{
-    LinkOptions, PerfEvent, Sample, create_link_to, open_perf_event, open_raw_tracepoint, run_statistics,
+    LinkOptions, PerfEvent, Sample, create_link_to, open_perf_event, open_raw_tracepoint, run_statistics, tag,
 };
 
 use crate::insn::Insn;

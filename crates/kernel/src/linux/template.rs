@@ -11,10 +11,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use libbpf_rs::{MapCore as _, Object as Loaded};
 use package::Object;
+use plan::{Code, CodeDigest};
 
 use super::blank::Blank;
 use super::load::{Loading, Ready, Splicing};
-use super::{Spelling, sys};
+use super::{Spelling, code, sys};
 use crate::insn::{CALL, Insn, LOAD_64, MAP_FD, MAP_VALUE, SUBPROGRAM_ADDRESS, SUBPROGRAM_CALL};
 use crate::splice::{Way, splice};
 
@@ -53,7 +54,13 @@ impl Template {
     }
 
     /// Loads it as a member: by one call of the verifier where its maps are there.
-    pub(super) fn load(&self, loading: &Loading<'_>, way: Way, splicing: &Splicing<'_>) -> io::Result<Ready> {
+    pub(super) fn load(
+        &self,
+        loading: &Loading<'_>,
+        way: Way,
+        splicing: &Splicing<'_>,
+        untouched: CodeDigest,
+    ) -> io::Result<Ready> {
         let opened = self.open_maps(loading)?;
         let mut insns = self.relocated.insns.clone();
         for (at, map) in &self.names {
@@ -62,6 +69,8 @@ impl Template {
         let how = splicing.how(loading.point, loading.buffers, way);
         let spliced = splice(&insns, &how).map_err(io::Error::other)?;
         let program = self.relocated.load(Spelling::of(loading.point).kind, &self.licence, &spliced)?;
+        let code =
+            Code { digest: code::attest(program.as_fd(), &spliced.insns)?, untouched: Some(untouched) };
         let constants = self.maps.iter().enumerate().filter(|(_, map)| map.is_constant());
         for (at, _) in constants {
             sys::bind_map(program.as_fd(), opened[&at].as_fd())?;
@@ -70,7 +79,7 @@ impl Template {
         loading
             .source
             .pin_maps(kept.map(|(map, opened)| (map.name.as_str(), opened.as_fd())), &self.object.layout)?;
-        Ok(Ready { program, arrays: Vec::new() })
+        Ok(Ready { program, arrays: Vec::new(), code })
     }
 
     /// Opens or makes the maps that this load needs: its constants, what the instructions name, and all others where

@@ -158,7 +158,7 @@ impl Candidate<'_> {
             None => loading.load(&splicing)?,
             Some(way) => {
                 let done = loading.load_spliced(way, &splicing)?;
-                loading.ready(&done.map_err(|rejected| loading.refuse(rejected))?)?
+                loading.ready(&done.map_err(|rejected| loading.refuse(rejected))?, None)?
             }
         };
         Ok(Member { next, counters, ready })

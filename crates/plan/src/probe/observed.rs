@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use package::{Layout, MemberName};
 
-use crate::{Instance, ProbeSpec, State};
+use crate::{Code, Instance, ProbeSpec, State};
 
 /// What was found of all probes.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -21,8 +21,10 @@ pub struct ObservedProbes {
 /// What was found of one instance.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ObservedProbe {
-    /// What it runs; `None` when loading it was not finished.
+    /// What it runs; `None` when loading it was not finished, or its instructions are not those that were recorded.
     pub spec: Option<ProbeSpec>,
+    /// The digests of its instructions, as they were recorded when it was loaded.
+    pub code: Option<Code>,
     /// Whether events reach it.
     pub attached: bool,
 }

@@ -4,7 +4,7 @@
 use std::io;
 use std::os::fd::{AsFd as _, AsRawFd as _, BorrowedFd};
 
-use libbpf_rs::{Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
+use libbpf_rs::{OpenObject, ProgramAttachType, ProgramType};
 use package::Enforcement;
 
 use super::{Loading, Ready, Rejected, plain};
@@ -47,7 +47,7 @@ impl Loading<'_> {
         match result {
             Ok(loaded) => {
                 self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
-                self.find(&loaded)
+                self.check(&loaded, None)
             }
             Err(error) => {
                 let source = warning.map_or_else(|| error.into(), Cause::from);
@@ -59,11 +59,7 @@ impl Loading<'_> {
 
     /// Loads the program to run by itself.
     pub(in crate::linux) fn load_alone(&self) -> Result<Ready, Refused> {
-        self.find(&self.load_untouched()?.loaded)
-    }
-
-    fn find(&self, loaded: &Loaded) -> Result<Ready, Refused> {
-        Ready::of(loaded, self.source.function).map_err(|error| self.action("find", error))
+        self.check(&self.load_untouched()?.loaded, None)
     }
 
     fn open_extension(&self, log: &mut [u8], place: &Place<'_>) -> io::Result<OpenObject> {

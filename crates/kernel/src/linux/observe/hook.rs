@@ -17,7 +17,7 @@ use super::{TCX, kernel_version, observe_layout};
 use crate::linux::clsact::Filter;
 use crate::linux::device::{Device, within};
 use crate::linux::pins::{FILTER, Pins, names, parse_instance, parse_state};
-use crate::linux::{Spelling, dispatcher, holder, incumbent, maps, sys};
+use crate::linux::{Spelling, code, dispatcher, holder, incumbent, maps, sys};
 use crate::record::Record;
 
 /// Reads what there is at a hook, whose interface may be gone.
@@ -29,18 +29,21 @@ pub(super) fn observe(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::
         if let Some(id) = program_id(&pins.instance(hook, &instance).join("program"))? {
             by_program.insert(id, instance.clone());
         }
-        instances.insert(instance, ObservedInstance { spec: None, next: Target::Nothing });
+        instances.insert(instance, ObservedInstance { spec: None, code: None, next: Target::Nothing });
     }
     let slots = Slots::read(pins, hook, by_program)?;
     for (instance, found) in &mut instances {
         let folder = pins.instance(hook, instance);
         if folder.join("record").exists() {
             let record: Record = maps::read_record(&folder.join("record"))?;
+            found.code.clone_from(&record.code);
+            let is_recorded = code::is_recorded(&folder.join("program"), found.code.as_ref())?;
             let spec = record.into_spec(hook.point).map_err(io::Error::other)?;
             if spec.mechanism == Mechanism::Splice {
                 found.next = slots.target(&folder.join("next"))?;
             }
-            found.spec = Some(spec);
+            // A program with other instructions is not what was loaded, whoever pinned it there.
+            found.spec = Some(spec).filter(|_| is_recorded);
         }
     }
     let mut roots = BTreeMap::new();

@@ -7,18 +7,18 @@ use std::path::Path;
 
 use libbpf_rs::{MapCore as _, MapType, Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
 use package::Attachment;
-use plan::{ProbeSpec, SharedMap, State};
+use plan::{Code, ProbeSpec, SharedMap, State};
 
 use super::super::load::open_object;
 use super::super::maps::plain;
 use super::super::pins::Pins;
 use super::super::state::Source;
-use super::super::{log, sys};
+use super::super::{code, log, sys};
 use super::attach::spelling;
 use crate::Refused;
 
 /// Loads the program; its maps are those that are pinned for it, or are pinned now.
-pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<Loaded, Refused> {
+pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<(Loaded, Code), Refused> {
     let state = pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
     let shared = pins.all_of(&SharedMap::of_probe(spec));
     let action = |verb: &str, source: io::Error| {
@@ -43,7 +43,9 @@ pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<Loade
         (None, None) => action("load", io::Error::other(format!("{error:#}"))),
     })?;
     source.pin_state(&loaded).map_err(|error| action("pin the maps of", error))?;
-    Ok(loaded)
+    let digest = program(&loaded, spec).and_then(|program| code::attest_loaded(&loaded, &program));
+    let digest = digest.map_err(|error| action("check", error))?;
+    Ok((loaded, Code { digest, untouched: None }))
 }
 
 fn open(spec: &ProbeSpec, source: &Source<'_>, log: &mut [u8]) -> io::Result<OpenObject> {

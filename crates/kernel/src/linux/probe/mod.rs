@@ -88,7 +88,7 @@ fn load_instance(
     spec: &ProbeSpec,
     desired: &Desired,
 ) -> Result<(), Refused> {
-    let loaded = load::load(pins, spec, object(spec, desired)?)?;
+    let (loaded, code) = load::load(pins, spec, object(spec, desired)?)?;
     let folder = pins.probe(instance);
     let pin = || {
         remove_tree(&folder)?;
@@ -96,7 +96,7 @@ fn load_instance(
         load::pin_arrays(&loaded, &folder)?;
         sys::pin(load::program(&loaded, spec)?.as_fd(), &folder.join("program"))?;
         // The record is pinned last: an instance that has it is complete.
-        maps::pin(&maps::create_record(&ProbeRecord::from(spec))?, &folder.join("record"))
+        maps::pin(&maps::create_record(&ProbeRecord::new(spec, code.clone()))?, &folder.join("record"))
     };
     pin().map_err(|source| Refused::action(format!("pin the probe `{instance}`"), source))
 }
@@ -115,7 +115,7 @@ fn attach_instance(
     detach(&folder).map_err(refused)?;
     let links = if matches!(spec.attach, Attachment::Usdt { .. }) {
         // libbpf attaches such a program together with its maps, and only as it loads them.
-        let loaded = load::load(pins, spec, object(spec, desired)?)?;
+        let (loaded, _) = load::load(pins, spec, object(spec, desired)?)?;
         let program = folder.join("program");
         remove_file(&program).map_err(refused)?;
         let attach = || {

@@ -14,7 +14,7 @@ use plan::{Instance, ObservedProbe, ObservedProbes};
 
 use super::super::pins::{Pins, names, parse_instance, parse_state};
 use super::super::state::LAYOUT;
-use super::super::{maps, sys};
+use super::super::{code, maps, sys};
 use super::target::tracing_events;
 use crate::Runs;
 use crate::probe_record::ProbeRecord;
@@ -40,9 +40,11 @@ pub(in super::super) fn observe(pins: &Pins) -> io::Result<ObservedProbes> {
 fn observe_instance(folder: &Path) -> io::Result<ObservedProbe> {
     let record = folder.join("record");
     if !record.exists() {
-        return Ok(ObservedProbe { spec: None, attached: false });
+        return Ok(ObservedProbe { spec: None, code: None, attached: false });
     }
     let record: ProbeRecord = maps::read_record(&record)?;
+    let code = record.code.clone();
+    let is_recorded = code::is_recorded(&folder.join("program"), code.as_ref())?;
     let (program, links) = (folder.join("program"), names(&folder.join("links"))?);
     let mut attached = !links.is_empty() && program.exists();
     if attached {
@@ -54,7 +56,8 @@ fn observe_instance(folder: &Path) -> io::Result<ObservedProbe> {
             attached &= info.prog_id == id && leads_somewhere(&info.info);
         }
     }
-    Ok(ObservedProbe { spec: Some(record.into()), attached })
+    let spec = Some(record.into()).filter(|_| is_recorded);
+    Ok(ObservedProbe { spec, code, attached })
 }
 
 /// Whether a link still has its target. Those that can lose it tell by a zero.

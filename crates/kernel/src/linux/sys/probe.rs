@@ -129,10 +129,20 @@ pub(crate) fn open_raw_tracepoint(
 
 /// How often a program ran and for how many nanoseconds, while the kernel counted (`kernel.bpf_stats_enabled`).
 pub(crate) fn run_statistics(program: BorrowedFd<'_>) -> io::Result<(u64, u64)> {
+    let info = program_info(program)?;
+    Ok((info.run_cnt, info.run_time_ns))
+}
+
+/// The tag of a program: the beginning of the digest of its instructions.
+pub(crate) fn tag(program: BorrowedFd<'_>) -> io::Result<[u8; 8]> {
+    program_info(program).map(|info| info.tag)
+}
+
+fn program_info(program: BorrowedFd<'_>) -> io::Result<bpf_prog_info> {
     let mut info = bpf_prog_info::default();
     let mut length = u32::try_from(size_of::<bpf_prog_info>()).map_err(io::Error::other)?;
     let descriptor = program.as_raw_fd();
     // SAFETY: `info` is written to during the call only, and `length` tells its size.
     check(unsafe { libbpf_sys::bpf_prog_get_info_by_fd(descriptor, &raw mut info, &raw mut length) })?;
-    Ok((info.run_cnt, info.run_time_ns))
+    Ok(info)
 }

@@ -37,12 +37,12 @@ impl Trial {
         loading.source.state = Some(&first);
         drop(loading.load_as_known(&splicing, object, &mut known)?);
         let lesson = known.recall(&(object, candidate.function.clone(), point, Buffers::One));
-        let Some(Lesson { way, template: Some(template) }) = lesson else { return Ok(None) };
+        let Some(Lesson { way, template: Some(template), code }) = lesson else { return Ok(None) };
         // The first load in the second folder makes the maps there, the other one finds them.
         let mut again = candidate.loading(&package, &config, Buffers::One)?;
         again.source.state = Some(&second);
-        drop(template.load(&again, way, &splicing).map_err(failed)?);
-        let ready = template.load(&again, way, &splicing).map_err(failed)?;
+        drop(template.load(&again, way, &splicing, code.clone()).map_err(failed)?);
+        let ready = template.load(&again, way, &splicing, code).map_err(failed)?;
         let (entry, slot) = root::load(point, Buffers::One).map_err(failed)?;
         maps::write_descriptor(&slot, ready.program.as_fd()).map_err(failed)?;
         let keeps = Keeps { maps: vec![slot, next], ready: vec![ready], ..Keeps::default() };
