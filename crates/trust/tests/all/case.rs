@@ -13,6 +13,8 @@ use trust::{
     PolicyDocument, Refused, judge, verify,
 };
 
+/// The folders that are no attacks.
+const KEYS: [&str; 2] = ["keys", "certificates"];
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
 
 /// A case: a folder, or what becomes of it when the files of its twin take the place of its own.
@@ -151,9 +153,8 @@ impl Case {
     pub(crate) fn attacks() -> Vec<Self> {
         let testdata = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata");
         let entries = fs::read_dir(testdata).unwrap().map(|entry| entry.unwrap().path());
-        let mut folders: Vec<PathBuf> = entries
-            .filter(|path| path.is_dir() && !path.ends_with("keys") && !path.ends_with("certificates"))
-            .collect();
+        let mut folders: Vec<PathBuf> =
+            entries.filter(|path| path.is_dir() && !KEYS.iter().any(|keys| path.ends_with(keys))).collect();
         folders.sort();
         folders.into_iter().map(|folder| Self { folder, twin: None }).collect()
     }
