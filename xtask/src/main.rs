@@ -35,7 +35,7 @@ enum Chore {
     Tidy,
     /// Run the stories, or a command, on another kernel in QEMU
     Vm(vm::Arguments),
-    /// Measure: `bench chain`, `bench change`
+    /// Measure: `bench chain`, `bench change`, `bench verify`
     Bench {
         /// Measure in a guest, on another kernel
         #[arg(long, value_name = "KERNEL")]

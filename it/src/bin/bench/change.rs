@@ -15,7 +15,8 @@ use anyhow::{Context, Result, bail};
 use it::Pair;
 use kernel::{Kernel, Linux};
 use package::{
-    BlobError, Blobs, Digest, HookPoint, PackFile, PackSource, Package, ParameterValue, Platform, pack,
+    BlobError, Blobs, Digest, HookPoint, PackFile, PackSource, Package, Packed, ParameterValue, Platform,
+    pack,
 };
 use plan::{Desired, Hook, Member, MemberWish, Plan, Step, reconcile};
 use serde_json::{Map, Value, json};
@@ -63,12 +64,18 @@ pub(crate) fn run(options: &Options) -> Result<()> {
     Ok(())
 }
 
-struct Packed(package::Packed);
+/// The blobs of a package in memory, by digest.
+pub(crate) struct InMemory(BTreeMap<Digest, Vec<u8>>);
 
-impl Blobs for Packed {
+impl InMemory {
+    pub(crate) fn new(packed: &Packed) -> Self {
+        Self(packed.blobs.iter().map(|blob| (blob.digest(), blob.bytes.clone())).collect())
+    }
+}
+
+impl Blobs for InMemory {
     fn blob(&self, digest: &Digest, _: u64) -> Result<Vec<u8>, BlobError> {
-        let found = self.0.blobs.iter().find(|blob| Digest::of(&blob.bytes) == *digest);
-        found.map(|blob| blob.bytes.clone()).ok_or(BlobError::Missing)
+        self.0.get(digest).cloned().ok_or(BlobError::Missing)
     }
 }
 
@@ -85,8 +92,7 @@ fn verified(name: &str, object: Vec<u8>) -> Result<Arc<Verified>> {
     let file = |bytes: Vec<u8>| PackFile { bytes, executable: false };
     let files = [(format!("{name}.bpf.o"), file(object)), ("README.md".to_owned(), file(name.into()))];
     let packed = pack(&PackSource { manifest, files: files.into() }, 0)?;
-    let index = packed.index.digest;
-    let package = Package::read(&Packed(packed), &index)?;
+    let package = Package::read(&InMemory::new(&packed), &packed.index.digest)?;
     it::unverified(package)
 }
 
@@ -263,7 +269,7 @@ fn entry(entry: &Value) -> Result<(Vec<u8>, u64)> {
     Ok((list, u64::from_ne_bytes(count)))
 }
 
-fn quantile(samples: &[f64], share: f64) -> f64 {
+pub(crate) fn quantile(samples: &[f64], share: f64) -> f64 {
     let mut samples = samples.to_vec();
     samples.sort_by(f64::total_cmp);
     #[expect(
@@ -295,7 +301,7 @@ fn print_json(outcomes: &Outcomes) {
     println!("{}", json!({ "op": operations }));
 }
 
-fn rounded(number: f64) -> f64 {
+pub(crate) fn rounded(number: f64) -> f64 {
     (number * 10_000.0).round() / 10_000.0
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Benchmarks of the chain engine, on this machine's kernel, in namespaces of their own.
+//! Benchmarks of the chain engine and of the door before it, on this machine's kernel, in namespaces of their own.
 //!
 //! Machines are noisy, so what is told is ratios: every sample is taken beside one of a reference, in an order that is
 //! shuffled anew in each round.
@@ -10,6 +10,7 @@ mod dispatched;
 mod plot;
 mod programs;
 mod traffic;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -33,6 +34,8 @@ enum Bench {
     Compile,
     /// How long a change of a running chain takes, and what packets see of it
     Change(Options),
+    /// How long a package of 1 MiB is verified, and how long its program is loaded
+    Verify(Options),
 }
 
 #[derive(Debug, clap::Args)]
@@ -43,7 +46,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain), or changes of each kind (change)
+    /// Rounds of measuring (chain, verify), or changes of each kind (change)
     #[arg(long)]
     rounds: Option<usize>,
     /// Runs in one sample (chain); emulated machines take a hundred times as long for one
@@ -57,6 +60,7 @@ fn main() -> ExitCode {
         Bench::Chain(options) => chain::run(&options),
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
+        Bench::Verify(options) => verify::run(&options),
     };
     finish(result)
 }

@@ -10,28 +10,34 @@ use it::repository;
 
 /// Compiles one file of `it/bench`, once for each change of them.
 pub(crate) fn compile(name: &str, flags: &[&str]) -> Result<Vec<u8>> {
+    compile_source(name, &format!("it/bench/{name}.bpf.c"), flags)
+}
+
+/// Compiles a source of this repository.
+pub(crate) fn compile_source(name: &str, source: &str, flags: &[&str]) -> Result<Vec<u8>> {
     let folder = repository().join("target/bench");
     fs::create_dir_all(&folder)?;
     let object = folder.join(format!("{name}{}.bpf.o", flags.concat()));
-    if is_newest(&object)? {
+    if is_newest(&object, source)? {
         return Ok(fs::read(object)?);
     }
     let mut clang = Command::new("clang-19");
     clang.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-I", "programs/include"]);
     clang.args(["-I", "crates/cli/include"]).args(flags);
-    clang.arg("-c").arg(format!("it/bench/{name}.bpf.c")).arg("-o").arg(&object);
+    clang.arg("-c").arg(source).arg("-o").arg(&object);
     let output = clang.current_dir(repository()).output().context("`clang-19` cannot be run")?;
     if !output.status.success() {
-        bail!("`it/bench/{name}.bpf.c` does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
+        bail!("`{source}` does not compile:\n{}", String::from_utf8_lossy(&output.stderr));
     }
     Ok(fs::read(object)?)
 }
 
-/// Whether a file is newer than all sources.
-fn is_newest(object: &Path) -> Result<bool> {
+/// Whether a file is newer than its source and all beside it.
+fn is_newest(object: &Path, source: &str) -> Result<bool> {
     let Ok(compiled) = fs::metadata(object).and_then(|found| found.modified()) else { return Ok(false) };
-    for source in fs::read_dir(repository().join("it/bench"))? {
-        if source?.metadata()?.modified()? >= compiled {
+    let source = repository().join(source);
+    for beside in fs::read_dir(source.parent().context("a source lies in a folder")?)? {
+        if beside?.metadata()?.modified()? >= compiled {
             return Ok(false);
         }
     }
