@@ -154,14 +154,21 @@ fn signers(
     Ok((newest.quorum(Role::Release).clone(), roots))
 }
 
-/// The endorser who speaks for a release from a public place.
+/// The endorser who speaks for a release from a public place, or for its publisher by the root that this is judged under.
 pub(super) fn endorser(
     found: &Found,
-    evidence: &Evidence,
-    at: &Circumstances<'_>,
+    roots: &[Root],
+    (evidence, at): (&Evidence, &Circumstances<'_>),
     trail: &mut Trail,
 ) -> Result<PublisherName, Refused> {
-    let spoke = |endorser: &&Endorser| !endorsements(endorser, found, evidence, at).is_empty();
+    let speaks = |endorsement: Endorsement| match endorsement.endorses {
+        // Where the policy names keys, it is the policy that says who bears the name.
+        Endorsed::Publisher { root, .. } => {
+            roots.is_empty() || roots.iter().any(|version| version.digest() == root)
+        }
+        Endorsed::Release { .. } => true,
+    };
+    let spoke = |endorser: &&Endorser| endorsements(endorser, found, evidence, at).into_iter().any(speaks);
     let spoke = at.policy.endorsers.iter().find(spoke).map(|endorser| endorser.name.clone());
     let missing = || Refused::NotEndorsed {
         package: found.package.clone(),

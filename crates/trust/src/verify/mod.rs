@@ -194,7 +194,8 @@ fn decide(
     }
     trail.skipped(Rule::Exception, found, "the policy makes none");
     let authority = Authority::over(found, evidence, at, trail)?;
-    let endorser = if is_public { Some(endorser(found, evidence, at, trail)?) } else { None };
+    let endorser =
+        if is_public { Some(endorser(found, &authority.roots, (evidence, at), trail)?) } else { None };
     let endorser = endorser.or_else(|| authority.endorser.clone());
     let examined = Examination { found, authority: &authority, at };
     let (signed, release) = examined.first_that_holds(&evidence.envelopes, trail)?;
