@@ -127,10 +127,12 @@ impl Registry {
     }
 }
 
-/// The digest of a statement in a list. Whatever is there for others is passed over.
+/// The digest of what may be a statement in a list. What is there for others is passed over; an entry that says nothing of
+/// its type is looked at, since older tools leave that out when they copy a list.
 fn statement(listed: &Value) -> Option<Digest> {
     let descriptor = Descriptor::deserialize(listed).ok()?;
-    (descriptor.artifact_type.as_deref() == Some(STATEMENT_ARTIFACT_TYPE)).then_some(descriptor.digest)
+    let kind = descriptor.artifact_type.as_deref();
+    kind.is_none_or(|kind| kind == STATEMENT_ARTIFACT_TYPE).then_some(descriptor.digest)
 }
 
 fn list(repository: &Repository, bytes: &[u8]) -> Result<Vec<Value>, RegistryError> {
