@@ -11,29 +11,33 @@ use std::path::Path;
 
 use package::{Digest, Package, Platform, PublisherName};
 use trust::{Authenticode, Found, Release, Statement, Terms};
-use wire::Layout;
 
-use crate::arguments::Naming;
+use crate::arguments::{Logins, Naming};
 use crate::failure::{Failure, Outcome};
+use crate::package_source::PackageSource;
 
 pub(crate) use file::{Content, File};
 
 /// What a command is about.
 pub(crate) enum Subject {
-    /// A folder with a package.
-    Package(Layout, Box<Package>),
+    /// A package in a folder or a registry.
+    Package(Box<PackageSource>, Box<Package>),
     /// A file under a name that was given.
     File(Box<File>, Box<Found>),
 }
 
 impl Subject {
     /// Reads what is there. `platform` is what a file is for, where that is given.
-    pub(crate) fn open(path: &Path, naming: &Naming, platform: Option<&Platform>) -> Result<Self, Failure> {
-        if path.is_dir() {
-            let layout = Layout::open(path)?;
-            let package = Package::read(&layout, &layout.index()?)?;
+    pub(crate) fn open(
+        path: &Path,
+        logins: &Logins,
+        naming: &Naming,
+        platform: Option<&Platform>,
+    ) -> Result<Self, Failure> {
+        if let Some(source) = PackageSource::find(path, logins)? {
+            let package = source.package()?;
             is_called(&package, path, naming)?;
-            return Ok(Self::Package(layout, Box::new(package)));
+            return Ok(Self::Package(Box::new(source), Box::new(package)));
         }
         let file = File::read(path, naming)?;
         let found = file.found(naming, platform)?;
@@ -78,15 +82,23 @@ impl Subject {
     /// The envelopes that came with it.
     pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(layout, _) => Ok(layout.envelopes()?),
+            Self::Package(source, _) => source.envelopes(),
             Self::File(file, _) => file.envelopes(),
+        }
+    }
+
+    /// The reference that it was fetched by; none where it is on this machine.
+    pub(crate) fn fetched_from(&self) -> Option<String> {
+        match self {
+            Self::Package(source, _) => source.fetched_from(),
+            Self::File(..) => None,
         }
     }
 
     /// Keeps a signed statement with it.
     pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) => Ok(layout.add_statement(envelope)?),
+            Self::Package(source, _) => source.keep(envelope),
             Self::File(file, _) => file.keep(envelope),
         }
     }

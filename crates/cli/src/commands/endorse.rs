@@ -4,18 +4,18 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, Package};
+use package::Digest;
 use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
-use wire::Layout;
 
 use super::key::private_keys;
 use crate::arguments::Endorse;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::package_source::PackageSource;
 
 pub(crate) fn run(arguments: &Endorse) -> Outcome {
-    let layout = Layout::open(&arguments.package)?;
-    let package = Package::read(&layout, &layout.index()?)?;
+    let source = PackageSource::open(&arguments.package, &arguments.logins)?;
+    let package = source.package()?;
     let keys = arguments.key.iter().map(|file| private_keys(file));
     let keys = keys.collect::<Result<Vec<_>, Failure>>()?.concat();
     let created = Timestamp::from_second(Timestamp::now().as_second())?;
@@ -36,7 +36,7 @@ pub(crate) fn run(arguments: &Endorse) -> Outcome {
     let statement = Statement::from(endorsement).to_json();
     let signers: Vec<&dyn Sign> = keys.iter().map(|key| key as &dyn Sign).collect();
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &signers)?;
-    layout.add_statement(&envelope.to_json())?;
+    source.keep(&envelope.to_json())?;
     output::note(&format!("endorsed the {what}"));
     for key in &keys {
         output::data(&key.public().id().to_string());

@@ -8,11 +8,11 @@ use std::collections::BTreeMap;
 use package::{Digest, Object, Package, ParameterValue, ProceedSet};
 use serde::Serialize;
 use trust::Envelope;
-use wire::Layout;
 
 use crate::arguments::Inspect;
 use crate::failure::Outcome;
 use crate::output;
+use crate::package_source::PackageSource;
 
 #[derive(Serialize)]
 struct Report {
@@ -76,12 +76,10 @@ struct ObjectReport {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Outcome {
-    if !arguments.package.is_dir() {
+    let Some(source) = PackageSource::find(&arguments.package, &arguments.logins)? else {
         return file::run(arguments);
-    }
-    let layout = Layout::open(&arguments.package)?;
-    let package = Package::read(&layout, &layout.index()?)?;
-    let report = report(&package, &layout.envelopes()?);
+    };
+    let report = report(&source.package()?, &source.envelopes()?);
     if arguments.json {
         return output::json(&report);
     }

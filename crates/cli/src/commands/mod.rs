@@ -14,6 +14,8 @@ mod key;
 mod probes;
 mod profile;
 mod ps;
+mod pull;
+mod push;
 mod run;
 mod sign;
 mod status;
@@ -33,6 +35,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Sign(arguments) => sign::run(&arguments),
         Command::Endorse(arguments) => endorse::run(&arguments),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments),
+        Command::Pull(arguments) => pull::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
         Command::Ps(arguments) => ps::run(&socket, &arguments),

@@ -11,7 +11,8 @@ use crate::output;
 use crate::subject::Subject;
 
 pub(crate) fn run(arguments: &Sign) -> Outcome {
-    let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
+    let Sign { package, logins, naming, platform, .. } = arguments;
+    let subject = Subject::open(package, logins, naming, platform.as_ref())?;
     let keys = arguments.key.iter().map(|file| private_keys(file));
     let keys = keys.collect::<Result<Vec<_>, Failure>>()?.concat();
     // Statements tell whole seconds; nobody needs more.
