@@ -49,6 +49,7 @@ const TEST: &[Need] = &[
     need("lld-link-19", "lld-19"),
     need("osslsigncode", "osslsigncode"),
     need("openssl", "openssl"),
+    need("docker-registry", "docker-registry"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

@@ -10,6 +10,7 @@ use package::{MemberName, Platform};
 use plan::{Desired, Hook, Observed, Plan, choose, reconcile};
 use wire::{Applied, ChainView, Document, Planned, ProbeView, Problem, Profile, State, Status};
 
+use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations, Pinned};
 use crate::resolve::{Resolved, Resolver, read_policy};
 use crate::store::Store;
@@ -94,20 +95,26 @@ impl Engine {
         result
     }
 
-    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw.
+    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
+    /// what its references into registries stand for.
     ///
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
-    pub fn apply(&mut self, document: Document, expected: Option<u64>) -> Result<Applied, Rejected> {
-        self.accept(document, expected, &BTreeMap::new())
+    pub fn apply(
+        &mut self,
+        document: Document,
+        expected: Option<u64>,
+        fetched: &Fetched,
+    ) -> Result<Applied, Rejected> {
+        self.accept(document, expected, &fetched.0)
     }
 
     /// The steps that a document would take. Nothing is changed.
     ///
     /// # Errors
     /// When the document would be refused before its first step.
-    pub fn plan(&mut self, document: &Document) -> Result<Planned, Rejected> {
-        let resolved = self.resolve(document, &BTreeMap::new())?;
+    pub fn plan(&mut self, document: &Document, fetched: &Fetched) -> Result<Planned, Rejected> {
+        let resolved = self.resolve(document, &fetched.0)?;
         let (plan, _) = self.way_to(&resolved.desired)?;
         Ok(Planned { steps: steps(&plan) })
     }
@@ -150,6 +157,15 @@ impl Engine {
     pub fn end_profile(&mut self) -> Result<Planned, Rejected> {
         self.profiled_until = None;
         self.reach_profile()
+    }
+
+    /// What references into registries stand for in the generation in force.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn in_force(&self) -> Result<Fetched, Rejected> {
+        let packages = self.current()?.map(|generation| generation.packages).unwrap_or_default();
+        Ok(Fetched(packages.into_iter().filter(|(reference, _)| is_remote(reference)).collect()))
     }
 
     /// The document in force, with its number; an empty one with the number 0 when there is none.

@@ -9,7 +9,7 @@ use std::{fs, io};
 use package::{Blobs, Package, Platform};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Memory, Occasion, Policy, PolicyDocument, Verified};
-use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
+use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference};
 
 use crate::Rejected;
 use crate::generation::Pinned;
@@ -105,7 +105,8 @@ impl Resolver<'_> {
         let envelopes: Vec<Vec<u8>> = envelopes.collect::<Result<_, _>>().map_err(|source| {
             Rejected::Unfetched { reference: reference.to_owned(), source: source.into() }
         })?;
-        let evidence = Evidence { envelopes, roots: Vec::new(), fetched_from: None };
+        let fetched_from = fetched_from(reference);
+        let evidence = Evidence { envelopes, roots: Vec::new(), fetched_from };
         let at = Circumstances {
             policy: self.policy,
             machine: self.machine,
@@ -124,6 +125,11 @@ impl Resolver<'_> {
 fn read(blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
     Package::read(blobs, &pinned.index)
         .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
+}
+
+/// Where a package in a registry came from. The rule of repositories is asked each time that it is verified.
+fn fetched_from(reference: &str) -> Option<String> {
+    Reference::in_uri(reference)?.ok().map(|reference| reference.to_string())
 }
 
 fn folder(reference: &str) -> Result<PathBuf, Rejected> {

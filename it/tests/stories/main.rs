@@ -21,6 +21,7 @@ mod package;
 mod plan;
 mod probe_life;
 mod probes;
+mod registry;
 mod share;
 mod tc;
 mod upgrade;
