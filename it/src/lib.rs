@@ -11,6 +11,7 @@ mod net;
 mod node;
 mod packages;
 mod probes;
+mod registry;
 mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
@@ -19,4 +20,5 @@ pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository, unverified};
 pub use probes::Probes;
+pub use registry::DockerRegistry;
 pub use traffic::{Connections, connect, flood_while, ping, stream_while};

@@ -52,6 +52,7 @@ const TEST: &[Need] = &[
     need("openssl", "openssl"),
     need("softhsm2-util", "softhsm2"),
     need("script", "bsdutils"),
+    need("docker-registry", "docker-registry"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

@@ -2,6 +2,7 @@
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
 mod key;
+mod logins;
 mod naming;
 pub(crate) mod publisher;
 
@@ -13,8 +14,10 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use package::{
     AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
 };
+use wire::Reference;
 
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
+pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 use crate::signing_key::Passphrase;
 
@@ -98,6 +101,8 @@ pub(crate) enum Command {
     Sign(Sign),
     Endorse(Endorse),
     Verify(Verify),
+    Push(Push),
+    Pull(Pull),
     Run(Run),
     Apply(Apply),
     Ps(Listing),
@@ -138,8 +143,11 @@ pub(crate) struct Build {
 /// Show what is in a package or an object; nothing of it is believed
 #[derive(Debug, Args)]
 pub(crate) struct Inspect {
-    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
+    /// Folder of the package, or `oci://` and its reference; or an object (`.o`), a driver of Windows (`.sys`) or an archive
+    /// (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
     /// Statement about a file that is no package [default: FILE.l3af.json]
     #[arg(long, value_name = "FILE")]
     pub(crate) statement: Option<PathBuf>,
@@ -152,8 +160,11 @@ pub(crate) struct Inspect {
 #[derive(Debug, Args)]
 #[command(after_help = [FILES, REFERENCES].join("\n\n"))]
 pub(crate) struct Sign {
-    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
+    /// Folder of the package, or `oci://` and its reference; or an object (`.o`), a driver of Windows (`.sys`) or an archive
+    /// (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
     #[command(flatten)]
     pub(crate) naming: Naming,
     /// Platform of a file that is no package [default: that of a driver; else Linux on this architecture]
@@ -184,10 +195,12 @@ Examples:
   l3af endorse ratelimit-0.1.0.oci --key committee.key
   l3af endorse ratelimit-0.1.0.oci --key committee.key --root example/1.root.json --packages 'rate*'")]
 pub(crate) struct Endorse {
-    /// Folder of the package
+    /// Folder of the package, or `oci://` and its reference in a registry
     pub(crate) package: PathBuf,
     #[command(flatten)]
     pub(crate) keys: SigningKeys,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
     /// First root of the package's publisher: endorse what the publisher signs, in place of this release alone
     #[arg(long, value_name = "FILE")]
     pub(crate) root: Option<PathBuf>,
@@ -210,8 +223,11 @@ A policy names publishers with their keys, and what they may publish:
   packages = [\"*\"]
   key_files = [\"example.pub\"]")]
 pub(crate) struct Verify {
-    /// Folder of the package; or an object (`.o`), a driver of Windows (`.sys`) or an archive (`.tar.gz`, `.zip`)
+    /// Folder of the package, or `oci://` and its reference; or an object (`.o`), a driver of Windows (`.sys`) or an archive
+    /// (`.tar.gz`, `.zip`)
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
     #[command(flatten)]
     pub(crate) naming: Naming,
     /// Trust policy
@@ -231,6 +247,33 @@ pub(crate) struct Verify {
     pub(crate) json: bool,
 }
 
+/// Put a package and its statements into a registry; prints the reference with the digest
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af push ratelimit-0.1.0.oci hub.example.org/network/ratelimit     its version is the tag
+  l3af push ratelimit-0.1.0.oci localhost:5000/ratelimit:stable")]
+pub(crate) struct Push {
+    /// Folder of the package
+    pub(crate) package: PathBuf,
+    /// Where to: `host[:port]/name[:tag]`
+    pub(crate) reference: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+}
+
+/// Copy a package and its statements from a registry into a folder; prints the reference with the digest
+#[derive(Debug, Args)]
+pub(crate) struct Pull {
+    /// Where from: `host[:port]/name[:tag][@digest]`
+    pub(crate) reference: Reference,
+    /// Folder to write the package into [default: NAME-TAG.oci here]
+    #[arg(long, short, value_name = "DIR")]
+    pub(crate) output: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+}
+
 /// Put a package into a chain, beside what runs there, or attach a probe
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -238,8 +281,10 @@ Examples:
   l3af run ratelimit-0.1.0.oci --on eth0/xdp --at 1 --set connections_per_second=50
   l3af run connects-0.1.0.oci --attach symbol=tcp_connect")]
 pub(crate) struct Run {
-    /// Folder of the package
+    /// Folder of the package, or `oci://` and its reference in a registry
     pub(crate) package: PathBuf,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
     /// Interface, with `/xdp`, `/tc-ingress` or `/tc-egress` where the package has programs for several
     #[arg(long, value_name = "INTERFACE[/HOOK]", required_unless_present_any = ["probe", "attach"])]
     pub(crate) on: Option<String>,
@@ -283,8 +328,8 @@ pub(crate) struct Change {
     /// Hook, where several chains have a member of this name
     #[arg(long, value_name = "INTERFACE/HOOK")]
     pub(crate) on: Option<String>,
-    /// Folder of the package to run in its place
-    #[arg(long, value_name = "DIR")]
+    /// Folder of the package to run in its place, or `oci://` and its reference in a registry
+    #[arg(long, value_name = "PACKAGE")]
     pub(crate) package: Option<PathBuf>,
     /// Position in the chain, from 1
     #[arg(long, value_name = "POSITION")]

@@ -56,6 +56,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
         let call = source.downcast_ref::<wire::CallError>();
         let hint = call.and_then(wire::CallError::hint);
         let hint = hint.or_else(|| source.downcast_ref::<trust::Refused>().map(trust::Refused::hint));
+        let hint =
+            hint.or_else(|| source.downcast_ref::<wire::RegistryError>().and_then(wire::RegistryError::hint));
         let log = match call {
             Some(wire::CallError::Refused(problem)) => problem.log.clone(),
             _ => None,

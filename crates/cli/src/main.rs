@@ -7,6 +7,7 @@ mod arguments;
 mod commands;
 mod failure;
 mod output;
+mod package_source;
 mod signing_key;
 mod subject;
 

@@ -13,15 +13,16 @@ use package::{Bytecode, Descriptor, Digest, Package, Platform, PublisherName};
 use trust::{Authenticode, Found, Release, Statement, Terms};
 use wire::Layout;
 
-use crate::arguments::Naming;
+use crate::arguments::{Logins, Naming};
 use crate::failure::{Failure, Outcome};
+use crate::package_source::PackageSource;
 
 pub(crate) use file::{Content, File};
 
 /// What a command is about.
 pub(crate) enum Subject {
-    /// A folder with a package.
-    Package(Layout, Box<Package>),
+    /// A package in a folder or a registry.
+    Package(Box<PackageSource>, Box<Package>),
     /// A folder with an image that is no package (bpfman's), under a name that was given: for each platform.
     Image(Layout, Descriptor, Vec<Found>),
     /// A file under a name that was given.
@@ -30,15 +31,19 @@ pub(crate) enum Subject {
 
 impl Subject {
     /// Reads what is there. `platform` is what a file is for, where that is given.
-    pub(crate) fn open(path: &Path, naming: &Naming, platform: Option<&Platform>) -> Result<Self, Failure> {
-        if path.is_dir() {
-            let layout = Layout::open(path)?;
-            if !layout.is_package()? {
-                return Self::image(layout, naming);
+    pub(crate) fn open(
+        path: &Path,
+        logins: &Logins,
+        naming: &Naming,
+        platform: Option<&Platform>,
+    ) -> Result<Self, Failure> {
+        if let Some(source) = PackageSource::find(path, logins)? {
+            if !source.layout().is_package()? {
+                return Self::image(source.layout().clone(), naming);
             }
-            let package = Package::read(&layout, &layout.index()?)?;
+            let package = source.package()?;
             is_called(&package, path, naming)?;
-            return Ok(Self::Package(layout, Box::new(package)));
+            return Ok(Self::Package(Box::new(source), Box::new(package)));
         }
         let file = File::read(path, naming)?;
         let found = file.found(naming, platform)?;
@@ -99,15 +104,25 @@ impl Subject {
     /// The envelopes that came with it.
     pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.envelopes()?),
+            Self::Package(source, _) => source.envelopes(),
+            Self::Image(layout, ..) => Ok(layout.envelopes()?),
             Self::File(file, _) => file.envelopes(),
+        }
+    }
+
+    /// The reference that it was fetched by; none where it is on this machine.
+    pub(crate) fn fetched_from(&self) -> Option<String> {
+        match self {
+            Self::Package(source, _) => source.fetched_from(),
+            Self::Image(..) | Self::File(..) => None,
         }
     }
 
     /// Keeps a signed statement with it.
     pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_statement(envelope)?),
+            Self::Package(source, _) => source.keep(envelope),
+            Self::Image(layout, ..) => Ok(layout.add_statement(envelope)?),
             Self::File(file, _) => file.keep(envelope),
         }
     }
@@ -115,7 +130,8 @@ impl Subject {
     /// The versions of its publisher's root that came with it.
     pub(crate) fn roots(&self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.roots()?),
+            Self::Package(source, _) => Ok(source.layout().roots()?),
+            Self::Image(layout, ..) => Ok(layout.roots()?),
             Self::File(..) => Ok(Vec::new()),
         }
     }
@@ -123,7 +139,8 @@ impl Subject {
     /// Keeps a version of its publisher's root with it.
     pub(crate) fn keep_root(&self, root: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_root(root)?),
+            Self::Package(source, _) => Ok(source.folder("a root")?.add_root(root)?),
+            Self::Image(layout, ..) => Ok(layout.add_root(root)?),
             Self::File(..) => Err(Failure::new("a file that is no package has no place for a root")
                 .with_hint("give the root away beside it; policies name it with `root_file`")),
         }
@@ -132,7 +149,8 @@ impl Subject {
     /// Keeps a sigstore bundle with it.
     pub(crate) fn keep_bundle(&self, bundle: &[u8]) -> Outcome {
         match self {
-            Self::Package(layout, _) | Self::Image(layout, ..) => Ok(layout.add_bundle(bundle)?),
+            Self::Package(source, _) => Ok(source.folder("a sigstore bundle")?.add_bundle(bundle)?),
+            Self::Image(layout, ..) => Ok(layout.add_bundle(bundle)?),
             Self::File(..) => {
                 Err(Failure::new("a file that is no package has no place for a sigstore bundle")
                     .with_hint("`--cosign-bundle FILE` writes it into a file of its own"))

@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
 use axum::extract::rejection::JsonRejection;
-use axum::extract::{Path, Query, State};
+use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
 use package::{Interface, MemberName};
 use plan::Hook;
 use serde::{Deserialize, Serialize};
+use tokio::task::JoinHandle;
 use utoipa::OpenApi;
 use wire::{
     Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
@@ -19,10 +20,23 @@ use wire::{
 };
 
 use crate::metrics::CONTENT_TYPE;
-use crate::{Engine, Rejected};
+use crate::{Engine, Fetched, Fetcher, Rejected};
 
 /// The engine, as all requests share it. It does one thing at a time.
 type Shared = Arc<Mutex<Engine>>;
+/// What the calls need.
+#[derive(Clone)]
+struct Served {
+    engine: Shared,
+    fetcher: Arc<Fetcher>,
+}
+
+impl FromRef<Served> for Shared {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.engine)
+    }
+}
+
 type Json = Result<axum::Json<Document>, JsonRejection>;
 
 #[derive(OpenApi)]
@@ -72,8 +86,8 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 )]
 struct Description;
 
-/// The routes of the API over an engine.
-pub fn router(engine: Shared) -> Router {
+/// The routes of the API over an engine, and what fetches for it.
+pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -88,7 +102,7 @@ pub fn router(engine: Shared) -> Router {
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(engine)
+        .with_state(Served { engine, fetcher })
 }
 
 /// How the node is
@@ -115,13 +129,17 @@ async fn explanations(State(engine): State<Shared>) -> Response {
     params(("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes")),
     responses((status = 200, body = Applied), (status = 412, body = Problem), (status = "default", body = Problem))
 )]
-async fn apply(State(engine): State<Shared>, headers: HeaderMap, document: Json) -> Response {
+async fn apply(State(served): State<Served>, headers: HeaderMap, document: Json) -> Response {
     let document = match document {
         Ok(axum::Json(document)) => document,
         Err(rejection) => return not_a_document(&rejection),
     };
-    match expected(&headers) {
-        Ok(expected) => answer(engine, move |engine| engine.apply(document, expected)).await,
+    let expected = match expected(&headers) {
+        Ok(expected) => expected,
+        Err(response) => return response,
+    };
+    match fetch(&served, &document).await {
+        Ok(fetched) => answer(served.engine, move |engine| engine.apply(document, expected, &fetched)).await,
         Err(response) => response,
     }
 }
@@ -131,10 +149,14 @@ async fn apply(State(engine): State<Shared>, headers: HeaderMap, document: Json)
     post, path = "/v1/plan", request_body = Document,
     responses((status = 200, body = Planned), (status = "default", body = Problem))
 )]
-async fn plan(State(engine): State<Shared>, document: Json) -> Response {
-    match document {
-        Ok(axum::Json(document)) => answer(engine, move |engine| engine.plan(&document)).await,
-        Err(rejection) => not_a_document(&rejection),
+async fn plan(State(served): State<Served>, document: Json) -> Response {
+    let document = match document {
+        Ok(axum::Json(document)) => document,
+        Err(rejection) => return not_a_document(&rejection),
+    };
+    match fetch(&served, &document).await {
+        Ok(fetched) => answer(served.engine, move |engine| engine.plan(&document, &fetched)).await,
+        Err(response) => response,
     }
 }
 
@@ -216,6 +238,15 @@ async fn metrics(State(engine): State<Shared>) -> Response {
         .map_or_else(|refused| refused, |text| (kind, text).into_response())
 }
 
+/// Fetches what a document names in registries, on a thread that may wait for disks. The engine is free for others
+/// meanwhile.
+async fn fetch(served: &Served, document: &Document) -> Result<Fetched, Response> {
+    let in_force = ask(Arc::clone(&served.engine), |engine| engine.fetched_in_force()).await?;
+    let (fetcher, document) = (Arc::clone(&served.fetcher), document.clone());
+    let runtime = tokio::runtime::Handle::current();
+    finished(tokio::task::spawn_blocking(move || runtime.block_on(fetcher.fetch(&document, &in_force)))).await
+}
+
 /// Calls the engine, and answers with JSON.
 async fn answer<T, F>(engine: Shared, call: F) -> Response
 where
@@ -235,18 +266,25 @@ where
         // An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
         call(&mut engine.lock().unwrap_or_else(PoisonError::into_inner))
     });
-    match called.await {
-        Ok(Ok(body)) => Ok(body),
-        Ok(Err(rejected)) => {
-            let problem = rejected.problem();
-            tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
-            Err(problem_response(&problem))
-        }
+    finished(called).await
+}
+
+/// Waits for work on another thread.
+async fn finished<T>(work: JoinHandle<Result<T, Rejected>>) -> Result<T, Response> {
+    match work.await {
+        Ok(done) => done.map_err(|rejected| rejection(&rejected)),
         Err(panicked) => {
             tracing::error!("a request failed inside: {panicked}");
-            Err(refuse(500, "internal", "the daemon failed while it worked on this", "its log says more"))
+            let title = "the daemon failed while it worked on this";
+            Err(refuse(500, "internal", title, "its log says more"))
         }
     }
+}
+
+fn rejection(rejected: &Rejected) -> Response {
+    let problem = rejected.problem();
+    tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
+    problem_response(&problem)
 }
 
 fn parse_hook(text: &str) -> Result<Hook, String> {

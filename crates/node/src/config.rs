@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use clap::Parser;
 use serde::Deserialize;
 use thiserror::Error;
+use wire::{BadCredentials, Credentials};
 
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///
@@ -31,6 +32,9 @@ pub struct Arguments {
     /// Trust policy: which publishers this machine trusts, for what
     #[arg(long, value_name = "FILE")]
     pub policy: Option<PathBuf>,
+    /// Logins for registries, as `docker login` writes them
+    #[arg(long, value_name = "FILE", env = "REGISTRY_AUTH_FILE")]
+    pub logins: Option<PathBuf>,
     /// Take off all programs that are pinned, say which, and end; for when no daemon runs
     #[arg(long)]
     pub detach: bool,
@@ -42,6 +46,7 @@ Configuration keys and their defaults:
   state  = \"/var/lib/l3af\"          generations, packages, verifier logs
   pins   = \"/sys/fs/bpf/l3af\"       pinned programs, maps and links
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
+  logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 5                  how often the kernel is compared with the desired state
 
 Examples:
@@ -60,6 +65,8 @@ pub struct Config {
     pub pins: PathBuf,
     /// Trust policy. Default `/etc/l3af/trust.toml`; when there is no such file nothing verifies.
     pub policy: PathBuf,
+    /// Logins for registries, as `docker login` writes them. Default `~/.docker/config.json`, if there is such a file.
+    pub logins: Option<PathBuf>,
     /// Seconds between two comparisons of the kernel with the desired state. Default 5.
     pub poll_seconds: u64,
 }
@@ -97,12 +104,26 @@ impl Default for Config {
             state: "/var/lib/l3af".into(),
             pins: "/sys/fs/bpf/l3af".into(),
             policy: "/etc/l3af/trust.toml".into(),
+            logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 5,
         }
     }
 }
 
+/// Where `docker login` writes logins.
+fn usual_logins() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".docker/config.json"))
+}
+
 impl Config {
+    /// The logins for registries.
+    ///
+    /// # Errors
+    /// When the file with them cannot be used.
+    pub fn credentials(&self) -> Result<Credentials, BadCredentials> {
+        self.logins.as_deref().map_or_else(|| Ok(Credentials::default()), Credentials::read)
+    }
+
     /// Reads the file that the arguments name, and lays the flags over it.
     ///
     /// # Errors
@@ -122,6 +143,9 @@ impl Config {
             if let Some(flag) = flag {
                 *value = flag;
             }
+        }
+        if arguments.logins.is_some() {
+            config.logins = arguments.logins;
         }
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);

@@ -13,6 +13,7 @@ use plan::{Desired, Hook, Observed, Plan, reconcile};
 use trust::Policy;
 use wire::{Applied, Document, Planned, Problem, Profile};
 
+use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
 use crate::memory::MemoryFile;
 use crate::resolve::{Demand, Resolved, Resolver};
@@ -110,21 +111,27 @@ impl Engine {
         self.user_programs.end();
     }
 
-    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw.
+    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
+    /// what its references into registries stand for.
     ///
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
-    pub fn apply(&mut self, document: Document, expected: Option<u64>) -> Result<Applied, Rejected> {
-        self.accept(document, expected, Demand::New)
+    pub fn apply(
+        &mut self,
+        document: Document,
+        expected: Option<u64>,
+        fetched: &Fetched,
+    ) -> Result<Applied, Rejected> {
+        self.accept(document, expected, Demand::New, fetched)
     }
 
     /// The steps that a document would take. Nothing is changed.
     ///
     /// # Errors
     /// When the document would be refused before its first step.
-    pub fn plan(&mut self, document: &Document) -> Result<Planned, Rejected> {
+    pub fn plan(&mut self, document: &Document, fetched: &Fetched) -> Result<Planned, Rejected> {
         let policy = self.policy_for(document, Demand::New)?;
-        let resolved = self.resolve(document, &policy, Demand::New)?;
+        let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
         let (plan, _) = self.way_to(&resolved.desired)?;
         Ok(Planned { steps: steps(&plan) })
     }
@@ -141,7 +148,7 @@ impl Engine {
             None => document = Document::default(),
         }
         // What is trusted no longer must not keep anybody from taking members out.
-        self.accept(document, None, Demand::InForce)
+        self.accept(document, None, Demand::InForce, &Fetched::default())
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -167,11 +174,21 @@ impl Engine {
         self.reach_profile()
     }
 
+    /// What references into registries stand for in the generation in force.
+    ///
+    /// # Errors
+    /// When the state cannot be read.
+    pub fn fetched_in_force(&self) -> Result<Fetched, Rejected> {
+        let packages = self.current()?.map(|generation| generation.packages).unwrap_or_default();
+        Ok(Fetched(packages.into_iter().filter(|(reference, _)| is_remote(reference)).collect()))
+    }
+
     fn accept(
         &mut self,
         document: Document,
         expected: Option<u64>,
         demand: Demand,
+        fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
         let before = self.current()?;
         let previous = before.as_ref().map_or(0, |generation| generation.number);
@@ -182,7 +199,7 @@ impl Engine {
         self.trust.make_due();
         let policy = self.policy_for(&document, demand)?;
         let Resolved { desired, packages, mut explanations, withdrawn } =
-            self.resolve(&document, &policy, demand)?;
+            self.resolve(&document, &policy, demand, fetched)?;
         if let (Demand::InForce, Some(before)) = (demand, before) {
             // What is only taken on was accepted for the reasons of then.
             explanations = before.explanations;
@@ -329,7 +346,13 @@ impl Engine {
         (!log.is_empty() && written.is_ok()).then_some(path)
     }
 
-    fn resolve(&self, document: &Document, policy: &Policy, demand: Demand) -> Result<Resolved, Rejected> {
+    fn resolve(
+        &self,
+        document: &Document,
+        policy: &Policy,
+        demand: Demand,
+        fetched: &Fetched,
+    ) -> Result<Resolved, Rejected> {
         let accepted = self.current()?.map(|generation| generation.packages).unwrap_or_default();
         let resolver = Resolver {
             store: &self.store,
@@ -337,6 +360,7 @@ impl Engine {
             machine: &self.parts.machine,
             remembered: &self.memory.read()?,
             now: (self.parts.clock)(),
+            fetched: &fetched.0,
             accepted: &accepted,
         };
         resolver.resolve(document, demand)

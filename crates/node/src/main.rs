@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use node::{Arguments, Config, Engine, Parts};
+use node::{Arguments, Config, Engine, Fetcher, Parts};
 use package::Platform;
 use tracing_subscriber::EnvFilter;
 
@@ -50,6 +50,8 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
     }
+    let registry = wire::Registry::new(config.credentials()?, wire::Patience::default())?;
+    let fetcher = Fetcher::new(registry, &config);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
-    Ok(runtime.block_on(node::serve(engine, &config))?)
+    Ok(runtime.block_on(node::serve(engine, fetcher, &config))?)
 }

@@ -9,7 +9,7 @@ use package::{MemberName, ReadError};
 use plan::{DuplicateMember, DuplicateProbe, Hook, Refusal, Unfit, UnfitProbe};
 use thiserror::Error;
 use trust::Explanation;
-use wire::Problem;
+use wire::{BadReference, Problem};
 
 use crate::standing::failed;
 
@@ -47,6 +47,23 @@ pub enum Rejected {
     Reference {
         /// What was given.
         reference: String,
+    },
+    /// A package is where nothing is fetched from.
+    #[error("package `{reference}` lies in no repository that the trust policy lists")]
+    Unlisted {
+        /// Where from.
+        reference: String,
+        /// Host and name without tag and digest.
+        repository: String,
+        /// The policy.
+        policy: PathBuf,
+    },
+    /// A package reference into a registry is not one.
+    #[error(transparent)]
+    BadReference {
+        /// What is wrong with it.
+        #[from]
+        source: BadReference,
     },
     /// A package cannot be fetched.
     #[error("cannot fetch package `{reference}`")]
@@ -145,10 +162,11 @@ impl Rejected {
         match self {
             Self::Changed { .. } => 412,
             Self::NoMember { .. } => 404,
-            Self::Untrusted { .. } => 403,
+            Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TwoChains { .. }
             | Self::Reference { .. }
+            | Self::BadReference { .. }
             | Self::Unfetched { .. }
             | Self::Unreadable { .. }
             | Self::Unfit { .. }
@@ -169,10 +187,18 @@ impl Rejected {
             }
             Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
-            Self::Reference { .. } => {
-                Some("use `file:` and the absolute path of an OCI layout folder".to_owned())
-            }
-            Self::Unfetched { .. } => Some("`l3af build` makes the folder".to_owned()),
+            Self::Reference { .. } | Self::BadReference { .. } => Some(
+                "use `file:` and the absolute path of an OCI layout folder, or `oci://host/name:tag`"
+                    .to_owned(),
+            ),
+            Self::Unlisted { repository, policy, .. } => Some(format!(
+                "if packages may come from there, add `[[repository]]` with `url = \"{repository}\"` to `{}`",
+                policy.display()
+            )),
+            Self::Unfetched { source, .. } => match source.downcast_ref::<wire::RegistryError>() {
+                Some(error) => error.hint(),
+                None => Some("`l3af build` makes the folder".to_owned()),
+            },
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
             Self::Memory { .. } => Some(
@@ -226,7 +252,8 @@ impl Rejected {
             Self::NoMember { .. } => "no-member",
             Self::ProfileTime { .. } => "profile",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
-            Self::Reference { .. } => "reference",
+            Self::Reference { .. } | Self::BadReference { .. } => "reference",
+            Self::Unlisted { .. } => "unlisted",
             Self::Unfetched { .. } => "unfetched",
             Self::Unreadable { .. } => "unreadable",
             Self::Policy { .. } => "policy",

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use package::{Blobs, Digest, Package, Platform};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
-use wire::{Document, Layout, MemberDocument, ProbeDocument};
+use wire::{Document, Layout, MemberDocument, ProbeDocument, Reference};
 
 use crate::Rejected;
 use crate::generation::Pinned;
@@ -24,6 +24,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) machine: &'a Platform,
     pub(crate) remembered: &'a Remembered,
     pub(crate) now: jiff::Timestamp,
+    /// What references into registries stand for.
+    pub(crate) fetched: &'a BTreeMap<String, Pinned>,
     /// The packages of the generation in force: they were accepted before.
     pub(crate) accepted: &'a BTreeMap<String, Pinned>,
 }
@@ -59,7 +61,8 @@ impl Resolver<'_> {
             if standings.contains_key(reference) {
                 continue;
             }
-            let pinned = match self.accepted.get(reference).filter(|_| demand == Demand::InForce) {
+            let in_force = self.accepted.get(reference).filter(|_| demand == Demand::InForce);
+            let pinned = match in_force.or_else(|| self.fetched.get(reference)) {
                 Some(pinned) => pinned.clone(),
                 None => self.fetch(reference)?,
             };
@@ -194,7 +197,7 @@ impl Resolver<'_> {
             })
         };
         let (envelopes, roots) = (stored(&pinned.statements)?, stored(&pinned.roots)?);
-        let evidence = Evidence { envelopes, roots, fetched_from: None };
+        let evidence = Evidence { envelopes, roots, fetched_from: fetched_from(reference) };
         Ok(trust::verify(package, &evidence, &self.circumstances(occasion)))
     }
 
@@ -213,6 +216,11 @@ impl Resolver<'_> {
 fn read(blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
     Package::read(blobs, &pinned.index)
         .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
+}
+
+/// Where a package in a registry came from. The rule of repositories is asked each time that it is verified.
+fn fetched_from(reference: &str) -> Option<String> {
+    Reference::in_uri(reference)?.ok().map(|reference| reference.to_string())
 }
 
 fn folder(reference: &str) -> Result<PathBuf, Rejected> {

@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Config, Engine, router};
+use crate::{Config, Engine, Fetcher, router};
 
 /// The daemon cannot serve.
 #[derive(Debug, Error)]
@@ -31,14 +31,16 @@ pub struct Unserved {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub async fn serve(engine: Engine, config: &Config) -> Result<(), Unserved> {
+pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<(), Unserved> {
     let unserved = |source| Unserved { socket: config.socket.clone(), source };
     let listener = listen(&config.socket).map_err(unserved)?;
     let (end, look) = (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
     let engine = Arc::new(Mutex::new(engine));
     let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, look, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(Arc::clone(&engine))).with_graceful_shutdown(ended(end)).await;
+    let served = axum::serve(listener, router(Arc::clone(&engine), Arc::new(fetcher)))
+        .with_graceful_shutdown(ended(end))
+        .await;
     repairs.abort();
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {

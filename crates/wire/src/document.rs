@@ -96,7 +96,7 @@ pub struct MemberDocument {
     /// Its name, unique in the chain.
     #[schema(value_type = String)]
     pub name: MemberName,
-    /// Where the package is: `file:` and the path of an OCI layout folder.
+    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry.
     pub package: String,
     /// The function, where the package has several for the hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]

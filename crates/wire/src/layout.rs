@@ -12,6 +12,8 @@ use package::{
 };
 use thiserror::Error;
 
+use crate::Shelf;
+
 /// The file that makes a folder a layout.
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
 /// The most statements that are read from a folder.
@@ -86,9 +88,22 @@ impl Layout {
     pub fn write(folder: &Path, packed: &Packed) -> Result<Self, LayoutError> {
         let layout = Self { folder: folder.to_owned() };
         layout.keep(&packed.blobs)?;
-        layout.put(Path::new("oci-layout"), MARKER.as_bytes())?;
-        layout.list(vec![packed.index.clone()])?;
+        layout.complete(packed.index.clone())?;
         Ok(layout)
+    }
+
+    /// A folder that becomes a layout: blobs come in by [`Shelf::keep`], and the package by [`Layout::complete`].
+    pub fn begin(folder: &Path) -> Self {
+        Self { folder: folder.to_owned() }
+    }
+
+    /// Lists the package whose blobs are all there, in place of what was listed.
+    ///
+    /// # Errors
+    /// When it cannot be written.
+    pub fn complete(&self, package: Descriptor) -> Result<(), LayoutError> {
+        self.put(Path::new("oci-layout"), MARKER.as_bytes())?;
+        self.list(vec![package])
     }
 
     /// The folder.
@@ -227,18 +242,9 @@ impl Layout {
         blobs.iter().try_for_each(|blob| self.put(&blob_path(&blob.digest()), &blob.bytes))
     }
 
-    /// Writes beside the file and renames, so that nobody reads a part.
     fn put(&self, path: &Path, bytes: &[u8]) -> Result<(), LayoutError> {
         let path = self.folder.join(path);
-        let write = || -> io::Result<()> {
-            fs::create_dir_all(path.parent().unwrap_or(&self.folder))?;
-            let beside = path.with_extension("new");
-            let mut file = File::create(&beside)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
-            fs::rename(beside, &path)
-        };
-        write().map_err(|source| LayoutError::Unwritten { path: path.clone(), source })
+        put(&path, bytes).map_err(|source| LayoutError::Unwritten { path, source })
     }
 
     fn not_a_layout(&self, file: &'static str, source: io::Error) -> LayoutError {
@@ -264,6 +270,22 @@ fn is_package(entry: &Descriptor) -> bool {
 fn is_image(entry: &Descriptor) -> bool {
     let kinds = [INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE];
     entry.artifact_type.is_none() && kinds.contains(&entry.media_type.as_str())
+}
+
+impl Shelf for Layout {
+    fn keep(&self, bytes: &[u8]) -> io::Result<()> {
+        put(&self.folder.join(blob_path(&Digest::of(bytes))), bytes)
+    }
+}
+
+/// Writes beside the file and renames, so that nobody reads a part.
+fn put(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    fs::create_dir_all(path.parent().unwrap_or(Path::new("/")))?;
+    let beside = path.with_extension("new");
+    let mut file = File::create(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_all()?;
+    fs::rename(beside, path)
 }
 
 fn blob_path(digest: &Digest) -> PathBuf {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! All that crosses a socket or is handed over as a folder: the node's API, its client, and OCI layouts.
+//! All that crosses a socket or is handed over as a folder: the node's API, its client, OCI layouts, and registries.
 //!
 //! These types say how things are spelled. What they mean is decided behind the API.
 
@@ -9,6 +9,7 @@ mod layout;
 mod listing;
 mod node;
 mod probe;
+mod registry;
 mod trust;
 
 pub use client::{CallError, NodeClient};
@@ -19,4 +20,8 @@ pub use node::{
     Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
 };
 pub use probe::{ProbeDocument, ProbeView};
+pub use registry::{
+    BadCredentials, BadReference, Credentials, Patience, Reference, Registry, RegistryError, Repository,
+    Shelf, Tag,
+};
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};

@@ -17,7 +17,7 @@ pub struct ProbeDocument {
     /// Its name, unique among the probes of the node.
     #[schema(value_type = String)]
     pub name: MemberName,
-    /// Where the package is: `file:` and the path of an OCI layout folder.
+    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry.
     pub package: String,
     /// The function, where the package has several probes.
     #[serde(default, skip_serializing_if = "Option::is_none")]

@@ -23,6 +23,7 @@ mod package;
 mod plan;
 mod probe_life;
 mod probes;
+mod registry;
 mod share;
 mod tc;
 mod trust;

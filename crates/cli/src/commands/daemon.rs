@@ -3,7 +3,7 @@
 
 use std::path::{Path, PathBuf};
 
-use wire::{Applied, CallError, Document, NodeClient};
+use wire::{Applied, CallError, Document, NodeClient, Reference};
 
 use crate::failure::Failure;
 use crate::output;
@@ -41,8 +41,11 @@ pub(crate) fn settle_paths(document: &mut Document, folder: &Path) -> Result<(),
     Ok(())
 }
 
-/// A package folder as a reference. Relative paths begin at `folder`.
+/// A package folder as a reference. Relative paths begin at `folder`; a package in a registry is one already.
 pub(crate) fn reference(path: &str, folder: &Path) -> Result<String, Failure> {
+    if let Some(reference) = Reference::in_uri(path) {
+        return Ok(reference?.uri());
+    }
     let path = path.strip_prefix("file:").unwrap_or(path);
     let found: PathBuf = folder.join(path).canonicalize().map_err(|error| {
         Failure::new(format!("there is no package folder `{}`: {error}", folder.join(path).display()))

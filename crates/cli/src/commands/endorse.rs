@@ -4,18 +4,18 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, Package};
+use package::Digest;
 use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
-use wire::Layout;
 
 use crate::arguments::Endorse;
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::package_source::PackageSource;
 use crate::signing_key::{self, Passphrase};
 
 pub(crate) fn run(arguments: &Endorse, environment: Option<&Passphrase>) -> Outcome {
-    let layout = Layout::open(&arguments.package)?;
-    let package = Package::read(&layout, &layout.index()?)?;
+    let source = PackageSource::open(&arguments.package, &arguments.logins)?;
+    let package = source.package()?;
     let keys = signing_key::open_all(&arguments.keys, environment)?;
     let keys: Vec<&dyn Sign> = keys.iter().map(Box::as_ref).collect();
     let created = Timestamp::from_second(Timestamp::now().as_second())?;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Endorse, environment: Option<&Passphrase>) -> Outc
     let endorsement = Endorsement { publisher, endorses, created, expires };
     let statement = Statement::from(endorsement).to_json();
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &keys)?;
-    layout.add_statement(&envelope.to_json())?;
+    source.keep(&envelope.to_json())?;
     output::note(&format!("endorsed the {what}"));
     for key in &keys {
         output::data(&key.public().id().to_string());

@@ -9,11 +9,11 @@ use std::collections::BTreeMap;
 use package::{Digest, Object, Package, ParameterValue, ProceedSet};
 use serde::Serialize;
 use trust::Envelope;
-use wire::Layout;
 
 use crate::arguments::Inspect;
 use crate::failure::Outcome;
 use crate::output;
+use crate::package_source::PackageSource;
 
 #[derive(Serialize)]
 struct Report {
@@ -77,15 +77,13 @@ struct ObjectReport {
 }
 
 pub(crate) fn run(arguments: &Inspect) -> Outcome {
-    if !arguments.package.is_dir() {
+    let Some(source) = PackageSource::find(&arguments.package, &arguments.logins)? else {
         return file::run(arguments);
+    };
+    if !source.layout().is_package()? {
+        return image::run(source.layout(), arguments.json);
     }
-    let layout = Layout::open(&arguments.package)?;
-    if !layout.is_package()? {
-        return image::run(&layout, arguments.json);
-    }
-    let package = Package::read(&layout, &layout.index()?)?;
-    let report = report(&package, &layout.envelopes()?);
+    let report = report(&source.package()?, &source.envelopes()?);
     if arguments.json {
         return output::json(&report);
     }

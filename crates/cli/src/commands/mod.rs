@@ -15,6 +15,8 @@ mod probes;
 mod profile;
 mod ps;
 mod publisher;
+mod pull;
+mod push;
 mod run;
 mod sign;
 mod status;
@@ -35,6 +37,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
         Command::Endorse(arguments) => endorse::run(&arguments, passphrase.as_ref()),
         Command::Verify(arguments) => verify::run(&arguments),
+        Command::Push(arguments) => push::run(&arguments),
+        Command::Pull(arguments) => pull::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
         Command::Ps(arguments) => ps::run(&socket, &arguments),

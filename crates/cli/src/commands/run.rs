@@ -5,15 +5,15 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use package::{HookPoint, Interface, MemberName, Package};
-use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument};
+use wire::{ChainDocument, Document, MemberDocument, ProbeDocument};
 
 use super::daemon::{call, reference, report};
 use crate::arguments::Run;
 use crate::failure::{Failure, Outcome};
+use crate::package_source::PackageSource;
 
 pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
-    let layout = Layout::open(&arguments.package)?;
-    let package = Package::read(&layout, &layout.index()?)?;
+    let package = PackageSource::open(&arguments.package, &arguments.logins)?.package()?;
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
     match &arguments.on {

@@ -13,7 +13,8 @@ use crate::signing_key::{self, Passphrase};
 use crate::subject::Subject;
 
 pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome {
-    let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
+    let Sign { package, logins, naming, platform, .. } = arguments;
+    let subject = Subject::open(package, logins, naming, platform.as_ref())?;
     let roots = arguments.roots.as_deref().map(publisher::roots).transpose()?.unwrap_or_default();
     let keys = signing_key::open_all(&arguments.keys, environment)?;
     let keys: Vec<&dyn Signs> = keys.iter().map(Box::as_ref).collect();

@@ -28,7 +28,8 @@ struct Explained<'a> {
 }
 
 pub(crate) fn run(arguments: &Verify) -> Outcome {
-    let subject = Subject::open(&arguments.package, &arguments.naming, arguments.platform.as_ref())?;
+    let Verify { package, logins, naming, platform, .. } = arguments;
+    let subject = Subject::open(package, logins, naming, platform.as_ref())?;
     let policy = match &arguments.key {
         Some(key) => Policy::trusting(subject.publisher().clone(), signer(key)?),
         None => read_policy(&arguments.policy)?,
@@ -41,7 +42,9 @@ pub(crate) fn run(arguments: &Verify) -> Outcome {
         .with_hint("name a policy with `--policy` whose mode is `trusted`, or a key with `--key`"));
     }
     let machine = machine(arguments, &subject)?;
-    let evidence = Evidence { envelopes: subject.envelopes()?, roots: subject.roots()?, fetched_from: None };
+    // A key that is given by hand says nothing of repositories.
+    let fetched_from = subject.fetched_from().filter(|_| arguments.key.is_none());
+    let evidence = Evidence { envelopes: subject.envelopes()?, roots: subject.roots()?, fetched_from };
     let memory = Memory::default();
     let at = Circumstances::deployment(&policy, &machine, &memory, Timestamp::now());
     let (release, authenticode) = (subject.release(), subject.authenticode());

@@ -13,6 +13,7 @@ use wire::{Alarm, Document, TrustMode};
 
 use super::Engine;
 use crate::Rejected;
+use crate::fetch::Fetched;
 use crate::policy::PolicyFiles;
 use crate::resolve::{Demand, Resolved};
 use crate::standing::{Explanations, Withdrawn};
@@ -103,7 +104,7 @@ impl Engine {
                 let policy = files.policy_that_is_there()?;
                 self.note(&policy)?;
                 let Resolved { desired, withdrawn, .. } =
-                    self.resolve(&generation.document, &policy, Demand::InForce)?;
+                    self.resolve(&generation.document, &policy, Demand::InForce, &Fetched::default())?;
                 if self.raise(withdrawn) {
                     outcome = Reverified::Otherwise;
                 }

@@ -1,0 +1,28 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af pull`: copies a package and its statements from a registry into a folder.
+
+use std::path::PathBuf;
+
+use wire::Reference;
+
+use crate::arguments::Pull;
+use crate::failure::Outcome;
+use crate::output;
+use crate::package_source::{pull, registry};
+
+pub(crate) fn run(arguments: &Pull) -> Outcome {
+    let reference = &arguments.reference;
+    let target = arguments.output.clone().unwrap_or_else(|| usual(reference));
+    let layout = pull(&registry(&arguments.logins)?, reference, &target)?;
+    let statements = layout.envelopes()?.len();
+    output::note(&format!("pulled into `{}` with {statements} statements", target.display()));
+    output::data(&Reference { digest: Some(layout.index()?), ..reference.clone() }.uri());
+    Ok(())
+}
+
+/// The folder for a package when none is named: `<name>-<tag>.oci` here.
+fn usual(reference: &Reference) -> PathBuf {
+    let name = reference.repository.path().rsplit('/').next().unwrap_or_default();
+    let tag = reference.tag.as_ref().map(|tag| format!("-{tag}")).unwrap_or_default();
+    format!("{name}{tag}.oci").into()
+}

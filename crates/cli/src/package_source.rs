@@ -1,0 +1,124 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where a command has its package from: a folder, or a registry, where `oci://` says so.
+//!
+//! Of a package in a registry a copy is worked on, with the statements that are there; a statement that is made goes back.
+
+use std::path::Path;
+
+use package::Package;
+use tempfile::TempDir;
+use wire::{Credentials, Layout, Patience, Reference, Registry, RegistryError};
+
+use crate::arguments::Logins;
+use crate::failure::{Failure, Outcome};
+
+/// A package at hand.
+pub(crate) struct PackageSource {
+    layout: Layout,
+    origin: Option<Origin>,
+}
+
+/// The registry that a package was pulled from.
+struct Origin {
+    reference: Reference,
+    registry: Registry,
+    /// Holds the copy while the command works.
+    _folder: TempDir,
+}
+
+impl PackageSource {
+    /// Opens a package.
+    pub(crate) fn open(place: &Path, logins: &Logins) -> Result<Self, Failure> {
+        let Some(reference) = reference(place) else {
+            return Ok(Self { layout: Layout::open(place)?, origin: None });
+        };
+        let (reference, registry, folder) = (reference?, registry(logins)?, TempDir::new()?);
+        let layout = pull(&registry, &reference, folder.path())?;
+        Ok(Self { layout, origin: Some(Origin { reference, registry, _folder: folder }) })
+    }
+
+    /// Opens a package, if that is what is there and not a file.
+    pub(crate) fn find(place: &Path, logins: &Logins) -> Result<Option<Self>, Failure> {
+        if reference(place).is_some() || place.is_dir() {
+            Self::open(place, logins).map(Some)
+        } else {
+            Ok(None)
+        }
+    }
+
+    /// Reads the package.
+    pub(crate) fn package(&self) -> Result<Package, Failure> {
+        Ok(Package::read(&self.layout, &self.layout.index()?)?)
+    }
+
+    /// The folder that it is in, or that it was copied into.
+    pub(crate) fn layout(&self) -> &Layout {
+        &self.layout
+    }
+
+    /// The folder that it is in, to put something there that does not go into registries.
+    pub(crate) fn folder(&self, what: &str) -> Result<&Layout, Failure> {
+        match &self.origin {
+            None => Ok(&self.layout),
+            Some(origin) => Err(Failure::new(format!("{what} does not go into `{}`", origin.reference))
+                .with_hint("statements do; give the rest away beside the package")),
+        }
+    }
+
+    /// The statements about it, as envelopes.
+    pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(self.layout.envelopes()?)
+    }
+
+    /// The reference that it was fetched by; nothing for a folder.
+    pub(crate) fn fetched_from(&self) -> Option<String> {
+        self.origin.as_ref().map(|origin| origin.reference.to_string())
+    }
+
+    /// Adds a statement where the package is.
+    pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
+        match &self.origin {
+            None => Ok(self.layout.add_statement(envelope)?),
+            Some(Origin { reference, registry, .. }) => {
+                let package = self.layout.package()?;
+                wait(registry.push_statement(&reference.repository, &package, envelope))
+            }
+        }
+    }
+}
+
+/// The reference that stands where a folder could, if one does.
+fn reference(place: &Path) -> Option<Result<Reference, wire::BadReference>> {
+    Reference::in_uri(place.to_str()?)
+}
+
+/// Pulls a package and its statements into a folder.
+pub(crate) fn pull(registry: &Registry, reference: &Reference, folder: &Path) -> Result<Layout, Failure> {
+    let layout = Layout::begin(folder);
+    let repository = &reference.repository;
+    let (package, envelopes) = wait(async {
+        let digest = registry.resolve(reference).await?;
+        let package = registry.pull(repository, &digest, &layout).await?;
+        Ok((package, registry.statements(repository, &digest).await?))
+    })?;
+    layout.complete(package)?;
+    for envelope in envelopes {
+        layout.add_statement(&envelope)?;
+    }
+    Ok(layout)
+}
+
+/// A client with the logins of whoever runs the command.
+pub(crate) fn registry(logins: &Logins) -> Result<Registry, Failure> {
+    let credentials = match logins.file() {
+        Some(file) => Credentials::read(&file)?,
+        None => Credentials::default(),
+    };
+    Ok(Registry::new(credentials, Patience::default())?)
+}
+
+/// Waits for a registry.
+pub(crate) fn wait<T>(work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work)?)
+}

@@ -1,0 +1,114 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Packages in registries (OCI distribution 1.1): resolving, pulling and pushing them and the statements about them.
+//!
+//! A registry is believed nothing: every size has a bound, every digest is computed, every wait ends. What a package is worth is
+//! decided elsewhere, by its statements.
+
+mod credentials;
+mod error;
+mod http;
+mod login;
+mod pull;
+mod push;
+mod reference;
+mod referrers;
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::sync::{Mutex, PoisonError};
+
+use reqwest::Url;
+use reqwest::redirect::Policy;
+
+pub use credentials::{BadCredentials, Credentials};
+pub use error::RegistryError;
+pub use http::Patience;
+use login::{Access, Grant};
+pub use pull::Shelf;
+pub use reference::{BadReference, Reference, Repository, Tag};
+
+/// How often a registry may send one elsewhere for a blob.
+const MAX_REDIRECTS: usize = 5;
+
+/// A client of registries.
+pub struct Registry {
+    /// For hosts elsewhere: through a proxy where the environment names one.
+    remote: reqwest::Client,
+    /// For this machine.
+    local: reqwest::Client,
+    credentials: Credentials,
+    patience: Patience,
+    grants: Mutex<BTreeMap<(Repository, Access), Grant>>,
+}
+
+impl Registry {
+    /// A client with these logins, which waits so long and no longer.
+    ///
+    /// # Errors
+    /// When TLS cannot be had on this machine.
+    pub fn new(credentials: Credentials, patience: Patience) -> Result<Self, RegistryError> {
+        let follow = Policy::custom(|attempt| {
+            if attempt.previous().len() > MAX_REDIRECTS || !is_private(attempt.url()) {
+                attempt.stop()
+            } else {
+                attempt.follow()
+            }
+        });
+        let builder = |follow| {
+            let agent = concat!("l3af/", env!("CARGO_PKG_VERSION"));
+            let builder = reqwest::Client::builder().user_agent(agent).redirect(follow);
+            builder.connect_timeout(patience.silence).read_timeout(patience.silence)
+        };
+        Ok(Self {
+            remote: builder(follow).build().map_err(RegistryError::NoClient)?,
+            local: builder(Policy::none()).no_proxy().build().map_err(RegistryError::NoClient)?,
+            credentials,
+            patience,
+            grants: Mutex::default(),
+        })
+    }
+
+    fn client(&self, repository: &Repository) -> &reqwest::Client {
+        if repository.is_loopback() { &self.local } else { &self.remote }
+    }
+
+    fn granted(&self, repository: &Repository, access: Access) -> Option<Grant> {
+        let grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.get(&(repository.clone(), access)).cloned()
+    }
+
+    fn grant(&self, repository: &Repository, access: Access, grant: Grant) {
+        let mut grants = self.grants.lock().unwrap_or_else(PoisonError::into_inner);
+        grants.insert((repository.clone(), access), grant);
+    }
+
+    /// Bounds the time of something that may take several calls.
+    async fn in_time<T>(
+        &self,
+        repository: &Repository,
+        work: impl Future<Output = Result<T, RegistryError>>,
+    ) -> Result<T, RegistryError> {
+        let limit = self.patience.whole;
+        let slow = || RegistryError::TooSlow { repository: repository.clone(), limit };
+        tokio::time::timeout(limit, work).await.unwrap_or_else(|_elapsed| Err(slow()))
+    }
+}
+
+/// The address of something in a repository. TLS, but for this machine.
+fn url(repository: &Repository, rest: &str) -> Url {
+    let scheme = if repository.is_loopback() { "http" } else { "https" };
+    let text = format!("{scheme}://{}/v2/{}/{rest}", repository.endpoint(), repository.path());
+    Url::parse(&text).expect("hosts, names, tags and digests are made of letters that addresses take")
+}
+
+/// Whether nobody on the way reads what goes there.
+fn is_private(url: &Url) -> bool {
+    url.scheme() == "https" || url.host_str().is_some_and(reference::is_loopback)
+}
+
+/// Logins and grants are not shown.
+impl fmt::Debug for Registry {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Registry").field("credentials", &self.credentials).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Pulling a package: from a tag to a digest, and from a digest to all that it stands for.
+
+use std::io;
+
+use package::{
+    ARTIFACT_TYPE, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_LAYER_BYTES,
+    MAX_MANIFEST_BYTES,
+};
+use reqwest::Method;
+use serde::Deserialize;
+
+use super::http::{Call, Reply};
+use super::login::Access;
+use super::{Reference, Registry, RegistryError, Repository, url};
+
+/// The most platforms that a package is pulled for.
+const MAX_PLATFORMS: usize = 64;
+/// The most layers of an image that are pulled. A package has one; what is wrong with others is told when it is read.
+const MAX_LAYERS: usize = 4;
+
+/// A place where blobs are kept by digest. What it holds already is not fetched again.
+pub trait Shelf: Blobs {
+    /// Keeps bytes under their digest.
+    ///
+    /// # Errors
+    /// When they cannot be written.
+    fn keep(&self, bytes: &[u8]) -> io::Result<()>;
+}
+
+/// What an image consists of, as far as pulling and pushing it needs.
+#[derive(Deserialize)]
+pub(super) struct Image {
+    pub(super) config: Descriptor,
+    #[serde(default)]
+    pub(super) layers: Vec<Descriptor>,
+}
+
+/// Where something is found in a repository.
+#[derive(Clone, Copy)]
+pub(super) enum Kind {
+    Manifest,
+    Blob,
+}
+
+impl Registry {
+    /// The digest that a reference stands for now. One that has a digest is not asked for.
+    ///
+    /// # Errors
+    /// When the registry cannot be asked, or has no package by that name.
+    pub async fn resolve(&self, reference: &Reference) -> Result<Digest, RegistryError> {
+        if let Some(digest) = reference.digest {
+            return Ok(digest);
+        }
+        let repository = &reference.repository;
+        let tag = reference.tag.as_ref().ok_or_else(|| RegistryError::NoRelease(reference.clone()))?;
+        let what = format!("tag `{tag}`");
+        let found = self.in_time(repository, self.manifest(repository, &tag.to_string(), &what)).await?;
+        let Reply { bytes, .. } =
+            found.ok_or_else(|| RegistryError::Missing { what, repository: repository.clone() })?;
+        index(repository, &bytes)?;
+        Ok(Digest::of(&bytes))
+    }
+
+    /// Pulls a package by digest, and returns the descriptor of its index. Nothing that the shelf holds is fetched.
+    ///
+    /// # Errors
+    /// When anything of it is not there, too large, or other than its digest says.
+    pub async fn pull(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<Descriptor, RegistryError> {
+        self.in_time(repository, self.pull_all(repository, package, into)).await
+    }
+
+    async fn pull_all(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<Descriptor, RegistryError> {
+        let bytes = self.shelve(repository, (Kind::Manifest, package, MAX_MANIFEST_BYTES), into).await?;
+        for entry in index(repository, &bytes)?.manifests {
+            let at_most = entry.size.min(MAX_MANIFEST_BYTES);
+            let bytes = self.shelve(repository, (Kind::Manifest, &entry.digest, at_most), into).await?;
+            let Image { config, layers } = image(repository, &bytes)?;
+            self.shelve(repository, (Kind::Blob, &config.digest, config.size.min(MAX_MANIFEST_BYTES)), into)
+                .await?;
+            for layer in layers {
+                let at_most = layer.size.min(MAX_LAYER_BYTES);
+                self.shelve(repository, (Kind::Blob, &layer.digest, at_most), into).await?;
+            }
+        }
+        Ok(Descriptor {
+            media_type: INDEX_MEDIA_TYPE.to_owned(),
+            artifact_type: Some(ARTIFACT_TYPE.to_owned()),
+            digest: *package,
+            size: bytes.len() as u64,
+            platform: None,
+            annotations: std::collections::BTreeMap::new(),
+        })
+    }
+
+    /// The bytes under a digest: from the shelf, or fetched, checked and put there.
+    async fn shelve(
+        &self,
+        repository: &Repository,
+        (kind, digest, max_bytes): (Kind, &Digest, u64),
+        into: &dyn Shelf,
+    ) -> Result<Vec<u8>, RegistryError> {
+        match into.blob(digest, max_bytes) {
+            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
+            // Bytes that cannot be read or are damaged are fetched again like those that are not there.
+            Ok(_) | Err(BlobError::Missing | BlobError::TooLarge | BlobError::Other(_)) => {}
+        }
+        let bytes = self.fetch(repository, kind, digest, max_bytes).await?;
+        into.keep(&bytes).map_err(RegistryError::Unkept)?;
+        Ok(bytes)
+    }
+
+    /// Fetches what has a digest.
+    pub(super) async fn fetch(
+        &self,
+        repository: &Repository,
+        kind: Kind,
+        digest: &Digest,
+        max_bytes: u64,
+    ) -> Result<Vec<u8>, RegistryError> {
+        let what = digest.to_string();
+        let (folder, accept) = match kind {
+            Kind::Manifest => ("manifests", ANY_MANIFEST),
+            Kind::Blob => ("blobs", "*/*"),
+        };
+        let call = Call {
+            repository,
+            access: Access::Pull,
+            method: Method::GET,
+            url: url(repository, &format!("{folder}/{what}")),
+            accept,
+            body: None,
+            max_bytes,
+            what: &what,
+        };
+        let found = self.call(&call).await?;
+        let missing = || RegistryError::Missing { what: what.clone(), repository: repository.clone() };
+        let Reply { bytes, .. } = found.ok_or_else(missing)?;
+        match Digest::of(&bytes) {
+            found if found == *digest => Ok(bytes),
+            found => {
+                Err(RegistryError::WrongDigest { wanted: *digest, found, repository: repository.clone() })
+            }
+        }
+    }
+
+    /// Fetches a manifest or index by tag or digest; `None` when there is none.
+    pub(super) async fn manifest(
+        &self,
+        repository: &Repository,
+        name: &str,
+        what: &str,
+    ) -> Result<Option<Reply>, RegistryError> {
+        let call = Call {
+            repository,
+            access: Access::Pull,
+            method: Method::GET,
+            url: url(repository, &format!("manifests/{name}")),
+            accept: ANY_MANIFEST,
+            body: None,
+            max_bytes: MAX_MANIFEST_BYTES,
+            what,
+        };
+        self.call(&call).await
+    }
+}
+
+/// [`INDEX_MEDIA_TYPE`] and `package::MANIFEST_MEDIA_TYPE`: what packages and their statements are made of.
+const ANY_MANIFEST: &str =
+    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+
+/// Reads the index of a package.
+pub(super) fn index(repository: &Repository, bytes: &[u8]) -> Result<Index, RegistryError> {
+    let unfit = |problem: String| RegistryError::NotAPackage { repository: repository.clone(), problem };
+    let index: Index = serde_json::from_slice(bytes)
+        .map_err(|error| unfit(format!("its manifest is not an image index ({error})")))?;
+    match index.artifact_type.as_deref() {
+        Some(ARTIFACT_TYPE) if index.manifests.len() <= MAX_PLATFORMS => Ok(index),
+        Some(ARTIFACT_TYPE) => Err(unfit(format!("it lists more than {MAX_PLATFORMS} platforms"))),
+        Some(other) => Err(unfit(format!("its artifact type is `{other}`"))),
+        None => Err(unfit("it has no artifact type".to_owned())),
+    }
+}
+
+/// Reads the manifest of an image.
+pub(super) fn image(repository: &Repository, bytes: &[u8]) -> Result<Image, RegistryError> {
+    let unfit = |problem: String| RegistryError::NotAPackage { repository: repository.clone(), problem };
+    let image: Image = serde_json::from_slice(bytes)
+        .map_err(|error| unfit(format!("it lists something that is not an image manifest ({error})")))?;
+    if image.layers.len() > MAX_LAYERS {
+        return Err(unfit(format!("an image of it has more than {MAX_LAYERS} layers")));
+    }
+    Ok(image)
+}

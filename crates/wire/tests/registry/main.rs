@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Registries that keep to distribution 1.1, and registries that do not.
+#![expect(clippy::unwrap_used, reason = "test crate")]
+
+mod login;
+mod memory;
+mod server;
+mod well;
+mod wrong;
+
+use std::time::Duration;
+
+use wire::{Credentials, Patience, Registry, RegistryError};
+
+use crate::server::Server;
+
+/// A client that soon loses its patience.
+fn client() -> Registry {
+    client_with(Credentials::default())
+}
+
+fn client_with(credentials: Credentials) -> Registry {
+    let patience = Patience {
+        attempts: 3,
+        pause: Duration::from_millis(5),
+        longest_pause: Duration::from_millis(50),
+        silence: Duration::from_millis(300),
+        whole: Duration::from_secs(3),
+    };
+    Registry::new(credentials, patience).unwrap()
+}
+
+/// Waits for something of a registry.
+fn wait<T>(work: impl Future<Output = Result<T, RegistryError>>) -> Result<T, RegistryError> {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(work)
+}
+
+/// An error as people read it, with the causes left out, and a name for the server in place of its port.
+fn told(server: &Server, error: &RegistryError) -> String {
+    let host = server.reference("a").repository.host().to_owned();
+    let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
+    format!("{error}{hint}").replace(&host, "HOST")
+}

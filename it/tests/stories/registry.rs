@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Registries: what is pushed is what is pulled, and a node needs them once.
+
+use it::{DockerRegistry, Node, Pair, binary, run_in};
+
+use crate::packages;
+
+/// Runs `l3af` where the registry is.
+fn l3af(pair: &Pair, line: &str) -> anyhow::Result<String> {
+    run_in(&pair.right.namespace, &format!("{} {line}", binary("l3af")?.display()))
+}
+
+/// What `l3af` complains of there.
+fn refusal(pair: &Pair, line: &str) -> String {
+    l3af(pair, line).unwrap_err().root_cause().to_string()
+}
+
+/// Pushes a package of this repository, and returns its digest.
+fn push(pair: &Pair, package: &str, reference: &str) -> String {
+    let pushed = l3af(pair, &format!("push {} {reference}", packages().path(package))).unwrap();
+    let (name, digest) = pushed.trim().split_once('@').unwrap();
+    assert_eq!(name, format!("oci://{reference}"));
+    digest.to_owned()
+}
+
+#[test]
+fn what_was_pushed_survives_a_mirror_with_its_statements() {
+    let pair = Pair::new().unwrap();
+    let here = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let there = DockerRegistry::start(&pair.right, 5001).unwrap();
+    let digest = push(&pair, "sanity", &here.reference("l3af/sanity:0.1.0"));
+    let index = packages().path(&format!("sanity/blobs/sha256/{}", digest.trim_start_matches("sha256:")));
+    let (from, to) = (here.reference("l3af/sanity"), there.reference("mirror/sanity"));
+    // Another client sees the same bytes, and copies the images and the list of statements.
+    let shown = run_in(
+        &pair.right.namespace,
+        &format!("skopeo inspect --raw --tls-verify=false docker://{from}:0.1.0"),
+    );
+    assert_eq!(shown.unwrap(), std::fs::read_to_string(&index).unwrap());
+    let copy = |what: &str| {
+        let line = format!("skopeo copy --src-tls-verify=false --dest-tls-verify=false {what}");
+        run_in(&pair.right.namespace, &line).unwrap();
+    };
+    for image in images(&index) {
+        copy(&format!("--preserve-digests docker://{from}@{image} docker://{to}:image"));
+    }
+    // skopeo 1.9 (Debian 12) writes indexes without their artifact type and annotations, so the index itself goes by hand.
+    let put = format!("http://{}", there.reference("v2/mirror/sanity/manifests/0.1.0"));
+    let kind = "Content-Type:application/vnd.oci.image.index.v1+json";
+    run_in(&pair.right.namespace, &format!("curl -sf -X PUT -H {kind} --data-binary @{index} {put}"))
+        .unwrap();
+    let list = digest.replace(':', "-");
+    copy(&format!("--all docker://{from}:{list} docker://{to}:{list}"));
+    drop(here);
+    let (mirrored, output) = (there.reference("mirror/sanity:0.1.0"), packages().path("mirrored.oci"));
+    let pulled = l3af(&pair, &format!("pull {mirrored} --output {output}")).unwrap();
+    assert_eq!(pulled.trim(), format!("oci://{mirrored}@{digest}"));
+    let key = packages().path("key.pub");
+    for place in [output, format!("oci://{mirrored}")] {
+        let verified = l3af(&pair, &format!("verify {place} --key {key}")).unwrap();
+        assert!(verified.contains(&digest), "{verified}");
+    }
+}
+
+/// The digests of the images in an index.
+fn images(index: &str) -> Vec<String> {
+    let index: serde_json::Value = serde_json::from_slice(&std::fs::read(index).unwrap()).unwrap();
+    let images = index["manifests"].as_array().unwrap().iter();
+    images.map(|image| image["digest"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn a_package_is_signed_and_verified_where_it_is() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    packages().build_one("sanity", "for-registry").unwrap();
+    let reference = registry.reference("l3af/sanity:new");
+    push(&pair, "for-registry", &reference);
+    let (package, key) = (format!("oci://{reference}"), packages().path("key"));
+    let refused = refusal(&pair, &format!("verify {package} --key {key}.pub"));
+    assert!(refused.contains("package `sanity` is not signed"), "{refused}");
+    l3af(&pair, &format!("sign {package} --key {key}")).unwrap();
+    l3af(&pair, &format!("endorse {package} --key {key}")).unwrap();
+    l3af(&pair, &format!("verify {package} --key {key}.pub")).unwrap();
+    let shown = l3af(&pair, &format!("inspect {package}")).unwrap();
+    assert_eq!(shown.matches("says it is signed by").count(), 2, "{shown}");
+    // A policy says where packages come from.
+    let policy = packages().path("registry.toml");
+    std::fs::write(&policy, packages().policy()).unwrap();
+    let refused = refusal(&pair, &format!("verify {package} --policy {policy}"));
+    assert!(refused.contains(&reference), "{refused}");
+    std::fs::write(&policy, listed(&registry.reference("l3af"))).unwrap();
+    l3af(&pair, &format!("verify {package} --policy {policy}")).unwrap();
+}
+
+/// A policy that trusts the key, and lets packages come from a repository.
+fn listed(repository: &str) -> String {
+    format!("{}[[repository]]\nurl = \"{repository}\"\n", packages().policy())
+}
+
+fn document(package: &str) -> String {
+    format!(
+        "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"sanity\"\npackage = \"{package}\"\n"
+    )
+}
+
+#[test]
+fn a_node_fetches_once_and_needs_no_registry_after() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let reference = registry.reference("l3af/sanity:0.1.0");
+    push(&pair, "sanity", &reference);
+    let mut node = Node::start(&pair.right, &listed(&registry.reference("l3af"))).unwrap();
+    let socket = node.socket().display().to_string();
+    let run = format!("--socket {socket} run oci://{reference} --on right0/xdp");
+    l3af(&pair, &run).unwrap();
+    let before = node.members().unwrap();
+    assert_eq!(before.len(), 1);
+    drop(registry);
+    node.l3af(&["change", "sanity", "--enforcement", "shadow"]).unwrap();
+    node.l3af(&["change", "sanity", "--enforcement", "enforce"]).unwrap();
+    node.kill().unwrap();
+    // A reboot takes all pins; here they are taken by hand.
+    std::fs::remove_dir_all(node.pins.join("right0")).unwrap();
+    node.restart().unwrap();
+    let after = node.members().unwrap();
+    assert_eq!(after.len(), 1);
+    assert_eq!(after[0].object_digest, before[0].object_digest);
+    assert!(node.l3af(&["status"]).unwrap().contains("converged"));
+}
+
+#[test]
+fn a_tag_that_moved_changes_nothing_that_runs() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let reference = registry.reference("l3af/moving:latest");
+    push(&pair, "sanity", &reference);
+    let node = Node::start(&pair.right, &listed(&registry.reference("l3af"))).unwrap();
+    node.apply(&document(&format!("oci://{reference}"))).unwrap().success().unwrap();
+    let before = node.members().unwrap();
+    let digest = push(&pair, "ratelimit", &reference);
+    node.l3af(&["change", "sanity", "--disable"]).unwrap();
+    node.l3af(&["change", "sanity", "--enable"]).unwrap();
+    assert_eq!(node.members().unwrap()[0].package, before[0].package);
+    // Its digest says that the other one is meant.
+    node.apply(&document(&format!("oci://{reference}@{digest}"))).unwrap().success().unwrap();
+    assert_eq!(node.members().unwrap()[0].package, "l3af/ratelimit");
+}
+
+#[test]
+fn nothing_is_fetched_from_where_the_policy_does_not_say() {
+    let pair = Pair::new().unwrap();
+    // Nobody answers there, and nobody is asked.
+    let package = "oci://127.0.0.1:5000/l3af/sanity:0.1.0";
+    for policy in [packages().policy(), listed("127.0.0.1:5000/l3af/san"), "mode = \"normal\"\n".to_owned()] {
+        let node = Node::start(&pair.right, &policy).unwrap();
+        let refused = node.apply(&document(package)).unwrap();
+        assert!(!refused.ok);
+        let lacks = format!("package `{package}` lies in no repository that the trust policy lists");
+        assert!(refused.stderr.contains(&lacks), "{}", refused.stderr);
+        let hint = "add `[[repository]]` with `url = \"127.0.0.1:5000/l3af/sanity\"`";
+        assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    }
+}
+
+#[test]
+fn a_daemon_that_waits_for_a_registry_answers_others() {
+    let pair = Pair::new().unwrap();
+    // It takes connections and says nothing.
+    let silent = pair.right.inside(|| std::net::TcpListener::bind("127.0.0.1:5000").unwrap()).unwrap();
+    let node = Node::start(&pair.right, &listed("127.0.0.1:5000/l3af")).unwrap();
+    let waiting = std::thread::scope(|scope| {
+        let applied = scope.spawn(|| node.apply(&document("oci://127.0.0.1:5000/l3af/sanity:0.1.0")));
+        let connection = silent.accept().unwrap();
+        let status = node.l3af(&["status"]).unwrap();
+        // The registry goes away, and is not there for the next attempts.
+        let waits = !applied.is_finished();
+        drop((connection, silent));
+        (waits, status, applied.join().unwrap().unwrap())
+    });
+    let (waits, status, applied) = waiting;
+    assert!(waits && status.contains("generation"), "{status}");
+    assert!(applied.stderr.contains("does not answer as it should"), "{}", applied.stderr);
+}
