@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
-/* Asks the network card about each packet (Linux 6.3), so that it is loaded for one device and can only be a head. */
+/* Asks the network card about each packet (Linux 6.3), so that it is loaded for
+ * one device and can only be a head. */
 #include "corpus.h"
 
 /* As `include/net/xdp.h` has it; only its name matters. */
@@ -16,6 +17,8 @@ int asks_the_card(struct xdp_md *context)
 	enum xdp_rss_hash_type type = XDP_RSS_TYPE_NONE;
 	__u32 hash = 0;
 
-	/* A driver that knows no answer says so, and a packet without one is dropped. */
-	return bpf_xdp_metadata_rx_hash(context, &hash, &type) ? XDP_DROP : XDP_PASS;
+	/* A driver that knows no answer says so, and a packet without one is
+	 * dropped. */
+	return bpf_xdp_metadata_rx_hash(context, &hash, &type) ? XDP_DROP
+							       : XDP_PASS;
 }
