@@ -239,3 +239,22 @@ fn the_commands_of_the_document_work() {
     }
     assert!(place.path("publisher/7.root.json").exists());
 }
+
+#[test]
+fn roots_go_with_a_package_and_a_newer_one_revokes_a_key() {
+    let place = Place::built();
+    told(&place, "publisher init l3af --root 1.pub --release 1.pub --key 1.key");
+    told(&place, "sign sanity.oci --key 1.key --roots publisher");
+    let digest = package::Digest::of(&fs::read(place.path("publisher/1.root.json")).unwrap());
+    let policy = format!("[[publisher]]\nname = \"l3af\"\npackages = [\"*\"]\nroot_digest = \"{digest}\"\n");
+    fs::write(place.path("trust.toml"), policy).unwrap();
+    let verify = "verify sanity.oci --policy trust.toml --platform linux/amd64";
+    assert!(place.l3af(verify).stdout.contains(&id(1)));
+    let from = &id(1)[..8];
+    told(&place, &format!("publisher rotate --from {from} --to 2.pub --role release --key 1.key"));
+    told(&place, "sign sanity.oci --key 2.key --roots publisher");
+    let verified = place.l3af(verify);
+    // The statement of the key that was rotated out holds no longer; that of the new one does.
+    assert!(verified.success && verified.stdout.contains(&id(2)), "{}", verified.stderr);
+    assert!(!verified.stdout.contains(&id(1)), "{}", verified.stdout);
+}
