@@ -9,15 +9,20 @@ mod apt;
 mod guest;
 mod kernel;
 
-use std::fs;
+use std::panic::resume_unwind;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
+use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
+use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, command, output, repository, say};
 use crate::suite::Count;
+
+/// How long a guest may take.
+const PATIENCE_SECONDS: &str = "2700";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -35,14 +40,14 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     let command = arguments.command.join(" ");
     let run_on = |release: &str| match command.as_str() {
         "" => stories(release, &mut Count::default()),
-        command => boot(release, command, |_| ()),
+        command => boot(release, command),
     };
     if arguments.kernel == "all" { all(run_on) } else { run_on(&arguments.kernel) }
 }
 
 /// Runs a command line in a guest.
 pub(crate) fn run_command(release: &str, line: &str) -> Result<()> {
-    boot(release, line, |_| ())
+    boot(release, line)
 }
 
 /// Runs something on every release. One that fails does not keep the others from their turn.
@@ -60,13 +65,28 @@ fn all(run_on: impl Fn(&str) -> Result<()>) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("failed on Linux {}", failed.join(", ")) }
 }
 
-/// Runs the stories in a guest and counts them.
+/// Runs the stories, dealt to two guests, and counts them.
 pub(crate) fn stories(release: &str, count: &mut Count) -> Result<()> {
     shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
-    let folder = copies(&story_binary()?)?;
+    let stories = copies(&story_binary()?)?.join("stories");
+    let listed = output(Command::new(&stories).args(["--list", "--format", "terse"]))?;
     let digest = digest_of_ratelimit()?;
-    let line = format!("env L3AF_EXPECT_DIGEST={digest} {}/stories --test-threads=1", folder.display());
-    boot(release, &line, |text| count.see(text))
+    let line = format!("env L3AF_EXPECT_DIGEST={digest} {} --test-threads=1 --exact", stories.display());
+    let image = kernel::fetch(release, &folder_of(release))?;
+    let count = Mutex::new(count);
+    let guest = |name, which: usize| {
+        let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+        let some: Vec<&str> = names.skip(which).step_by(2).collect();
+        let guest = Guest { image: &image, folder: folder_of(release).join(name) };
+        guest.run(&format!("{line} {}", some.join(" ")), |text| {
+            count.lock().unwrap_or_else(PoisonError::into_inner).see(text);
+        })
+    };
+    let (one, other) = thread::scope(|scope| {
+        let other = scope.spawn(|| guest("other", 1));
+        (guest("one", 0), other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+    });
+    one.and(other)
 }
 
 /// Copies what the guest runs: a build during the run must not change it under the guest's feet.
@@ -99,32 +119,63 @@ fn story_binary() -> Result<String> {
 }
 
 /// Boots a kernel, runs a command line in it, and passes on what it prints.
-fn boot(release: &str, line: &str, see: impl FnMut(&str)) -> Result<()> {
-    let folder = repository().join("target/vm").join(release);
-    fs::create_dir_all(&folder)?;
+fn boot(release: &str, line: &str) -> Result<()> {
+    let folder = folder_of(release);
     let image = kernel::fetch(release, &folder)?;
-    let initrd = guest::initrd(&image, &folder)?;
-    let result = folder.join("result");
-    // What one run left must not be taken for the answer of the next.
-    drop(fs::remove_file(&result));
-    fs::write(folder.join("run.sh"), guest::script(&image, line))?;
-    say(&format!("Booting {} under emulation", image.release));
-    // A guest that hangs ends here, and not with whoever waits for it.
-    let mut qemu = Command::new("timeout");
-    qemu.args(["--foreground", "3600", "qemu-system-x86_64"]);
-    qemu.args(["-machine", "q35", "-accel", "tcg,thread=single", "-cpu", "max", "-smp", "1", "-m", "3072"]);
-    qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
-    qemu.arg("-serial").arg(format!("file:{}", result.display()));
-    qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
-    qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
-    qemu.args([
-        "-append",
-        &format!("console=ttyS0 quiet panic=-1 l3af.run={}", folder.join("run.sh").display()),
-    ]);
-    shell::watch(qemu.stdin(Stdio::null()), see)?;
-    match fs::read_to_string(&result).unwrap_or_default().trim() {
-        "0" => Ok(()),
-        "" => bail!("the guest ended without an answer"),
-        code => bail!("the command failed in the guest with {code}"),
+    Guest { image: &image, folder: folder.join("one") }.run(line, |_| ())
+}
+
+fn folder_of(release: &str) -> PathBuf {
+    repository().join("target/vm").join(release)
+}
+
+/// A guest that is not running yet.
+struct Guest<'a> {
+    image: &'a kernel::Image,
+    /// For what it needs and what it answers.
+    folder: PathBuf,
+}
+
+impl Guest<'_> {
+    /// Boots it, runs a command line in it, and shows each line that it prints to a reader.
+    fn run(&self, line: &str, see: impl FnMut(&str)) -> Result<()> {
+        let (image, folder) = (self.image, &self.folder);
+        fs::create_dir_all(folder)?;
+        let initrd = guest::initrd(image, folder)?;
+        let result = folder.join("result");
+        // What one run left must not be taken for the answer of the next.
+        drop(fs::remove_file(&result));
+        let script = folder.join("run.sh");
+        fs::write(&script, guest::script(image, line))?;
+        say(&format!("Booting {} under emulation", image.release));
+        // A guest that hangs ends here, and not with whoever waits for it.
+        let mut qemu = Command::new("timeout");
+        qemu.args(["--foreground", PATIENCE_SECONDS, "qemu-system-x86_64"]);
+        qemu.args([
+            "-machine",
+            "q35",
+            "-accel",
+            "tcg,thread=single",
+            "-cpu",
+            "max",
+            "-smp",
+            "1",
+            "-m",
+            "3072",
+        ]);
+        qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
+        qemu.arg("-serial").arg(format!("file:{}", result.display()));
+        qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
+        qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
+        // QEMU before 8.0 keeps what it translated by address: where each process of a program lies elsewhere, each is
+        // translated anew, which takes longer than running it.
+        let line = format!("console=ttyS0 quiet panic=-1 norandmaps l3af.run={}", script.display());
+        qemu.args(["-append", &line]);
+        shell::watch(qemu.stdin(Stdio::null()), see)?;
+        match fs::read_to_string(&result).unwrap_or_default().trim() {
+            "0" => Ok(()),
+            "" => bail!("the guest ended without an answer"),
+            code => bail!("the command failed in the guest with {code}"),
+        }
     }
 }

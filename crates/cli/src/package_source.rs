@@ -114,7 +114,7 @@ pub(crate) fn registry(logins: &Logins) -> Result<Registry, Failure> {
         Some(file) => Credentials::read(&file)?,
         None => Credentials::default(),
     };
-    Ok(Registry::new(credentials, Patience::default())?)
+    Ok(Registry::new(credentials, Patience::default()))
 }
 
 /// Waits for a registry.

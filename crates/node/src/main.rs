@@ -50,7 +50,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
     }
-    let registry = wire::Registry::new(config.credentials()?, wire::Patience::default())?;
+    let registry = wire::Registry::new(config.credentials()?, wire::Patience::default());
     let fetcher = Fetcher::new(registry, &config);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
     Ok(runtime.block_on(node::serve(engine, fetcher, &config))?)

@@ -34,10 +34,11 @@ fn the_kernel_tells_the_beginning_of_the_digest_that_is_recorded() {
 fn a_program_that_somebody_pins_in_place_of_a_member_is_found_and_replaced() {
     let (pair, node) = scene();
     let pin = node.pins.join("right0/xdp/instances/sanity#1/program");
-    fs::remove_file(&pin).unwrap();
     it::specimen("passes").unwrap();
     let object = it::repository().join("target/corpus/passes.bpf.o");
-    run(&format!("bpftool prog load {} {} type xdp", object.display(), pin.display())).unwrap();
+    let beside = node.pins.join("stranger");
+    run(&format!("bpftool prog load {} {} type xdp", object.display(), beside.display())).unwrap();
+    fs::rename(beside, &pin).unwrap();
     let begin = std::time::Instant::now();
     while node.members().unwrap().first().is_none_or(|member| member.instance != "sanity#2") {
         assert!(begin.elapsed().as_secs() < 60, "it was not replaced:\n{}", node.log());

@@ -14,13 +14,14 @@ use crate::shell::{command, run};
 /// What the first root must be able to load, with what these need; the second one loads the rest by itself.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
 
+/// `cache=loose`: nothing here changes while the guest runs, and what it has read once it need not ask for again.
 const INIT: &str = r#"#!/bin/busybox sh
 bb=/bin/busybox
 $bb mount -t proc proc /proc
 $bb mount -t sysfs sys /sys
 $bb mount -t devtmpfs dev /dev
 for module in $($bb cat /modules/order); do $bb insmod /modules/$module; done
-$bb mount -t 9p -o trans=virtio,version=9p2000.L,msize=262144 host /host || echo "the files of this machine cannot be mounted"
+$bb mount -t 9p -o trans=virtio,version=9p2000.L,msize=1048576,cache=loose host /host || echo "the files of this machine cannot be mounted"
 $bb mount -t tmpfs memory /memory
 $bb mkdir /memory/changes /memory/work
 $bb mount -t overlay -o lowerdir=/host,upperdir=/memory/changes,workdir=/memory/work root /root

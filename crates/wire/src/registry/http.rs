@@ -120,8 +120,8 @@ impl Registry {
 
     /// Sends a request, with what the registry gave for the login before, and once more after logging in.
     async fn send(&self, call: &Call<'_>) -> Result<Response, Fault> {
+        let client = self.client(call.repository)?;
         let request = || {
-            let client = self.client(call.repository);
             let request = client.request(call.method.clone(), call.url.clone()).header(ACCEPT, call.accept);
             match call.body {
                 Some((kind, bytes)) => request.header(CONTENT_TYPE, kind).body(bytes.to_vec()),

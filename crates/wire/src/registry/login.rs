@@ -98,7 +98,7 @@ impl Registry {
             .query_pairs_mut()
             .extend_pairs(parameter("service").map(|service| ("service", service)))
             .append_pair("scope", &format!("repository:{}:{actions}", repository.path()));
-        let mut request = self.client(repository).get(realm);
+        let mut request = self.client(repository)?.get(realm);
         if let Some(login) = self.credentials.login(repository.host()) {
             request = request.basic_auth(&login.user, Some(login.password.as_str()));
         }

@@ -15,13 +15,14 @@ mod referrers;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use reqwest::Url;
-use reqwest::redirect::Policy;
+use reqwest::redirect::{Action, Attempt, Policy};
+use reqwest::{Client, Url};
 
 pub use credentials::{BadCredentials, Credentials};
 pub use error::RegistryError;
+use http::Fault;
 pub use http::Patience;
 use login::{Access, Grant};
 pub use pull::Shelf;
@@ -33,43 +34,38 @@ const MAX_REDIRECTS: usize = 5;
 /// A client of registries.
 pub struct Registry {
     /// For hosts elsewhere: through a proxy where the environment names one.
-    remote: reqwest::Client,
+    remote: OnceLock<Client>,
     /// For this machine.
-    local: reqwest::Client,
+    local: OnceLock<Client>,
     credentials: Credentials,
     patience: Patience,
     grants: Mutex<BTreeMap<(Repository, Access), Grant>>,
 }
 
 impl Registry {
-    /// A client with these logins, which waits so long and no longer.
-    ///
-    /// # Errors
-    /// When TLS cannot be had on this machine.
-    pub fn new(credentials: Credentials, patience: Patience) -> Result<Self, RegistryError> {
-        let follow = Policy::custom(|attempt| {
-            if attempt.previous().len() > MAX_REDIRECTS || !is_private(attempt.url()) {
-                attempt.stop()
-            } else {
-                attempt.follow()
-            }
-        });
-        let builder = |follow| {
-            let agent = concat!("l3af/", env!("CARGO_PKG_VERSION"));
-            let builder = reqwest::Client::builder().user_agent(agent).redirect(follow);
-            builder.connect_timeout(patience.silence).read_timeout(patience.silence)
-        };
-        Ok(Self {
-            remote: builder(follow).build().map_err(RegistryError::NoClient)?,
-            local: builder(Policy::none()).no_proxy().build().map_err(RegistryError::NoClient)?,
-            credentials,
-            patience,
-            grants: Mutex::default(),
-        })
+    /// A client with these logins, which waits so long and no longer. Nothing is read or sent yet.
+    pub fn new(credentials: Credentials, patience: Patience) -> Self {
+        let (remote, local, grants) = Default::default();
+        Self { remote, local, credentials, patience, grants }
     }
 
-    fn client(&self, repository: &Repository) -> &reqwest::Client {
-        if repository.is_loopback() { &self.local } else { &self.remote }
+    /// The client for a repository. The first one reads the certificates of this machine, which takes longer than starting a
+    /// program does: who never fetches does not wait for it.
+    fn client(&self, repository: &Repository) -> Result<&Client, Fault> {
+        let is_local = repository.is_loopback();
+        let made = if is_local { &self.local } else { &self.remote };
+        if let Some(client) = made.get() {
+            return Ok(client);
+        }
+        let agent = concat!("l3af/", env!("CARGO_PKG_VERSION"));
+        let silence = self.patience.silence;
+        let builder = Client::builder().user_agent(agent).connect_timeout(silence).read_timeout(silence);
+        let builder = match is_local {
+            true => builder.redirect(Policy::none()).no_proxy(),
+            false => builder.redirect(Policy::custom(follow)),
+        };
+        let client = builder.build().map_err(|error| Fault::Lasting(RegistryError::NoClient(error)))?;
+        Ok(made.get_or_init(|| client))
     }
 
     fn granted(&self, repository: &Repository, access: Access) -> Option<Grant> {
@@ -99,6 +95,15 @@ fn url(repository: &Repository, rest: &str) -> Url {
     let scheme = if repository.is_loopback() { "http" } else { "https" };
     let text = format!("{scheme}://{}/v2/{}/{rest}", repository.endpoint(), repository.path());
     Url::parse(&text).expect("hosts, names, tags and digests are made of letters that addresses take")
+}
+
+/// Follows a registry elsewhere: not often, and never to where others could read along.
+fn follow(attempt: Attempt<'_>) -> Action {
+    if attempt.previous().len() > MAX_REDIRECTS || !is_private(attempt.url()) {
+        attempt.stop()
+    } else {
+        attempt.follow()
+    }
 }
 
 /// Whether nobody on the way reads what goes there.

@@ -157,7 +157,7 @@ impl Registry {
     async fn permission(&self, repository: &Repository) -> Result<Option<Grant>, Fault> {
         let mut base = url(repository, "");
         base.set_path("/v2/");
-        let asked = self.client(repository).get(base).send().await;
+        let asked = self.client(repository)?.get(base).send().await;
         let asked = asked.map_err(|source| broken(repository, source))?;
         if asked.status() != StatusCode::UNAUTHORIZED {
             return Ok(None);

@@ -27,7 +27,7 @@ fn client_with(credentials: Credentials) -> Registry {
         silence: Duration::from_millis(300),
         whole: Duration::from_secs(3),
     };
-    Registry::new(credentials, patience).unwrap()
+    Registry::new(credentials, patience)
 }
 
 /// Waits for something of a registry.
