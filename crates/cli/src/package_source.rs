@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Where a command has its package from: a folder, or a registry, where `oci://` says so.
 //!
-//! Of a package in a registry a copy is worked on, with the statements that are there; a statement that is made goes back.
+//! Of a package in a registry a copy is worked on, with all that refers to it there; a statement that is made goes back.
 
 use std::path::Path;
 
-use package::Package;
+use package::{Package, Referrer, ReferrerKind};
 use tempfile::TempDir;
 use wire::{Credentials, Layout, Patience, Reference, Registry, RegistryError};
 
@@ -56,18 +56,9 @@ impl PackageSource {
         &self.layout
     }
 
-    /// The folder that it is in, to put something there that does not go into registries.
-    pub(crate) fn folder(&self, what: &str) -> Result<&Layout, Failure> {
-        match &self.origin {
-            None => Ok(&self.layout),
-            Some(origin) => Err(Failure::new(format!("{what} does not go into `{}`", origin.reference))
-                .with_hint("statements do; give the rest away beside the package")),
-        }
-    }
-
-    /// The statements about it, as envelopes.
-    pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
-        Ok(self.layout.envelopes()?)
+    /// What refers to it, of one kind.
+    pub(crate) fn referrers(&self, kind: ReferrerKind) -> Result<Vec<Vec<u8>>, Failure> {
+        Ok(self.layout.referrers(kind)?)
     }
 
     /// The reference that it was fetched by; nothing for a folder.
@@ -75,13 +66,13 @@ impl PackageSource {
         self.origin.as_ref().map(|origin| origin.reference.to_string())
     }
 
-    /// Adds a statement where the package is.
-    pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
+    /// Adds what refers to it where the package is.
+    pub(crate) fn keep(&self, referrer: &Referrer) -> Outcome {
         match &self.origin {
-            None => Ok(self.layout.add_statement(envelope)?),
+            None => Ok(self.layout.refer(referrer)?),
             Some(Origin { reference, registry, .. }) => {
                 let package = self.layout.package()?;
-                wait(registry.push_statement(&reference.repository, &package, envelope))
+                wait(registry.push_referrer(&reference.repository, &package, referrer))
             }
         }
     }
@@ -92,18 +83,19 @@ fn reference(place: &Path) -> Option<Result<Reference, wire::BadReference>> {
     Reference::in_uri(place.to_str()?)
 }
 
-/// Pulls a package and its statements into a folder.
+/// Pulls a package, and what refers to it, into a folder.
 pub(crate) fn pull(registry: &Registry, reference: &Reference, folder: &Path) -> Result<Layout, Failure> {
     let layout = Layout::begin(folder);
     let repository = &reference.repository;
-    let (package, envelopes) = wait(async {
+    let (package, referrers) = wait(async {
         let digest = registry.resolve(reference).await?;
         let package = registry.pull(repository, &digest, &layout).await?;
-        Ok((package, registry.statements(repository, &digest).await?))
+        let referrers = registry.referrers(repository, &digest, &ReferrerKind::ALL, &layout).await?;
+        Ok((package, referrers))
     })?;
     layout.complete(package)?;
-    for envelope in envelopes {
-        layout.add_statement(&envelope)?;
+    for referrer in &referrers {
+        layout.refer(referrer)?;
     }
     Ok(layout)
 }

@@ -9,7 +9,7 @@ mod file;
 
 use std::path::Path;
 
-use package::{Bytecode, Descriptor, Digest, Package, Platform, PublisherName};
+use package::{Bytecode, Descriptor, Digest, Package, Platform, PublisherName, Referrer, ReferrerKind};
 use trust::{Authenticode, Found, Release, Statement, Terms};
 use wire::Layout;
 
@@ -104,9 +104,21 @@ impl Subject {
     /// The envelopes that came with it.
     pub(crate) fn envelopes(&self) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(source, _) => source.envelopes(),
-            Self::Image(layout, ..) => Ok(layout.envelopes()?),
             Self::File(file, _) => file.envelopes(),
+            Self::Package(..) | Self::Image(..) => self.referrers(ReferrerKind::Statement),
+        }
+    }
+
+    /// The versions of its publisher's root that came with it.
+    pub(crate) fn roots(&self) -> Result<Vec<Vec<u8>>, Failure> {
+        self.referrers(ReferrerKind::Root)
+    }
+
+    fn referrers(&self, kind: ReferrerKind) -> Result<Vec<Vec<u8>>, Failure> {
+        match self {
+            Self::Package(source, _) => source.referrers(kind),
+            Self::Image(layout, ..) => Ok(layout.referrers(kind)?),
+            Self::File(..) => Ok(Vec::new()),
         }
     }
 
@@ -118,40 +130,18 @@ impl Subject {
         }
     }
 
-    /// Keeps a signed statement with it.
-    pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
-        match self {
-            Self::Package(source, _) => source.keep(envelope),
-            Self::Image(layout, ..) => Ok(layout.add_statement(envelope)?),
-            Self::File(file, _) => file.keep(envelope),
-        }
-    }
-
-    /// The versions of its publisher's root that came with it.
-    pub(crate) fn roots(&self) -> Result<Vec<Vec<u8>>, Failure> {
-        match self {
-            Self::Package(source, _) => Ok(source.layout().roots()?),
-            Self::Image(layout, ..) => Ok(layout.roots()?),
-            Self::File(..) => Ok(Vec::new()),
-        }
-    }
-
-    /// Keeps a version of its publisher's root with it.
-    pub(crate) fn keep_root(&self, root: &[u8]) -> Outcome {
-        match self {
-            Self::Package(source, _) => Ok(source.folder("a root")?.add_root(root)?),
-            Self::Image(layout, ..) => Ok(layout.add_root(root)?),
-            Self::File(..) => Err(Failure::new("a file that is no package has no place for a root")
-                .with_hint("give the root away beside it; policies name it with `root_file`")),
-        }
-    }
-
-    /// Keeps a sigstore bundle with it.
-    pub(crate) fn keep_bundle(&self, bundle: &[u8]) -> Outcome {
-        match self {
-            Self::Package(source, _) => Ok(source.folder("a sigstore bundle")?.add_bundle(bundle)?),
-            Self::Image(layout, ..) => Ok(layout.add_bundle(bundle)?),
-            Self::File(..) => {
+    /// Keeps something with it that speaks of it.
+    pub(crate) fn keep(&self, kind: ReferrerKind, bytes: Vec<u8>) -> Outcome {
+        let referrer = Referrer { kind, bytes };
+        match (self, kind) {
+            (Self::Package(source, _), _) => source.keep(&referrer),
+            (Self::Image(layout, ..), _) => Ok(layout.refer(&referrer)?),
+            (Self::File(file, _), ReferrerKind::Statement) => file.keep(&referrer.bytes),
+            (Self::File(..), ReferrerKind::Root) => {
+                Err(Failure::new("a file that is no package has no place for a root")
+                    .with_hint("give the root away beside it; policies name it with `root_file`"))
+            }
+            (Self::File(..), ReferrerKind::Bundle) => {
                 Err(Failure::new("a file that is no package has no place for a sigstore bundle")
                     .with_hint("`--cosign-bundle FILE` writes it into a file of its own"))
             }

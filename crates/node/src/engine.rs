@@ -13,6 +13,7 @@ use plan::{Desired, Hook, Observed, Plan, reconcile};
 use trust::Policy;
 use wire::{Applied, Document, Planned, Problem, Profile};
 
+use crate::evidence::EvidenceFile;
 use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
 use crate::memory::MemoryFile;
@@ -42,6 +43,7 @@ pub struct Engine {
     generations: Generations,
     store: Store,
     memory: MemoryFile,
+    evidence: EvidenceFile,
     trust: TrustWatch,
     user_programs: UserPrograms,
     /// What is wanted now. None until a generation was taken up or accepted: then nothing is known of what runs.
@@ -60,6 +62,7 @@ impl Engine {
             generations: Generations::new(&parts.config.state),
             store: Store::new(&parts.config.state),
             memory: MemoryFile::new(&parts.config.state),
+            evidence: EvidenceFile::new(&parts.config.state),
             trust: TrustWatch::default(),
             user_programs: UserPrograms::new(&parts.config.state),
             desired: None,
@@ -361,6 +364,7 @@ impl Engine {
             remembered: &self.memory.read()?,
             now: (self.parts.clock)(),
             fetched: &fetched.0,
+            found: &self.evidence.read()?,
             accepted: &accepted,
         };
         resolver.resolve(document, demand)

@@ -3,16 +3,18 @@
 //!
 //! It happens before the engine is asked, so that the engine never waits for a network. What a reference stood for is kept with
 //! the generation. One that is in force is not asked for again: a tag that moved changes nothing that runs when somebody
-//! changes a parameter, and neither does a registry that is down.
+//! changes a parameter, and neither does a registry that is down. What is said about it later is looked for all the same.
 
 use std::collections::BTreeMap;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use package::Digest;
+use package::{Digest, Referrer, ReferrerKind};
+use tokio::sync::Notify;
 use wire::{Document, Reference, Registry, Shelf};
 
+use crate::evidence::{Documents, Found};
 use crate::generation::Pinned;
 use crate::policy::PolicyFiles;
 use crate::store::Store;
@@ -22,18 +24,28 @@ use crate::{Config, Rejected};
 #[derive(Debug, Clone, Default)]
 pub struct Fetched(pub(crate) BTreeMap<String, Pinned>);
 
+impl Fetched {
+    /// Whether there are none.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
 /// Fetches from registries.
 #[derive(Debug)]
 pub struct Fetcher {
     registry: Registry,
     store: Store,
     policy: PathBuf,
+    /// Told when it is time to look for what was said since.
+    look: Notify,
 }
 
 impl Fetcher {
     /// A fetcher into the daemon's store, under its policy.
     pub fn new(registry: Registry, config: &Config) -> Self {
-        Self { registry, store: Store::new(&config.state), policy: config.policy.clone() }
+        let (store, policy, look) = (Store::new(&config.state), config.policy.clone(), Notify::new());
+        Self { registry, store, policy, look }
     }
 
     /// Fetches what a document names in registries, but for references that are in force.
@@ -46,9 +58,12 @@ impl Fetcher {
             if fetched.contains_key(reference) {
                 continue;
             }
-            let pinned = match in_force.0.get(reference) {
-                Some(pinned) => pinned.clone(),
-                None => self.fetch_one(reference).await?,
+            let pinned = if let Some(pinned) = in_force.0.get(reference) {
+                pinned.clone()
+            } else {
+                // The network is there: a good time to hear about the others.
+                self.look_soon();
+                self.fetch_one(reference).await?
             };
             fetched.insert(reference.to_owned(), pinned);
         }
@@ -60,22 +75,64 @@ impl Fetcher {
         let index = self.registry.resolve(&reference).await.map_err(|error| unfetched(name, error))?;
         let pulled = self.registry.pull(&reference.repository, &index, &self.store).await;
         pulled.map_err(|error| unfetched(name, error))?;
-        let statements = self.statements(&reference, name, &index).await?;
+        let Documents { statements, roots } = self.referrers(&reference, name, &index).await?;
         tracing::info!(package.reference = name, package.index = %index, "fetched");
-        Ok(Pinned { index, statements, roots: Vec::new() })
+        let (statements, roots) = (statements.into_iter().collect(), roots.into_iter().collect());
+        Ok(Pinned { index, statements, roots })
     }
 
-    async fn statements(
+    /// Has somebody look for what was said about the packages in force.
+    pub(crate) fn look_soon(&self) {
+        self.look.notify_one();
+    }
+
+    /// Waits until somebody should look.
+    pub(crate) async fn told_to_look(&self) {
+        self.look.notified().await;
+    }
+
+    /// Looks for what was said about the packages in force since they were fetched. A repository that does not answer does not
+    /// keep the others from being asked.
+    ///
+    /// # Errors
+    /// Beside what was found, why the first of those that gave no answer did not.
+    pub async fn look(&self, in_force: &Fetched) -> (Found, Result<(), Rejected>) {
+        let (mut found, mut outcome) = (Found::default(), Ok(()));
+        for (name, pinned) in &in_force.0 {
+            match self.look_at(name, &pinned.index).await {
+                Ok(documents) => found.add(pinned.index, documents),
+                // What lies in no repository of the policy is trusted no longer, and not asked for.
+                Err(Rejected::Unlisted { .. }) => {}
+                Err(rejected) => outcome = outcome.and(Err(rejected)),
+            }
+        }
+        (found, outcome)
+    }
+
+    async fn look_at(&self, name: &str, index: &Digest) -> Result<Documents, Rejected> {
+        let reference = self.listed(name)?;
+        self.referrers(&reference, name, index).await
+    }
+
+    async fn referrers(
         &self,
         reference: &Reference,
         name: &str,
         index: &Digest,
-    ) -> Result<Vec<Digest>, Rejected> {
-        let envelopes = self.registry.statements(&reference.repository, index).await;
-        let envelopes = envelopes.map_err(|error| unfetched(name, error))?;
-        let kept: io::Result<Vec<Digest>> =
-            envelopes.iter().map(|envelope| self.store.keep(envelope)).collect();
-        kept.map_err(|source| Rejected::State { action: "keep a statement", source })
+    ) -> Result<Documents, Rejected> {
+        let kinds = [ReferrerKind::Statement, ReferrerKind::Root];
+        let found = self.registry.referrers(&reference.repository, index, &kinds, &self.store).await;
+        let mut documents = Documents::default();
+        for Referrer { kind, bytes } in found.map_err(|error| unfetched(name, error))? {
+            let kept = self.store.keep(&bytes);
+            let digest = kept.map_err(|source| Rejected::State { action: "keep a statement", source })?;
+            match kind {
+                ReferrerKind::Statement => documents.statements.insert(digest),
+                ReferrerKind::Root => documents.roots.insert(digest),
+                ReferrerKind::Bundle => continue,
+            };
+        }
+        Ok(documents)
     }
 
     /// Reads a reference, and the policy as it is now: only what it lists is asked.

@@ -9,7 +9,7 @@ use std::{fs, io};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
-use trust::{Memory, Verified};
+use trust::{Memory, Policy, Verified};
 
 use crate::{Rejected, durable};
 
@@ -55,6 +55,11 @@ impl MemoryFile {
                 remembered.accepted.remember(package);
             }
         })
+    }
+
+    /// Remembers versions of roots that were found.
+    pub(crate) fn learn(&self, policy: &Policy, roots: &[Vec<u8>]) -> Result<(), Rejected> {
+        self.change(|remembered| remembered.accepted.learn(policy, roots))
     }
 
     /// Remembers that somebody looked for what is revoked.

@@ -1,21 +1,25 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a document to a desired state: fetch each package, verify it, settle each member.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use package::{Blobs, Digest, Package, Platform};
+use package::{Blobs, Digest, Package, Platform, ReferrerKind};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
 use wire::{Document, Layout, MemberDocument, ProbeDocument, Reference};
 
 use crate::Rejected;
+use crate::evidence::Found;
 use crate::generation::Pinned;
 use crate::memory::Remembered;
 use crate::standing::{Explanations, Standing, Withdrawn, probe_hook};
 use crate::store::{Recorder, Store};
+
+/// What [`trust`] accepts as an envelope, and as a root.
+pub(crate) const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
 
 /// Turns references into verified packages.
 pub(crate) struct Resolver<'a> {
@@ -26,6 +30,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) now: jiff::Timestamp,
     /// What references into registries stand for.
     pub(crate) fetched: &'a BTreeMap<String, Pinned>,
+    /// What was found about packages after they were fetched.
+    pub(crate) found: &'a Found,
     /// The packages of the generation in force: they were accepted before.
     pub(crate) accepted: &'a BTreeMap<String, Pinned>,
 }
@@ -140,8 +146,8 @@ impl Resolver<'_> {
         };
         let layout = Layout::open(&folder).map_err(|error| unfetched(error.into()))?;
         let index = layout.index().map_err(|error| unfetched(error.into()))?;
-        let envelopes = layout.envelopes().map_err(|error| unfetched(error.into()))?;
-        let roots = layout.roots().map_err(|error| unfetched(error.into()))?;
+        let referrers = |kind| layout.referrers(kind).map_err(|error| unfetched(error.into()));
+        let (envelopes, roots) = (referrers(ReferrerKind::Statement)?, referrers(ReferrerKind::Root)?);
         let recorder = Recorder::new(&layout);
         read(&recorder, reference, &Pinned { index, statements: Vec::new(), roots: Vec::new() })?;
         let keep = || -> io::Result<_> {
@@ -186,17 +192,18 @@ impl Resolver<'_> {
         pinned: &Pinned,
         occasion: Occasion,
     ) -> Result<Judgement<Verified>, Rejected> {
-        /// What [`trust`] accepts as an envelope, and as a root.
-        const MAX_BYTES: u64 = 4 * 1024 * 1024;
         let package = read(self.store, reference, pinned)?;
-        let stored = |digests: &[Digest]| {
-            let blobs = digests.iter().map(|digest| self.store.blob(digest, MAX_BYTES));
+        let later = self.found.about(&pinned.index).cloned().unwrap_or_default();
+        let stored = |came: &[Digest], later: BTreeSet<Digest>| {
+            let digests: BTreeSet<Digest> = came.iter().copied().chain(later).collect();
+            let blobs = digests.iter().map(|digest| self.store.blob(digest, MAX_DOCUMENT_BYTES));
             blobs.collect::<Result<Vec<_>, _>>().map_err(|source| Rejected::Unfetched {
                 reference: reference.to_owned(),
                 source: source.into(),
             })
         };
-        let (envelopes, roots) = (stored(&pinned.statements)?, stored(&pinned.roots)?);
+        let envelopes = stored(&pinned.statements, later.statements)?;
+        let roots = stored(&pinned.roots, later.roots)?;
         let evidence = Evidence { envelopes, roots, fetched_from: fetched_from(reference) };
         Ok(trust::verify(package, &evidence, &self.circumstances(occasion)))
     }

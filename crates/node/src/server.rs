@@ -34,14 +34,17 @@ pub struct Unserved {
 pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<(), Unserved> {
     let unserved = |source| Unserved { socket: config.socket.clone(), source };
     let listener = listen(&config.socket).map_err(unserved)?;
-    let (end, look) = (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
-    let engine = Arc::new(Mutex::new(engine));
-    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, look, end.clone()));
+    let (end, hangup) =
+        (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
+    let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
+    let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
+    let hangup = (hangup, Arc::clone(&fetcher));
+    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, hangup, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(Arc::clone(&engine), Arc::new(fetcher)))
-        .with_graceful_shutdown(ended(end))
-        .await;
+    let served =
+        axum::serve(listener, router(Arc::clone(&engine), fetcher)).with_graceful_shutdown(ended(end)).await;
     repairs.abort();
+    looks.abort();
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
@@ -69,7 +72,12 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 }
 
 /// Compares the kernel with what is wanted, at every tick, and looks at the policy again when it is told to (SIGHUP).
-async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut look: Signal, mut end: watch::Receiver<bool>) {
+async fn repair(
+    engine: Arc<Mutex<Engine>>,
+    seconds: u64,
+    (mut hangup, fetcher): (Signal, Arc<Fetcher>),
+    mut end: watch::Receiver<bool>,
+) {
     let mut ticks = interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
@@ -77,7 +85,10 @@ async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut look: Signal, mut 
         let mut is_told = false;
         tokio::select! {
             _ = ticks.tick() => {}
-            _ = look.recv() => is_told = true,
+            _ = hangup.recv() => {
+                is_told = true;
+                fetcher.look_soon();
+            }
             _ = end.changed() => return,
         }
         let engine = Arc::clone(&engine);
@@ -103,6 +114,42 @@ async fn repair(engine: Arc<Mutex<Engine>>, seconds: u64, mut look: Signal, mut 
                 told = Some(problem);
             }
             Err(panicked) => tracing::error!("a repair failed inside: {panicked}"),
+        }
+    }
+}
+
+/// Asks the repositories of what runs for statements and roots that came since: at the start, hourly, and when told to. One
+/// that gave no answer is asked again sooner.
+async fn look_for_news(engine: Arc<Mutex<Engine>>, fetcher: Arc<Fetcher>) {
+    const PAUSE: Duration = Duration::from_hours(1);
+    const PAUSE_AFTER_SILENCE: Duration = Duration::from_mins(5);
+    let runtime = tokio::runtime::Handle::current();
+    loop {
+        let (engine, asked, runtime) = (Arc::clone(&engine), Arc::clone(&fetcher), runtime.clone());
+        // Keeping what comes waits for disks.
+        let looked = tokio::task::spawn_blocking(move || {
+            let in_force = lock(&engine).fetched_in_force()?;
+            if in_force.is_empty() {
+                return Ok(());
+            }
+            let (found, outcome) = runtime.block_on(asked.look(&in_force));
+            lock(&engine).learn(found, outcome.is_ok()).and(outcome)
+        });
+        let pause = match looked.await {
+            Ok(Ok(())) => PAUSE,
+            Ok(Err(rejected)) => {
+                let problem = rejected.problem();
+                tracing::warn!(problem = %problem.kind, "cannot look for what is revoked: {problem}");
+                PAUSE_AFTER_SILENCE
+            }
+            Err(panicked) => {
+                tracing::error!("looking for what is revoked failed inside: {panicked}");
+                PAUSE_AFTER_SILENCE
+            }
+        };
+        tokio::select! {
+            () = tokio::time::sleep(pause) => {}
+            () = fetcher.told_to_look() => {}
         }
     }
 }

@@ -10,7 +10,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernel::{Fake, Kernel, Refused, Runs, Totals, Unseen};
 use node::{Config, Engine, Fetched, Parts, Rejected};
-use package::{Attachment, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, pack};
+use package::{
+    Attachment, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
+    ReferrerKind, pack,
+};
 use plan::{Desired, Hook, Instance, Observed, Step};
 use tempfile::TempDir;
 use trust::{Envelope, PAYLOAD_TYPE, PrivateKey, Statement, Terms};
@@ -73,7 +76,8 @@ impl Place {
         let statement = Statement::about(&package, Terms::from(NOW.parse().unwrap()));
         let envelope =
             Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &[&PrivateKey::from_seed([seed; 32])]);
-        layout.add_statement(&envelope.unwrap().to_json()).unwrap();
+        let bytes = envelope.unwrap().to_json();
+        layout.refer(&Referrer { kind: ReferrerKind::Statement, bytes }).unwrap();
         fs::write(folder.path().join("1.pub"), PrivateKey::from_seed([1; 32]).public().to_pem()).unwrap();
         let policy = "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nkey_files = [\"1.pub\"]\n";
         fs::write(folder.path().join("trust.toml"), policy).unwrap();

@@ -28,6 +28,7 @@ mod placement;
 mod platform;
 mod probe;
 mod read;
+mod referrer;
 mod section;
 mod settle;
 mod version;
@@ -53,11 +54,7 @@ pub use names::{
     SymbolName,
 };
 pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
-pub use oci::{
-    ARTIFACT_TYPE, BUNDLE_MEDIA_TYPE, Blob, COSIGN_PREDICATE_TYPE, Descriptor, ENVELOPE_MEDIA_TYPE,
-    INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE, ROOT_MEDIA_TYPE, STATEMENT_ARTIFACT_TYPE,
-    StatementManifest, bundle_manifest, root_manifest, statement_manifest,
-};
+pub use oci::{ARTIFACT_TYPE, Blob, Descriptor, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE};
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};
 pub use parameter::{BadParameter, Parameter, ParameterValue};
 pub use pe::{Image, ImageError};
@@ -65,5 +62,6 @@ pub use placement::{Occupied, Position, XdpMode};
 pub use platform::{BadPlatform, Platform};
 pub use probe::{BadProgramKind, ProbeKind, ProgramKind};
 pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};
+pub use referrer::{BUNDLE_MEDIA_TYPE, COSIGN_PREDICATE_TYPE, Referrer, ReferrerKind, ReferrerManifest};
 pub use semver::Version;
 pub use version::{BadKernelVersion, KernelVersion};

@@ -12,23 +12,13 @@ use crate::{Digest, Platform};
 
 /// Marks an index or a manifest as a package.
 pub const ARTIFACT_TYPE: &str = "application/vnd.l3af.package.v1";
-/// Marks a manifest as a signed statement about a package.
-pub const STATEMENT_ARTIFACT_TYPE: &str = "application/vnd.l3af.statement.v1+json";
-/// The media type of a DSSE envelope.
-pub const ENVELOPE_MEDIA_TYPE: &str = "application/vnd.dsse.envelope.v1+json";
-/// The media type of a sigstore bundle (`sigstore_bundle.proto`), and the artifact type of a referrer that holds one.
-pub const BUNDLE_MEDIA_TYPE: &str = "application/vnd.dev.sigstore.bundle.v0.3+json";
-/// What cosign calls a statement that says no more than what was signed (its `pkg/types/predicate.go`).
-pub const COSIGN_PREDICATE_TYPE: &str = "https://sigstore.dev/cosign/sign/v1";
-/// The media type of a version of a publisher's root (TUF), and the artifact type of a referrer that holds one.
-pub const ROOT_MEDIA_TYPE: &str = "application/vnd.l3af.root.v1+json";
 /// The media type of an image index.
 pub const INDEX_MEDIA_TYPE: &str = "application/vnd.oci.image.index.v1+json";
 /// The media type of an image manifest.
 pub const MANIFEST_MEDIA_TYPE: &str = "application/vnd.oci.image.manifest.v1+json";
 pub(crate) const CONFIG_MEDIA_TYPE: &str = "application/vnd.oci.image.config.v1+json";
 pub(crate) const LAYER_MEDIA_TYPE: &str = "application/vnd.oci.image.layer.v1.tar+gzip";
-const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
+pub(crate) const EMPTY_MEDIA_TYPE: &str = "application/vnd.oci.empty.v1+json";
 
 /// A digest with what it is the digest of.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -139,82 +129,5 @@ impl Blob {
             platform: None,
             annotations: BTreeMap::new(),
         }
-    }
-}
-
-/// A signed statement as a referrer of the package it speaks of.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct StatementManifest {
-    /// The descriptor of the manifest.
-    pub descriptor: Descriptor,
-    /// All that has to be stored, the manifest last.
-    pub blobs: Vec<Blob>,
-}
-
-/// Makes the manifest that attaches a signed statement to a package.
-pub fn statement_manifest(subject: &Descriptor, envelope: &[u8]) -> StatementManifest {
-    let envelope = Blob { media_type: ENVELOPE_MEDIA_TYPE, bytes: envelope.to_vec() };
-    referrer(subject, STATEMENT_ARTIFACT_TYPE, envelope, BTreeMap::new())
-}
-
-/// Makes the manifest that attaches a sigstore bundle to a package (cosign, `specs/BUNDLE_SPEC.md`).
-pub fn bundle_manifest(subject: &Descriptor, bundle: &[u8]) -> StatementManifest {
-    let bundle = Blob { media_type: BUNDLE_MEDIA_TYPE, bytes: bundle.to_vec() };
-    let annotations = [
-        ("dev.sigstore.bundle.content", "dsse-envelope"),
-        ("dev.sigstore.bundle.predicateType", COSIGN_PREDICATE_TYPE),
-    ];
-    let annotations = annotations.map(|(key, value)| (key.to_owned(), value.to_owned()));
-    referrer(subject, BUNDLE_MEDIA_TYPE, bundle, annotations.into())
-}
-
-/// Makes the manifest that attaches a version of its publisher's root to a package.
-pub fn root_manifest(subject: &Descriptor, root: &[u8]) -> StatementManifest {
-    let root = Blob { media_type: ROOT_MEDIA_TYPE, bytes: root.to_vec() };
-    referrer(subject, ROOT_MEDIA_TYPE, root, BTreeMap::new())
-}
-
-fn referrer(
-    subject: &Descriptor,
-    artifact_type: &str,
-    layer: Blob,
-    annotations: BTreeMap<String, String>,
-) -> StatementManifest {
-    let empty = Blob { media_type: EMPTY_MEDIA_TYPE, bytes: b"{}".to_vec() };
-    let manifest = ImageManifest {
-        schema_version: 2,
-        media_type: Some(MANIFEST_MEDIA_TYPE.to_owned()),
-        artifact_type: Some(artifact_type.to_owned()),
-        config: empty.descriptor(),
-        layers: vec![layer.descriptor()],
-        subject: Some(Descriptor { platform: None, annotations: BTreeMap::new(), ..subject.clone() }),
-        annotations: annotations.clone(),
-    };
-    let manifest = Blob::json(MANIFEST_MEDIA_TYPE, &manifest);
-    // A list of referrers repeats the annotations of their manifests (distribution-spec 1.1, "Listing Referrers").
-    let descriptor =
-        Descriptor { artifact_type: Some(artifact_type.to_owned()), annotations, ..manifest.descriptor() };
-    StatementManifest { descriptor, blobs: vec![empty, layer, manifest] }
-}
-
-impl StatementManifest {
-    /// Reads a referrer: the index that it speaks of and the descriptor of its envelope; `None` when the document is
-    /// not a statement.
-    pub fn parse(document: &[u8]) -> Option<(Digest, Descriptor)> {
-        Self::parse_as(document, STATEMENT_ARTIFACT_TYPE, ENVELOPE_MEDIA_TYPE)
-    }
-
-    /// The same for a version of a root.
-    pub fn parse_root(document: &[u8]) -> Option<(Digest, Descriptor)> {
-        Self::parse_as(document, ROOT_MEDIA_TYPE, ROOT_MEDIA_TYPE)
-    }
-
-    fn parse_as(document: &[u8], artifact_type: &str, media_type: &str) -> Option<(Digest, Descriptor)> {
-        let manifest: ImageManifest = serde_json::from_slice(document).ok()?;
-        if manifest.artifact_type.as_deref() != Some(artifact_type) {
-            return None;
-        }
-        let layer = manifest.layers.into_iter().find(|layer| layer.media_type == media_type)?;
-        Some((manifest.subject?.digest, layer))
     }
 }

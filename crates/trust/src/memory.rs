@@ -7,8 +7,8 @@ use jiff::Timestamp;
 use package::{PackageName, PublisherName, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::Verified;
 use crate::verify::Assurance;
+use crate::{Policy, Root, Verified};
 
 /// The newest that was accepted: of each package a version, of each publisher a root, of all statements a time.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -38,6 +38,29 @@ impl Memory {
         if *newest < info.version {
             *newest = info.version.clone();
         }
+    }
+
+    /// Learns versions of roots, wherever they come from: of each publisher those that follow from a version that is pinned or
+    /// remembered. What a newer version says of keys goes for all packages, also for those that it did not come with.
+    pub fn learn(&mut self, policy: &Policy, roots: &[Vec<u8>]) {
+        let remembered = self.roots.iter().filter_map(|(name, texts)| Some((name, texts.first()?)));
+        let remembered =
+            remembered.filter_map(|(name, text)| Some((name, Root::pinned(text.as_bytes()).ok()?)));
+        let pinned = policy.publishers.iter();
+        let pinned = pinned.filter_map(|publisher| Some((&publisher.name, publisher.anchor.root(roots)?)));
+        let ours =
+            |(name, root): &(&PublisherName, Root)| root.publisher().is_none_or(|other| other == *name);
+        let first: BTreeMap<PublisherName, Root> =
+            remembered.chain(pinned).filter(ours).map(|(name, root)| (name.clone(), root)).collect();
+        for (name, root) in first {
+            let known = self.roots.entry(name).or_default();
+            let texts = known.iter().map(String::as_bytes).chain(roots.iter().map(Vec::as_slice));
+            let reached = root.walk(&texts.collect::<Vec<_>>());
+            if reached.len() > known.len() {
+                *known = reached.iter().map(|root| root.text().to_owned()).collect();
+            }
+        }
+        self.roots.retain(|_, texts| !texts.is_empty());
     }
 
     /// The highest version of a package that was accepted.

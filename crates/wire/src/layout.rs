@@ -7,8 +7,7 @@ use std::path::{Path, PathBuf};
 
 use package::{
     ARTIFACT_TYPE, Blob, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE,
-    MAX_MANIFEST_BYTES, Packed, ROOT_MEDIA_TYPE, STATEMENT_ARTIFACT_TYPE, StatementManifest, bundle_manifest,
-    root_manifest, statement_manifest,
+    MAX_MANIFEST_BYTES, Packed, Referrer, ReferrerKind, ReferrerManifest,
 };
 use thiserror::Error;
 
@@ -16,8 +15,8 @@ use crate::Shelf;
 
 /// The file that makes a folder a layout.
 const MARKER: &str = r#"{"imageLayoutVersion":"1.0.0"}"#;
-/// The most statements that are read from a folder.
-const MAX_STATEMENTS: usize = 256;
+/// The most referrers of a kind that are read from a folder.
+const MAX_REFERRERS: usize = 256;
 
 /// A folder with a package.
 #[derive(Debug, Clone)]
@@ -47,12 +46,12 @@ pub enum LayoutError {
         /// How many it holds.
         count: usize,
     },
-    /// A statement in it cannot be read.
-    #[error("the statement {digest} in `{}` cannot be read", folder.display())]
-    Statement {
+    /// A statement in it, or something else that refers to the package, cannot be read.
+    #[error("the statement or root {digest} in `{}` cannot be read", folder.display())]
+    Referrer {
         /// The folder.
         folder: PathBuf,
-        /// The statement's manifest or envelope.
+        /// Its manifest or document.
         digest: Digest,
         /// Why not.
         #[source]
@@ -119,70 +118,35 @@ impl Layout {
         self.package().map(|descriptor| descriptor.digest)
     }
 
-    /// The signed statements about the package, as envelopes.
+    /// What refers to the package, of one kind.
     ///
     /// # Errors
-    /// When one of them cannot be read.
-    pub fn envelopes(&self) -> Result<Vec<Vec<u8>>, LayoutError> {
-        self.referrers(STATEMENT_ARTIFACT_TYPE, StatementManifest::parse)
-    }
-
-    /// The versions of its publisher's root that came with it.
-    ///
-    /// # Errors
-    /// When one of them cannot be read.
-    pub fn roots(&self) -> Result<Vec<Vec<u8>>, LayoutError> {
-        self.referrers(ROOT_MEDIA_TYPE, StatementManifest::parse_root)
-    }
-
-    fn referrers(
-        &self,
-        artifact_type: &str,
-        parse: fn(&[u8]) -> Option<(Digest, Descriptor)>,
-    ) -> Result<Vec<Vec<u8>>, LayoutError> {
+    /// When some of it cannot be read.
+    pub fn referrers(&self, kind: ReferrerKind) -> Result<Vec<Vec<u8>>, LayoutError> {
         let package = self.index()?;
         let listed = self.listed()?;
-        let kind = |entry: &&Descriptor| entry.artifact_type.as_deref() == Some(artifact_type);
+        let is_it = |entry: &&Descriptor| entry.artifact_type.as_deref() == Some(kind.artifact_type());
         let mut found = Vec::new();
-        for entry in listed.manifests.iter().filter(kind).take(MAX_STATEMENTS) {
-            let manifest = self.statement_blob(&entry.digest)?;
-            let Some((subject, layer)) = parse(&manifest) else { continue };
-            if subject == package {
-                found.push(self.statement_blob(&layer.digest)?);
+        for entry in listed.manifests.iter().filter(is_it).take(MAX_REFERRERS) {
+            let manifest = self.referrer_blob(&entry.digest)?;
+            let Some((is, subject, document)) = ReferrerManifest::parse(&manifest) else { continue };
+            if is == kind && subject == package {
+                found.push(self.referrer_blob(&document.digest)?);
             }
         }
         Ok(found)
     }
 
-    /// Adds a signed statement about the package.
+    /// Adds something that refers to the package.
     ///
     /// # Errors
     /// When the folder cannot be read or written.
-    pub fn add_statement(&self, envelope: &[u8]) -> Result<(), LayoutError> {
-        self.refer(statement_manifest(&self.package()?, envelope))
-    }
-
-    /// Adds a sigstore bundle about the package. It is for others; nothing here believes it.
-    ///
-    /// # Errors
-    /// When the folder cannot be read or written.
-    pub fn add_bundle(&self, bundle: &[u8]) -> Result<(), LayoutError> {
-        self.refer(bundle_manifest(&self.package()?, bundle))
-    }
-
-    /// Adds a version of its publisher's root.
-    ///
-    /// # Errors
-    /// When the folder cannot be read or written.
-    pub fn add_root(&self, root: &[u8]) -> Result<(), LayoutError> {
-        self.refer(root_manifest(&self.package()?, root))
-    }
-
-    fn refer(&self, referrer: StatementManifest) -> Result<(), LayoutError> {
-        self.keep(&referrer.blobs)?;
+    pub fn refer(&self, referrer: &Referrer) -> Result<(), LayoutError> {
+        let ReferrerManifest { descriptor, blobs } = referrer.manifest(&self.package()?);
+        self.keep(&blobs)?;
         let mut listed = self.listed()?.manifests;
-        if !listed.contains(&referrer.descriptor) {
-            listed.push(referrer.descriptor);
+        if !listed.contains(&descriptor) {
+            listed.push(descriptor);
         }
         self.list(listed)
     }
@@ -212,8 +176,8 @@ impl Layout {
         }
     }
 
-    fn statement_blob(&self, digest: &Digest) -> Result<Vec<u8>, LayoutError> {
-        self.blob(digest, MAX_MANIFEST_BYTES).map_err(|source| LayoutError::Statement {
+    fn referrer_blob(&self, digest: &Digest) -> Result<Vec<u8>, LayoutError> {
+        self.blob(digest, MAX_MANIFEST_BYTES).map_err(|source| LayoutError::Referrer {
             folder: self.folder.clone(),
             digest: *digest,
             source,

@@ -87,7 +87,7 @@ fn members_are_measured_for_a_while_and_run_on() {
     let (pair, node) = scene(&["sanity", "ratelimit"]);
     let report = std::thread::scope(|scope| {
         let measured = scope.spawn(|| node.l3af(&["profile", "--for", "3", "--json"]));
-        for _ in 0..10 {
+        while !measured.is_finished() {
             ping(&pair, 20).unwrap();
         }
         measured.join().unwrap().unwrap()

@@ -182,3 +182,47 @@ fn a_daemon_that_waits_for_a_registry_answers_others() {
     assert!(waits && status.contains("generation"), "{status}");
     assert!(applied.stderr.contains("does not answer as it should"), "{}", applied.stderr);
 }
+
+#[test]
+fn a_key_that_is_revoked_beside_a_package_takes_out_what_it_signed_and_stays_revoked() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let reference = registry.reference("l3af/revocable:0.1.0");
+    let path = |name: &str| packages().path(&format!("revocable-{name}"));
+    let (root, old, new, folder) = (path("root"), path("old"), path("new"), path("publisher"));
+    for key in [&root, &old, &new] {
+        l3af(&pair, &format!("key new {key} --no-passphrase")).unwrap();
+    }
+    let publisher = |line: &str| l3af(&pair, &format!("publisher {line} --folder {folder}")).unwrap();
+    publisher(&format!("init l3af --root {root}.pub --release {old}.pub --key {root}"));
+    for name in ["revocable", "revocable-other"] {
+        packages().build_one("sanity", name).unwrap();
+        l3af(&pair, &format!("sign {} --key {old}", packages().path(name))).unwrap();
+    }
+    push(&pair, "revocable", &reference);
+    let repository = registry.reference("l3af");
+    let policy = format!(
+        "[[publisher]]\nname = \"l3af\"\npackages = [\"*\"]\nroot_file = \"{folder}/1.root.json\"\n[[repository]]\nurl = \
+         \"{repository}\"\n"
+    );
+    let mut node = Node::start(&pair.right, &policy).unwrap();
+    node.apply(&document(&format!("oci://{reference}"))).unwrap().success().unwrap();
+    assert_eq!(node.members().unwrap().len(), 1);
+
+    let id = l3af(&pair, &format!("key show {old}.pub")).unwrap();
+    let id = id.split_ascii_whitespace().next().unwrap().to_owned();
+    publisher(&format!("rotate --from {id} --to {new}.pub --key {root}"));
+    publisher(&format!("attach oci://{reference}"));
+    node.hang_up().unwrap();
+    node.wait("it is taken out", || node.chains().unwrap().iter().all(|chain| chain.members.is_empty()));
+    assert!(node.status().unwrap().alarms[0].title.contains("revocable"), "{:?}", node.status());
+    // What was signed by the same key elsewhere is refused as well.
+    let other = node.cli(&["run", &packages().path("revocable-other"), "--on", "right0"]).unwrap();
+    assert!(other.stderr.contains("0 of the trusted signers signed it"), "{}", other.stderr);
+    // It is known without the registry, and after a restart.
+    drop(registry);
+    node.end().unwrap();
+    node.restart().unwrap();
+    node.wait("the alarm is back", || !node.status().unwrap().alarms.is_empty());
+    assert!(node.chains().unwrap().iter().all(|chain| chain.members.is_empty()));
+}

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::Path;
 use std::time::Duration;
 
-use ::package::{HookPoint, Package};
+use ::package::{HookPoint, Package, Referrer, ReferrerKind};
 use ::trust::{Envelope, PAYLOAD_TYPE, PrivateKey, Sign, Statement, Terms};
 use it::{Node, Pair, Side, ping, run, run_in, unique};
 use jiff::{SignedDuration, Timestamp};
@@ -114,7 +114,7 @@ fn sign_for(package: &str, life: SignedDuration) -> Timestamp {
     let expires = now + life;
     let statement = Statement::about(&read, Terms { expires: Some(expires), ..Terms::from(now) });
     let signed = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &[&key as &dyn Sign]).unwrap();
-    layout.add_statement(&signed.to_json()).unwrap();
+    layout.refer(&Referrer { kind: ReferrerKind::Statement, bytes: signed.to_json() }).unwrap();
     expires
 }
 

@@ -8,6 +8,7 @@ use package::PublisherName;
 use trust::Role;
 
 use super::key::PassphraseFile;
+use super::logins::Logins;
 use crate::signing_key::{Reference, ReferenceParser};
 
 /// Say which keys speak for a publisher, in versions that the keys themselves sign (a TUF root)
@@ -32,6 +33,7 @@ pub(crate) enum Publisher {
     Rotate(Rotate),
     Sign(SignRoot),
     Show(ShowRoot),
+    Attach(Attach),
 }
 
 /// Where the versions are.
@@ -145,6 +147,24 @@ pub(crate) struct SignRoot {
     /// Copy of the draft that somebody else signed: take over the signatures; may be given several times
     #[arg(long, value_name = "FILE")]
     pub(crate) from: Vec<PathBuf>,
+}
+
+/// Put the versions beside a package that was signed before, so that who runs it learns of them: that is how a key is revoked
+///
+/// Machines look for new versions beside the packages that they run, hourly. `l3af sign --roots` attaches them to a package
+/// while it is signed.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  l3af publisher attach oci://registry.example.org/example/ratelimit:1.0.0")]
+pub(crate) struct Attach {
+    /// Folder of the package, or `oci://` and its reference in a registry; may be given several times
+    #[arg(required = true, value_name = "PACKAGE")]
+    pub(crate) packages: Vec<PathBuf>,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
 }
 
 /// Show the versions, who speaks in which role, and what a draft lacks

@@ -4,7 +4,7 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use package::Digest;
+use package::{Digest, Referrer, ReferrerKind};
 use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
 
 use crate::arguments::Endorse;
@@ -35,7 +35,7 @@ pub(crate) fn run(arguments: &Endorse, environment: Option<&Passphrase>) -> Outc
     let endorsement = Endorsement { publisher, endorses, created, expires };
     let statement = Statement::from(endorsement).to_json();
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement, &keys)?;
-    source.keep(&envelope.to_json())?;
+    source.keep(&Referrer { kind: ReferrerKind::Statement, bytes: envelope.to_json() })?;
     output::note(&format!("endorsed the {what}"));
     for key in &keys {
         output::data(&key.public().id().to_string());

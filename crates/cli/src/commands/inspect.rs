@@ -6,7 +6,7 @@ mod image;
 
 use std::collections::BTreeMap;
 
-use package::{Digest, Object, Package, ParameterValue, ProceedSet};
+use package::{Digest, Object, Package, ParameterValue, ProceedSet, ReferrerKind};
 use serde::Serialize;
 use trust::Envelope;
 
@@ -83,7 +83,7 @@ pub(crate) fn run(arguments: &Inspect) -> Outcome {
     if !source.layout().is_package()? {
         return image::run(source.layout(), arguments.json);
     }
-    let report = report(&source.package()?, &source.envelopes()?);
+    let report = report(&source.package()?, &source.referrers(ReferrerKind::Statement)?);
     if arguments.json {
         return output::json(&report);
     }

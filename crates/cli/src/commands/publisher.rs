@@ -7,13 +7,15 @@ mod show;
 use std::path::{Path, PathBuf};
 
 use jiff::{SignedDuration, Timestamp};
+use package::{Referrer, ReferrerKind};
 use trust::{BadEdit, BadRoot, Draft, Role, Root, Sign, Signer};
 
 use self::folder::Folder;
 use super::key::signer;
-use crate::arguments::publisher::{AddKey, Init, Making, Publisher, RemoveKey, Rotate, SignRoot};
+use crate::arguments::publisher::{AddKey, Attach, Init, Making, Publisher, RemoveKey, Rotate, SignRoot};
 use crate::failure::{Failure, Outcome};
 use crate::output;
+use crate::package_source::PackageSource;
 use crate::signing_key::{self, Passphrase, Passphrases, Reference};
 
 pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outcome {
@@ -24,6 +26,7 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Rotate(arguments) => rotate(arguments, environment),
         Publisher::Sign(arguments) => sign(arguments, environment),
         Publisher::Show(arguments) => show::run(arguments),
+        Publisher::Attach(arguments) => attach(arguments),
     }
 }
 
@@ -88,6 +91,23 @@ fn sign(arguments: &SignRoot, environment: Option<&Passphrase>) -> Outcome {
         gathered.map_err(|error| Failure::new(format!("`{}` is of no use: {error}", file.display())))?;
     }
     finish(&folder, draft, &arguments.key, &arguments.passphrase.passphrases(environment))
+}
+
+fn attach(arguments: &Attach) -> Outcome {
+    let roots = roots(&arguments.folder.folder)?;
+    for place in &arguments.packages {
+        let source = PackageSource::open(place, &arguments.logins)?;
+        let publisher = source.package()?.manifest.package.publisher;
+        if let Some(other) = roots.iter().filter_map(Root::publisher).find(|other| **other != publisher) {
+            let problem = format!("`{}` is of `{publisher}`, and the root of `{other}`", place.display());
+            return Err(Failure::new(problem).with_hint("`--folder` names the folder of another root"));
+        }
+        for root in &roots {
+            source.keep(&Referrer { kind: ReferrerKind::Root, bytes: root.text().as_bytes().to_vec() })?;
+        }
+        output::note(&format!("attached {} versions to `{}`", roots.len(), place.display()));
+    }
+    Ok(())
 }
 
 /// Changes the draft, or begins one of the next version. Nothing is written before all of it has worked.

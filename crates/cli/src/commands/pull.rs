@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af pull`: copies a package and its statements from a registry into a folder.
+//! `l3af pull`: copies a package, and what refers to it, from a registry into a folder.
 
 use std::path::PathBuf;
 
+use package::ReferrerKind;
 use wire::Reference;
 
 use crate::arguments::Pull;
@@ -14,7 +15,7 @@ pub(crate) fn run(arguments: &Pull) -> Outcome {
     let reference = &arguments.reference;
     let target = arguments.output.clone().unwrap_or_else(|| usual(reference));
     let layout = pull(&registry(&arguments.logins)?, reference, &target)?;
-    let statements = layout.envelopes()?.len();
+    let statements = layout.referrers(ReferrerKind::Statement)?.len();
     output::note(&format!("pulled into `{}` with {statements} statements", target.display()));
     output::data(&Reference { digest: Some(layout.index()?), ..reference.clone() }.uri());
     Ok(())

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af push`: puts a package and its statements into a registry.
+//! `l3af push`: puts a package, and what refers to it, into a registry.
 
-use package::Package;
+use package::{Package, Referrer, ReferrerKind};
 use wire::{Layout, Reference, Tag};
 
 use crate::arguments::Push;
@@ -22,17 +22,21 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         // Tags have no `+`.
         None => package.manifest.package.version.to_string().replace('+', "_").parse::<Tag>()?,
     };
-    let (registry, descriptor, envelopes) =
-        (registry(&arguments.logins)?, layout.package()?, layout.envelopes()?);
+    let (registry, descriptor) = (registry(&arguments.logins)?, layout.package()?);
+    let mut referrers = Vec::new();
+    for kind in ReferrerKind::ALL {
+        referrers.extend(layout.referrers(kind)?.into_iter().map(|bytes| Referrer { kind, bytes }));
+    }
     let repository = &reference.repository;
     wait(async {
         registry.push(repository, &tag, &package.index, &layout).await?;
-        for envelope in &envelopes {
-            registry.push_statement(repository, &descriptor, envelope).await?;
+        for referrer in &referrers {
+            registry.push_referrer(repository, &descriptor, referrer).await?;
         }
         Ok(())
     })?;
-    output::note(&format!("pushed with {} statements", envelopes.len()));
+    let statements = referrers.iter().filter(|referrer| referrer.kind == ReferrerKind::Statement).count();
+    output::note(&format!("pushed with {statements} statements"));
     let (repository, digest) = (repository.clone(), Some(package.index));
     output::data(&Reference { repository, tag: Some(tag), digest }.uri());
     Ok(())

@@ -2,7 +2,7 @@
 //! `l3af sign`: states what a package or an object is, signed.
 
 use jiff::{SignedDuration, Timestamp};
-use package::Digest;
+use package::{Digest, ReferrerKind};
 use trust::{CosignError, Envelope, PAYLOAD_TYPE, Sign as Signs, Terms};
 
 use super::publisher;
@@ -34,9 +34,9 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
         keep_bundle(&bundle, &subject, arguments)?;
     }
     for root in &roots {
-        subject.keep_root(root.text().as_bytes())?;
+        subject.keep(ReferrerKind::Root, root.text().as_bytes().to_vec())?;
     }
-    subject.keep(&envelope.to_json())?;
+    subject.keep(ReferrerKind::Statement, envelope.to_json())?;
     output::note(&format!("signed {} as {}", subject.release(), subject.digest()));
     for key in &keys {
         output::data(&key.public().id().to_string());
@@ -54,7 +54,7 @@ fn cosign_bundle(index: &Digest, keys: &[&dyn Signs]) -> Result<Vec<u8>, Failure
 
 fn keep_bundle(bundle: &[u8], subject: &Subject, arguments: &Sign) -> Outcome {
     if arguments.cosign {
-        subject.keep_bundle(bundle)?;
+        subject.keep(ReferrerKind::Bundle, bundle.to_vec())?;
     }
     if let Some(file) = &arguments.cosign_bundle {
         std::fs::write(file, bundle)

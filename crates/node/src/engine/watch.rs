@@ -1,21 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Watching over trust: what runs is verified again when the policy changes and at least hourly, and what was accepted is
-//! remembered.
+//! Watching over trust: what runs is verified again when the policy changes, when repositories tell something new and at
+//! least hourly, and what was accepted is remembered.
 //!
 //! Whatever is trusted no longer is left out of what is wanted, or kept, as the policy says. The generation in force stays
 //! as it is, so that its members come back by themselves when the policy trusts them again.
 
+use std::io;
+
 use jiff::{SignedDuration, Timestamp};
-use package::Digest;
+use package::{Blobs, Digest};
 use plan::Desired;
 use trust::{Explanation, Mode, Policy};
 use wire::{Alarm, Document, TrustMode};
 
 use super::Engine;
 use crate::Rejected;
+use crate::evidence::Found;
 use crate::fetch::Fetched;
 use crate::policy::PolicyFiles;
-use crate::resolve::{Demand, Resolved};
+use crate::resolve::{Demand, MAX_DOCUMENT_BYTES, Resolved};
 use crate::standing::{Explanations, Withdrawn};
 
 /// How long a verification of what runs holds without another look.
@@ -86,6 +89,27 @@ impl Engine {
         self.trust.make_due();
     }
 
+    /// Takes note of what repositories tell about the packages in force, and has them verified again. `is_all` says whether all
+    /// of them answered: only then was looked for what is revoked.
+    ///
+    /// # Errors
+    /// When the policy cannot be read, or what was found cannot be kept.
+    pub fn learn(&mut self, found: Found, is_all: bool) -> Result<(), Rejected> {
+        let policy = PolicyFiles::read(&self.parts.config.policy)?.policy()?;
+        // A key that is revoked beside one package is revoked for all of its publisher's.
+        let roots = found.roots().map(|digest| self.store.blob(&digest, MAX_DOCUMENT_BYTES));
+        let roots: Vec<Vec<u8>> = roots.collect::<Result<_, _>>().map_err(|source| Rejected::State {
+            action: "read a root that was found",
+            source: io::Error::other(source),
+        })?;
+        self.memory.learn(&policy, &roots)?;
+        if self.evidence.add(found)? {
+            tracing::info!("repositories have new statements or roots about what runs");
+            self.trust.make_due();
+        }
+        if is_all { self.memory.looked((self.parts.clock)()) } else { Ok(()) }
+    }
+
     /// Verifies the generation in force again if that is due, and takes it up as it stands then. Without a policy nothing
     /// is changed: what runs was trusted when somebody could still tell.
     pub(super) fn verify_again(&mut self) -> Result<Reverified, Rejected> {
@@ -138,10 +162,12 @@ impl Engine {
         self.note(&policy)
     }
 
-    /// Notes what a policy that was read just now says of the node. To read it is to look for what is revoked: all that
-    /// revokes is in it.
+    /// Notes what a policy that was read just now says of the node. Where nothing that runs came from a repository, to read
+    /// it is to look for what is revoked: nobody else could tell.
     fn note(&mut self, policy: &Policy) -> Result<(), Rejected> {
-        self.memory.looked((self.parts.clock)())?;
+        if self.fetched_in_force()?.is_empty() {
+            self.memory.looked((self.parts.clock)())?;
+        }
         if self.trust.mode.replace(policy.mode()) != Some(policy.mode()) {
             match policy.mode() {
                 Mode::Normal => {

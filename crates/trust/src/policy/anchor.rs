@@ -20,6 +20,20 @@ pub enum Anchor {
     RootDigest(Digest),
 }
 
+impl Anchor {
+    /// The version of the root that is pinned, where it is one, from here or from among these texts.
+    pub(crate) fn root(&self, texts: &[Vec<u8>]) -> Option<Root> {
+        match self {
+            Self::Keys(_) => None,
+            Self::Root(root) => Some(Root::clone(root)),
+            Self::RootDigest(digest) => {
+                let text = texts.iter().find(|text| Digest::of(text) == *digest)?;
+                Root::pinned(text).ok()
+            }
+        }
+    }
+}
+
 /// Where it is written who signs, and for whom.
 pub(super) struct WrittenAnchor<'a> {
     pub(super) name: &'a PublisherName,

@@ -60,9 +60,10 @@ impl Registry {
         let agent = concat!("l3af/", env!("CARGO_PKG_VERSION"));
         let silence = self.patience.silence;
         let builder = Client::builder().user_agent(agent).connect_timeout(silence).read_timeout(silence);
-        let builder = match is_local {
-            true => builder.redirect(Policy::none()).no_proxy(),
-            false => builder.redirect(Policy::custom(follow)),
+        let builder = if is_local {
+            builder.redirect(Policy::none()).no_proxy()
+        } else {
+            builder.redirect(Policy::custom(follow))
         };
         let client = builder.build().map_err(|error| Fault::Lasting(RegistryError::NoClient(error)))?;
         Ok(made.get_or_init(|| client))

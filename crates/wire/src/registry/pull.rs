@@ -104,7 +104,7 @@ impl Registry {
     }
 
     /// The bytes under a digest: from the shelf, or fetched, checked and put there.
-    async fn shelve(
+    pub(super) async fn shelve(
         &self,
         repository: &Repository,
         (kind, digest, max_bytes): (Kind, &Digest, u64),

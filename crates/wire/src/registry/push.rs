@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Pushing a package or a statement: what is referred to first, what refers to it last, so that nobody meets half of it.
+//! Pushing a package, or what refers to it: what is referred to first, what refers to it last, so that nobody meets half of it.
 //!
 //! Uploads of blobs are those of `oci-client`.
 
@@ -8,7 +8,7 @@ use oci_client::errors::OciDistributionError;
 use oci_client::{Client, Reference as OciReference};
 use package::{
     Blob, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, MAX_LAYER_BYTES,
-    MAX_MANIFEST_BYTES, statement_manifest,
+    MAX_MANIFEST_BYTES, Referrer, ReferrerManifest,
 };
 use reqwest::header::HeaderMap;
 use reqwest::{Method, StatusCode};
@@ -61,31 +61,30 @@ impl Registry {
         self.put_manifest(repository, &tag.to_string(), (INDEX_MEDIA_TYPE, &listed)).await.map(drop)
     }
 
-    /// Pushes a signed statement as a referrer of a package that is there.
+    /// Pushes what refers to a package that is there.
     ///
     /// # Errors
     /// When the registry does not take it.
-    pub async fn push_statement(
+    pub async fn push_referrer(
         &self,
         repository: &Repository,
         package: &Descriptor,
-        envelope: &[u8],
+        referrer: &Referrer,
     ) -> Result<(), RegistryError> {
         self.in_time(repository, async {
             let uploads = self.uploads(repository).await?;
-            let mut statement = statement_manifest(package, envelope);
-            let Blob { media_type, bytes } =
-                statement.blobs.pop().expect("a statement has its manifest last");
-            for blob in statement.blobs {
+            let ReferrerManifest { descriptor, mut blobs } = referrer.manifest(package);
+            let Blob { media_type, bytes } = blobs.pop().expect("a referrer has its manifest last");
+            for blob in blobs {
                 self.upload(&uploads, repository, blob.bytes).await?;
             }
-            let name = statement.descriptor.digest.to_string();
+            let name = descriptor.digest.to_string();
             let answer = self.put_manifest(repository, &name, (media_type, &bytes)).await?;
             // Distribution 1.1, "Pushing Manifests with Subject": without this header the list is the client's to keep.
             if answer.contains_key("oci-subject") {
                 return Ok(());
             }
-            self.list_under_tag(repository, &package.digest, &statement.descriptor).await
+            self.list_under_tag(repository, &package.digest, &descriptor).await
         })
         .await
     }
@@ -96,16 +95,16 @@ impl Registry {
         &self,
         repository: &Repository,
         package: &Digest,
-        statement: &Descriptor,
+        referrer: &Descriptor,
     ) -> Result<(), RegistryError> {
         let tag = Tag::of_referrers(package).to_string();
-        let digest = statement.digest.to_string();
+        let digest = referrer.digest.to_string();
         for _ in 0..MAX_REWRITES {
             let mut manifests = self.tagged(repository, package).await?;
             if manifests.iter().any(|listed| listed["digest"].as_str() == Some(&digest)) {
                 return Ok(());
             }
-            manifests.push(serde_json::to_value(statement).expect("a descriptor has text keys only"));
+            manifests.push(serde_json::to_value(referrer).expect("a descriptor has text keys only"));
             let list: Value =
                 json!({"schemaVersion": 2, "mediaType": INDEX_MEDIA_TYPE, "manifests": manifests});
             let bytes = list.to_string().into_bytes();

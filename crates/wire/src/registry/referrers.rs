@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Statements about a package, which are its referrers (distribution 1.1, "Listing Referrers").
+//! What refers to a package (distribution 1.1, "Listing Referrers"): statements about it, and versions of roots.
 //!
 //! Where a registry has no such API, they are listed in an index under a tag made of the package's digest ("Referrers Tag
 //! Schema"). A list that cannot be had is an error, and never an empty list: nobody shall take a signed package for an unsigned
 //! one.
 
 use package::{
-    Descriptor, Digest, INDEX_MEDIA_TYPE, MAX_MANIFEST_BYTES, STATEMENT_ARTIFACT_TYPE, StatementManifest,
+    Descriptor, Digest, INDEX_MEDIA_TYPE, MAX_MANIFEST_BYTES, Referrer, ReferrerKind, ReferrerManifest,
 };
 use reqwest::header::LINK;
 use reqwest::{Method, Url};
@@ -15,11 +15,11 @@ use serde_json::Value;
 
 use super::http::{Call, Reply};
 use super::login::Access;
-use super::pull::Kind;
+use super::pull::{Kind, Shelf};
 use super::{Registry, RegistryError, Repository, Tag, url};
 
-/// The most statements that are read.
-const MAX_STATEMENTS: usize = 256;
+/// The most referrers that are read.
+const MAX_REFERRERS: usize = 256;
 /// The most pages of a list that are read.
 const MAX_PAGES: usize = 16;
 
@@ -30,62 +30,62 @@ struct Listed {
 }
 
 impl Registry {
-    /// The signed statements about a package, as envelopes. Nothing of them is believed here.
+    /// What refers to a package, of these kinds. Nothing of it is believed here. Nothing that the shelf holds is fetched.
     ///
     /// # Errors
     /// When the registry cannot be asked, or sends other bytes than those it lists.
-    pub async fn statements(
+    pub async fn referrers(
         &self,
         repository: &Repository,
         package: &Digest,
-    ) -> Result<Vec<Vec<u8>>, RegistryError> {
-        self.in_time(repository, self.all_statements(repository, package)).await
+        kinds: &[ReferrerKind],
+        into: &dyn Shelf,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        self.in_time(repository, self.all_referrers(repository, package, kinds, into)).await
     }
 
-    async fn all_statements(
+    async fn all_referrers(
         &self,
         repository: &Repository,
         package: &Digest,
-    ) -> Result<Vec<Vec<u8>>, RegistryError> {
-        let mut envelopes = Vec::new();
-        let listed = self.referrers(repository, package).await?;
-        for digest in listed.iter().filter_map(statement).take(MAX_STATEMENTS) {
-            match self.envelope(repository, package, &digest).await {
-                Ok(envelope) => envelopes.extend(envelope),
+        kinds: &[ReferrerKind],
+        into: &dyn Shelf,
+    ) -> Result<Vec<Referrer>, RegistryError> {
+        let mut found = Vec::new();
+        let listed = self.listed(repository, package).await?;
+        for digest in listed.iter().filter_map(|entry| wanted(entry, kinds)).take(MAX_REFERRERS) {
+            match self.referrer(repository, package, &digest, into).await {
+                Ok(referrer) => found.extend(referrer.filter(|referrer| kinds.contains(&referrer.kind))),
                 // Whoever may push there may list what is not there or too large; that must not hide the others.
                 Err(RegistryError::Missing { .. } | RegistryError::TooLarge { .. }) => {}
                 Err(error) => return Err(error),
             }
         }
-        Ok(envelopes)
+        Ok(found)
     }
 
-    /// The envelope in a statement's manifest; none where it speaks of something else.
-    async fn envelope(
+    /// The document in a referrer's manifest; none where it speaks of something else.
+    async fn referrer(
         &self,
         repository: &Repository,
         package: &Digest,
-        statement: &Digest,
-    ) -> Result<Option<Vec<u8>>, RegistryError> {
-        let manifest = self.fetch(repository, Kind::Manifest, statement, MAX_MANIFEST_BYTES).await?;
-        match StatementManifest::parse(&manifest) {
-            Some((subject, envelope)) if subject == *package => {
-                let at_most = envelope.size.min(MAX_MANIFEST_BYTES);
-                self.fetch(repository, Kind::Blob, &envelope.digest, at_most).await.map(Some)
+        manifest: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<Option<Referrer>, RegistryError> {
+        let manifest = self.shelve(repository, (Kind::Manifest, manifest, MAX_MANIFEST_BYTES), into).await?;
+        match ReferrerManifest::parse(&manifest) {
+            Some((kind, subject, document)) if subject == *package => {
+                let at_most = document.size.min(MAX_MANIFEST_BYTES);
+                let bytes = self.shelve(repository, (Kind::Blob, &document.digest, at_most), into).await?;
+                Ok(Some(Referrer { kind, bytes }))
             }
             Some(_) | None => Ok(None),
         }
     }
 
-    /// What refers to a package, as far as the registry tells it.
-    async fn referrers(
-        &self,
-        repository: &Repository,
-        package: &Digest,
-    ) -> Result<Vec<Value>, RegistryError> {
-        let mut url = url(repository, &format!("referrers/{package}"));
-        // A registry may pass over the filter, so it is applied here as well.
-        url.query_pairs_mut().append_pair("artifactType", STATEMENT_ARTIFACT_TYPE);
+    /// The list of what refers to a package, as far as the registry tells it.
+    async fn listed(&self, repository: &Repository, package: &Digest) -> Result<Vec<Value>, RegistryError> {
+        let url = url(repository, &format!("referrers/{package}"));
         let Some(mut page) = self.page(repository, &url).await? else {
             return self.tagged(repository, package).await;
         };
@@ -127,12 +127,13 @@ impl Registry {
     }
 }
 
-/// The digest of what may be a statement in a list. What is there for others is passed over; an entry that says nothing of
-/// its type is looked at, since older tools leave that out when they copy a list.
-fn statement(listed: &Value) -> Option<Digest> {
+/// The digest of what may be of these kinds in a list. What is there for others is passed over; an entry that says nothing
+/// of its type is looked at, since older tools leave that out when they copy a list.
+fn wanted(listed: &Value, kinds: &[ReferrerKind]) -> Option<Digest> {
     let descriptor = Descriptor::deserialize(listed).ok()?;
     let kind = descriptor.artifact_type.as_deref();
-    kind.is_none_or(|kind| kind == STATEMENT_ARTIFACT_TYPE).then_some(descriptor.digest)
+    kind.is_none_or(|kind| kinds.iter().any(|wanted| wanted.artifact_type() == kind))
+        .then_some(descriptor.digest)
 }
 
 fn list(repository: &Repository, bytes: &[u8]) -> Result<Vec<Value>, RegistryError> {

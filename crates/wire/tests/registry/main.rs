@@ -10,7 +10,8 @@ mod wrong;
 
 use std::time::Duration;
 
-use wire::{Credentials, Patience, Registry, RegistryError};
+use package::{Digest, Referrer, ReferrerKind};
+use wire::{Credentials, Layout, Patience, Registry, RegistryError, Repository};
 
 use crate::server::Server;
 
@@ -40,4 +41,11 @@ fn told(server: &Server, error: &RegistryError) -> String {
     let host = server.reference("a").repository.host().to_owned();
     let hint = error.hint().map(|hint| format!("\nhint: {hint}")).unwrap_or_default();
     format!("{error}{hint}").replace(&host, "HOST")
+}
+
+/// What a registry has about a package, for somebody who has nothing of it yet.
+fn statements(repository: &Repository, package: &Digest) -> Result<Vec<Referrer>, RegistryError> {
+    let folder = tempfile::tempdir().unwrap();
+    let (registry, layout) = (client(), Layout::begin(folder.path()));
+    wait(registry.referrers(repository, package, &[ReferrerKind::Statement], &layout))
 }

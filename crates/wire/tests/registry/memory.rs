@@ -5,8 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::Mutex;
 
 use package::{
-    ARTIFACT_TYPE, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE,
-    STATEMENT_ARTIFACT_TYPE,
+    ARTIFACT_TYPE, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, ReferrerKind,
 };
 use serde_json::{Value, json};
 
@@ -111,7 +110,11 @@ impl Heap {
     fn referrers(&self, subject: &str) -> Vec<Value> {
         let documents = self.0.iter().filter_map(|(digest, bytes)| {
             let document: Value = serde_json::from_slice(bytes).ok()?;
-            (document["subject"]["digest"] == subject).then(|| entry(digest, bytes.len()))
+            (document["subject"]["digest"] == subject).then(|| {
+                let mut entry = entry(digest, bytes.len());
+                entry["artifactType"] = document["artifactType"].clone();
+                entry
+            })
         });
         documents.collect()
     }
@@ -120,7 +123,7 @@ impl Heap {
 /// An entry for a statement in a list.
 pub(crate) fn entry(digest: &Digest, size: usize) -> Value {
     json!({
-        "mediaType": MANIFEST_MEDIA_TYPE, "artifactType": STATEMENT_ARTIFACT_TYPE, "digest": digest, "size": size
+        "mediaType": MANIFEST_MEDIA_TYPE, "artifactType": ReferrerKind::Statement.artifact_type(), "digest": digest, "size": size
     })
 }
 

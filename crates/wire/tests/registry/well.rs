@@ -3,13 +3,18 @@
 
 use std::sync::Arc;
 
-use package::{Digest, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, statement_manifest};
+use package::{Digest, INDEX_MEDIA_TYPE, MANIFEST_MEDIA_TYPE, Referrer, ReferrerKind};
 use serde_json::json;
 use wire::{Layout, Tag};
 
 use crate::memory::{Heap, Memory, entry, list, package};
 use crate::server::{Answer, Server};
-use crate::{client, wait};
+use crate::{client, statements, wait};
+
+/// A statement, as far as registries are concerned.
+fn said(envelope: &[u8]) -> Referrer {
+    Referrer { kind: ReferrerKind::Statement, bytes: envelope.to_vec() }
+}
 
 #[test]
 fn what_was_pushed_is_pulled_with_its_statements() {
@@ -21,16 +26,23 @@ fn what_was_pushed_is_pulled_with_its_statements() {
     let registry = client();
     wait(registry.push(repository, tag, &descriptor.digest, &heap)).unwrap();
     for envelope in [b"one", b"two", b"one"] {
-        wait(registry.push_statement(repository, &descriptor, envelope)).unwrap();
+        wait(registry.push_referrer(repository, &descriptor, &said(envelope))).unwrap();
     }
     assert_eq!(wait(registry.resolve(&reference)).unwrap(), descriptor.digest);
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::begin(folder.path());
     let pulled = wait(registry.pull(repository, &descriptor.digest, &layout)).unwrap();
     assert_eq!(pulled, descriptor);
-    let mut statements = wait(registry.statements(repository, &descriptor.digest)).unwrap();
-    statements.sort();
-    assert_eq!(statements, [b"one", b"two"]);
+    let root = Referrer { kind: ReferrerKind::Root, bytes: b"root".to_vec() };
+    wait(registry.push_referrer(repository, &descriptor, &root)).unwrap();
+    let referrers = |kinds| {
+        let found = registry.referrers(repository, &descriptor.digest, kinds, &layout);
+        let mut found = wait(found).unwrap();
+        found.sort();
+        found
+    };
+    assert_eq!(referrers(&[ReferrerKind::Statement]), [said(b"one"), said(b"two")]);
+    assert_eq!(referrers(&ReferrerKind::ALL), [said(b"one"), said(b"two"), root]);
     // The registry lists them itself, so no list was written under a tag.
     let lists = server.asked().iter().filter(|asked| asked.contains("/sha256-")).count();
     assert_eq!(lists, 0);
@@ -38,6 +50,8 @@ fn what_was_pushed_is_pulled_with_its_statements() {
     let before = server.asked().len();
     wait(registry.pull(repository, &descriptor.digest, &layout)).unwrap();
     assert_eq!(server.asked().len(), before);
+    referrers(&ReferrerKind::ALL);
+    assert_eq!(server.asked().len(), before + 1, "only the list is asked for again");
 }
 
 #[test]
@@ -61,7 +75,7 @@ fn a_package_that_is_there_is_not_uploaded_again() {
 fn statement(envelope: &[u8]) -> (Heap, serde_json::Value) {
     let (_, descriptor) = package();
     let mut heap = Heap::default();
-    let statement = statement_manifest(&descriptor, envelope);
+    let statement = said(envelope).manifest(&descriptor);
     let size = statement.blobs.last().unwrap().bytes.len();
     for blob in statement.blobs {
         heap.put(blob.bytes);
@@ -86,10 +100,8 @@ fn a_list_in_pages_is_read_to_its_end_and_no_further_than_the_registry() {
         };
         Answer::Whole(200, vec![("Link", next.to_owned())], list(std::slice::from_ref(page)).into())
     });
-    let found = wait(client().statements(&server.reference("a").repository, &package().1.digest)).unwrap();
-    assert_eq!(found, [b"one", b"two"]);
-    let filter = "?artifactType=application%2Fvnd.l3af.statement.v1%2Bjson";
-    assert!(server.asked()[0].ends_with(filter), "{:?}", server.asked());
+    let found = statements(&server.reference("a").repository, &package().1.digest).unwrap();
+    assert_eq!(found, [said(b"one"), said(b"two")]);
 }
 
 #[test]
@@ -115,7 +127,7 @@ fn without_the_api_a_list_under_a_tag_keeps_what_others_put_there() {
     });
     let repository = server.reference("a").repository;
     for _ in 0..2 {
-        wait(client().push_statement(&repository, &descriptor, b"one")).unwrap();
+        wait(client().push_referrer(&repository, &descriptor, &said(b"one"))).unwrap();
     }
     let written: serde_json::Value = serde_json::from_str(&held.lock().unwrap()).unwrap();
     let manifests = written["manifests"].as_array().unwrap();

@@ -138,7 +138,7 @@ fn what_is_no_package_is_refused() {
 /// How asking for statements ends when the list is answered so.
 fn statements(answer: impl Fn(&Request) -> Answer + Send + Sync + 'static) -> Result<usize, RegistryError> {
     let server = Server::start(answer);
-    let found = wait(client().statements(&server.reference("a").repository, &Digest::of(b"package")));
+    let found = crate::statements(&server.reference("a").repository, &Digest::of(b"package"));
     found.map(|envelopes| envelopes.len())
 }
 

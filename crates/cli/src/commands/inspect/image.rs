@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{Bytecode, Digest};
+use package::{Bytecode, Digest, ReferrerKind};
 use serde::Serialize;
 use wire::Layout;
 
@@ -33,7 +33,8 @@ pub(super) fn run(layout: &Layout, json: bool) -> Outcome {
         manifest: image.manifest,
         files: image.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes))).collect(),
     });
-    let (platforms, signatures) = (platforms.collect(), signatures(&layout.envelopes()?));
+    let (platforms, signatures) =
+        (platforms.collect(), signatures(&layout.referrers(ReferrerKind::Statement)?));
     let report = Report { kind: "image", image: image.digest, platforms, signatures };
     if json {
         return output::json(&report);

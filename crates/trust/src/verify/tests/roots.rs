@@ -108,6 +108,34 @@ fn a_newer_root_that_came_along_revokes_a_key() {
 }
 
 #[test]
+fn a_root_that_was_found_goes_for_packages_that_it_did_not_come_with() {
+    let root = first("example");
+    let (policy, newer) = (pinning(&root), rotated(&root));
+    let by_digest =
+        format!("[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_digest = \"{}\"", root.digest());
+    let by_digest = self::policy(&by_digest, &[]);
+    let texts = |roots: &[&Root]| evidence(Vec::new(), roots).roots;
+    for (policy, roots) in [(&policy, texts(&[&newer])), (&by_digest, texts(&[&newer, &root]))] {
+        let mut memory = Memory::default();
+        memory.learn(policy, &roots);
+        assert!(judged(policy, &evidence(vec![release(&key(2))], &[&root]), &memory).is_err());
+        assert!(judged(policy, &evidence(vec![release(&key(3))], &[&root]), &memory).is_ok());
+        // Less than that takes nothing back.
+        memory.learn(policy, &texts(&[&root]));
+        memory.learn(&Policy::default(), &texts(&[&root]));
+        assert!(judged(policy, &evidence(vec![release(&key(2))], &[&root]), &memory).is_err());
+    }
+    // Nobody else's root, and none that does not follow, teaches anything.
+    for (policy, roots) in
+        [(&policy, texts(&[&rotated(&first("somebody"))])), (&Policy::default(), texts(&[&newer]))]
+    {
+        let mut memory = Memory::default();
+        memory.learn(policy, &roots);
+        assert!(judged(&pinning(&root), &evidence(vec![release(&key(2))], &[]), &memory).is_ok());
+    }
+}
+
+#[test]
 fn an_older_root_does_not_take_the_place_of_the_pinned_one() {
     let root = first("example");
     let newer = rotated(&root);
