@@ -23,6 +23,7 @@ pub struct Node {
     /// The folder of its pins.
     pub pins: PathBuf,
     child: Option<Child>,
+    executable: PathBuf,
 }
 
 impl Node {
@@ -31,10 +32,19 @@ impl Node {
     /// # Errors
     /// When it does not answer soon.
     pub fn start(side: &Side, policy: &str) -> Result<Self> {
+        Self::start_from(&binary("l3afd")?, side, policy)
+    }
+
+    /// Starts a daemon from an executable of its own.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_from(executable: &Path, side: &Side, policy: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         fs::write(folder.path().join("trust.toml"), policy)?;
         let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
-        let mut node = Self { namespace: side.namespace.clone(), folder, pins, child: None };
+        let (namespace, executable) = (side.namespace.clone(), executable.to_owned());
+        let mut node = Self { namespace, folder, pins, child: None, executable };
         node.restart()?;
         Ok(node)
     }
@@ -49,7 +59,7 @@ impl Node {
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))
-            .arg(binary("l3afd")?)
+            .arg(&self.executable)
             .arg("--config")
             .arg(folder.join("l3afd.toml"))
             .arg("--socket")
@@ -105,8 +115,16 @@ impl Node {
     /// # Errors
     /// When it does not run.
     pub fn hang_up(&self) -> Result<()> {
+        self.signal("HUP")
+    }
+
+    /// Sends the daemon a signal.
+    ///
+    /// # Errors
+    /// When it does not run.
+    pub fn signal(&self, name: &str) -> Result<()> {
         let child = self.child.as_ref().context("no daemon runs")?;
-        run(&format!("kill -HUP {}", child.id())).map(drop)
+        run(&format!("kill -{name} {}", child.id())).map(drop)
     }
 
     /// The file of the policy.
@@ -165,9 +183,17 @@ impl Node {
     /// # Errors
     /// When it cannot be written or `l3af` cannot be started.
     pub fn apply(&self, document: &str) -> Result<Ran> {
+        self.apply_with(document, &[])
+    }
+
+    /// The same with more arguments for `l3af apply`.
+    ///
+    /// # Errors
+    /// When it cannot be written or `l3af` cannot be started.
+    pub fn apply_with(&self, document: &str, arguments: &[&str]) -> Result<Ran> {
         let path = self.folder.path().join("document.toml");
         fs::write(&path, document)?;
-        self.cli(&["apply", &path.to_string_lossy()])
+        self.cli(&[&["apply", &path.to_string_lossy()], arguments].concat())
     }
 
     /// The chains, as the daemon sees them.

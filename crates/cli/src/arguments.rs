@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+pub(crate) mod history;
 mod key;
 mod logins;
 mod naming;
@@ -16,6 +17,7 @@ use package::{
 };
 use wire::Reference;
 
+pub(crate) use self::history::{Confirm, Diff, RollBack};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
@@ -105,6 +107,11 @@ pub(crate) enum Command {
     Pull(Pull),
     Run(Run),
     Apply(Apply),
+    Confirm(Confirm),
+    Rollback(RollBack),
+    /// List the generations that are kept
+    Generations(Listing),
+    Diff(Diff),
     Ps(Listing),
     /// List the probes
     Probes(Listing),
@@ -373,6 +380,10 @@ pub(crate) struct Apply {
     /// Refuse when the state in force is another generation than this
     #[arg(long, value_name = "NUMBER")]
     pub(crate) expect_generation: Option<u64>,
+    /// Return to the generation before after this time, as in `60s` or `5m`, unless `l3af confirm` keeps this one; also when the
+    /// daemon or your connection is gone by then
+    #[arg(long, value_name = "TIME", value_parser = history::seconds, conflicts_with = "dry_run")]
+    pub(crate) confirm_within: Option<u32>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,7 +4,7 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use axum::Router;
-use axum::extract::rejection::JsonRejection;
+use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
 use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
@@ -16,7 +16,7 @@ use tokio::task::JoinHandle;
 use utoipa::OpenApi;
 use wire::{
     Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
-    Problem, Profile, Status,
+    Problem, Profile, Rollback, Status,
 };
 
 use crate::metrics::CONTENT_TYPE;
@@ -47,6 +47,10 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         desired,
         explanations,
         apply,
+        confirm,
+        roll_back,
+        generations,
+        generation,
         plan,
         stop,
         stop_all,
@@ -59,6 +63,9 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
     components(schemas(
         Status,
         Generation,
+        wire::GenerationSummary,
+        wire::Unconfirmed,
+        Rollback,
         Document,
         ChainDocument,
         MemberDocument,
@@ -92,6 +99,10 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
         .route("/v1/desired/explanations", get(explanations))
+        .route("/v1/desired/confirmation", put(confirm))
+        .route("/v1/rollback", post(roll_back))
+        .route("/v1/generations", get(generations))
+        .route("/v1/generations/{number}", get(generation))
         .route("/v1/desired/members/{member}", delete(stop))
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
@@ -123,13 +134,90 @@ async fn explanations(State(engine): State<Shared>) -> Response {
     answer(engine, |engine| engine.explanations()).await
 }
 
+/// The generations that are kept, the newest first
+#[utoipa::path(get, path = "/v1/generations", responses((status = 200, body = Vec<wire::GenerationSummary>), (status = "default", body = Problem)))]
+async fn generations(State(engine): State<Shared>) -> Response {
+    answer(engine, |engine| engine.history()).await
+}
+
+/// A generation that is kept
+#[utoipa::path(
+    get, path = "/v1/generations/{number}", params(("number" = u64, Path, description = "its number")),
+    responses((status = 200, body = Generation), (status = 404, body = Problem), (status = "default", body = Problem))
+)]
+async fn generation(State(engine): State<Shared>, number: Result<Path<u64>, PathRejection>) -> Response {
+    match number {
+        Ok(Path(number)) => answer(engine, move |engine| engine.generation(number)).await,
+        Err(rejection) => {
+            refuse(400, "number", &rejection.body_text(), "`/v1/generations` lists the numbers")
+        }
+    }
+}
+
+/// Keeps the generation in force, which is on trial
+#[utoipa::path(
+    put, path = "/v1/desired/confirmation",
+    params(("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes")),
+    responses((status = 200, body = Generation), (status = 409, body = Problem), (status = 412, body = Problem), (status = "default", body = Problem))
+)]
+async fn confirm(State(engine): State<Shared>, headers: HeaderMap) -> Response {
+    match expected(&headers) {
+        Ok(expected) => answer(engine, move |engine| engine.confirm(expected)).await,
+        Err(response) => response,
+    }
+}
+
+/// Brings back the document of a generation that is kept, with the packages that it had; nothing is fetched
+#[utoipa::path(
+    post, path = "/v1/rollback", request_body = Rollback,
+    params(("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes")),
+    responses((status = 200, body = Applied), (status = 404, body = Problem), (status = 412, body = Problem), (status = "default", body = Problem))
+)]
+async fn roll_back(
+    State(engine): State<Shared>,
+    headers: HeaderMap,
+    wanted: Result<axum::Json<Rollback>, JsonRejection>,
+) -> Response {
+    let Rollback { to } = match wanted {
+        Ok(axum::Json(wanted)) => wanted,
+        Err(rejection) => {
+            let hint = "`{}` goes to the one before, `{\"to\": 7}` to generation 7";
+            return refuse(rejection.status().as_u16(), "rollback", &rejection.body_text(), hint);
+        }
+    };
+    match expected(&headers) {
+        Ok(expected) => answer(engine, move |engine| engine.roll_back(to, expected)).await,
+        Err(response) => response,
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Terms {
+    confirm_within: Option<u32>,
+}
+
 /// Replaces the desired state, and reaches it or leaves everything as it was
 #[utoipa::path(
     put, path = "/v1/desired", request_body = Document,
-    params(("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes")),
-    responses((status = 200, body = Applied), (status = 412, body = Problem), (status = "default", body = Problem))
+    params(
+        ("If-Match" = Option<String>, Header, description = "the generation that must be in force, in quotes"),
+        ("confirm_within" = Option<u32>, Query, description = "seconds after which the generation before returns, unless this one is confirmed")
+    ),
+    responses((status = 200, body = Applied), (status = 409, body = Problem), (status = 412, body = Problem), (status = "default", body = Problem))
 )]
-async fn apply(State(served): State<Served>, headers: HeaderMap, document: Json) -> Response {
+async fn apply(
+    State(served): State<Served>,
+    headers: HeaderMap,
+    terms: Result<Query<Terms>, QueryRejection>,
+    document: Json,
+) -> Response {
+    let trial = match terms {
+        Ok(Query(terms)) => terms.confirm_within,
+        Err(rejection) => {
+            return refuse(400, "query", &rejection.body_text(), "`confirm_within` takes seconds");
+        }
+    };
     let document = match document {
         Ok(axum::Json(document)) => document,
         Err(rejection) => return not_a_document(&rejection),
@@ -139,7 +227,9 @@ async fn apply(State(served): State<Served>, headers: HeaderMap, document: Json)
         Err(response) => return response,
     };
     match fetch(&served, &document).await {
-        Ok(fetched) => answer(served.engine, move |engine| engine.apply(document, expected, &fetched)).await,
+        Ok(fetched) => {
+            answer(served.engine, move |engine| engine.apply(document, expected, trial, &fetched)).await
+        }
         Err(response) => response,
     }
 }

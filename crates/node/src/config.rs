@@ -38,6 +38,9 @@ pub struct Arguments {
     /// Take off all programs that are pinned, say which, and end; for when no daemon runs
     #[arg(long)]
     pub detach: bool,
+    /// Watch over a generation on trial, as the daemon has itself watched
+    #[arg(long, hide = true)]
+    pub watchdog: bool,
 }
 
 const HELP: &str = "\

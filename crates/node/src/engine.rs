@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
+mod history;
 mod tell;
 mod watch;
 
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
 use plan::{Desired, Hook, Observed, Plan, reconcile};
+use tokio::sync::Notify;
 use trust::Policy;
 use wire::{Applied, Document, Planned, Problem, Profile};
 
@@ -19,9 +22,10 @@ use crate::generation::{Generation, Generations};
 use crate::memory::MemoryFile;
 use crate::resolve::{Demand, Resolved, Resolver};
 use crate::store::Store;
+use crate::trial::Trial;
 use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
-use crate::{Config, Rejected};
+use crate::{Config, Rejected, watchdog};
 
 use self::watch::{Reverified, TrustWatch};
 
@@ -53,6 +57,10 @@ pub struct Engine {
     problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
+    /// Told when a trial begins, so that its end is not missed.
+    trial_began: Arc<Notify>,
+    /// Whether the daemon is gone, and with it whoever would mind user programs.
+    is_stand_in: bool,
 }
 
 impl Engine {
@@ -69,6 +77,8 @@ impl Engine {
             waiting: Waiting::default(),
             problem: None,
             profiled_until: None,
+            trial_began: Arc::default(),
+            is_stand_in: false,
             parts,
         }
     }
@@ -89,6 +99,10 @@ impl Engine {
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
         if self.generations.is_detached() {
             return self.note_mode().map(|()| Plan::default());
+        }
+        if let Err(rejected) = self.end_trial_in_time() {
+            self.problem = Some(rejected.problem());
+            return Err(rejected);
         }
         let (verified, repaired) = (self.verify_again(), self.repair());
         let result = verified.and_then(|verified| {
@@ -115,7 +129,8 @@ impl Engine {
     }
 
     /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
-    /// what its references into registries stand for.
+    /// what its references into registries stand for. With `trial`, the generation before returns after so many seconds, unless
+    /// somebody confirms this one.
     ///
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
@@ -123,9 +138,13 @@ impl Engine {
         &mut self,
         document: Document,
         expected: Option<u64>,
+        trial: Option<u32>,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
-        self.accept(document, expected, Demand::New, fetched)
+        if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
+            return Err(Rejected::TrialTime { seconds });
+        }
+        self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
     }
 
     /// The steps that a document would take. Nothing is changed.
@@ -151,7 +170,7 @@ impl Engine {
             None => document = Document::default(),
         }
         // What is trusted no longer must not keep anybody from taking members out.
-        self.accept(document, None, Demand::InForce, &Fetched::default())
+        self.accept(document, Order::new(Demand::InForce), &Fetched::default())
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -189,14 +208,14 @@ impl Engine {
     fn accept(
         &mut self,
         document: Document,
-        expected: Option<u64>,
-        demand: Demand,
+        Order { demand, expected, trial, again }: Order,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
         let before = self.current()?;
         let previous = before.as_ref().map_or(0, |generation| generation.number);
-        if let Some(expected) = expected.filter(|expected| *expected != previous) {
-            return Err(Rejected::Changed { expected, current: previous });
+        history::expect(expected, previous)?;
+        if let Some(Trial { number, .. }) = self.trial()? {
+            return Err(Rejected::OnTrial { number });
         }
         // Whatever comes of it, what runs then is verified again soon: somebody looked at the policy for this.
         self.trust.make_due();
@@ -209,11 +228,21 @@ impl Engine {
             explanations.retain(|reference, _| packages.contains_key(reference));
         }
         let (plan, waiting) = self.way_to(&desired)?;
-        let (number, accepted) = (previous + 1, (self.parts.clock)());
-        let generation = Generation { number, previous, accepted, document, packages, explanations };
-        self.generations
-            .accept(&generation)
-            .map_err(|source| Rejected::State { action: "keep the generation", source })?;
+        let unkept = |source| Rejected::State { action: "keep the generation", source };
+        let number =
+            self.generations.numbers().map_err(unkept)?.last().map_or(previous, |last| previous.max(*last))
+                + 1;
+        let (accepted, given_up) = ((self.parts.clock)(), None);
+        let generation =
+            Generation { number, previous, accepted, document, packages, explanations, again, given_up };
+        let trial = trial.map(|seconds| Trial::of(number, seconds)).transpose().map_err(unkept)?;
+        self.generations.accept(&generation, trial.as_ref()).map_err(unkept)?;
+        self.trial_began.notify_one();
+        // Before the first step: whatever happens from here on, somebody brings the one before back.
+        if let Some(Err(source)) = trial.map(|_| watchdog::start(&self.parts.config)) {
+            self.give_up(&generation);
+            return Err(Rejected::NoWatchdog(source));
+        }
         if let Err(halted) = self.carry_out(&plan, &desired) {
             self.give_up(&generation);
             return Err(halted);
@@ -228,6 +257,10 @@ impl Engine {
         self.waiting = waiting;
         self.problem = None;
         self.raise(withdrawn);
+        // What is kept too long is in nobody's way.
+        if let Err(rejected) = self.tidy_up() {
+            tracing::warn!("{}", rejected.problem());
+        }
         Ok(Applied { generation: number, steps: steps(&plan), notes: notes.into_iter().collect() })
     }
 
@@ -315,7 +348,7 @@ impl Engine {
     }
 
     fn follow_in_user_space(&mut self) {
-        if let Some(desired) = &self.desired {
+        if let Some(desired) = self.desired.as_ref().filter(|_| !self.is_stand_in) {
             self.user_programs.follow(desired);
         }
     }
@@ -356,7 +389,10 @@ impl Engine {
         demand: Demand,
         fetched: &Fetched,
     ) -> Result<Resolved, Rejected> {
-        let accepted = self.current()?.map(|generation| generation.packages).unwrap_or_default();
+        let mut accepted = self.current()?.map(|generation| generation.packages).unwrap_or_default();
+        if demand == Demand::Again {
+            accepted.extend(fetched.0.clone());
+        }
         let resolver = Resolver {
             store: &self.store,
             policy,
@@ -372,6 +408,24 @@ impl Engine {
 
     fn current(&self) -> Result<Option<Generation>, Rejected> {
         self.generations.current().map_err(|source| Rejected::State { action: "read the generation", source })
+    }
+}
+
+/// On what terms a document is accepted.
+#[derive(Debug, Clone, Copy)]
+struct Order {
+    demand: Demand,
+    /// The generation that must be in force.
+    expected: Option<u64>,
+    /// For how many seconds the next one is on trial.
+    trial: Option<u32>,
+    /// The generation that it brings back.
+    again: Option<u64>,
+}
+
+impl Order {
+    fn new(demand: Demand) -> Self {
+        Self { demand, expected: None, trial: None, again: None }
     }
 }
 

@@ -29,6 +29,13 @@ pub(crate) struct Documents {
     pub(crate) roots: BTreeSet<Digest>,
 }
 
+impl Documents {
+    /// All of them.
+    pub(crate) fn all(&self) -> impl Iterator<Item = Digest> {
+        self.statements.iter().chain(&self.roots).copied()
+    }
+}
+
 impl Found {
     /// What was found about a package.
     pub(crate) fn about(&self, package: &Digest) -> Option<&Documents> {
@@ -77,13 +84,26 @@ impl EvidenceFile {
         for (package, documents) in found.0 {
             after.add(package, documents);
         }
+        self.replace(&before, &after)?;
+        Ok(after != before)
+    }
+
+    /// Forgets what was found about other packages than these. Returns what is left.
+    pub(crate) fn retain(&self, is_kept: impl Fn(&Digest) -> bool) -> Result<Found, Rejected> {
+        let before = self.read()?;
+        let mut after = before.clone();
+        after.0.retain(|package, _| is_kept(package));
+        self.replace(&before, &after)?;
+        Ok(after)
+    }
+
+    fn replace(&self, before: &Found, after: &Found) -> Result<(), Rejected> {
         if after == before {
-            return Ok(false);
+            return Ok(());
         }
         let unkept = |source| Rejected::State { action: "keep what was found about packages", source };
-        let bytes = serde_json::to_vec_pretty(&after).map_err(|error| unkept(error.into()))?;
-        durable::write(&self.path, &bytes).map_err(unkept)?;
-        Ok(true)
+        let bytes = serde_json::to_vec_pretty(after).map_err(|error| unkept(error.into()))?;
+        durable::write(&self.path, &bytes).map_err(unkept)
     }
 }
 
@@ -108,6 +128,9 @@ mod tests {
         let read = file.read().unwrap();
         assert_eq!(read.about(&package).unwrap().roots, [one, two].into());
         assert_eq!(read.about(&one), None);
+        assert_eq!(file.retain(|_| true).unwrap(), read);
+        assert_eq!(file.retain(|kept| *kept != package).unwrap(), file.read().unwrap());
+        assert_eq!(file.read().unwrap(), Found::default());
     }
 
     #[test]

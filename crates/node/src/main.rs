@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use node::{Arguments, Config, Engine, Fetcher, Parts};
+use node::{Arguments, Config, Engine, Fetcher, Lock, Parts};
 use package::Platform;
 use tracing_subscriber::EnvFilter;
 
@@ -34,18 +34,28 @@ fn not_become(error: &std::io::Error) -> ExitCode {
     ExitCode::from(127)
 }
 
+fn kernel(config: &Config) -> anyhow::Result<kernel::Linux> {
+    kernel::Linux::open(&config.pins).context("`l3afd` must run as root")
+}
+
+fn engine(config: &Config) -> anyhow::Result<Engine> {
+    let machine = Platform::this_machine().context("there are no packages for machines like this one")?;
+    let (kernel, config) = (Box::new(kernel(config)?), config.clone());
+    Ok(Engine::new(Parts { kernel, config, machine, clock: jiff::Timestamp::now }))
+}
+
 fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let detach = arguments.detach;
+    let (detach, watchdog) = (arguments.detach, arguments.watchdog);
     let config = Config::read(arguments)?;
-    let mut kernel = kernel::Linux::open(&config.pins).context("`l3afd` must run as root")?;
     if detach {
-        let done = node::detach_all(&mut kernel)?.to_string();
+        let done = node::detach_all(&mut kernel(&config)?)?.to_string();
         return Ok(std::io::stdout().write_all(done.as_bytes())?);
     }
-    let machine = Platform::this_machine().context("there are no packages for machines like this one")?;
-    let parts =
-        Parts { kernel: Box::new(kernel), config: config.clone(), machine, clock: jiff::Timestamp::now };
-    let mut engine = Engine::new(parts);
+    if watchdog {
+        return node::watch(&config, || engine(&config));
+    }
+    let _lock = Lock::take(&config.state)?;
+    let mut engine = engine(&config)?;
     if let Err(rejected) = engine.resume() {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");

@@ -24,6 +24,32 @@ pub enum Rejected {
         /// What is in force.
         current: u64,
     },
+    /// A generation must be confirmed before anything else changes.
+    #[error(
+        "generation {number} is on trial, and must be confirmed or rolled back before another is accepted"
+    )]
+    OnTrial {
+        /// The generation.
+        number: u64,
+    },
+    /// There is nothing to confirm.
+    #[error("no generation is on trial")]
+    NoTrial,
+    /// Nobody can decide in so short a time, and nobody waits for so long.
+    #[error("a trial takes 1 to 86400 seconds, not {seconds}")]
+    TrialTime {
+        /// What was asked for.
+        seconds: u32,
+    },
+    /// Nothing would bring the generation before back.
+    #[error("the watchdog, which would return to the generation before, cannot be started")]
+    NoWatchdog(#[source] io::Error),
+    /// A generation is not kept.
+    #[error("there is no generation {number}")]
+    NoGeneration {
+        /// What was asked for.
+        number: u64,
+    },
     /// There is nothing by that name.
     #[error("no chain has a member `{member}`, and no probe has that name")]
     NoMember {
@@ -161,9 +187,11 @@ impl Rejected {
     pub fn status(&self) -> u16 {
         match self {
             Self::Changed { .. } => 412,
-            Self::NoMember { .. } => 404,
+            Self::NoMember { .. } | Self::NoGeneration { .. } => 404,
+            Self::OnTrial { .. } | Self::NoTrial => 409,
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
+            | Self::TrialTime { .. }
             | Self::TwoChains { .. }
             | Self::Reference { .. }
             | Self::BadReference { .. }
@@ -175,7 +203,11 @@ impl Rejected {
             | Self::DuplicateProbe(_)
             | Self::Refusal(_)
             | Self::Halted(_) => 422,
-            Self::Policy { .. } | Self::Memory { .. } | Self::Unseen(_) | Self::State { .. } => 500,
+            Self::Policy { .. }
+            | Self::Memory { .. }
+            | Self::Unseen(_)
+            | Self::State { .. }
+            | Self::NoWatchdog(_) => 500,
         }
     }
 
@@ -185,6 +217,9 @@ impl Rejected {
             Self::Changed { .. } => {
                 Some("look at the state in force with `l3af status`, then try again".to_owned())
             }
+            Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
+            Self::NoTrial => Some("`l3af apply --confirm-within 60` begins a trial; the time for the last one may be over".to_owned()),
+            Self::NoGeneration { .. } => Some("`l3af generations` lists those that are kept".to_owned()),
             Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } | Self::BadReference { .. } => Some(
@@ -214,6 +249,8 @@ impl Rejected {
                 "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),
             ),
             Self::ProfileTime { .. }
+            | Self::TrialTime { .. }
+            | Self::NoWatchdog(_)
             | Self::Halted(_)
             | Self::Duplicate(_)
             | Self::DuplicateProbe(_)
@@ -249,6 +286,11 @@ impl Rejected {
     fn slug(&self) -> &'static str {
         match self {
             Self::Changed { .. } => "changed",
+            Self::OnTrial { .. } => "on-trial",
+            Self::NoTrial => "no-trial",
+            Self::TrialTime { .. } => "trial",
+            Self::NoWatchdog(_) => "no-watchdog",
+            Self::NoGeneration { .. } => "no-generation",
             Self::NoMember { .. } => "no-member",
             Self::ProfileTime { .. } => "profile",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",

@@ -51,6 +51,8 @@ pub(crate) struct Resolved {
 pub(crate) enum Demand {
     /// It is new, and all of it must be trusted. References are fetched.
     New,
+    /// It was in force before, and all of it must be trusted still. References stand for what they stood for.
+    Again,
     /// It is, or is part of, the generation in force. References stand for what they stood for; what is trusted no longer
     /// is left out, or kept where the policy says so.
     InForce,

@@ -81,10 +81,14 @@ async fn repair(
     let mut ticks = interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
+    let trial_began = lock(&engine).trial_began();
     loop {
         let mut is_told = false;
+        let left = lock(&engine).trial_left();
         tokio::select! {
             _ = ticks.tick() => {}
+            () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
+            () = trial_began.notified() => continue,
             _ = hangup.recv() => {
                 is_told = true;
                 fetcher.look_soon();

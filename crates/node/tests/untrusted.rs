@@ -104,7 +104,7 @@ impl Place {
             package.display()
         );
         let document = Document::parse_toml(&document).unwrap();
-        self.engine.apply(document, None, &Fetched::default())?;
+        self.engine.apply(document, None, None, &Fetched::default())?;
         Ok(self.loads.load(Ordering::Relaxed))
     }
 

@@ -9,7 +9,10 @@ use reqwest::{Client, Method, RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 use thiserror::Error;
 
-use crate::{Applied, Chains, Document, Explained, Generation, Planned, Probes, Problem, Profile, Status};
+use crate::{
+    Applied, Chains, Document, Explained, Generation, GenerationSummary, Planned, Probes, Problem, Profile,
+    Rollback, Status,
+};
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -94,16 +97,52 @@ impl NodeClient {
         self.answer(self.request(Method::GET, "/v1/desired/explanations")).await
     }
 
-    /// Replaces the desired state; `expected` is the generation that the caller saw.
+    /// Replaces the desired state; `expected` is the generation that the caller saw. With `confirm_within` the generation before
+    /// returns after so many seconds, unless somebody confirms this one.
     ///
     /// # Errors
     /// When the node does not answer or refuses.
-    pub async fn apply(&self, document: &Document, expected: Option<u64>) -> Result<Applied, CallError> {
-        let mut request = self.request(Method::PUT, "/v1/desired").json(document);
-        if let Some(expected) = expected {
-            request = request.header("if-match", format!("\"{expected}\""));
-        }
-        self.answer(request).await
+    pub async fn apply(
+        &self,
+        document: &Document,
+        expected: Option<u64>,
+        confirm_within: Option<u32>,
+    ) -> Result<Applied, CallError> {
+        let query = confirm_within.map(|seconds| format!("?confirm_within={seconds}")).unwrap_or_default();
+        let request = self.request(Method::PUT, &format!("/v1/desired{query}")).json(document);
+        self.answer(if_match(request, expected)).await
+    }
+
+    /// Keeps the generation that is on trial.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn confirm(&self, expected: Option<u64>) -> Result<Generation, CallError> {
+        self.answer(if_match(self.request(Method::PUT, "/v1/desired/confirmation"), expected)).await
+    }
+
+    /// Brings back a generation that is kept.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn roll_back(&self, rollback: Rollback, expected: Option<u64>) -> Result<Applied, CallError> {
+        self.answer(if_match(self.request(Method::POST, "/v1/rollback").json(&rollback), expected)).await
+    }
+
+    /// The generations that are kept, the newest first.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn generations(&self) -> Result<Vec<GenerationSummary>, CallError> {
+        self.answer(self.request(Method::GET, "/v1/generations")).await
+    }
+
+    /// A generation that is kept.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn generation(&self, number: u64) -> Result<Generation, CallError> {
+        self.answer(self.request(Method::GET, &format!("/v1/generations/{number}"))).await
     }
 
     /// What applying a document would do.
@@ -179,5 +218,13 @@ impl NodeClient {
         } else {
             Err(CallError::Refused(Box::new(response.json().await.map_err(broken)?)))
         }
+    }
+}
+
+/// Has a call refused when another generation is in force than the caller saw.
+fn if_match(request: RequestBuilder, expected: Option<u64>) -> RequestBuilder {
+    match expected {
+        Some(expected) => request.header("if-match", format!("\"{expected}\"")),
+        None => request,
     }
 }

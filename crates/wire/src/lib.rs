@@ -4,6 +4,7 @@
 //! These types say how things are spelled. What they mean is decided behind the API.
 
 mod client;
+mod difference;
 mod document;
 mod layout;
 mod listing;
@@ -13,11 +14,13 @@ mod registry;
 mod trust;
 
 pub use client::{CallError, NodeClient};
+pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
-    Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
+    Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, Problem, Profile,
+    Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{

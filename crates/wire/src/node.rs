@@ -19,6 +19,9 @@ pub struct Status {
     pub mode: TrustMode,
     /// The number of the desired state in force; 0 when there never was one.
     pub generation: u64,
+    /// That it is on trial, where it is.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unconfirmed: Option<Unconfirmed>,
     /// Whether that state is reached.
     pub state: State,
     /// Why it is not.
@@ -74,6 +77,54 @@ pub struct Generation {
     pub number: u64,
     /// What is desired.
     pub document: Document,
+    /// The digest that each package reference of it stood for when it was accepted.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub packages: BTreeMap<String, String>,
+}
+
+/// A desired state that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct GenerationSummary {
+    /// Its number.
+    pub number: u64,
+    /// The one that was in force before; 0 when there was none.
+    pub previous: u64,
+    /// When it was accepted (RFC 3339).
+    pub accepted: String,
+    /// Whether it is in force.
+    pub in_force: bool,
+    /// The generation that it brought back, where it was a rollback.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub again: Option<u64>,
+    /// Why the one before returned, where it did.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub given_up: Option<String>,
+    /// How many chains it has.
+    pub chains: usize,
+    /// How many members they have.
+    pub members: usize,
+    /// How many probes it has.
+    pub probes: usize,
+}
+
+/// A desired state that somebody must confirm in time, or the one before returns.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Unconfirmed {
+    /// Its number.
+    pub generation: u64,
+    /// How long there is to confirm it.
+    pub seconds_left: u64,
+    /// The generation that returns without that.
+    pub back_to: u64,
+}
+
+/// What to go back to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct Rollback {
+    /// The number of a generation that is kept [default: the one before].
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub to: Option<u64>,
 }
 
 /// A desired state was accepted and reached.

@@ -16,6 +16,7 @@ mod demo;
 mod dice;
 mod dispatched;
 mod head;
+mod history;
 mod hitless;
 mod mechanism;
 mod members;

@@ -11,13 +11,18 @@ use crate::arguments::Apply;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
-    let path = &arguments.document;
+/// Reads a document, with the paths in it as the daemon understands them.
+pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
     let text = fs::read_to_string(path)
         .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
     let mut document = Document::parse_toml(&text)
         .map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
     settle_paths(&mut document, path.parent().unwrap_or(Path::new(".")))?;
+    Ok(document)
+}
+
+pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
+    let document = read(&arguments.document)?;
     if arguments.dry_run {
         let planned = call(socket, async |node| node.plan(&document).await)?;
         if arguments.json {
@@ -27,10 +32,14 @@ pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
         output::note(&format!("{} steps; nothing was changed", planned.steps.len()));
         return Ok(());
     }
-    let applied = call(socket, async |node| node.apply(&document, arguments.expect_generation).await)?;
+    let Apply { expect_generation, confirm_within, .. } = *arguments;
+    let applied = call(socket, async |node| node.apply(&document, expect_generation, confirm_within).await)?;
     if arguments.json {
         return output::json(&applied);
     }
     report(&applied);
+    if let Some(seconds) = confirm_within {
+        output::note(&format!("the generation before returns in {seconds} s; `l3af confirm` keeps this one"));
+    }
     Ok(())
 }

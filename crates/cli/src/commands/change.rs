@@ -17,7 +17,7 @@ pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
         None => change_member(&mut document, arguments)?,
     }
     // Somebody else's change in between is noticed, not overwritten.
-    let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
+    let applied = call(socket, async |node| node.apply(&document, Some(before.number), None).await)?;
     report(&applied);
     Ok(())
 }

@@ -9,6 +9,7 @@ mod clang;
 mod daemon;
 mod detach;
 mod endorse;
+mod history;
 mod inspect;
 mod key;
 mod probes;
@@ -41,6 +42,10 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
+        Command::Generations(arguments) => history::generations(&socket, &arguments),
+        Command::Diff(arguments) => history::diff(&socket, &arguments),
+        Command::Confirm(arguments) => history::confirm(&socket, &arguments),
+        Command::Rollback(arguments) => history::roll_back(&socket, &arguments),
         Command::Ps(arguments) => ps::run(&socket, &arguments),
         Command::Probes(arguments) => probes::run(&socket, &arguments),
         Command::Chain(arguments) => chain::run(&socket, &arguments),

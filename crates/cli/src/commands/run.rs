@@ -24,7 +24,7 @@ pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
         None => document.probes.push(probe(arguments, &package)?),
     }
     // Somebody else's change in between is noticed, not overwritten.
-    let applied = call(socket, async |node| node.apply(&document, Some(before.number)).await)?;
+    let applied = call(socket, async |node| node.apply(&document, Some(before.number), None).await)?;
     report(&applied);
     Ok(())
 }

@@ -40,6 +40,12 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         ("pins", status.pins.clone()),
         ("version", status.version.clone()),
     ];
+    if let Some(wire::Unconfirmed { seconds_left, back_to, .. }) = &status.unconfirmed {
+        let trial = format!(
+            "on trial: generation {back_to} returns in {seconds_left} s; `l3af confirm` keeps this one"
+        );
+        lines.insert(2, ("confirmed", trial));
+    }
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
     }

@@ -5,6 +5,7 @@ use plan::choose;
 use wire::{ChainView, Chains, Explained, ProbeView, Probes, State, Status};
 
 use super::Engine;
+use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::standing::rulings;
 use crate::{Rejected, view};
@@ -15,11 +16,7 @@ impl Engine {
     /// # Errors
     /// When the state cannot be read.
     pub fn desired(&self) -> Result<wire::Generation, Rejected> {
-        let generation = self.current()?;
-        Ok(generation.map_or_else(wire::Generation::default, |generation| wire::Generation {
-            number: generation.number,
-            document: generation.document,
-        }))
+        Ok(self.current()?.map_or_else(wire::Generation::default, Generation::into_view))
     }
 
     /// Why each package of the document in force was accepted, and why it is trusted no longer where it is not.
@@ -79,6 +76,7 @@ impl Engine {
             version: env!("CARGO_PKG_VERSION").to_owned(),
             mode: self.trust.mode(),
             generation: self.current()?.map_or(0, |generation| generation.number),
+            unconfirmed: self.unconfirmed()?,
             state,
             problem: self.problem.clone(),
             waiting_for: self.waiting.texts(),

@@ -146,7 +146,7 @@ impl Engine {
         }
         let files = PolicyFiles::read(&self.parts.config.policy)?;
         let policy = match demand {
-            Demand::New => files.policy()?,
+            Demand::New | Demand::Again => files.policy()?,
             Demand::InForce => files.policy_that_is_there()?,
         };
         self.note(&policy)?;

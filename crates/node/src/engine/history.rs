@@ -1,0 +1,197 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Going back: to a generation that is kept, by hand, or by itself when one is on trial and nobody confirms it.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::io;
+use std::sync::Arc;
+use std::time::Duration;
+
+use package::{Digest, Package};
+use tokio::sync::Notify;
+use wire::{Applied, GenerationSummary, Unconfirmed};
+
+use super::{Engine, Order};
+use crate::Rejected;
+use crate::evidence::Documents;
+use crate::fetch::Fetched;
+use crate::generation::{Generation, Pinned};
+use crate::resolve::Demand;
+use crate::store::Recorder;
+use crate::trial::Trial;
+
+impl Engine {
+    /// Brings back the document of a generation that is kept, with the packages that it had; without a number that of the one
+    /// before. Nothing is fetched. A generation that is on trial ends its trial that way.
+    ///
+    /// # Errors
+    /// When it is not kept, something of it is not trusted, or it cannot be reached.
+    pub fn roll_back(&mut self, to: Option<u64>, expected: Option<u64>) -> Result<Applied, Rejected> {
+        let current = self.current()?.unwrap_or_else(Generation::none);
+        let back = to.unwrap_or(current.previous);
+        if let Some(trial) = self.trial()?.filter(|_| back == current.previous) {
+            expect(expected, current.number)?;
+            let steps = self.return_from(&trial, "somebody rolled it back")?;
+            return Ok(Applied { generation: back, steps, notes: Vec::new() });
+        }
+        let Generation { document, packages, .. } = self.kept(back)?;
+        let order = Order { expected, again: Some(back), ..Order::new(Demand::Again) };
+        self.accept(document, order, &Fetched(packages))
+    }
+
+    /// Ends the trial of the generation in force well.
+    ///
+    /// # Errors
+    /// When no generation is on trial, or another than was expected.
+    pub fn confirm(&mut self, expected: Option<u64>) -> Result<wire::Generation, Rejected> {
+        let trial = self.trial()?.ok_or(Rejected::NoTrial)?;
+        expect(expected, trial.number)?;
+        self.generations.confirm(&trial).map_err(|source| state("confirm the generation", source))?;
+        tracing::info!(generation = trial.number, "confirmed");
+        self.desired()
+    }
+
+    /// The generations that are kept, the newest first.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn history(&self) -> Result<Vec<GenerationSummary>, Rejected> {
+        let unread = |source| state("read the generations", source);
+        let current = self.current()?.map_or(0, |generation| generation.number);
+        let numbers = self.generations.numbers().map_err(unread)?;
+        let summaries = numbers.into_iter().rev().map(|number| {
+            let generation = self.generations.read(number).map_err(unread)?;
+            let chains = &generation.document.chains;
+            Ok(GenerationSummary {
+                number,
+                previous: generation.previous,
+                accepted: generation.accepted.to_string(),
+                in_force: number == current,
+                again: generation.again,
+                given_up: generation.given_up,
+                chains: chains.len(),
+                members: chains.iter().map(|chain| chain.members.len()).sum(),
+                probes: generation.document.probes.len(),
+            })
+        });
+        summaries.collect()
+    }
+
+    /// A generation that is kept.
+    ///
+    /// # Errors
+    /// When it is not, or cannot be read.
+    pub fn generation(&self, number: u64) -> Result<wire::Generation, Rejected> {
+        self.kept(number).map(Generation::into_view)
+    }
+
+    /// Ends a trial whose time is over in place of a daemon that does not. User programs are left to the daemon that comes.
+    ///
+    /// # Errors
+    /// When the generation before cannot be reached.
+    pub fn stand_in(&mut self) -> Result<(), Rejected> {
+        self.is_stand_in = true;
+        self.tick().map(drop)
+    }
+
+    /// How long the trial that goes on takes still.
+    pub(crate) fn trial_left(&self) -> Option<Duration> {
+        // What cannot be read is told at the next comparison.
+        self.trial().ok().flatten().map(|trial| trial.left())
+    }
+
+    /// Is told when a trial begins.
+    pub(crate) fn trial_began(&self) -> Arc<Notify> {
+        Arc::clone(&self.trial_began)
+    }
+
+    /// The generation that waits to be confirmed, if one does.
+    pub(super) fn unconfirmed(&self) -> Result<Option<Unconfirmed>, Rejected> {
+        let Some(trial) = self.trial()? else { return Ok(None) };
+        let back_to = self.kept(trial.number)?.previous;
+        Ok(Some(Unconfirmed { generation: trial.number, seconds_left: trial.left().as_secs(), back_to }))
+    }
+
+    /// Returns to the generation before when the one in force was on trial for long enough.
+    pub(super) fn end_trial_in_time(&mut self) -> Result<(), Rejected> {
+        match self.trial()? {
+            Some(trial) if trial.left().is_zero() => {
+                let why = format!("nobody confirmed it within {} s", trial.seconds);
+                self.return_from(&trial, &why).map(drop)
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Removes generations that are too many, and what only they needed.
+    pub(super) fn tidy_up(&self) -> Result<(), Rejected> {
+        let failed = |source| state("remove what is not needed", source);
+        if self.generations.prune().map_err(failed)? == 0 {
+            return Ok(());
+        }
+        let mut packages = BTreeMap::new();
+        for number in self.generations.numbers().map_err(failed)? {
+            let pinned = self.generations.read(number).map_err(failed)?.packages.into_values();
+            packages.extend(pinned.map(|pinned| (pinned.index, pinned)));
+        }
+        let found = self.evidence.retain(|package| packages.contains_key(package))?;
+        let mut needed: BTreeSet<Digest> =
+            packages.values().flat_map(|pinned| self.parts_of(pinned)).collect();
+        needed.extend(packages.keys().filter_map(|package| found.about(package)).flat_map(Documents::all));
+        let swept = self.store.sweep(&needed).map_err(failed)?;
+        tracing::debug!(swept, "removed what no generation needs");
+        Ok(())
+    }
+
+    /// The digests of all that a package consists of, and of what came with it.
+    fn parts_of(&self, pinned: &Pinned) -> Vec<Digest> {
+        let recorder = Recorder::new(&self.store);
+        // What cannot be read runs nowhere; what is left of it may go.
+        if let Err(error) = Package::read(&recorder, &pinned.index) {
+            tracing::warn!("a generation has the package {}, which cannot be read: {error}", pinned.index);
+        }
+        let came_along = pinned.statements.iter().chain(&pinned.roots).copied();
+        recorder.into_digests().chain(came_along).collect()
+    }
+
+    /// Has the generation before in force again. It is what is wanted from then on, also where it cannot be reached at once.
+    fn return_from(&mut self, trial: &Trial, why: &str) -> Result<Vec<String>, Rejected> {
+        let failed = |source| state("return to the generation before", source);
+        self.generations.give_up(trial, why).map_err(failed)?;
+        tracing::warn!(generation = trial.number, "given up, the one before returns: {why}");
+        self.trust.make_due();
+        self.desired = None;
+        if self.current()?.is_none() {
+            self.desired = Some(plan::Desired::default());
+        }
+        self.verify_again()?;
+        let steps = super::steps(&self.reach()?);
+        self.problem = None;
+        Ok(steps)
+    }
+
+    pub(super) fn trial(&self) -> Result<Option<Trial>, Rejected> {
+        self.generations.trial().map_err(|source| state("read what is on trial", source))
+    }
+
+    fn kept(&self, number: u64) -> Result<Generation, Rejected> {
+        if number == 0 {
+            return Ok(Generation::none());
+        }
+        self.generations.read(number).map_err(|source| {
+            let is_gone = source.kind() == io::ErrorKind::NotFound;
+            if is_gone { Rejected::NoGeneration { number } } else { state("read the generation", source) }
+        })
+    }
+}
+
+/// Refuses when somebody else changed the desired state meanwhile.
+pub(super) fn expect(expected: Option<u64>, current: u64) -> Result<(), Rejected> {
+    match expected.filter(|expected| *expected != current) {
+        Some(expected) => Err(Rejected::Changed { expected, current }),
+        None => Ok(()),
+    }
+}
+
+fn state(action: &'static str, source: io::Error) -> Rejected {
+    Rejected::State { action, source }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A generation on trial: it is in force until somebody confirms it in time, or else the one before returns.
+//!
+//! Time is that since the machine started, sleep included (`CLOCK_BOOTTIME`): a clock that is set ends no trial, and a restart
+//! of the machine ends every one.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+use std::{fs, io};
+
+use rustix::time::{ClockId, clock_gettime};
+use serde::{Deserialize, Serialize};
+
+use crate::durable;
+
+/// Who is on trial, and until when.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct Trial {
+    /// The generation.
+    pub(crate) number: u64,
+    /// Since when the machine runs, as a name (`/proc/sys/kernel/random/boot_id`).
+    boot: String,
+    /// For how long the machine will have run when the trial ends.
+    until: Duration,
+    /// For how long the trial was meant to be.
+    pub(crate) seconds: u32,
+}
+
+impl Trial {
+    /// A trial that begins now.
+    pub(crate) fn of(number: u64, seconds: u32) -> io::Result<Self> {
+        let until = uptime() + Duration::from_secs(u64::from(seconds));
+        Ok(Self { number, boot: boot()?, until, seconds })
+    }
+
+    /// How long it goes on.
+    pub(crate) fn left(&self) -> Duration {
+        self.until.saturating_sub(uptime())
+    }
+
+    /// Whether the machine was not started again meanwhile. Where that cannot be told it was.
+    pub(crate) fn is_of_this_boot(&self) -> bool {
+        boot().is_ok_and(|boot| boot == self.boot)
+    }
+}
+
+/// The file that keeps it: `<state>/trial.json`.
+#[derive(Debug)]
+pub(crate) struct TrialFile {
+    path: PathBuf,
+}
+
+impl TrialFile {
+    pub(crate) fn new(state: &Path) -> Self {
+        Self { path: state.join("trial.json") }
+    }
+
+    pub(crate) fn read(&self) -> io::Result<Option<Trial>> {
+        match fs::read(&self.path) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
+        }
+    }
+
+    pub(crate) fn write(&self, trial: &Trial) -> io::Result<()> {
+        durable::write(&self.path, &serde_json::to_vec_pretty(trial)?)
+    }
+
+    pub(crate) fn remove(&self) -> io::Result<()> {
+        durable::remove(&self.path)
+    }
+}
+
+fn boot() -> io::Result<String> {
+    Ok(fs::read_to_string("/proc/sys/kernel/random/boot_id")?.trim().to_owned())
+}
+
+/// For how long the machine has been running.
+fn uptime() -> Duration {
+    let now = clock_gettime(ClockId::Boottime);
+    Duration::new(
+        u64::try_from(now.tv_sec).unwrap_or_default(),
+        u32::try_from(now.tv_nsec).unwrap_or_default(),
+    )
+}

@@ -1,0 +1,154 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The way back: by hand, and by itself when nobody confirms what cut them off.
+
+use std::fs;
+use std::time::Duration;
+
+use it::{Node, Pair, binary, ping, specimen};
+
+use crate::{packages, rounds};
+
+fn scene() -> (Pair, Node) {
+    let pair = Pair::new().unwrap();
+    let node = Node::start(&pair.right, &packages().policy()).unwrap();
+    (pair, node)
+}
+
+fn names(node: &Node) -> Vec<String> {
+    let chains = node.chains().unwrap();
+    chains.iter().flat_map(|chain| &chain.members).map(|member| member.name.to_string()).collect()
+}
+
+/// A document with a program that drops all packets.
+fn cut_off(interface: &str) -> String {
+    let folder = packages().path("cutter-source");
+    fs::create_dir_all(&folder).unwrap();
+    fs::write(format!("{folder}/drops.bpf.o"), specimen("drops").unwrap().object).unwrap();
+    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
+    let head = original.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"cutter\"");
+    let program = "[[program]]\nfunction = \"drops\"\nobject = \"drops.bpf.o\"\nhook = \"xdp\"\n";
+    fs::write(format!("{folder}/package.toml"), head + program).unwrap();
+    fs::write(format!("{folder}/README.md"), "cutter").unwrap();
+    packages().l3af(&["build", &folder, "--output", "cutter"]).unwrap().success().unwrap();
+    packages().l3af(&["sign", "cutter", "--key", "key"]).unwrap().success().unwrap();
+    packages().document(interface, &["sanity", "cutter"])
+}
+
+/// A time that is long enough to look, and short enough to wait for.
+fn soon() -> String {
+    format!("{}s", rounds(3, 20))
+}
+
+#[test]
+fn generations_are_kept_compared_and_brought_back_without_their_folders() {
+    let (pair, node) = scene();
+    packages().build_one("sanity", "before").unwrap();
+    packages().l3af(&["sign", "before", "--key", "key"]).unwrap().success().unwrap();
+    node.apply(&packages().document("right0", &["before"])).unwrap().success().unwrap();
+    node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
+    fs::remove_dir_all(packages().path("before")).unwrap();
+    let diff = node.l3af(&["diff"]).unwrap();
+    let signs: Vec<&str> = diff.lines().map(|line| line.split("  ").next().unwrap()).collect();
+    assert_eq!(signs, ["- right0/xdp before", "+ right0/xdp ratelimit", "+ right0/xdp sanity"]);
+
+    node.l3af(&["rollback", "--expect-generation", "2"]).unwrap();
+    assert_eq!(names(&node), ["before"]);
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+    assert_eq!(node.l3af(&["diff", "1", "3"]).unwrap(), "");
+    let listed = node.l3af(&["generations"]).unwrap();
+    let first = listed.lines().nth(1).unwrap();
+    assert!(first.starts_with('3') && first.ends_with("in force; brought back 1"), "{listed}");
+    // Once more, and what was taken back is there again.
+    node.l3af(&["rollback"]).unwrap();
+    assert_eq!(names(&node), ["sanity", "ratelimit"]);
+    node.l3af(&["rollback", "1"]).unwrap();
+    assert_eq!(names(&node), ["before"]);
+    let refused = node.cli(&["rollback", "17"]).unwrap();
+    assert!(refused.stderr.contains("there is no generation 17"), "{}", refused.stderr);
+    let refused = node.cli(&["rollback", "--expect-generation", "2"]).unwrap();
+    assert!(
+        refused.stderr.contains("generation 2 was expected, but generation 5 is in force"),
+        "{}",
+        refused.stderr
+    );
+    assert_eq!(names(&node), ["before"]);
+}
+
+#[test]
+fn what_is_not_confirmed_goes_and_what_was_before_returns() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+    node.apply_with(&cut_off("right0"), &["--confirm-within", &soon()]).unwrap().success().unwrap();
+    assert_eq!(ping(&pair, 1).unwrap(), 0, "it cuts us off");
+    let trial = node.status().unwrap().unconfirmed.unwrap();
+    assert_eq!((trial.generation, trial.back_to), (2, 1));
+    let refused = node.apply(&packages().document("right0", &["ratelimit"])).unwrap();
+    assert!(refused.stderr.contains("generation 2 is on trial"), "{}", refused.stderr);
+    node.wait("the one before returns", || node.status().unwrap().generation == 1);
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+    assert_eq!(names(&node), ["sanity"]);
+    assert!(node.l3af(&["generations"]).unwrap().contains("given up: nobody confirmed it within"));
+    let refused = node.cli(&["confirm"]).unwrap();
+    assert!(refused.stderr.contains("no generation is on trial"), "{}", refused.stderr);
+    // The next one has a number of its own.
+    node.apply(&packages().document("right0", &["ratelimit"])).unwrap().success().unwrap();
+    assert_eq!(node.status().unwrap().generation, 3);
+}
+
+#[test]
+fn what_is_confirmed_stays_and_a_trial_can_be_ended_by_hand() {
+    let (_pair, mut node) = scene();
+    let document = |member: &str| packages().document("right0", &[member]);
+    node.apply_with(&document("sanity"), &["--confirm-within", &soon()]).unwrap().success().unwrap();
+    let refused = node.cli(&["confirm", "7"]).unwrap();
+    assert!(refused.stderr.contains("generation 7 was expected"), "{}", refused.stderr);
+    node.l3af(&["confirm", "1"]).unwrap();
+    node.apply_with(&document("ratelimit"), &["--confirm-within", "1h"]).unwrap().success().unwrap();
+    node.l3af(&["rollback"]).unwrap();
+    assert_eq!((names(&node), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
+    std::thread::sleep(Duration::from_secs(rounds(4, 20) as u64));
+    assert_eq!(names(&node), ["sanity"], "it was confirmed");
+    // A generation that is on trial when the machine restarts is not applied again.
+    node.apply_with(&document("ratelimit"), &["--confirm-within", "1h"]).unwrap().success().unwrap();
+    node.kill().unwrap();
+    let file = node.state().join("trial.json");
+    let mut trial: serde_json::Value = serde_json::from_slice(&fs::read(&file).unwrap()).unwrap();
+    trial["boot"] = "another".into();
+    fs::write(&file, trial.to_string()).unwrap();
+    node.restart().unwrap();
+    node.wait("what was confirmed runs", || names(&node) == ["sanity"]);
+    let refused = node.apply_with(&document("ratelimit"), &["--confirm-within", "2d"]).unwrap();
+    assert!(refused.stderr.contains("`2d` is not a time"), "{}", refused.stderr);
+}
+
+#[test]
+fn without_the_daemon_and_its_file_the_watchdog_returns_to_what_was_before() {
+    let pair = Pair::new().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let executable = folder.path().join("l3afd");
+    fs::copy(binary("l3afd").unwrap(), &executable).unwrap();
+    let mut node = Node::start_from(&executable, &pair.right, &packages().policy()).unwrap();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    node.apply_with(&cut_off("right0"), &["--confirm-within", &soon()]).unwrap().success().unwrap();
+    assert_eq!(ping(&pair, 1).unwrap(), 0, "it cuts us off");
+    node.kill().unwrap();
+    fs::remove_file(&executable).unwrap();
+    node.wait("packets go through again", || ping(&pair, 1).unwrap() == 1);
+    assert!(!node.state().join("trial.json").exists());
+    // The next daemon takes up what the watchdog left.
+    fs::copy(binary("l3afd").unwrap(), &executable).unwrap();
+    node.restart().unwrap();
+    assert_eq!((names(&node), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+}
+
+#[test]
+fn a_daemon_that_hangs_is_ended_by_the_watchdog() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    node.apply_with(&cut_off("right0"), &["--confirm-within", &soon()]).unwrap().success().unwrap();
+    node.signal("STOP").unwrap();
+    node.wait("packets go through again", || ping(&pair, 1).unwrap() == 1);
+    assert!(node.log().contains("the watchdog does"), "{}", node.log());
+}
