@@ -70,6 +70,8 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         ChainDocument,
         MemberDocument,
         wire::ProbeDocument,
+        wire::CheckDocument,
+        wire::DropsDocument,
         wire::ProbeView,
         Applied,
         Planned,

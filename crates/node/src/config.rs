@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The daemon's configuration: one file, read once, with flags over it.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -51,6 +52,7 @@ Configuration keys and their defaults:
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 5                  how often the kernel is compared with the desired state
+  commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
 
 Examples:
   l3afd --policy ./trust.toml         try it with a policy of your own
@@ -72,6 +74,8 @@ pub struct Config {
     pub logins: Option<PathBuf>,
     /// Seconds between two comparisons of the kernel with the desired state. Default 5.
     pub poll_seconds: u64,
+    /// What health checks of documents may run, by name: a program and its arguments. Default none.
+    pub commands: BTreeMap<String, Vec<String>>,
 }
 
 /// The configuration cannot be used.
@@ -109,6 +113,7 @@ impl Default for Config {
             policy: "/etc/l3af/trust.toml".into(),
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 5,
+            commands: BTreeMap::new(),
         }
     }
 }

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
+mod health;
 mod history;
 mod tell;
 mod watch;
 
 use std::fs;
 use std::path::PathBuf;
-use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::{MemberName, Platform};
 use plan::{Desired, Hook, Observed, Plan, reconcile};
-use tokio::sync::Notify;
+use tokio::sync::watch::Sender;
 use trust::Policy;
 use wire::{Applied, Document, Planned, Problem, Profile};
 
@@ -25,7 +25,7 @@ use crate::store::Store;
 use crate::trial::Trial;
 use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
-use crate::{Config, Rejected, watchdog};
+use crate::{Config, Rejected, check, watchdog};
 
 use self::watch::{Reverified, TrustWatch};
 
@@ -58,7 +58,9 @@ pub struct Engine {
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
     /// Told when a trial begins, so that its end is not missed.
-    trial_began: Arc<Notify>,
+    trial_began: Sender<u64>,
+    /// Whether all checks of the generation on trial passed when they were carried out last.
+    checks_pass: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
     is_stand_in: bool,
 }
@@ -77,7 +79,8 @@ impl Engine {
             waiting: Waiting::default(),
             problem: None,
             profiled_until: None,
-            trial_began: Arc::default(),
+            trial_began: Sender::default(),
+            checks_pass: false,
             is_stand_in: false,
             parts,
         }
@@ -227,6 +230,7 @@ impl Engine {
             explanations = before.explanations;
             explanations.retain(|reference, _| packages.contains_key(reference));
         }
+        let has_checks = !self.settle_checks(&document)?.is_empty();
         let (plan, waiting) = self.way_to(&desired)?;
         let unkept = |source| Rejected::State { action: "keep the generation", source };
         let number =
@@ -235,9 +239,12 @@ impl Engine {
         let (accepted, given_up) = ((self.parts.clock)(), None);
         let generation =
             Generation { number, previous, accepted, document, packages, explanations, again, given_up };
-        let trial = trial.map(|seconds| Trial::of(number, seconds)).transpose().map_err(unkept)?;
+        let by_hand = trial.is_some();
+        let trial = trial.or(has_checks.then_some(check::TRIAL_SECONDS));
+        let trial = trial.map(|seconds| Trial::of(number, seconds, by_hand)).transpose().map_err(unkept)?;
         self.generations.accept(&generation, trial.as_ref()).map_err(unkept)?;
-        self.trial_began.notify_one();
+        self.checks_pass = false;
+        self.trial_began.send_replace(number);
         // Before the first step: whatever happens from here on, somebody brings the one before back.
         if let Some(Err(source)) = trial.map(|_| watchdog::start(&self.parts.config)) {
             self.give_up(&generation);

@@ -227,7 +227,7 @@ mod tests {
         let (_folder, generations) = place();
         generations.accept(&generation(1), None).unwrap();
         for number in 2..=60 {
-            let trial = Trial::of(number, 60).unwrap();
+            let trial = Trial::of(number, 60, true).unwrap();
             generations.accept(&generation(number), Some(&trial)).unwrap();
         }
         assert_eq!(generations.prune().unwrap(), 9);
@@ -241,14 +241,14 @@ mod tests {
         let (_folder, generations) = place();
         let current = || generations.current().unwrap().map(|generation| generation.number);
         assert_eq!((current(), generations.numbers().unwrap()), (None, Vec::new()));
-        let trial = Trial::of(1, 60).unwrap();
+        let trial = Trial::of(1, 60, true).unwrap();
         generations.accept(&generation(1), Some(&trial)).unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (Some(1), Some(trial.clone())));
         generations.give_up(&trial, "nobody liked it").unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (None, None));
         assert_eq!(generations.read(1).unwrap().given_up.unwrap(), "nobody liked it");
 
-        let trial = Trial::of(2, 60).unwrap();
+        let trial = Trial::of(2, 60, true).unwrap();
         generations.accept(&generation(2), Some(&trial)).unwrap();
         generations.confirm(&trial).unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (Some(2), None));
@@ -256,7 +256,7 @@ mod tests {
         generations.trial.write(&trial).unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (Some(2), None));
         // What the kernel refuses on trial leaves what was settled.
-        let trial = Trial::of(3, 60).unwrap();
+        let trial = Trial::of(3, 60, true).unwrap();
         generations.accept(&generation(3), Some(&trial)).unwrap();
         generations.withdraw(&generation(3)).unwrap();
         assert_eq!((current(), generations.numbers().unwrap()), (Some(2), vec![1, 2]));

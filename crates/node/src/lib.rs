@@ -5,6 +5,7 @@
 //! decides, and never touches a kernel but through the port.
 
 mod api;
+mod check;
 mod config;
 mod detach;
 mod durable;

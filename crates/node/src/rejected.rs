@@ -44,6 +44,17 @@ pub enum Rejected {
     /// Nothing would bring the generation before back.
     #[error("the watchdog, which would return to the generation before, cannot be started")]
     NoWatchdog(#[source] io::Error),
+    /// A check says nothing, or too much.
+    #[error(transparent)]
+    BadCheck(#[from] wire::BadCheck),
+    /// A check cannot be carried out.
+    #[error("the check `{check}` cannot be carried out: {problem}")]
+    UnfitCheck {
+        /// Its name.
+        check: String,
+        /// Why not.
+        problem: String,
+    },
     /// A generation is not kept.
     #[error("there is no generation {number}")]
     NoGeneration {
@@ -192,6 +203,8 @@ impl Rejected {
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
+            | Self::BadCheck(_)
+            | Self::UnfitCheck { .. }
             | Self::TwoChains { .. }
             | Self::Reference { .. }
             | Self::BadReference { .. }
@@ -218,6 +231,7 @@ impl Rejected {
                 Some("look at the state in force with `l3af status`, then try again".to_owned())
             }
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
+            Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
             Self::NoTrial => Some("`l3af apply --confirm-within 60` begins a trial; the time for the last one may be over".to_owned()),
             Self::NoGeneration { .. } => Some("`l3af generations` lists those that are kept".to_owned()),
             Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
@@ -250,6 +264,7 @@ impl Rejected {
             ),
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
+            | Self::BadCheck(_)
             | Self::NoWatchdog(_)
             | Self::Halted(_)
             | Self::Duplicate(_)
@@ -289,6 +304,7 @@ impl Rejected {
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
             Self::TrialTime { .. } => "trial",
+            Self::BadCheck(_) | Self::UnfitCheck { .. } => "check",
             Self::NoWatchdog(_) => "no-watchdog",
             Self::NoGeneration { .. } => "no-generation",
             Self::NoMember { .. } => "no-member",

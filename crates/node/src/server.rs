@@ -14,7 +14,7 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tokio::time::{MissedTickBehavior, interval};
 
-use crate::{Config, Engine, Fetcher, router};
+use crate::{Config, Engine, Fetcher, check, router};
 
 /// The daemon cannot serve.
 #[derive(Debug, Error)]
@@ -38,6 +38,8 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
         (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
+    let began = lock(&engine).trial_began();
+    let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), began));
     let hangup = (hangup, Arc::clone(&fetcher));
     let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, hangup, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
@@ -45,6 +47,7 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
         axum::serve(listener, router(Arc::clone(&engine), fetcher)).with_graceful_shutdown(ended(end)).await;
     repairs.abort();
     looks.abort();
+    checks.abort();
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
@@ -81,14 +84,14 @@ async fn repair(
     let mut ticks = interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
-    let trial_began = lock(&engine).trial_began();
+    let mut trial_began = lock(&engine).trial_began();
     loop {
         let mut is_told = false;
         let left = lock(&engine).trial_left();
         tokio::select! {
             _ = ticks.tick() => {}
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
-            () = trial_began.notified() => continue,
+            _ = trial_began.changed() => continue,
             _ = hangup.recv() => {
                 is_told = true;
                 fetcher.look_soon();
@@ -159,7 +162,7 @@ async fn look_for_news(engine: Arc<Mutex<Engine>>, fetcher: Arc<Fetcher>) {
 }
 
 /// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
-fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+pub(crate) fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

@@ -25,13 +25,15 @@ pub(crate) struct Trial {
     until: Duration,
     /// For how long the trial was meant to be.
     pub(crate) seconds: u32,
+    /// Whether somebody must confirm it; else it is enough that its checks pass.
+    pub(crate) by_hand: bool,
 }
 
 impl Trial {
     /// A trial that begins now.
-    pub(crate) fn of(number: u64, seconds: u32) -> io::Result<Self> {
+    pub(crate) fn of(number: u64, seconds: u32, by_hand: bool) -> io::Result<Self> {
         let until = uptime() + Duration::from_secs(u64::from(seconds));
-        Ok(Self { number, boot: boot()?, until, seconds })
+        Ok(Self { number, boot: boot()?, until, seconds, by_hand })
     }
 
     /// How long it goes on.

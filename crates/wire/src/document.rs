@@ -32,7 +32,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::ProbeDocument;
+use crate::{CheckDocument, ProbeDocument};
 
 /// The chains and probes that a node should run. Hooks that are not in it run none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -44,6 +44,9 @@ pub struct Document {
     /// The probes, which are in no chain.
     #[serde(default, rename = "probe", skip_serializing_if = "Vec::is_empty")]
     pub probes: Vec<ProbeDocument>,
+    /// What must work under it, or the desired state before returns.
+    #[serde(default, rename = "check", skip_serializing_if = "Vec::is_empty")]
+    pub checks: Vec<CheckDocument>,
 }
 
 /// The chain of one hook.

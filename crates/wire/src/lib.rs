@@ -3,6 +3,7 @@
 //!
 //! These types say how things are spelled. What they mean is decided behind the API.
 
+mod check;
 mod client;
 mod difference;
 mod document;
@@ -13,7 +14,8 @@ mod probe;
 mod registry;
 mod trust;
 
-pub use client::{CallError, NodeClient};
+pub use check::{BadCheck, Check, CheckDocument, DropsDocument};
+pub use client::{CallError, NodeClient, answers};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};

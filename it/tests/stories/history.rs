@@ -152,3 +152,62 @@ fn a_daemon_that_hangs_is_ended_by_the_watchdog() {
     node.wait("packets go through again", || ping(&pair, 1).unwrap() == 1);
     assert!(node.log().contains("the watchdog does"), "{}", node.log());
 }
+
+/// A document with a check, which says what it does in a line of TOML.
+fn checked(document: &str, check: &str) -> String {
+    format!("{document}[[check]]\nname = \"c\"\n{check}\n")
+}
+
+#[test]
+fn a_generation_whose_checks_pass_stays_and_one_with_a_check_that_fails_does_not() {
+    let (pair, node) = scene();
+    let reach = format!("ping = \"{}\"", pair.left.address);
+    let sane = packages().document("right0", &["sanity"]);
+    node.apply(&checked(&sane, &reach)).unwrap().success().unwrap();
+    assert!(node.status().unwrap().unconfirmed.is_some());
+    node.wait("its checks are enough", || node.status().unwrap().unconfirmed.is_none());
+    assert_eq!(node.status().unwrap().generation, 1);
+
+    node.apply(&checked(&cut_off("right0"), &reach)).unwrap().success().unwrap();
+    node.wait("the one before returns", || node.status().unwrap().generation == 1);
+    assert_eq!(names(&node), ["sanity"]);
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
+    let listed = node.l3af(&["generations"]).unwrap();
+    assert!(
+        listed.contains("given up: the check `c` failed: `10.213.7.1`: no answer within 2 s"),
+        "{listed}"
+    );
+}
+
+#[test]
+fn a_member_that_drops_more_than_it_may_does_not_stay() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    let strict =
+        packages().document("right0", &["ratelimit:config = { connections_per_second = 1, burst = 1 }"]);
+    let bound = "drops = { member = \"ratelimit\", on = \"right0/xdp\", at_most_percent = 20 }";
+    node.apply_with(&checked(&strict, bound), &["--confirm-within", "1h"]).unwrap().success().unwrap();
+    node.wait("the one before returns", || {
+        it::connect(&pair, 8090, 20).unwrap();
+        node.status().unwrap().generation == 1
+    });
+    let listed = node.l3af(&["generations"]).unwrap();
+    assert!(listed.contains("packets, and may drop 20 %"), "{listed}");
+}
+
+#[test]
+fn checks_that_cannot_be_carried_out_are_refused() {
+    let (_pair, node) = scene();
+    let sane = packages().document("right0", &["sanity"]);
+    for (check, words) in [
+        ("", "the check `c` has 0 of `ping`"),
+        ("ping = \"127.0.0.1\"\ntcp = \"127.0.0.1:1\"", "the check `c` has 2 of `ping`"),
+        ("command = \"reboot\"", "the configuration of the daemon has no command `reboot`"),
+        ("drops = { member = \"nobody\", at_most_percent = 5 }", "no such chain has a member `nobody`"),
+        ("ping = \"gateway\"", "invalid IP address"),
+    ] {
+        let refused = node.apply(&checked(&sane, check)).unwrap();
+        assert!(!refused.ok && refused.stderr.contains(words), "{check}: {}", refused.stderr);
+    }
+    assert_eq!(node.status().unwrap().generation, 0);
+}

@@ -3,11 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::sync::Arc;
 use std::time::Duration;
 
 use package::{Digest, Package};
-use tokio::sync::Notify;
+use tokio::sync::watch;
 use wire::{Applied, GenerationSummary, Unconfirmed};
 
 use super::{Engine, Order};
@@ -100,8 +99,8 @@ impl Engine {
     }
 
     /// Is told when a trial begins.
-    pub(crate) fn trial_began(&self) -> Arc<Notify> {
-        Arc::clone(&self.trial_began)
+    pub(crate) fn trial_began(&self) -> watch::Receiver<u64> {
+        self.trial_began.subscribe()
     }
 
     /// The generation that waits to be confirmed, if one does.
@@ -114,9 +113,12 @@ impl Engine {
     /// Returns to the generation before when the one in force was on trial for long enough.
     pub(super) fn end_trial_in_time(&mut self) -> Result<(), Rejected> {
         match self.trial()? {
+            Some(trial) if trial.left().is_zero() && !trial.by_hand && self.checks_pass => {
+                self.confirm(None).map(drop)
+            }
             Some(trial) if trial.left().is_zero() => {
-                let why = format!("nobody confirmed it within {} s", trial.seconds);
-                self.return_from(&trial, &why).map(drop)
+                let who = if trial.by_hand { "nobody confirmed it" } else { "its checks did not pass" };
+                self.return_from(&trial, &format!("{who} within {} s", trial.seconds)).map(drop)
             }
             Some(_) | None => Ok(()),
         }
@@ -154,7 +156,7 @@ impl Engine {
     }
 
     /// Has the generation before in force again. It is what is wanted from then on, also where it cannot be reached at once.
-    fn return_from(&mut self, trial: &Trial, why: &str) -> Result<Vec<String>, Rejected> {
+    pub(super) fn return_from(&mut self, trial: &Trial, why: &str) -> Result<Vec<String>, Rejected> {
         let failed = |source| state("return to the generation before", source);
         self.generations.give_up(trial, why).map_err(failed)?;
         tracing::warn!(generation = trial.number, "given up, the one before returns: {why}");
@@ -173,7 +175,7 @@ impl Engine {
         self.generations.trial().map_err(|source| state("read what is on trial", source))
     }
 
-    fn kept(&self, number: u64) -> Result<Generation, Rejected> {
+    pub(super) fn kept(&self, number: u64) -> Result<Generation, Rejected> {
         if number == 0 {
             return Ok(Generation::none());
         }

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The checks of a generation on trial, as far as they are the engine's: which there are, what members drop, and what follows.
+
+use std::collections::BTreeMap;
+
+use wire::{Check, Document, DropsDocument};
+
+use super::Engine;
+use crate::Rejected;
+use crate::check::{Checks, Dropped};
+
+impl Engine {
+    /// The checks of the generation that is on trial; none where it has none.
+    pub(crate) fn checks(&self) -> Option<Checks> {
+        let trial = self.trial().ok().flatten()?;
+        let checks = self.settle_checks(&self.kept(trial.number).ok()?.document).ok()?;
+        (!checks.is_empty()).then_some(Checks { generation: trial.number, checks })
+    }
+
+    /// What the checks of a document do.
+    pub(super) fn settle_checks(&self, document: &Document) -> Result<BTreeMap<String, Check>, Rejected> {
+        let mut checks = BTreeMap::new();
+        for wanted in &document.checks {
+            let check = wanted.check()?;
+            let problem = match &check {
+                Check::Command(name) if !self.parts.config.commands.contains_key(name) => {
+                    Some(format!("the configuration of the daemon has no command `{name}`"))
+                }
+                Check::Drops(bound) if !has_member(document, bound) => {
+                    Some(format!("no such chain has a member `{}`", bound.member))
+                }
+                Check::Ping(_) | Check::Tcp(_) | Check::Http(_) | Check::Drops(_) | Check::Command(_) => None,
+            };
+            let twice =
+                checks.insert(wanted.name.clone(), check).map(|_| "there are two of this name".to_owned());
+            if let Some(problem) = problem.or(twice) {
+                return Err(Rejected::UnfitCheck { check: wanted.name.clone(), problem });
+            }
+        }
+        Ok(checks)
+    }
+
+    /// What a member saw and dropped so far, at all hooks that are meant.
+    pub(crate) fn dropped(&self, bound: &DropsDocument) -> Dropped {
+        let mut sum = Dropped::default();
+        // A kernel that cannot be read is told at the next comparison.
+        for chain in self.chains().map(|listed| listed.chains).unwrap_or_default() {
+            let place = format!("{}/{}", chain.interface, chain.hook);
+            if bound.on.as_ref().is_some_and(|on| *on != place) {
+                continue;
+            }
+            for member in chain.members.iter().filter(|member| member.name == bound.member) {
+                let left = |verdict| member.left.get(verdict).map_or(0, |count| count.packets);
+                sum.seen += member.seen.packets;
+                sum.dropped += left("drop") + left("aborted") + left("shot");
+            }
+        }
+        sum
+    }
+
+    /// Takes note of how the checks of a generation ended. One that failed too often ends its trial at once.
+    ///
+    /// # Errors
+    /// When the generation before cannot be reached.
+    pub(crate) fn checked(
+        &mut self,
+        generation: u64,
+        all_pass: bool,
+        failed: Option<String>,
+    ) -> Result<(), Rejected> {
+        let Some(trial) = self.trial()?.filter(|trial| trial.number == generation) else { return Ok(()) };
+        self.checks_pass = all_pass;
+        failed.map_or(Ok(()), |why| self.return_from(&trial, &why).map(drop))
+    }
+}
+
+fn has_member(document: &Document, bound: &DropsDocument) -> bool {
+    document.chains.iter().any(|chain| {
+        let is_here = bound.on.as_ref().is_none_or(|on| *on == format!("{}/{}", chain.interface, chain.hook));
+        is_here && chain.members.iter().any(|member| member.name == bound.member)
+    })
+}
