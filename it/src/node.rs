@@ -24,6 +24,8 @@ pub struct Node {
     pub pins: PathBuf,
     child: Option<Child>,
     executable: PathBuf,
+    /// What is said to it besides, from the next start on.
+    pub flags: Vec<&'static str>,
 }
 
 impl Node {
@@ -44,7 +46,7 @@ impl Node {
         fs::write(folder.path().join("trust.toml"), policy)?;
         let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
         let (namespace, executable) = (side.namespace.clone(), executable.to_owned());
-        let mut node = Self { namespace, folder, pins, child: None, executable };
+        let mut node = Self { namespace, folder, pins, child: None, executable, flags: Vec::new() };
         node.restart()?;
         Ok(node)
     }
@@ -70,6 +72,7 @@ impl Node {
             .arg(&self.pins)
             .arg("--policy")
             .arg(folder.join("trust.toml"))
+            .args(&self.flags)
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(log)

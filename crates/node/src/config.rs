@@ -39,6 +39,9 @@ pub struct Arguments {
     /// Take off all programs that are pinned, say which, and end; for when no daemon runs
     #[arg(long)]
     pub detach: bool,
+    /// Apply nothing and repair nothing, and answer what is asked; so does `l3af.safe=1` on the kernel's command line
+    #[arg(long)]
+    pub safe: bool,
     /// Watch over a generation on trial, as the daemon has itself watched
     #[arg(long, hide = true)]
     pub watchdog: bool,
@@ -76,6 +79,9 @@ pub struct Config {
     pub poll_seconds: u64,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Whether nothing is applied. It is no key: a file would stay.
+    #[serde(skip)]
+    pub safe: bool,
 }
 
 /// The configuration cannot be used.
@@ -114,8 +120,16 @@ impl Default for Config {
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 5,
             commands: BTreeMap::new(),
+            safe: false,
         }
     }
+}
+
+/// Whether whoever started the machine asked for nothing to be applied.
+fn is_told_by_kernel() -> bool {
+    // Without a command line nobody asked.
+    let line = fs::read_to_string("/proc/cmdline").unwrap_or_default();
+    line.split_ascii_whitespace().any(|word| word == "l3af.safe=1")
 }
 
 /// Where `docker login` writes logins.
@@ -155,6 +169,7 @@ impl Config {
         if arguments.logins.is_some() {
             config.logins = arguments.logins;
         }
+        config.safe = arguments.safe || is_told_by_kernel();
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);
         }

@@ -100,7 +100,7 @@ impl Engine {
     /// # Errors
     /// When it cannot be verified or repaired. What cannot be verified for want of a policy runs on, and is repaired.
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
-        if self.generations.is_detached() {
+        if self.parts.config.safe || self.generations.is_detached() {
             return self.note_mode().map(|()| Plan::default());
         }
         if let Err(rejected) = self.end_trial_in_time() {
@@ -214,6 +214,7 @@ impl Engine {
         Order { demand, expected, trial, again }: Order,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
+        self.may_apply()?;
         let before = self.current()?;
         let previous = before.as_ref().map_or(0, |generation| generation.number);
         history::expect(expected, previous)?;
@@ -292,6 +293,11 @@ impl Engine {
             }
         }
         Ok(observed)
+    }
+
+    /// Refuses where whoever started the daemon wants nothing applied.
+    fn may_apply(&self) -> Result<(), Rejected> {
+        if self.parts.config.safe { Err(Rejected::Safe) } else { Ok(()) }
     }
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {

@@ -24,6 +24,9 @@ pub enum Rejected {
         /// What is in force.
         current: u64,
     },
+    /// Whoever started the daemon wants nothing applied.
+    #[error("the daemon is in safe mode, and applies nothing")]
+    Safe,
     /// A generation must be confirmed before anything else changes.
     #[error(
         "generation {number} is on trial, and must be confirmed or rolled back before another is accepted"
@@ -199,7 +202,7 @@ impl Rejected {
         match self {
             Self::Changed { .. } => 412,
             Self::NoMember { .. } | Self::NoGeneration { .. } => 404,
-            Self::OnTrial { .. } | Self::NoTrial => 409,
+            Self::Safe | Self::OnTrial { .. } | Self::NoTrial => 409,
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
@@ -230,6 +233,10 @@ impl Rejected {
             Self::Changed { .. } => {
                 Some("look at the state in force with `l3af status`, then try again".to_owned())
             }
+            Self::Safe => Some(
+                "start it without `--safe`, or the machine without `l3af.safe=1`; `l3af detach --all` takes off what runs"
+                    .to_owned(),
+            ),
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
             Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
             Self::NoTrial => Some("`l3af apply --confirm-within 60` begins a trial; the time for the last one may be over".to_owned()),
@@ -301,6 +308,7 @@ impl Rejected {
     fn slug(&self) -> &'static str {
         match self {
             Self::Changed { .. } => "changed",
+            Self::Safe => "safe",
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
             Self::TrialTime { .. } => "trial",

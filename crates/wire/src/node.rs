@@ -57,6 +57,8 @@ pub enum State {
     Refused,
     /// Somebody took all programs off by hand; nothing is applied until the next document.
     Detached,
+    /// The daemon was started to apply nothing and repair nothing.
+    Safe,
 }
 
 impl fmt::Display for State {
@@ -66,6 +68,7 @@ impl fmt::Display for State {
             Self::Waiting => "waiting",
             Self::Refused => "refused",
             Self::Detached => "detached",
+            Self::Safe => "safe",
         })
     }
 }

@@ -66,6 +66,29 @@ fn detach_works_without_the_daemon_and_holds_until_the_next_document() {
 }
 
 #[test]
+fn in_safe_mode_nothing_is_applied_and_all_is_told() {
+    let (pair, mut node) = scene();
+    let document = packages().document("right0", &["sanity"]);
+    node.apply(&document).unwrap().success().unwrap();
+    node.kill().unwrap();
+    // A reboot takes all pins; here they are taken by hand.
+    std::fs::remove_dir_all(node.pins.join("right0")).unwrap();
+    node.flags = vec!["--safe"];
+    node.restart().unwrap();
+    std::thread::sleep(std::time::Duration::from_secs(2));
+    assert!(!has_xdp(&pair));
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains("safe") && status.contains("generation   1"), "{status}");
+    for refused in [node.apply(&document).unwrap(), node.cli(&["rollback"]).unwrap()] {
+        assert!(refused.stderr.contains("the daemon is in safe mode"), "{}", refused.stderr);
+    }
+    node.kill().unwrap();
+    node.flags.clear();
+    node.restart().unwrap();
+    assert!(has_xdp(&pair));
+}
+
+#[test]
 fn stopping_members_leaves_nothing_behind() {
     let (pair, node) = scene();
     node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
@@ -179,11 +202,15 @@ fn the_api_describes_itself() {
             "/metrics",
             "/v1/chains",
             "/v1/desired",
+            "/v1/desired/confirmation",
             "/v1/desired/explanations",
             "/v1/desired/members/{member}",
+            "/v1/generations",
+            "/v1/generations/{number}",
             "/v1/plan",
             "/v1/probes",
             "/v1/profile",
+            "/v1/rollback",
             "/v1/status"
         ]
     );

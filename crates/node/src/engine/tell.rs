@@ -61,7 +61,9 @@ impl Engine {
     /// # Errors
     /// When the state or the kernel cannot be read.
     pub fn status(&self) -> Result<Status, Rejected> {
-        let state = if self.generations.is_detached() {
+        let state = if self.parts.config.safe {
+            State::Safe
+        } else if self.generations.is_detached() {
             State::Detached
         } else if self.problem.is_some() {
             State::Refused
