@@ -71,6 +71,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         Count,
         Profile,
         Problem,
+        wire::ReadOnlyDataView,
         wire::RunTime,
         wire::State,
         wire::Chains,

@@ -17,7 +17,8 @@ pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
-    Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, RunTime, State, Status,
+    Applied, ChainView, Count, Generation, MemberView, Planned, Problem, Profile, ReadOnlyDataView, RunTime,
+    State, Status,
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{
