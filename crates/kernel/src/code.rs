@@ -23,7 +23,7 @@ pub(crate) fn digest(insns: &[Insn], algorithm: CodeAlgorithm) -> CodeDigest {
 }
 
 /// The numbers of maps are others in each process: both halves of a load that names a map count as zero.
-fn normalized(insns: &[Insn]) -> Vec<u8> {
+pub(crate) fn normalized(insns: &[Insn]) -> Vec<u8> {
     let mut bytes = Vec::with_capacity(insns.len() * 8);
     let mut names_a_map = false;
     for insn in insns {

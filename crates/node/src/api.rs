@@ -80,6 +80,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         Count,
         Profile,
         Problem,
+        wire::ReadOnlyDataView,
         wire::RunTime,
         wire::State,
         wire::Chains,

@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 
 use kernel::{Cell, Cells, Runs, Totals};
 use package::{HookPoint, Mechanism, MemberName};
-use plan::{Choice, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root};
-use wire::{ChainView, Count, MemberView, ProbeView, RunTime};
+use plan::{Choice, Code, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root};
+use wire::{ChainView, Count, MemberView, ProbeView, ReadOnlyDataView, RunTime};
 
 /// One chain, with the sums of its members. `chosen` is what the plan chooses for it now.
 pub(crate) fn chain(
@@ -29,6 +29,7 @@ pub(crate) fn chain(
             object_digest: spec.object.to_string(),
             code_digest: code.map(|code| code.digest.to_string()),
             untouched_digest: code.and_then(|code| code.untouched.as_ref()).map(ToString::to_string),
+            read_only_data: code.and_then(read_only_data),
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
             enforcement: spec.enforcement.to_string(),
             config: spec.config.clone(),
@@ -75,9 +76,15 @@ pub(crate) fn probe(instance: &Instance, found: &ObservedProbe, runs: Runs) -> O
         program: spec.function.to_string(),
         object_digest: spec.object.to_string(),
         code_digest: found.code.as_ref().map(|code| code.digest.to_string()),
+        read_only_data: found.code.as_ref().and_then(read_only_data),
         config: spec.config.clone(),
         run: RunTime { runs: runs.count, nanoseconds: runs.nanoseconds },
     })
+}
+
+fn read_only_data(code: &Code) -> Option<ReadOnlyDataView> {
+    let reason = code.read_only_data?.why_not();
+    Some(ReadOnlyDataView { exclusive: reason.is_none(), reason: reason.map(str::to_owned) })
 }
 
 /// Counts by verdict; those of none are not shown.

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a kernel says of the instructions of a program: their digest, of which it tells the beginning as the tag.
+//! What a kernel says of the instructions of a program: their digest, of which it tells the beginning as the tag; and who can
+//! use the data that they read.
 
 use std::fmt;
 use std::str::FromStr;
@@ -51,7 +52,7 @@ pub struct BadCodeDigest {
     pub given: String,
 }
 
-/// The digests of an instance.
+/// What is known of what an instance runs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Code {
     /// Of what runs.
@@ -59,6 +60,38 @@ pub struct Code {
     /// Of what its author wrote, where that was changed.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untouched: Option<CodeDigest>,
+    /// Who can use its read-only data; none where it has no such data, or a daemon before this one loaded it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_data: Option<ReadOnlyData>,
+}
+
+/// Who can use the read-only data of an instance: its program alone, or, for one of several reasons, any.
+///
+/// No kernel tells this of a map that is there, so it is recorded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ReadOnlyData {
+    /// The kernel loads no other program with it.
+    #[doc(alias = "excl_prog_hash")]
+    Exclusive,
+    /// The maps are made before the splice, for instructions that nobody runs.
+    Spliced,
+    /// An exclusive map is for one program.
+    Several,
+    /// The kernel cannot.
+    Unsupported,
+}
+
+impl ReadOnlyData {
+    /// Why others can use it, as the end of a sentence; none where they cannot.
+    pub fn why_not(self) -> Option<&'static str> {
+        match self {
+            Self::Exclusive => None,
+            Self::Spliced => Some("the splice changes the program after its maps are made"),
+            Self::Several => Some("the programs that its tail calls lead to are loaded with it"),
+            Self::Unsupported => Some("this kernel has no exclusive maps, which came with Linux 6.18"),
+        }
+    }
 }
 
 impl CodeDigest {
@@ -106,7 +139,7 @@ impl From<CodeDigest> for String {
 
 #[cfg(test)]
 mod tests {
-    use super::CodeDigest;
+    use super::{Code, CodeDigest, ReadOnlyData};
 
     #[test]
     fn a_digest_is_written_as_it_is_read_and_its_tag_is_its_beginning() {
@@ -114,6 +147,18 @@ mod tests {
             let digest: CodeDigest = text.parse().unwrap();
             assert_eq!((digest.to_string(), digest.tag()), (text, "0a0a0a0a0a0a0a0a"));
         }
+    }
+
+    #[test]
+    fn who_can_use_data_is_recorded_and_records_without_it_are_read() {
+        let digest = format!("sha256:{}", "0a".repeat(32));
+        let before = format!("{{\"digest\":\"{digest}\"}}");
+        let mut code: Code = serde_json::from_str(&before).unwrap();
+        assert_eq!((code.read_only_data, serde_json::to_string(&code).unwrap()), (None, before));
+        code.read_only_data = Some(ReadOnlyData::Exclusive);
+        let text = serde_json::to_string(&code).unwrap();
+        assert!(text.ends_with("\"read_only_data\":\"exclusive\"}"), "{text}");
+        assert_eq!(serde_json::from_str::<Code>(&text).unwrap(), code);
     }
 
     #[test]

@@ -26,7 +26,7 @@ mod shared;
 mod step;
 
 pub use bound::{NotBound, Unbindable};
-pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest};
+pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest, ReadOnlyData};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{Buffers, Entry, Hook, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};

@@ -22,7 +22,7 @@ pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, Problem, Profile,
-    Rollback, RunTime, State, Status, Unconfirmed,
+    ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{

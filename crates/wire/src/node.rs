@@ -208,6 +208,9 @@ pub struct MemberView {
     /// The same of what its author wrote, where the splice changed it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub untouched_digest: Option<String>,
+    /// Who can use its read-only data; none where it has no such data, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_data: Option<ReadOnlyDataView>,
     /// The verdicts after which the chain goes on.
     pub proceed: Vec<String>,
     /// For which packets its verdict counts: `enforce`, `shadow`, or `canary` and a share of flows.
@@ -227,6 +230,17 @@ pub struct MemberView {
     /// Its runs while it was profiled.
     #[serde(default)]
     pub run: RunTime,
+}
+
+/// Who can use the read-only data of a program that is loaded: its constants, and what it knows of the kernel's configuration.
+/// Nobody can change it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReadOnlyDataView {
+    /// Whether the kernel lets no other program use it.
+    pub exclusive: bool,
+    /// Why it lets others, as the end of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// How long a member ran while it was profiled.

@@ -7,8 +7,8 @@ use package::{AttachOptions, MemberName, ParameterValue, ProbeKind, ProgramName}
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::RunTime;
 use crate::document::{is_yes, yes};
+use crate::{ReadOnlyDataView, RunTime};
 
 /// One program that is attached at one place, outside of any chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -63,6 +63,9 @@ pub struct ProbeView {
     /// tag that tools show is its beginning.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub code_digest: Option<String>,
+    /// Who can use its read-only data; none where it has no such data, or that is not known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub read_only_data: Option<ReadOnlyDataView>,
     /// The parameters that were set.
     #[schema(value_type = BTreeMap<String, Object>)]
     pub config: BTreeMap<String, ParameterValue>,

@@ -22,7 +22,7 @@ fn instances(node: &Node) -> Vec<String> {
 }
 
 /// Waits until something is so; what is told when it does not become so is the daemon's log.
-fn wait_until(node: &Node, is_so: impl Fn() -> bool) {
+pub(crate) fn wait_until(node: &Node, is_so: impl Fn() -> bool) {
     let begin = Instant::now();
     while !is_so() {
         assert!(begin.elapsed() < Duration::from_mins(1), "{}", node.log());

@@ -126,6 +126,7 @@ mod tests {
             object_digest: String::new(),
             code_digest: None,
             untouched_digest: None,
+            read_only_data: None,
             proceed: vec!["pass".to_owned()],
             enforcement: "enforce".to_owned(),
             shadowed: BTreeMap::new(),

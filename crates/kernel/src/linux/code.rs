@@ -98,7 +98,8 @@ pub(super) fn is_recorded(pin: &Path, code: Option<&Code>) -> io::Result<bool> {
     Ok(pin.exists() && tag(sys::open_pin(pin)?.as_fd())? == code.digest.tag())
 }
 
-fn is_read_only(map: &str) -> bool {
+/// Whether a map, by its name, holds what nobody may change once it is loaded: constants, or the kernel's configuration.
+pub(super) fn is_read_only(map: &str) -> bool {
     map.contains(".rodata") || map.ends_with(".kconfig")
 }
 

@@ -18,7 +18,7 @@ use std::sync::{Arc, OnceLock};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, ObjectBuilder, OpenObject};
 use package::{Digest, Enforcement, HookPoint, Object, ProceedSet, ProgramName};
-use plan::{Buffers, Code, CodeDigest};
+use plan::{Buffers, Code, CodeDigest, ReadOnlyData};
 
 pub(super) use self::extension::Place;
 use super::blank::Blank;
@@ -26,7 +26,7 @@ use super::known::{Known, Lesson};
 use super::maps::plain;
 use super::state::{OBJECT_NAME, Source};
 use super::template::Template;
-use super::{Spelling, code, log, root, sys};
+use super::{Spelling, code, exclusive, log, root, sys};
 use crate::insn::Insn;
 use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Functions, Refused, effect};
@@ -96,7 +96,9 @@ impl Ready {
         let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
         let arrays = loaded.maps().filter(|map| map.map_type() == MapType::ProgArray);
         let arrays = arrays.map(|map| MapHandle::try_from(&map).map_err(plain)).collect::<io::Result<_>>()?;
-        let code = Code { digest: code::attest_loaded(loaded, &program)?, untouched };
+        let otherwise = if untouched.is_some() { ReadOnlyData::Spliced } else { ReadOnlyData::Several };
+        let read_only_data = exclusive::of_loaded(loaded, otherwise);
+        let code = Code { digest: code::attest_loaded(loaded, &program)?, untouched, read_only_data };
         Ok(Self { program: program.as_fd().try_clone_to_owned()?, arrays, code })
     }
 }
@@ -206,7 +208,7 @@ impl Loading<'_> {
             *insns.borrow_mut() = found.to_vec();
             None
         });
-        match self.attempt(log::STATISTICS, look)? {
+        match self.attempt(log::STATISTICS, look, exclusive::claim)? {
             Ok(Done { loaded, log, .. }) => {
                 self.source.pin_state(&loaded).map_err(|error| self.action("pin the maps of", error))?;
                 let code = self.check(&loaded, None)?.code.digest;
@@ -218,7 +220,7 @@ impl Loading<'_> {
 
     /// Loads once more, for the whole story.
     fn rejection(&self) -> Result<Refused, Refused> {
-        let Err(rejected) = self.attempt(0, Box::new(|_| None))? else {
+        let Err(rejected) = self.attempt(0, Box::new(|_| None), exclusive::claim)? else {
             return Err(self.action("load", "the verifier rejected it once and accepted it the next time"));
         };
         let Some(line) = log::telling_line(&rejected.log) else {
@@ -263,7 +265,8 @@ impl Loading<'_> {
             *told.borrow_mut() = Some(spliced.as_ref().map(drop).map_err(Clone::clone));
             spliced.ok()
         });
-        let attempt = self.attempt(0, rewrite)?;
+        // libbpf would make its maps for the program that it was before the splice, and the kernel refuse the one that it is.
+        let attempt = self.attempt(0, rewrite, |_| Ok(()))?;
         match outcome.take() {
             Some(Ok(())) => Ok(attempt),
             Some(Err(unspliceable)) => Ok(Err(Rejected { log: String::new(), source: unspliceable.into() })),
@@ -272,10 +275,16 @@ impl Loading<'_> {
         }
     }
 
-    /// Opens the object anew and loads its one program, whose instructions go through `rewrite`.
-    fn attempt(&self, log_level: u32, rewrite: sys::Rewrite) -> Result<Result<Done, Rejected>, Refused> {
+    /// Opens the object anew, prepares it, and loads its one program, whose instructions go through `rewrite`.
+    fn attempt(
+        &self,
+        log_level: u32,
+        rewrite: sys::Rewrite,
+        prepare: fn(&OpenObject) -> io::Result<()>,
+    ) -> Result<Result<Done, Rejected>, Refused> {
         let ((result, relocated, maps), log) = log::with(|log| {
             let (open, maps) = self.open(log_level, log).map_err(|error| self.action("open", error))?;
+            prepare(&open).map_err(|error| self.action("prepare", error))?;
             let target = self.target(&open).map_err(|error| self.action("describe", error))?;
             let (result, relocated) = sys::rewriting(target, rewrite, || open.load());
             Ok((result, relocated, maps))

@@ -7,6 +7,7 @@ mod clsact;
 mod code;
 mod device;
 mod dispatcher;
+mod exclusive;
 mod execute;
 mod holder;
 mod incumbent;

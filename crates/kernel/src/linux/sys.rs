@@ -59,6 +59,23 @@ pub(crate) fn forget_pin_path(map: &libbpf_rs::OpenMapMut<'_>) -> io::Result<()>
     check(unsafe { libbpf_sys::bpf_map__set_pin_path(map, std::ptr::null()) }).map(drop)
 }
 
+/// Makes a map that is not made yet exclusive to a program of its object (`BPF_MAP_CREATE` with `excl_prog_hash`).
+pub(crate) fn make_exclusive(
+    map: &libbpf_rs::OpenMap<'_>,
+    program: &libbpf_rs::OpenProgram<'_>,
+) -> io::Result<()> {
+    let (map, program) = (map.as_libbpf_object().as_ptr(), program.as_libbpf_object().as_ptr());
+    // SAFETY: both are of an object that is open; libbpf refuses when it is not the same one.
+    check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map, program) }).map(drop)
+}
+
+/// Whether libbpf made a map for one program only.
+pub(crate) fn is_exclusive(map: &libbpf_rs::Map<'_>) -> bool {
+    let map = map.as_libbpf_object().as_ptr();
+    // SAFETY: it is a map of an object that is loaded.
+    !unsafe { libbpf_sys::bpf_map__exclusive_program(map) }.is_null()
+}
+
 /// Loads a program that is not in an object.
 pub(crate) fn load_program(
     name: &CStr,

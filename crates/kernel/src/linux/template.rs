@@ -11,11 +11,11 @@ use std::os::fd::{AsFd as _, AsRawFd as _, OwnedFd};
 
 use libbpf_rs::{MapCore as _, Object as Loaded};
 use package::Object;
-use plan::{Code, CodeDigest};
+use plan::{Code, CodeDigest, ReadOnlyData};
 
 use super::blank::Blank;
 use super::load::{Loading, Ready, Splicing};
-use super::{Spelling, code, sys};
+use super::{Spelling, code, exclusive, sys};
 use crate::insn::{CALL, Insn, LOAD_64, MAP_FD, MAP_VALUE, SUBPROGRAM_ADDRESS, SUBPROGRAM_CALL};
 use crate::splice::{Way, splice};
 
@@ -69,8 +69,12 @@ impl Template {
         let how = splicing.how(loading.point, loading.buffers, way);
         let spliced = splice(&insns, &how).map_err(io::Error::other)?;
         let program = self.relocated.load(Spelling::of(loading.point).kind, &self.licence, &spliced)?;
-        let code =
-            Code { digest: code::attest(program.as_fd(), &spliced.insns)?, untouched: Some(untouched) };
+        let has_constants = self.maps.iter().any(Blank::is_constant);
+        let code = Code {
+            digest: code::attest(program.as_fd(), &spliced.insns)?,
+            untouched: Some(untouched),
+            read_only_data: has_constants.then(|| exclusive::unless_kernel_cannot(ReadOnlyData::Spliced)),
+        };
         let constants = self.maps.iter().enumerate().filter(|(_, map)| map.is_constant());
         for (at, _) in constants {
             sys::bind_map(program.as_fd(), opened[&at].as_fd())?;

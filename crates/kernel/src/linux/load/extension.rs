@@ -9,7 +9,7 @@ use package::Enforcement;
 
 use super::{Loading, Ready, Rejected, plain};
 use crate::linux::dispatcher::Purpose;
-use crate::linux::{dispatcher, log, root, sys};
+use crate::linux::{dispatcher, exclusive, log, root, sys};
 use crate::{Cause, Refused};
 
 /// A function whose place a program can take.
@@ -74,6 +74,7 @@ impl Loading<'_> {
             let function = Some(place.function.clone());
             program.set_attach_target(place.program.as_raw_fd(), function).map_err(plain)?;
         }
+        exclusive::claim(&open)?;
         Ok(open)
     }
 }

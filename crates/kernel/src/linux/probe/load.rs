@@ -7,13 +7,13 @@ use std::path::Path;
 
 use libbpf_rs::{MapCore as _, MapType, Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
 use package::Attachment;
-use plan::{Code, ProbeSpec, SharedMap, State};
+use plan::{Code, ProbeSpec, ReadOnlyData, SharedMap, State};
 
 use super::super::load::open_object;
 use super::super::maps::plain;
 use super::super::pins::Pins;
 use super::super::state::Source;
-use super::super::{code, log, sys};
+use super::super::{code, exclusive, log, sys};
 use super::attach::spelling;
 use crate::Refused;
 
@@ -45,7 +45,8 @@ pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<(Load
     source.pin_state(&loaded).map_err(|error| action("pin the maps of", error))?;
     let digest = program(&loaded, spec).and_then(|program| code::attest_loaded(&loaded, &program));
     let digest = digest.map_err(|error| action("check", error))?;
-    Ok((loaded, Code { digest, untouched: None }))
+    let read_only_data = exclusive::of_loaded(&loaded, ReadOnlyData::Several);
+    Ok((loaded, Code { digest, untouched: None, read_only_data }))
 }
 
 fn open(spec: &ProbeSpec, source: &Source<'_>, log: &mut [u8]) -> io::Result<OpenObject> {
@@ -80,6 +81,7 @@ fn open(spec: &ProbeSpec, source: &Source<'_>, log: &mut [u8]) -> io::Result<Ope
         sys::forget_pin_path(&map)?;
         source.prepare_map(&mut map)?;
     }
+    exclusive::claim(&object)?;
     Ok(object)
 }
 
