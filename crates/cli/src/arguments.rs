@@ -15,6 +15,7 @@ use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
 use package::{
     AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
 };
+use trust::Pen;
 use wire::Reference;
 
 pub(crate) use self::history::{Confirm, Diff, RollBack};
@@ -179,7 +180,8 @@ pub(crate) struct Sign {
     pub(crate) platform: Option<Platform>,
     #[command(flatten)]
     pub(crate) keys: SigningKeys,
-    /// Folder of the publisher's root (see `l3af publisher`): its versions go with the package
+    /// Folder of the publisher's root (see `l3af publisher`): its versions go with the package, and their
+    /// certifications
     #[arg(long, value_name = "DIR")]
     pub(crate) roots: Option<PathBuf>,
     /// Add a sigstore bundle for `cosign verify` and its kin; takes an ECDSA key
@@ -188,6 +190,9 @@ pub(crate) struct Sign {
     /// Write such a bundle into a file
     #[arg(long, value_name = "FILE")]
     pub(crate) cosign_bundle: Option<PathBuf>,
+    /// Private Enterprise Number to claim; certificates of the keys, or a certification of the root, prove it
+    #[arg(long, value_name = "NUMBER", value_parser = publisher::pen)]
+    pub(crate) pen: Option<Pen>,
     /// Days after which the statement holds no longer [default: it always does]
     #[arg(long, value_name = "DAYS")]
     pub(crate) expires_in_days: Option<u32>,

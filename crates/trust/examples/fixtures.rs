@@ -12,26 +12,29 @@
 mod case;
 #[path = "../tests/all/recipe.rs"]
 mod recipe;
+#[path = "../tests/all/roots.rs"]
+mod roots;
 
 use std::fs;
 
 use trust::PrivateKey;
 
-use case::Case;
+use case::{Case, ROOTS, STATEMENTS};
 use recipe::{CHANCE, PEOPLE, but_for_chance, envelopes, key, keys};
+use roots::roots;
 
 fn main() {
     write_keys();
     for attack in Case::attacks() {
         let twin = attack.twin();
-        write_statements(&attack);
-        if twin.statements() != attack.statements() {
-            write_statements(&twin);
+        write_made(&attack);
+        if twin.made(STATEMENTS) != attack.made(STATEMENTS) {
+            write_made(&twin);
         }
         if attack.text("refusal.txt").is_none() {
             let accepted = |assurance| panic!("{} is accepted: {assurance:?}", attack.name());
             let refusal = attack.refusal().unwrap_or_else(accepted);
-            fs::write(attack.statements().with_file_name("refusal.txt"), refusal).unwrap();
+            fs::write(attack.made(STATEMENTS).with_file_name("refusal.txt"), refusal).unwrap();
         }
     }
 }
@@ -52,16 +55,22 @@ fn write_keys() {
     }
 }
 
-fn write_statements(case: &Case) {
-    let (envelopes, folder) = (envelopes(&case.recipe()), case.statements());
-    if !envelopes.is_empty() {
-        fs::create_dir_all(&folder).unwrap();
-    }
-    for (number, envelope) in envelopes.iter().enumerate() {
-        let path = folder.join(format!("{}.json", number + 1));
-        let there = fs::read_to_string(&path).unwrap_or_default();
-        if but_for_chance(&there) != but_for_chance(envelope) {
-            fs::write(path, envelope).unwrap();
+/// Roots come first: policies pin them, and certifications are about them.
+fn write_made(case: &Case) {
+    let recipe = case.recipe();
+    for (what, texts) in [(ROOTS, roots(&recipe.roots)), (STATEMENTS, envelopes(&recipe))] {
+        let folder = case.made(what);
+        if !texts.is_empty() {
+            fs::create_dir_all(&folder).unwrap();
+        }
+        for (number, text) in texts.iter().enumerate() {
+            let path = folder.join(format!("{}.json", number + 1));
+            let there = fs::read_to_string(&path).unwrap_or_default();
+            let is_it =
+                there == *text || what == STATEMENTS && but_for_chance(&there) == but_for_chance(text);
+            if !is_it {
+                fs::write(path, text).unwrap();
+            }
         }
     }
 }

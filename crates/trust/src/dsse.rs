@@ -9,10 +9,11 @@ use std::collections::BTreeSet;
 use base64::Engine as _;
 use base64::engine::general_purpose::{STANDARD, URL_SAFE};
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 use crate::json::{self, BadJson};
-use crate::{Discount, KeyId, Quorum, Sign, SignError, Signer};
+use crate::{Chain, Discount, KeyId, Quorum, Sign, SignError, Signer};
 
 /// The type of the payloads of this project: in-toto statements.
 pub const PAYLOAD_TYPE: &str = "application/vnd.in-toto+json";
@@ -25,7 +26,17 @@ const MAX_SIGNATURES: usize = 64;
 pub struct Envelope {
     payload_type: String,
     payload: Vec<u8>,
-    signatures: Vec<(String, Vec<u8>)>,
+    signatures: Vec<Signature>,
+}
+
+/// A signature, as it came.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Signature {
+    /// The key that it says it is of.
+    key: String,
+    bytes: Vec<u8>,
+    /// Certificates of that key, as PEM.
+    certificates: Option<String>,
 }
 
 /// The payload of an envelope that enough keys signed. It cannot be made but by [`Envelope::verify`].
@@ -124,6 +135,9 @@ struct WrittenSignature {
     #[serde(default, skip_serializing_if = "String::is_empty")]
     keyid: String,
     sig: String,
+    /// The certificates of the key, where in-toto has them (ITE-7). Readers of DSSE pass over what they do not know.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    cert: Option<String>,
 }
 
 /// The bytes that are signed (`PAEv1` of the DSSE protocol).
@@ -157,8 +171,11 @@ impl Envelope {
     /// When one of them does not sign.
     pub fn sign(payload_type: &str, payload: Vec<u8>, keys: &[&dyn Sign]) -> Result<Self, SignError> {
         let message = signed_bytes(payload_type, &payload);
-        let signatures = keys.iter().map(|key| Ok((key.public().id().to_string(), key.sign(&message)?)));
-        let signatures = signatures.collect::<Result<_, SignError>>()?;
+        let signature = |key: &&dyn Sign| {
+            let bytes = key.sign(&message)?;
+            Ok(Signature { key: key.public().id().to_string(), bytes, certificates: None })
+        };
+        let signatures = keys.iter().map(signature).collect::<Result<_, SignError>>()?;
         Ok(Self { payload_type: payload_type.to_owned(), payload, signatures })
     }
 
@@ -176,34 +193,60 @@ impl Envelope {
             return Err(BadEnvelope::TooManySignatures { count: written.signatures.len() });
         }
         let payload = decode("payload", &written.payload)?;
-        let signatures = written.signatures.into_iter();
-        let signatures = signatures.map(|signature| Ok((signature.keyid, decode("sig", &signature.sig)?)));
+        let signature = |WrittenSignature { keyid, sig, cert }| {
+            Ok(Signature { key: keyid, bytes: decode("sig", &sig)?, certificates: cert })
+        };
+        let signatures = written.signatures.into_iter().map(signature);
         let signatures = signatures.collect::<Result<_, BadEnvelope>>()?;
         Ok(Self { payload_type: written.payload_type, payload, signatures })
     }
 
     /// The envelope as JSON.
     pub fn to_json(&self) -> Vec<u8> {
-        let signatures = self.signatures.iter();
+        let signatures = self.signatures.iter().map(|signature| WrittenSignature {
+            keyid: signature.key.clone(),
+            sig: STANDARD.encode(&signature.bytes),
+            cert: signature.certificates.clone(),
+        });
         let written = Written {
             payload: STANDARD.encode(&self.payload),
             payload_type: self.payload_type.clone(),
-            signatures: signatures
-                .map(|(keyid, sig)| WrittenSignature { keyid: keyid.clone(), sig: STANDARD.encode(sig) })
-                .collect(),
+            signatures: signatures.collect(),
         };
         serde_json::to_vec(&written).expect("an envelope has text keys only")
     }
 
     /// The envelope without the names of its keys.
     pub(crate) fn anonymous(mut self) -> Self {
-        self.signatures.iter_mut().for_each(|(key, _)| key.clear());
+        self.signatures.iter_mut().for_each(|signature| signature.key.clear());
         self
     }
 
     /// The names of the keys that the envelope says signed it. They are claims, to be shown and not to be believed.
     pub fn claimed_keys(&self) -> Vec<&str> {
-        self.signatures.iter().map(|(key, _)| key.as_str()).collect()
+        self.signatures.iter().map(|signature| signature.key.as_str()).collect()
+    }
+
+    /// The envelope with the certificates of the key that signed it first.
+    #[must_use]
+    pub(crate) fn with_chain(mut self, chain: &Chain) -> Self {
+        if let Some(first) = self.signatures.first_mut() {
+            first.certificates = Some(chain.to_pem());
+        }
+        self
+    }
+
+    /// The certificates that came with a signature, as PEM. They are to be checked.
+    pub(crate) fn certificates(&self) -> Option<&str> {
+        self.signatures.iter().find_map(|signature| signature.certificates.as_deref())
+    }
+
+    /// What kind of statement it says it holds. It decides no more than which rule looks at it.
+    pub(crate) fn claimed_predicate_type(&self) -> Option<String> {
+        match json::read(&self.payload).ok()?.get_mut("predicateType")?.take() {
+            Value::String(kind) => Some(kind),
+            _ => None,
+        }
     }
 
     /// The payload, when as many of these signers signed it as must. `eligible` says why one of them does not count.
@@ -219,7 +262,8 @@ impl Envelope {
             return Err(Unsigned::PayloadType { found: self.payload_type.clone() });
         }
         let message = signed_bytes(&self.payload_type, &self.payload);
-        let signatures: Vec<&[u8]> = self.signatures.iter().map(|(_, sig)| sig.as_slice()).collect();
+        let signatures: Vec<&[u8]> =
+            self.signatures.iter().map(|signature| signature.bytes.as_slice()).collect();
         let (mut keys, mut valid, mut discounted) = (BTreeSet::new(), 0, Vec::new());
         for signer in quorum.signed(&message, &signatures) {
             match eligible(signer) {
@@ -277,7 +321,7 @@ mod tests {
     #[test]
     fn a_key_id_decides_nothing() {
         let mut envelope = sign(b"{}", &[&key(1)]);
-        envelope.signatures[0].0 = key(2).public().id().to_string();
+        envelope.signatures[0].key = key(2).public().id().to_string();
         assert!(envelope.verify(&quorum(&[&key(2)], 1), |_| Ok(())).is_err());
         assert!(envelope.verify(&quorum(&[&key(1)], 1), |_| Ok(())).is_ok());
     }

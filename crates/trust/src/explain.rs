@@ -35,6 +35,8 @@ pub enum Rule {
     MinimumVersion,
     /// The publisher's root follows the pinned one, and has not expired.
     Root,
+    /// A certificate of an organisation certifies that root.
+    Certification,
     /// Somebody of this site endorses what comes from a public place.
     Endorsement,
     /// The statement can be read.
@@ -179,6 +181,7 @@ impl fmt::Display for Rule {
             Self::Hooks => "hooks",
             Self::MinimumVersion => "minimum-version",
             Self::Root => "root",
+            Self::Certification => "certification",
             Self::Endorsement => "endorsement",
             Self::Envelope => "envelope",
             Self::Signatures => "signatures",

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 use package::PublisherName;
-use trust::Role;
+use trust::{Pen, Role};
 
 use super::key::PassphraseFile;
 use super::logins::Logins;
@@ -33,6 +33,7 @@ pub(crate) enum Publisher {
     Rotate(Rotate),
     Sign(SignRoot),
     Show(ShowRoot),
+    Certify(Certify),
     Attach(Attach),
 }
 
@@ -167,6 +168,40 @@ pub(crate) struct Attach {
     pub(crate) logins: Logins,
 }
 
+/// Certify that a version of the root is an organisation's, with the key of a certificate
+///
+/// The certificate has an identifier below the organisation's arc, 1.3.6.1.4.1.NUMBER. Keys of the root need none, and may
+/// be of any algorithm. Machines whose policy demands the number accept what is signed under this version and those after it.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Example:
+  l3af publisher certify publisher/1.root.json --key organisation.key --certificates organisation.pem")]
+pub(crate) struct Certify {
+    /// Version of the root: the one that machines pin, or one after it
+    #[arg(value_name = "ROOT")]
+    pub(crate) root: PathBuf,
+    /// Private key that the first certificate is for
+    #[arg(long, value_name = "KEY", value_parser = ReferenceParser)]
+    pub(crate) key: Reference,
+    #[command(flatten)]
+    pub(crate) passphrase: PassphraseFile,
+    /// Certificates (PEM), that of the key first, each issued by the next
+    #[arg(long, value_name = "FILE")]
+    pub(crate) certificates: PathBuf,
+    /// The organisation's Private Enterprise Number [default: the one of the certificate]
+    #[arg(long, value_name = "NUMBER", value_parser = pen)]
+    pub(crate) pen: Option<Pen>,
+    /// Whose root it is, where that does not say it itself
+    #[arg(long, value_name = "NAME")]
+    pub(crate) publisher: Option<PublisherName>,
+    /// Days after which it holds no longer [default: it does as long as the certificate]
+    #[arg(long, value_name = "DAYS", value_parser = clap::value_parser!(u32).range(1..=36500))]
+    pub(crate) expires_in_days: Option<u32>,
+    /// File to write [default: beside ROOT, with `.certification.json` in place of `.json`]
+    #[arg(long, short, value_name = "FILE")]
+    pub(crate) output: Option<PathBuf>,
+}
+
 /// Show the versions, who speaks in which role, and what a draft lacks
 #[derive(Debug, Args)]
 pub(crate) struct ShowRoot {
@@ -175,6 +210,11 @@ pub(crate) struct ShowRoot {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+pub(super) fn pen(text: &str) -> Result<Pen, String> {
+    let number: u32 = text.parse().map_err(|error| format!("`{text}` is no number: {error}"))?;
+    Pen::try_from(number).map_err(|error| error.to_string())
 }
 
 fn threshold(text: &str) -> Result<(Role, usize), String> {

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af publisher`: makes, signs and shows the versions of a publisher's root.
 
+mod certify;
 mod folder;
 mod show;
 
@@ -26,15 +27,22 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Rotate(arguments) => rotate(arguments, environment),
         Publisher::Sign(arguments) => sign(arguments, environment),
         Publisher::Show(arguments) => show::run(arguments),
+        Publisher::Certify(arguments) => certify::run(arguments, environment),
         Publisher::Attach(arguments) => attach(arguments),
     }
 }
 
-/// All versions of the root in a folder, oldest first.
-pub(crate) fn roots(folder: &Path) -> Result<Vec<Root>, Failure> {
-    let folder = Folder::open(folder)?;
+/// What goes with packages of a folder: all versions of the root, and certifications of them.
+pub(crate) fn referrers(path: &Path) -> Result<Vec<Referrer>, Failure> {
+    let folder = Folder::open(path)?;
     folder.newest()?;
-    Ok(folder.versions().to_vec())
+    let roots = folder.versions().iter().map(|root| root.text().as_bytes().to_vec());
+    let roots = roots.map(|bytes| Referrer { kind: ReferrerKind::Root, bytes });
+    // A certification is a statement, as an endorsement is.
+    let certifications = certify::all(path)?.into_iter();
+    let certifications = certifications
+        .map(|(_, certification)| Referrer { kind: ReferrerKind::Statement, bytes: certification.to_json() });
+    Ok(roots.chain(certifications).collect())
 }
 
 fn init(arguments: &Init, environment: Option<&Passphrase>) -> Outcome {
@@ -94,7 +102,9 @@ fn sign(arguments: &SignRoot, environment: Option<&Passphrase>) -> Outcome {
 }
 
 fn attach(arguments: &Attach) -> Outcome {
-    let roots = roots(&arguments.folder.folder)?;
+    let path = &arguments.folder.folder;
+    let (folder, referrers) = (Folder::open(path)?, referrers(path)?);
+    let roots = folder.versions();
     for place in &arguments.packages {
         let source = PackageSource::open(place, &arguments.logins)?;
         let publisher = source.package()?.manifest.package.publisher;
@@ -102,9 +112,7 @@ fn attach(arguments: &Attach) -> Outcome {
             let problem = format!("`{}` is of `{publisher}`, and the root of `{other}`", place.display());
             return Err(Failure::new(problem).with_hint("`--folder` names the folder of another root"));
         }
-        for root in &roots {
-            source.keep(&Referrer { kind: ReferrerKind::Root, bytes: root.text().as_bytes().to_vec() })?;
-        }
+        referrers.iter().try_for_each(|referrer| source.keep(referrer))?;
         output::note(&format!("attached {} versions to `{}`", roots.len(), place.display()));
     }
     Ok(())

@@ -2,7 +2,7 @@
 //! `l3af sign`: states what a package or an object is, signed.
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, ReferrerKind};
+use package::{Digest, Referrer, ReferrerKind};
 use trust::{CosignError, Envelope, PAYLOAD_TYPE, Sign as Signs, Terms};
 
 use super::publisher;
@@ -15,7 +15,7 @@ use crate::subject::Subject;
 pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome {
     let Sign { package, logins, naming, platform, .. } = arguments;
     let subject = Subject::open(package, logins, naming, platform.as_ref())?;
-    let roots = arguments.roots.as_deref().map(publisher::roots).transpose()?.unwrap_or_default();
+    let referrers = arguments.roots.as_deref().map(publisher::referrers).transpose()?.unwrap_or_default();
     let keys = signing_key::open_all(&arguments.keys, environment)?;
     let keys: Vec<&dyn Signs> = keys.iter().map(Box::as_ref).collect();
     let bundle = if arguments.cosign || arguments.cosign_bundle.is_some() {
@@ -27,14 +27,14 @@ pub(crate) fn run(arguments: &Sign, environment: Option<&Passphrase>) -> Outcome
     let now = Timestamp::from_second(Timestamp::now().as_second())?;
     let life = arguments.expires_in_days.map(|days| SignedDuration::from_hours(i64::from(days) * 24));
     let expires = life.map(|life| now.checked_add(life)).transpose()?;
-    let statement = subject.state(Terms { expires, ..Terms::from(now) });
+    let statement = subject.state(Terms { expires, pen: arguments.pen, ..Terms::from(now) });
     let envelope = Envelope::sign(PAYLOAD_TYPE, statement.to_json(), &keys)?;
     // A single object has no place for a bundle; that is told before anything is kept.
     if let Some(bundle) = bundle {
         keep_bundle(&bundle, &subject, arguments)?;
     }
-    for root in &roots {
-        subject.keep(ReferrerKind::Root, root.text().as_bytes().to_vec())?;
+    for Referrer { kind, bytes } in referrers {
+        subject.keep(kind, bytes)?;
     }
     subject.keep(ReferrerKind::Statement, envelope.to_json())?;
     output::note(&format!("signed {} as {}", subject.release(), subject.digest()));

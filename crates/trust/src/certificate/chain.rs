@@ -52,6 +52,11 @@ impl Chain {
         self.0.iter().map(Certificate::to_pem).collect()
     }
 
+    /// The certificates, the signer's first.
+    pub fn certificates(&self) -> &[Certificate] {
+        &self.0
+    }
+
     /// The certificate of the signer.
     pub fn signer(&self) -> &Certificate {
         self.0.first().expect("a chain has one certificate or more")
@@ -226,7 +231,7 @@ impl Certificate {
     }
 
     /// Whose arcs its policies and purposes are below.
-    fn pens(&self) -> BTreeSet<Pen> {
+    pub fn pens(&self) -> BTreeSet<Pen> {
         let purposes = self.extensions.purposes.iter().flatten();
         self.extensions.policies.iter().chain(purposes).filter_map(Pen::above).collect()
     }

@@ -348,6 +348,28 @@ mod tests {
         assert_eq!(policy.on_revoked("eth1/xdp"), OnRevoked::Keep);
     }
 
+    /// The keys of a table, as its reader names them when it meets one that it does not know.
+    fn keys(table: &str) -> BTreeSet<String> {
+        let refused = refusal(&format!("{table}\nunknown = 1"));
+        let (_, known) = refused.split_once("expected ").unwrap();
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_are_read_and_no_others() {
+        let schema = include_str!("../../../../docs/schema/trust-policy.json");
+        let schema: serde_json::Value = serde_json::from_str(schema).unwrap();
+        let check = |table: &str, schema: &serde_json::Value| {
+            let written = schema["properties"].as_object().unwrap().keys().cloned();
+            assert_eq!(written.collect::<BTreeSet<_>>(), keys(table), "{table}");
+            assert_eq!(schema["additionalProperties"], false, "{table}");
+        };
+        check("", &schema);
+        for table in ["publisher", "endorser", "revoked", "exception", "repository", "hook"] {
+            check(&format!("[[{table}]]"), &schema["properties"][table]["items"]);
+        }
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_makes_the_reader_panic(text: String) {

@@ -97,6 +97,12 @@ pub enum BadRoot {
         /// How many there may be.
         max: usize,
     },
+    /// One key signed it twice.
+    #[error("the key {key} signed it twice")]
+    SignedTwice {
+        /// The key.
+        key: KeyId,
+    },
     /// Too few of the keys signed it.
     #[error("{valid} of the signers that {whose} signed it, {threshold} must")]
     Unsigned {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From the JSON of a root to signers. Unknown fields are kept, as TUF says (section 4.2); in ours they are refused.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::num::NonZeroU64;
 
 use jiff::Timestamp;
@@ -90,6 +90,11 @@ pub(super) fn parts(bytes: &[u8]) -> Result<(Value, Signatures), BadRoot> {
     let count = written.signatures.len();
     if count > MAX_SIGNATURES {
         return Err(BadRoot::TooManySignatures { count, max: MAX_SIGNATURES });
+    }
+    // One key meets no threshold of two in any case; python-tuf refuses this too, so that nobody counts lines.
+    let mut seen = BTreeSet::new();
+    if let Some(twice) = written.signatures.iter().find(|signature| !seen.insert(&signature.keyid)) {
+        return Err(BadRoot::SignedTwice { key: twice.keyid.clone() });
     }
     // A signature that is no hexadecimal text is one that nobody made; python-tuf writes an empty one for a key to come.
     let signatures = written.signatures.into_iter().filter_map(|one| Some((one.keyid, from_hex(&one.sig)?)));

@@ -188,6 +188,14 @@ fn a_hybrid_is_one_signer_and_both_halves_sign() {
 }
 
 #[test]
+fn one_key_signs_once() {
+    let text = first(&[signer(1), signer(2)]).to_json();
+    let both = forged(&text, |signed| signed["roles"]["root"]["threshold"] = json!(2), &[&key(1), &key(1)]);
+    insta::assert_snapshot!(refused(Root::pinned(both.as_bytes())), @"the key 7ab6b86c signed it twice");
+    assert!(Draft::parse(both.as_bytes()).is_err());
+}
+
+#[test]
 fn one_key_is_there_once() {
     let text = signed(first(&[signer(1)]), None, &[&key(1)]);
     let id = key(1).public().id().to_string();

@@ -2,17 +2,19 @@
 //! Who may sign for a release on this machine: its publisher, for what the policy trusts them.
 
 use std::collections::BTreeSet;
+use std::fmt;
 
 use package::{Digest, PublisherName};
 
 use super::{Circumstances, Discount, Evidence, Occasion, Refused};
 use crate::endorsement::{Endorsed, Endorsement};
-use crate::explain::{Rule, Trail};
+use crate::explain::{Rule, Trail, with_causes};
 use crate::found::Found;
 use crate::in_toto::Statement;
 use crate::policy::{Anchor, Endorser, Publisher};
 use crate::{
-    BadRoot, Certificate, Certified, Envelope, Family, KeyId, Pen, PublicKey, Quorum, Role, Root, Signer,
+    BadCertification, BadRoot, Certificate, Certified, CertifiedRoot, Envelope, Family, KeyId, Pen,
+    PublicKey, Quorum, Role, Root, SignedCertification, Signer,
 };
 
 /// Who may sign, and what is asked of their keys.
@@ -23,9 +25,20 @@ pub(super) struct Authority {
     pub(super) roots: Vec<Root>,
     require: BTreeSet<Family>,
     authorities: Vec<Certificate>,
+    /// What became of the certifications of the root.
+    certifications: Vec<Result<CertifiedRoot, BadCertification>>,
     pub(super) pen: Option<Pen>,
     /// Who speaks for the publisher, where the policy does not name them.
     pub(super) endorser: Option<PublisherName>,
+}
+
+/// What proves a number.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Proof {
+    /// A certificate for a key of each who signed.
+    Keys,
+    /// A certification of the root that names them.
+    Root,
 }
 
 impl Authority {
@@ -45,8 +58,9 @@ impl Authority {
         trail.rule(Rule::Hooks, hooks(found), at_hooks(publisher, found))?;
         minimum_version(Some(publisher), found, at, trail)?;
         let (quorum, roots) = signers(&found.publisher, &publisher.anchor, (evidence, at), trail)?;
+        let certifications = certifications(publisher, &roots, (evidence, at), trail);
         let Publisher { require, authorities, pen, .. } = publisher.clone();
-        Ok(Self { quorum, roots, require, authorities, pen, endorser: None })
+        Ok(Self { quorum, roots, require, authorities, certifications, pen, endorser: None })
     }
 
     /// A publisher whom the policy does not name, for whom an endorser speaks whom it names.
@@ -69,8 +83,9 @@ impl Authority {
         minimum_version(None, found, at, trail)?;
         let anchor = Anchor::RootDigest(root);
         let (quorum, roots) = signers(&found.publisher, &anchor, (evidence, at), trail)?;
-        let (require, authorities) = (BTreeSet::new(), Vec::new());
-        Ok(Self { quorum, roots, require, authorities, pen: None, endorser: Some(endorser) })
+        // Authorities are named for a publisher: those of others say nothing here, and so no certification does.
+        let (require, authorities, certifications) = (BTreeSet::new(), Vec::new(), Vec::new());
+        Ok(Self { quorum, roots, require, authorities, certifications, pen: None, endorser: Some(endorser) })
     }
 
     /// Whether what somebody signs counts for this publisher.
@@ -82,25 +97,59 @@ impl Authority {
         if self.authorities.is_empty() {
             return Ok(());
         }
-        let certified = self.certified(signer, at)?;
-        let proven = self.pen.map_or(Ok(()), |pen| certified.demand(pen));
-        proven.map_err(|bad| Discount::Certificate(Box::new(bad)))
+        match self.pen {
+            None => self.certified(signer, at).map(drop),
+            Some(pen) => self.root_proves(pen).or_else(|root| self.key_proves(pen, signer, at, root)),
+        }
     }
 
-    /// Whether those who signed with these keys prove a number by their certificates.
+    /// What proves a number for those who signed with these keys.
     pub(super) fn proves(
         &self,
         pen: Pen,
         keys: &BTreeSet<KeyId>,
         at: &Circumstances<'_>,
-    ) -> Result<(), Discount> {
-        let signed =
-            self.quorum.signers().iter().filter(|signer| signer.ids().all(|key| keys.contains(&key)));
-        for signer in signed {
-            let certified = self.certified(signer, at)?;
-            certified.demand(pen).map_err(|bad| Discount::Certificate(Box::new(bad)))?;
+    ) -> Result<Proof, Discount> {
+        let Err(root) = self.root_proves(pen) else { return Ok(Proof::Root) };
+        let signers = self.quorum.signers().iter();
+        let mut signed = signers.filter(|signer| signer.ids().all(|key| keys.contains(&key)));
+        signed.try_for_each(|signer| self.key_proves(pen, signer, at, root.clone()))?;
+        Ok(Proof::Keys)
+    }
+
+    /// Whether a certification of the root is for a number; if none is, why not, as far as there are any.
+    fn root_proves(&self, pen: Pen) -> Result<(), Vec<String>> {
+        let mut refused = Vec::new();
+        for certification in &self.certifications {
+            match certification {
+                Ok(certified) => match certified.demand(pen) {
+                    Ok(()) => return Ok(()),
+                    Err(bad) => refused.push(bad.to_string()),
+                },
+                Err(bad) => refused.push(with_causes(bad)),
+            }
         }
-        Ok(())
+        Err(refused)
+    }
+
+    /// Whether a certificate of one of a signer's keys proves a number, where no certification of the root does.
+    fn key_proves(
+        &self,
+        pen: Pen,
+        signer: &Signer,
+        at: &Circumstances<'_>,
+        root: Vec<String>,
+    ) -> Result<(), Discount> {
+        let certified = self.certified(signer, at);
+        let demanded =
+            |certified: Certified| certified.demand(pen).map_err(|bad| Discount::Certificate(Box::new(bad)));
+        certified.and_then(demanded).map_err(|key| {
+            if root.is_empty() {
+                key
+            } else {
+                Discount::Uncertified { key: Box::new(key), root: root.join("; ") }
+            }
+        })
     }
 
     /// What an authority that is trusted says of one of the keys.
@@ -154,6 +203,52 @@ fn signers(
     Ok((newest.quorum(Role::Release).clone(), roots))
 }
 
+/// What becomes of each certification of a publisher's root that came along.
+///
+/// It must be about the version that is pinned, or about one that follows from it up to the newest: each was signed by a
+/// threshold of the one before, so whose the earlier one is, theirs is the later. A version before the pinned one does not
+/// do. A later one may have been pinned because the keys of the earlier ones were lost, and who has these could lead to it.
+fn certifications(
+    publisher: &Publisher,
+    roots: &[Root],
+    (evidence, at): (&Evidence, &Circumstances<'_>),
+    trail: &mut Trail,
+) -> Vec<Result<CertifiedRoot, BadCertification>> {
+    let name = &publisher.name;
+    if roots.is_empty() {
+        trail.skipped(Rule::Certification, name, "the policy names keys");
+        return Vec::new();
+    }
+    let versions: Vec<Digest> = roots.iter().map(Root::digest).collect();
+    let check = |bytes: &Vec<u8>| {
+        let certification = SignedCertification::parse(bytes)?;
+        let key = certification.chain().signer().key()?;
+        at.policy.counts(&Signer::single(key)).map_err(BadCertification::Discounted)?;
+        match at.occasion {
+            Occasion::Deployment => certification.check(name, &versions, &publisher.authorities, at.time()),
+            Occasion::Continuation => {
+                certification.check_continued(name, &versions, &publisher.authorities, at.time())
+            }
+        }
+    };
+    let came = evidence.envelopes.iter().filter(|bytes| SignedCertification::is_one(bytes));
+    let checked: Vec<_> = came.map(|bytes| (Digest::of(bytes), check(bytes))).collect();
+    if checked.is_empty() {
+        trail.skipped(Rule::Certification, name, "none came with it");
+    } else if publisher.authorities.is_empty() {
+        trail.skipped(Rule::Certification, name, "the policy names no authorities");
+    }
+    let noted = checked.into_iter().map(|(digest, outcome)| match outcome {
+        _ if publisher.authorities.is_empty() => outcome,
+        Ok(certified) => {
+            trail.passed(Rule::Certification, &certified);
+            Ok(certified)
+        }
+        Err(bad) => trail.rule(Rule::Certification, digest, Err(bad)),
+    });
+    noted.collect()
+}
+
 /// The endorser who speaks for a release from a public place, or for its publisher by the root that this is judged under.
 pub(super) fn endorser(
     found: &Found,
@@ -200,6 +295,15 @@ fn endorsements(
         (in_time && is_made && predicate.covers(found)).then_some(predicate)
     });
     said.collect()
+}
+
+impl fmt::Display for Proof {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Keys => "certificates of those who signed",
+            Self::Root => "a certification of the root",
+        })
+    }
 }
 
 fn theirs(publisher: &Publisher, found: &Found) -> Result<(), Refused> {

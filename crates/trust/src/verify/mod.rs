@@ -70,7 +70,7 @@ pub enum Assurance {
 /// What came with a package. Nothing of it is trusted.
 #[derive(Debug, Clone, Default)]
 pub struct Evidence {
-    /// Statements about it and endorsements, each in its envelope.
+    /// Statements about it, endorsements and certifications of roots, each in its envelope.
     pub envelopes: Vec<Vec<u8>>,
     /// Versions of the roots of those who signed, in any order.
     pub roots: Vec<Vec<u8>>,

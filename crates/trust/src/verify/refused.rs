@@ -243,6 +243,13 @@ pub enum Discount {
     NoCertificate,
     /// Its certificate does not hold.
     Certificate(Box<BadCertificate>),
+    /// Neither a certificate of the key nor a certification of the root that names it proves whose it is.
+    Uncertified {
+        /// Why no certificate does.
+        key: Box<Discount>,
+        /// Why no certification does.
+        root: String,
+    },
 }
 
 fn all(mismatches: &[Mismatch]) -> String {
@@ -261,6 +268,9 @@ impl fmt::Display for Discount {
             Self::Family(family) => write!(f, "the policy demands a {family} key beside it"),
             Self::NoCertificate => f.write_str("no certificate came with the key"),
             Self::Certificate(bad) => bad.fmt(f),
+            Self::Uncertified { key, root } => {
+                write!(f, "{key}, and no certification of the root stands in for one: {root}")
+            }
         }
     }
 }

@@ -11,7 +11,7 @@ use crate::explain::{Rule, Trail};
 use crate::found::Found;
 use crate::in_toto::Statement;
 use crate::release::{Release, ReleasePlatform};
-use crate::{Envelope, KeyId, Signer};
+use crate::{Envelope, KeyId, SignedCertification, Signer};
 
 /// What is asked of each statement.
 pub(super) struct Examination<'a> {
@@ -35,7 +35,8 @@ impl Examination<'_> {
     ) -> Result<(Signed, Release), Refused> {
         let package = || self.found.package.clone();
         let mut mismatches = Vec::new();
-        for bytes in envelopes {
+        // A certification speaks of the root, and was looked at with it.
+        for bytes in envelopes.iter().filter(|bytes| !SignedCertification::is_one(bytes)) {
             trail.turn_to(Digest::of(bytes));
             match self.holds(bytes, trail) {
                 Ok(held) => return Ok(held),
@@ -156,7 +157,8 @@ impl Examination<'_> {
         trail.rule(Rule::Expiry, expires, result)
     }
 
-    /// A number that is claimed must be in the certificates of all who signed; one that is demanded must be claimed.
+    /// A number that is claimed must be proven by the certificates of all who signed, or by a certification of the root that
+    /// names them; one that is demanded must be claimed.
     fn check_pen(&self, stated: &Release, keys: &BTreeSet<KeyId>, trail: &mut Trail) -> Result<(), Mismatch> {
         let wanted = self.authority.pen;
         let Some(claimed) = stated.pen else {
@@ -173,7 +175,11 @@ impl Examination<'_> {
                 .proves(claimed, keys, self.at)
                 .map_err(|why| Mismatch::UnprovenPen { claimed, why }),
         };
-        trail.rule(Rule::Pen, claimed, result)
+        let looked_at = match &result {
+            Ok(proof) => format!("{claimed}, by {proof}"),
+            Err(_) => claimed.to_string(),
+        };
+        trail.rule(Rule::Pen, looked_at, result).map(drop)
     }
 }
 

@@ -9,12 +9,17 @@ use jiff::Timestamp;
 use package::{BlobError, Blobs, Digest, Format, PackFile, PackSource, Package, Platform, pack};
 use serde::Deserialize;
 use trust::{
-    Assurance, Circumstances, Endorsement, Evidence, Found, FoundPlatform, Memory, Occasion, Pen, Policy,
-    PolicyDocument, Refused, judge, verify,
+    Assurance, Circumstances, Endorsement, Evidence, Found, FoundPlatform, Judgement, Memory, Occasion, Pen,
+    Policy, PolicyDocument, Refused, judge, verify,
 };
+
+use crate::roots::RootRecipe;
 
 /// The folders that are no attacks.
 const KEYS: [&str; 2] = ["keys", "certificates"];
+/// The folders of what is made.
+pub(crate) const STATEMENTS: &str = "statements";
+pub(crate) const ROOTS: &str = "roots";
 const OBJECT: &[u8] = include_bytes!("../../../package/testdata/small.bpf.o");
 
 /// A case: a folder, or what becomes of it when the files of its twin take the place of its own.
@@ -34,6 +39,12 @@ pub(crate) struct Recipe {
     continues: bool,
     fetched_from: Option<String>,
     memory: Memory,
+    /// The versions of the root that come with the package, by number; all.
+    brings: Option<Vec<usize>>,
+    /// Those that the machine saw before.
+    learned: Vec<usize>,
+    #[serde(rename = "root")]
+    pub(crate) roots: Vec<RootRecipe>,
     pub(crate) release: ReleaseRecipe,
     #[serde(rename = "statement")]
     pub(crate) statements: Vec<StatementRecipe>,
@@ -63,12 +74,22 @@ pub(crate) struct StatementRecipe {
     pub(crate) pen: Option<Pen>,
     /// What is stated instead.
     pub(crate) endorsement: Option<Endorsement>,
+    pub(crate) certification: Option<CertificationRecipe>,
     /// Changes of the text before it is signed.
     pub(crate) replace: Vec<Replacement>,
     pub(crate) payload_type: String,
     pub(crate) signatures: Vec<SignatureRecipe>,
     /// Changes of the envelope afterwards.
     pub(crate) envelope: Vec<Replacement>,
+}
+
+/// That a version of the root is an organisation's.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct CertificationRecipe {
+    /// The number of the version.
+    pub(crate) root: usize,
+    pub(crate) pen: Pen,
 }
 
 /// A part of a text, and what takes its place.
@@ -85,6 +106,8 @@ pub(crate) struct Replacement {
 pub(crate) struct SignatureRecipe {
     /// The key that signs.
     pub(crate) by: String,
+    /// The file of a key with certificates, which go with the signature.
+    pub(crate) certificates: Option<String>,
     /// The key that the envelope names instead.
     pub(crate) claims: Option<String>,
     /// Whether a bit of it is turned over.
@@ -108,6 +131,9 @@ impl Default for Recipe {
             continues: false,
             fetched_from: None,
             memory: Memory::default(),
+            brings: None,
+            learned: Vec::new(),
+            roots: Vec::new(),
             release: ReleaseRecipe::default(),
             statements: Vec::new(),
         }
@@ -136,6 +162,7 @@ impl Default for StatementRecipe {
             expires: None,
             pen: None,
             endorsement: None,
+            certification: None,
             replace: Vec::new(),
             payload_type: trust::PAYLOAD_TYPE.to_owned(),
             signatures: Vec::new(),
@@ -157,6 +184,12 @@ impl Case {
             entries.filter(|path| path.is_dir() && !KEYS.iter().any(|keys| path.ends_with(keys))).collect();
         folders.sort();
         folders.into_iter().map(|folder| Self { folder, twin: None }).collect()
+    }
+
+    /// The attack of that name.
+    pub(crate) fn named(name: &str) -> Self {
+        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
+        Self { folder, twin: None }
     }
 
     /// The same without the attack.
@@ -184,14 +217,14 @@ impl Case {
         toml::from_str(&text).unwrap_or_else(|error| panic!("{}: {error}", self.name()))
     }
 
-    /// The folder of its statements: that of the `case.toml` which says how they are made.
-    pub(crate) fn statements(&self) -> PathBuf {
-        self.path("case.toml").unwrap().with_file_name("statements")
+    /// The folder of its statements, or of its roots: beside the `case.toml` which says how they are made.
+    pub(crate) fn made(&self, what: &str) -> PathBuf {
+        self.path("case.toml").unwrap().with_file_name(what)
     }
 
-    /// Its statements.
-    pub(crate) fn envelopes(&self) -> Vec<Vec<u8>> {
-        let Ok(entries) = fs::read_dir(self.statements()) else { return Vec::new() };
+    /// Its statements, or its roots, in their order.
+    pub(crate) fn documents(&self, what: &str) -> Vec<Vec<u8>> {
+        let Ok(entries) = fs::read_dir(self.made(what)) else { return Vec::new() };
         let mut paths: Vec<PathBuf> = entries.map(|entry| entry.unwrap().path()).collect();
         paths.sort();
         paths.iter().map(|path| fs::read(path).unwrap()).collect()
@@ -199,34 +232,43 @@ impl Case {
 
     fn policy(&self) -> Policy {
         let document = PolicyDocument::parse(&self.text("trust.toml").unwrap()).unwrap();
-        let read = |name: &str| (name.to_owned(), fs::read_to_string(self.folder.join(name)).unwrap());
+        let read = |name: &str| (name.to_owned(), self.text(name).unwrap());
         let files = document.files().map(read).collect();
         document.resolve(&files).unwrap()
     }
 
     /// What becomes of it.
     pub(crate) fn outcome(&self) -> Result<Assurance, Refused> {
-        let (recipe, policy) = (self.recipe(), self.policy());
+        self.judgement().outcome
+    }
+
+    /// What becomes of it, and how.
+    pub(crate) fn judgement(&self) -> Judgement<Assurance> {
+        let (recipe, policy, roots) = (self.recipe(), self.policy(), self.documents(ROOTS));
+        let versions = |numbers: &[usize]| numbers.iter().map(|number| roots[number - 1].clone()).collect();
+        let came: Vec<Vec<u8>> = recipe.brings.as_deref().map_or_else(|| roots.clone(), versions);
+        let mut memory = recipe.memory.clone();
+        memory.learn(&policy, &versions(&recipe.learned));
         let machine: Platform = recipe.machine.parse().unwrap();
         let evidence = Evidence {
-            envelopes: self.envelopes(),
-            roots: Vec::new(),
+            envelopes: self.documents(STATEMENTS),
+            roots: came,
             fetched_from: recipe.fetched_from.clone(),
         };
         let occasion = if recipe.continues { Occasion::Continuation } else { Occasion::Deployment };
         let at = Circumstances {
             policy: &policy,
             machine: &machine,
-            memory: &recipe.memory,
+            memory: &memory,
             now: recipe.now,
             looked: recipe.looked,
             occasion,
         };
         if recipe.release.single {
-            return judge(&recipe.release.object(), &evidence, &at).outcome;
+            return judge(&recipe.release.object(), &evidence, &at);
         }
-        let verified = verify(recipe.release.package(), &evidence, &at).outcome?;
-        Ok(verified.assurance().clone())
+        let Judgement { outcome, explanation } = verify(recipe.release.package(), &evidence, &at);
+        Judgement { outcome: outcome.map(|verified| verified.assurance().clone()), explanation }
     }
 
     /// The refusal as people see it.

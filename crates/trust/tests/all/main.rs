@@ -7,4 +7,5 @@ mod case;
 mod fixtures;
 mod properties;
 mod recipe;
+mod roots;
 mod rules;

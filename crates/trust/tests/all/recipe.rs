@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use package::Digest;
 use serde_json::Value;
-use trust::{Algorithm, Envelope, PrivateKey, Statement, Terms};
+use trust::{Algorithm, Envelope, PrivateKey, RootCertification, Signer, Statement, Terms};
 
-use crate::case::{Recipe, ReleaseRecipe, Replacement, SignatureRecipe, StatementRecipe};
+use crate::case::{CertificationRecipe, Recipe, Replacement, SignatureRecipe, StatementRecipe};
+use crate::roots::roots;
 
 /// Those who sign, each with a key of Ed25519 and one of ML-DSA-65.
 pub(crate) const PEOPLE: [&str; 4] = ["alice", "bob", "erin", "mallory"];
@@ -18,7 +19,7 @@ pub(crate) const CHANCE: [(&str, Algorithm); 2] =
 
 /// The envelopes of a case.
 pub(crate) fn envelopes(recipe: &Recipe) -> Vec<String> {
-    recipe.statements.iter().map(|statement| envelope(statement, &recipe.release)).collect()
+    recipe.statements.iter().map(|statement| envelope(statement, recipe)).collect()
 }
 
 /// An envelope without those signatures that are never the same twice: all but those of Ed25519, whose base64 is 88 letters.
@@ -32,8 +33,8 @@ pub(crate) fn but_for_chance(text: &str) -> Value {
     envelope
 }
 
-fn envelope(recipe: &StatementRecipe, release: &ReleaseRecipe) -> String {
-    let payload = replaced(payload(recipe, release), &recipe.replace);
+fn envelope(recipe: &StatementRecipe, case: &Recipe) -> String {
+    let payload = replaced(payload(recipe, case), &recipe.replace);
     let unsigned = Envelope::sign(&recipe.payload_type, payload.clone().into_bytes(), &[]).unwrap();
     let mut envelope: Value = serde_json::from_slice(&unsigned.to_json()).unwrap();
     let signatures = recipe.signatures.iter().flat_map(|signature| {
@@ -44,15 +45,28 @@ fn envelope(recipe: &StatementRecipe, release: &ReleaseRecipe) -> String {
     replaced(serde_json::to_string_pretty(&envelope).unwrap() + "\n", &recipe.envelope)
 }
 
-fn payload(recipe: &StatementRecipe, release: &ReleaseRecipe) -> String {
+fn payload(recipe: &StatementRecipe, case: &Recipe) -> String {
     let terms = Terms { expires: recipe.expires, pen: recipe.pen, ..Terms::from(recipe.created) };
-    let release = recipe.about.as_ref().unwrap_or(release);
-    let json = match &recipe.endorsement {
-        Some(endorsement) => Statement::from(endorsement.clone()).to_json(),
-        None if release.single => Statement::about_object(&release.object(), None, terms).to_json(),
-        None => Statement::about(&release.package(), terms).to_json(),
+    let release = recipe.about.as_ref().unwrap_or(&case.release);
+    let json = match (&recipe.endorsement, &recipe.certification) {
+        (Some(endorsement), _) => Statement::from(endorsement.clone()).to_json(),
+        (None, Some(certification)) => certified(certification, recipe, case),
+        (None, None) if release.single => Statement::about_object(&release.object(), None, terms).to_json(),
+        (None, None) => Statement::about(&release.package(), terms).to_json(),
     };
     String::from_utf8(json).unwrap()
+}
+
+fn certified(certification: &CertificationRecipe, recipe: &StatementRecipe, case: &Recipe) -> Vec<u8> {
+    let text = &roots(&case.roots)[certification.root - 1];
+    let stated = RootCertification {
+        publisher: case.release.publisher.parse().unwrap(),
+        pen: certification.pen,
+        root: Digest::of(text.as_bytes()),
+        created: recipe.created,
+        expires: recipe.expires,
+    };
+    Statement::from(stated).to_json()
 }
 
 fn replaced(text: String, replacements: &[Replacement]) -> String {
@@ -69,6 +83,10 @@ fn signature_of(recipe: &SignatureRecipe, payload_type: &str, payload: &str) -> 
     let mut signature = envelope["signatures"][0].take();
     if let Some(claimed) = &recipe.claims {
         signature["keyid"] = key(claimed).public().id().to_string().into();
+    }
+    if let Some(file) = &recipe.certificates {
+        let signer = Signer::from_pem(&fs::read_to_string(keys().join(file)).unwrap()).unwrap();
+        signature["cert"] = signer.chain().unwrap().to_pem().into();
     }
     if recipe.broken {
         let sig = signature["sig"].as_str().unwrap();

@@ -10,7 +10,7 @@ use trust::{
     PAYLOAD_TYPE, Policy, PolicyDocument, Statement, Terms, Verified, keep, verify,
 };
 
-use crate::case::ReleaseRecipe;
+use crate::case::{Case, ReleaseRecipe};
 use crate::recipe::key;
 
 /// The beginning of 2030.
@@ -105,6 +105,7 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
     passed  hooks              xdp
     passed  minimum-version    1.0.0
     skipped root               example: the policy names keys
+    skipped certification      example: the policy names keys
     statement sha256:8a4d2362b45f7b06c75923079ac166ce31336cb3b23a07b6c97dd79ff36e938e
       passed  envelope           2420 bytes
       FAILED  signatures         1 signatures: 0 of the trusted signers signed it, 1 must; it names the keys f27418f345f00a55
@@ -119,6 +120,41 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
       passed  created            2030-01-01T00:00:00Z
       skipped expiry             no time: the statement does not expire
       skipped pen                no number: none is claimed, and none is demanded
+    ");
+}
+
+/// What is told of certifications and numbers, with `<root>` for a digest.
+fn told_of_numbers(case: &Case) -> String {
+    let explanation = case.judgement().explanation.to_string();
+    let lines = explanation.lines().map(str::trim_start);
+    let lines = lines.filter(|line| line.contains(" certification ") || line.contains(" pen "));
+    let words = |word: &str| if word.starts_with("sha256:") { "<digest>" } else { word }.to_owned();
+    let lines = lines.map(|line| line.split_whitespace().map(words).collect::<Vec<_>>().join(" "));
+    lines.collect::<Vec<_>>().join("\n")
+}
+
+#[test]
+fn an_explanation_tells_what_became_of_certifications_and_what_proves_a_number() {
+    let attack = Case::named("certification-of-another-root");
+    insta::assert_snapshot!(told_of_numbers(&attack.twin()), @"
+    passed certification <digest> for 1.3.6.1.4.1.32473 by `O=example,CN=certified`
+    passed pen 1.3.6.1.4.1.32473, by a certification of the root
+    ");
+    insta::assert_snapshot!(told_of_numbers(&attack), @"
+    FAILED certification <digest> it certifies the root <digest> of `example`, not <digest>
+    FAILED signatures 1 signatures: 0 of the trusted signers signed it, 1 must; it names the keys 3848f5d5a1b1020b; that of 3848f5d5a1b1020b does not count: no certificate came with the key, and no certification of the root stands in for one: it certifies the root <digest> of `example`, not <digest>
+    ");
+    insta::assert_snapshot!(told_of_numbers(&Case::named("certificate-of-another-arc").twin()), @"
+    skipped certification example: the policy names keys
+    passed pen 1.3.6.1.4.1.32473, by certificates of those who signed
+    ");
+    insta::assert_snapshot!(told_of_numbers(&Case::named("certification-without-authorities").twin()), @"
+    skipped certification example: the policy names no authorities
+    skipped pen no number: none is claimed, and none is demanded
+    ");
+    insta::assert_snapshot!(told_of_numbers(&Case::named("root-expired").twin()), @"
+    skipped certification example: none came with it
+    skipped pen no number: none is claimed, and none is demanded
     ");
 }
 

@@ -165,12 +165,12 @@ fn name(signer: &Signer) -> String {
 }
 
 /// Writes a file beside its place and puts it there.
-fn write(
+pub(super) fn write(
     file: &Path,
     bytes: &[u8],
     put: impl FnOnce(NamedTempFile, &Path) -> Result<File, PersistError>,
 ) -> Outcome {
-    let folder = file.parent().unwrap_or(Path::new("."));
+    let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
     // Everybody may read what is given to everybody.
     let made = Builder::new().permissions(Permissions::from_mode(0o644)).tempfile_in(folder);
     let written = made.and_then(|mut made| {
@@ -182,7 +182,8 @@ fn write(
     written.map_err(|error| Failure::new(format!("cannot write `{}`: {error}", file.display())))
 }
 
-fn read(file: &Path) -> Result<Vec<u8>, Failure> {
+/// Reads a file of JSON, but no more of it than may be.
+pub(super) fn read(file: &Path) -> Result<Vec<u8>, Failure> {
     let mut bytes = Vec::new();
     let opened = File::open(file);
     // One more than may be, so that it is refused for what it is.

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af publisher show`: the versions, who speaks in which role, and what a draft lacks.
 
+use std::path::PathBuf;
+
 use jiff::Timestamp;
 use package::{Digest, PublisherName};
 use serde::Serialize;
-use trust::{Algorithm, BadRoot, Draft, KeyId, Role, Root, Signer};
+use trust::{Algorithm, BadRoot, Draft, KeyId, Pen, Role, Root, Signer};
 
+use super::certify;
 use super::folder::{Folder, words};
 use crate::arguments::publisher::ShowRoot;
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// What `--json` prints.
@@ -18,6 +21,8 @@ struct Shown {
     /// What the newest version says.
     #[serde(skip_serializing_if = "Option::is_none")]
     newest: Option<Content>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    certifications: Vec<ShownCertification>,
     #[serde(skip_serializing_if = "Option::is_none")]
     draft: Option<ShownDraft>,
 }
@@ -59,6 +64,20 @@ struct ShownKey {
     algorithm: Algorithm,
 }
 
+/// What a certification that lies in the folder says, or why it does not hold.
+#[derive(Serialize)]
+struct ShownCertification {
+    file: PathBuf,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pen: Option<Pen>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    version: Option<u64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    refused: Option<String>,
+    #[serde(skip)]
+    words: String,
+}
+
 #[derive(Serialize)]
 struct ShownDraft {
     version: u64,
@@ -91,6 +110,7 @@ pub(super) fn run(arguments: &ShowRoot) -> Outcome {
     let shown = Shown {
         versions: folder.versions().iter().map(|root| ShownVersion::new(root, now)).collect(),
         newest: newest.map(Content::new),
+        certifications: certifications(&folder)?,
         draft: draft.map(|draft| ShownDraft::new(&draft, newest)).transpose()?,
     };
     if arguments.json {
@@ -110,6 +130,9 @@ fn show(shown: &Shown) {
         output::data("");
         newest.show();
     }
+    for ShownCertification { file, words, .. } in &shown.certifications {
+        output::data(&format!("\n`{}`: {words}", file.display()));
+    }
     if let Some(draft) = &shown.draft {
         let ShownDraft { version, expires, signs, .. } = draft;
         let gap = if shown.newest.is_some() { "\n" } else { "" };
@@ -120,6 +143,27 @@ fn show(shown: &Shown) {
             output::data(&lacking.words);
         }
     }
+}
+
+fn certifications(folder: &Folder) -> Result<Vec<ShownCertification>, Failure> {
+    let roots: Vec<&Root> = folder.versions().iter().collect();
+    let Some(publisher) = roots.iter().find_map(|root| root.publisher()) else { return Ok(Vec::new()) };
+    let shown = certify::all(folder.path())?.into_iter().map(|(file, certification)| {
+        match certify::check(&certification, publisher, &roots) {
+            Ok(certified) => {
+                let root = roots.iter().find(|root| root.digest() == certified.stated().root);
+                let version = root.map(|root| root.version());
+                let name = version.map_or_else(String::new, |version| format!("version {version}, "));
+                let words = format!("{name}{}", certify::words(&certified));
+                ShownCertification { file, pen: Some(certified.pen()), version, refused: None, words }
+            }
+            Err(bad) => {
+                let words = format!("does not hold: {bad}");
+                ShownCertification { file, pen: None, version: None, refused: Some(bad.to_string()), words }
+            }
+        }
+    });
+    Ok(shown.collect())
 }
 
 impl ShownVersion {
