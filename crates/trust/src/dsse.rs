@@ -243,10 +243,8 @@ impl Envelope {
 
     /// What kind of statement it says it holds. It decides no more than which rule looks at it.
     pub(crate) fn claimed_predicate_type(&self) -> Option<String> {
-        match json::read(&self.payload).ok()?.get_mut("predicateType")?.take() {
-            Value::String(kind) => Some(kind),
-            _ => None,
-        }
+        let statement = json::read(&self.payload).ok()?;
+        statement.get("predicateType").and_then(Value::as_str).map(str::to_owned)
     }
 
     /// The payload, when as many of these signers signed it as must. `eligible` says why one of them does not count.

@@ -2,10 +2,10 @@
 //! Who may sign for a release on this machine: its publisher, for what the policy trusts them.
 
 use std::collections::BTreeSet;
-use std::fmt;
 
 use package::{Digest, PublisherName};
 
+use super::certification::{Proof, certifications};
 use super::{Circumstances, Discount, Evidence, Occasion, Refused};
 use crate::endorsement::{Endorsed, Endorsement};
 use crate::explain::{Rule, Trail, with_causes};
@@ -14,7 +14,7 @@ use crate::in_toto::Statement;
 use crate::policy::{Anchor, Endorser, Publisher};
 use crate::{
     BadCertification, BadRoot, Certificate, Certified, CertifiedRoot, Envelope, Family, KeyId, Pen,
-    PublicKey, Quorum, Role, Root, SignedCertification, Signer,
+    PublicKey, Quorum, Role, Root, Signer,
 };
 
 /// Who may sign, and what is asked of their keys.
@@ -30,15 +30,6 @@ pub(super) struct Authority {
     pub(super) pen: Option<Pen>,
     /// Who speaks for the publisher, where the policy does not name them.
     pub(super) endorser: Option<PublisherName>,
-}
-
-/// What proves a number.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Proof {
-    /// A certificate for a key of each who signed.
-    Keys,
-    /// A certification of the root that names them.
-    Root,
 }
 
 impl Authority {
@@ -99,7 +90,7 @@ impl Authority {
         }
         match self.pen {
             None => self.certified(signer, at).map(drop),
-            Some(pen) => self.root_proves(pen).or_else(|root| self.key_proves(pen, signer, at, root)),
+            Some(pen) => self.root_proves(pen).or_else(|root| self.key_proves(pen, signer, at, &root)),
         }
     }
 
@@ -113,7 +104,7 @@ impl Authority {
         let Err(root) = self.root_proves(pen) else { return Ok(Proof::Root) };
         let signers = self.quorum.signers().iter();
         let mut signed = signers.filter(|signer| signer.ids().all(|key| keys.contains(&key)));
-        signed.try_for_each(|signer| self.key_proves(pen, signer, at, root.clone()))?;
+        signed.try_for_each(|signer| self.key_proves(pen, signer, at, &root))?;
         Ok(Proof::Keys)
     }
 
@@ -138,7 +129,7 @@ impl Authority {
         pen: Pen,
         signer: &Signer,
         at: &Circumstances<'_>,
-        root: Vec<String>,
+        root: &[String],
     ) -> Result<(), Discount> {
         let certified = self.certified(signer, at);
         let demanded =
@@ -203,52 +194,6 @@ fn signers(
     Ok((newest.quorum(Role::Release).clone(), roots))
 }
 
-/// What becomes of each certification of a publisher's root that came along.
-///
-/// It must be about the version that is pinned, or about one that follows from it up to the newest: each was signed by a
-/// threshold of the one before, so whose the earlier one is, theirs is the later. A version before the pinned one does not
-/// do. A later one may have been pinned because the keys of the earlier ones were lost, and who has these could lead to it.
-fn certifications(
-    publisher: &Publisher,
-    roots: &[Root],
-    (evidence, at): (&Evidence, &Circumstances<'_>),
-    trail: &mut Trail,
-) -> Vec<Result<CertifiedRoot, BadCertification>> {
-    let name = &publisher.name;
-    if roots.is_empty() {
-        trail.skipped(Rule::Certification, name, "the policy names keys");
-        return Vec::new();
-    }
-    let versions: Vec<Digest> = roots.iter().map(Root::digest).collect();
-    let check = |bytes: &Vec<u8>| {
-        let certification = SignedCertification::parse(bytes)?;
-        let key = certification.chain().signer().key()?;
-        at.policy.counts(&Signer::single(key)).map_err(BadCertification::Discounted)?;
-        match at.occasion {
-            Occasion::Deployment => certification.check(name, &versions, &publisher.authorities, at.time()),
-            Occasion::Continuation => {
-                certification.check_continued(name, &versions, &publisher.authorities, at.time())
-            }
-        }
-    };
-    let came = evidence.envelopes.iter().filter(|bytes| SignedCertification::is_one(bytes));
-    let checked: Vec<_> = came.map(|bytes| (Digest::of(bytes), check(bytes))).collect();
-    if checked.is_empty() {
-        trail.skipped(Rule::Certification, name, "none came with it");
-    } else if publisher.authorities.is_empty() {
-        trail.skipped(Rule::Certification, name, "the policy names no authorities");
-    }
-    let noted = checked.into_iter().map(|(digest, outcome)| match outcome {
-        _ if publisher.authorities.is_empty() => outcome,
-        Ok(certified) => {
-            trail.passed(Rule::Certification, &certified);
-            Ok(certified)
-        }
-        Err(bad) => trail.rule(Rule::Certification, digest, Err(bad)),
-    });
-    noted.collect()
-}
-
 /// The endorser who speaks for a release from a public place, or for its publisher by the root that this is judged under.
 pub(super) fn endorser(
     found: &Found,
@@ -295,15 +240,6 @@ fn endorsements(
         (in_time && is_made && predicate.covers(found)).then_some(predicate)
     });
     said.collect()
-}
-
-impl fmt::Display for Proof {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Keys => "certificates of those who signed",
-            Self::Root => "a certification of the root",
-        })
-    }
 }
 
 fn theirs(publisher: &Publisher, found: &Found) -> Result<(), Refused> {

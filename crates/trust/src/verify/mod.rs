@@ -2,6 +2,7 @@
 //! The one door: from a package that was read to a package that may run.
 
 mod authority;
+mod certification;
 mod kept;
 mod refused;
 mod statement;

@@ -2,10 +2,11 @@
 //! Publishers whose keys a root names: pinned, rotated, expired, endorsed.
 
 use super::{NOW, found, key};
+use crate::certificate::forge::{Body, policies};
 use crate::verify::*;
 use crate::{
-    Draft, Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, PolicyDocument, PrivateKey, Release, Role,
-    Root, Sign, Signer, Statement, Terms,
+    Chain, Draft, Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Pen, PolicyDocument, PrivateKey,
+    Release, Role, Root, RootCertification, Sign, Signer, Statement, Terms, pem,
 };
 
 const EXPIRES: &str = "2031-01-01T00:00:00Z";
@@ -171,6 +172,49 @@ fn a_root_of_somebody_else_is_refused() {
         other.digest()
     );
     insta::assert_snapshot!(refused(&policy(&text, &[]), &evidence(vec![release(&key(2))], &[&other])), @"the root of `example` is refused: it is the root of `other`");
+}
+
+#[test]
+fn a_number_is_proven_by_certificates_of_keys_or_by_a_certification_of_the_root() {
+    let authority =
+        pem::encode("CERTIFICATE", &Body::authority("CN=a", key(9).public(), "CN=a", None).sign(&key(9)));
+    let chain = |holder: u8| {
+        let mut body = Body::signer(key(holder).public(), "CN=a");
+        body.extensions.push(policies(&["1.3.6.1.4.1.32473.1"]));
+        Chain::from_pem(&pem::encode("CERTIFICATE", &body.sign(&key(9)))).unwrap()
+    };
+    let root = |release: Signer| {
+        let (publisher, expires) = ("example".parse().unwrap(), EXPIRES.parse().unwrap());
+        finished(Draft::first(&publisher, expires, &[signer(1)], &[release]).unwrap(), None)
+    };
+    let certification = |root: &Root, by: u8| {
+        let created = "2029-06-01T00:00:00Z".parse().unwrap();
+        let (publisher, pen) = ("example".parse().unwrap(), Pen::try_from(32473).unwrap());
+        let stated = RootCertification { publisher, pen, root: root.digest(), created, expires: None };
+        stated.sign(&key(by), chain(8)).unwrap().to_json()
+    };
+    let claiming = || {
+        let pen = Some(Pen::try_from(32473).unwrap());
+        let terms = Terms { pen, ..Terms::from("2029-06-01T00:00:00Z".parse().unwrap()) };
+        sealed(Statement::<Release>::about_object(&found(), None, terms).to_json(), &key(2))
+    };
+    let accepted = |demand: &str, root: &Root, certified_by: u8| {
+        let text = "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_file = \"root\"\nauthority_files = [\"ca\"]\n";
+        let policy =
+            policy(&[text, demand].concat(), &[("root", root.text().to_owned()), ("ca", authority.clone())]);
+        let came = evidence(vec![claiming(), certification(root, certified_by)], &[]);
+        judged(&policy, &came, &Memory::default()).is_ok()
+    };
+    let (bare, with_certificate) = (root(signer(2)), root(signer(2).with_chain(chain(2))));
+    assert!(accepted("pen = 32473", &bare, 8));
+    assert!(
+        accepted("pen = 32473", &with_certificate, 7),
+        "the certification is forged, the certificate is not"
+    );
+    assert!(!accepted("pen = 32473", &bare, 7));
+    // Without a number it says nothing of whose the root is, and each signer must be known to an authority.
+    assert!(!accepted("", &bare, 8));
+    assert!(accepted("", &with_certificate, 8));
 }
 
 #[test]
