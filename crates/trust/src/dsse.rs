@@ -245,7 +245,7 @@ impl Envelope {
     pub(crate) fn claimed_predicate_type(&self) -> Option<String> {
         match json::read(&self.payload).ok()?.get_mut("predicateType")?.take() {
             Value::String(kind) => Some(kind),
-            _ => None,
+            Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => None,
         }
     }
 

@@ -99,7 +99,7 @@ impl Authority {
         }
         match self.pen {
             None => self.certified(signer, at).map(drop),
-            Some(pen) => self.root_proves(pen).or_else(|root| self.key_proves(pen, signer, at, root)),
+            Some(pen) => self.root_proves(pen).or_else(|root| self.key_proves(pen, signer, at, &root)),
         }
     }
 
@@ -113,7 +113,7 @@ impl Authority {
         let Err(root) = self.root_proves(pen) else { return Ok(Proof::Root) };
         let signers = self.quorum.signers().iter();
         let mut signed = signers.filter(|signer| signer.ids().all(|key| keys.contains(&key)));
-        signed.try_for_each(|signer| self.key_proves(pen, signer, at, root.clone()))?;
+        signed.try_for_each(|signer| self.key_proves(pen, signer, at, &root))?;
         Ok(Proof::Keys)
     }
 
@@ -138,7 +138,7 @@ impl Authority {
         pen: Pen,
         signer: &Signer,
         at: &Circumstances<'_>,
-        root: Vec<String>,
+        root: &[String],
     ) -> Result<(), Discount> {
         let certified = self.certified(signer, at);
         let demanded =

@@ -76,11 +76,11 @@ fn draft(recipe: &RootRecipe, before: Option<&Root>) -> Draft {
 }
 
 /// Has these signers in a role in place of those.
-fn replace(draft: &mut Draft, role: Role, those: &[Signer], these: &[Signer]) {
-    for new in these.iter().filter(|signer| !those.contains(signer)) {
+fn replace(draft: &mut Draft, role: Role, before: &[Signer], after: &[Signer]) {
+    for new in after.iter().filter(|signer| !before.contains(signer)) {
         draft.add(role, new).unwrap();
     }
-    for old in those.iter().filter(|signer| !these.contains(signer)) {
+    for old in before.iter().filter(|signer| !after.contains(signer)) {
         draft.remove(role, &old.to_string()).unwrap();
     }
 }
