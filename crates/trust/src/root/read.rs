@@ -91,7 +91,8 @@ pub(super) fn parts(bytes: &[u8]) -> Result<(Value, Signatures), BadRoot> {
     if count > MAX_SIGNATURES {
         return Err(BadRoot::TooManySignatures { count, max: MAX_SIGNATURES });
     }
-    // One key meets no threshold of two in any case; python-tuf refuses this too, so that nobody counts lines.
+    // Signers are counted and not signatures, so this gains nobody anything; but who counts lines is misled, and python-tuf
+    // refuses it as well.
     let mut seen = BTreeSet::new();
     if let Some(twice) = written.signatures.iter().find(|signature| !seen.insert(&signature.keyid)) {
         return Err(BadRoot::SignedTwice { key: twice.keyid.clone() });
