@@ -186,12 +186,6 @@ impl Case {
         folders.into_iter().map(|folder| Self { folder, twin: None }).collect()
     }
 
-    /// The attack of that name.
-    pub(crate) fn named(name: &str) -> Self {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("testdata").join(name);
-        Self { folder, twin: None }
-    }
-
     /// The same without the attack.
     pub(crate) fn twin(&self) -> Self {
         Self { folder: self.folder.clone(), twin: Some(self.folder.join("twin")) }

@@ -123,6 +123,11 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
     ");
 }
 
+/// The attack of that name.
+fn attack(name: &str) -> Case {
+    Case::attacks().into_iter().find(|case| case.name() == name).unwrap()
+}
+
 /// What is told of certifications and numbers, with `<digest>` for each digest.
 fn told_of_numbers(case: &Case) -> String {
     let explanation = case.judgement().explanation.to_string();
@@ -135,23 +140,23 @@ fn told_of_numbers(case: &Case) -> String {
 
 #[test]
 fn an_explanation_tells_what_became_of_certifications_and_what_proves_a_number() {
-    let attack = Case::named("certification-of-another-root");
-    insta::assert_snapshot!(told_of_numbers(&attack.twin()), @"
+    let attacked = attack("certification-of-another-root");
+    insta::assert_snapshot!(told_of_numbers(&attacked.twin()), @"
     passed certification <digest> for 1.3.6.1.4.1.32473 by `O=example,CN=certified`
     passed pen 1.3.6.1.4.1.32473, by a certification of the root
     ");
-    insta::assert_snapshot!(told_of_numbers(&attack), @"
+    insta::assert_snapshot!(told_of_numbers(&attacked), @"
     FAILED certification <digest> it certifies the root <digest> of `example`, not <digest>
     ");
-    insta::assert_snapshot!(told_of_numbers(&Case::named("certificate-of-another-arc").twin()), @"
+    insta::assert_snapshot!(told_of_numbers(&attack("certificate-of-another-arc").twin()), @"
     skipped certification example: the policy names keys
     passed pen 1.3.6.1.4.1.32473, by certificates of those who signed
     ");
-    insta::assert_snapshot!(told_of_numbers(&Case::named("certification-without-authorities").twin()), @"
+    insta::assert_snapshot!(told_of_numbers(&attack("certification-without-authorities").twin()), @"
     skipped certification example: the policy names no authorities
     skipped pen no number: none is claimed, and none is demanded
     ");
-    insta::assert_snapshot!(told_of_numbers(&Case::named("root-expired").twin()), @"
+    insta::assert_snapshot!(told_of_numbers(&attack("root-expired").twin()), @"
     skipped certification example: none came with it
     skipped pen no number: none is claimed, and none is demanded
     ");
