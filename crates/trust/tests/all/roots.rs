@@ -75,12 +75,12 @@ fn draft(recipe: &RootRecipe, before: Option<&Root>) -> Draft {
     draft
 }
 
-/// Has the wanted signers in a role, and no others.
-fn replace(draft: &mut Draft, role: Role, before: &[Signer], wanted: &[Signer]) {
-    for new in wanted.iter().filter(|signer| !before.contains(signer)) {
+/// Has these signers in a role in place of those.
+fn replace(draft: &mut Draft, role: Role, before: &[Signer], after: &[Signer]) {
+    for new in after.iter().filter(|signer| !before.contains(signer)) {
         draft.add(role, new).unwrap();
     }
-    for old in before.iter().filter(|signer| !wanted.contains(signer)) {
+    for old in before.iter().filter(|signer| !after.contains(signer)) {
         draft.remove(role, &old.to_string()).unwrap();
     }
 }

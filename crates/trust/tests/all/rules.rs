@@ -123,9 +123,9 @@ fn an_explanation_tells_each_rule_up_to_the_one_that_does_not_hold() {
     ");
 }
 
-/// The attack in a folder.
+/// The attack of that name.
 fn attack(name: &str) -> Case {
-    Case::attacks().into_iter().find(|attack| attack.name() == name).unwrap()
+    Case::attacks().into_iter().find(|case| case.name() == name).unwrap()
 }
 
 /// What is told of certifications and numbers, with `<digest>` for each digest.
@@ -140,12 +140,14 @@ fn told_of_numbers(case: &Case) -> String {
 
 #[test]
 fn an_explanation_tells_what_became_of_certifications_and_what_proves_a_number() {
-    let other = attack("certification-of-another-root");
-    insta::assert_snapshot!(told_of_numbers(&other.twin()), @"
+    let attacked = attack("certification-of-another-root");
+    insta::assert_snapshot!(told_of_numbers(&attacked.twin()), @"
     passed certification <digest> for 1.3.6.1.4.1.32473 by `O=example,CN=certified`
     passed pen 1.3.6.1.4.1.32473, by a certification of the root
     ");
-    insta::assert_snapshot!(told_of_numbers(&other), @"FAILED certification <digest> it certifies the root <digest> of `example`, not <digest>");
+    insta::assert_snapshot!(told_of_numbers(&attacked), @"
+    FAILED certification <digest> it certifies the root <digest> of `example`, not <digest>
+    ");
     insta::assert_snapshot!(told_of_numbers(&attack("certificate-of-another-arc").twin()), @"
     skipped certification example: the policy names keys
     passed pen 1.3.6.1.4.1.32473, by certificates of those who signed
