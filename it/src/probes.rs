@@ -110,8 +110,7 @@ impl Probes {
         fs::copy(repository().join("programs/include/vmlinux.h"), folder.join("vmlinux.h"))?;
         let original = fs::read_to_string(repository().join("programs/sanity/package.toml"))?;
         let head = original.split("[[program]]").next().unwrap_or_default();
-        let head =
-            head.replace("\"sanity\"", &format!("\"{name}\"")).replace("min = \"6.1\"", "min = \"5.10\"");
+        let head = head.replace("\"sanity\"", &format!("\"{name}\""));
         let head = head.replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
         fs::write(folder.join("package.toml"), format!("{head}{programs}[build]\nclang = 19\n"))?;
         fs::write(folder.join("README.md"), name)?;

@@ -43,7 +43,6 @@ pub(crate) fn of_corpus(name: &str, function: &str, hook: &str) -> String {
     let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
     let head = original.split("[[program]]").next().unwrap();
     let head = head.replace("\"sanity\"", &format!("\"{}\"", name.replace('_', "-")));
-    let head = head.replace("min = \"6.1\"", "min = \"5.10\"");
     let program =
         format!("[[program]]\nfunction = \"{function}\"\nobject = \"x.bpf.o\"\nhook = \"{hook}\"\n");
     fs::write(format!("{folder}/package.toml"), head + &program).unwrap();

@@ -25,7 +25,7 @@ fn a_package_shows_what_is_in_it() {
     let report = Place::built().l3af("inspect sanity.oci --json").stdout;
     let report: serde_json::Value = serde_json::from_str(&report).unwrap();
     assert_eq!(report["name"], "sanity");
-    assert_eq!(report["kernel_min"], "6.1");
+    assert_eq!(report["kernel_min"], "5.10");
     assert_eq!(report["programs"][0]["hook"], "xdp");
     assert_eq!(report["programs"][0]["proceed"][0], "pass");
     let object = &report["objects"]["sanity.bpf.o"];
