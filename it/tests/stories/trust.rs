@@ -261,7 +261,8 @@ fn the_mode_comes_from_the_policy_file_and_from_nowhere_else() {
         serde_json::from_str(&curl(&node, &call)).unwrap()
     };
     assert_eq!(put("\"mode\":\"normal\",", "").status, 422);
-    let refused = put("", "?mode=normal");
+    assert_eq!(put("", "?mode=normal").kind, "urn:l3af:problem:query");
+    let refused = put("", "");
     assert_eq!((refused.status, refused.kind.as_str()), (403, "urn:l3af:problem:untrusted"));
     let failed: Vec<&str> = refused.rules.iter().map(|ruling| ruling.rule.as_str()).collect();
     assert_eq!(failed, ["envelope"], "a refusal tells the rules that do not hold");
