@@ -51,11 +51,12 @@ impl Node {
         Ok(node)
     }
 
-    /// Starts the daemon again, over the same folders.
+    /// Starts the daemon again, over the same folders. One that runs is killed for that.
     ///
     /// # Errors
     /// When it does not answer soon.
     pub fn restart(&mut self) -> Result<()> {
+        self.kill()?;
         let folder = self.folder.path();
         fs::write(folder.join("l3afd.toml"), "poll_seconds = 1\n")?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
@@ -205,6 +206,15 @@ impl Node {
     /// When the daemon does not answer.
     pub fn chains(&self) -> Result<Vec<ChainView>> {
         Ok(serde_json::from_str::<Chains>(&self.l3af(&["chain", "--json"])?)?.chains)
+    }
+
+    /// The names of the members of all chains, in order.
+    ///
+    /// # Errors
+    /// When the daemon does not answer.
+    pub fn names(&self) -> Result<Vec<String>> {
+        let chains = self.chains()?;
+        Ok(chains.iter().flat_map(|chain| &chain.members).map(|member| member.name.to_string()).collect())
     }
 
     /// The members of the only chain.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use anyhow::{Context, Result};
 use package::{Package, Platform};
@@ -35,6 +35,8 @@ pub fn unverified(package: Package) -> Result<Arc<Verified>> {
 #[derive(Debug)]
 pub struct Packages {
     folder: TempDir,
+    /// Whoever packs an object that others may pack as well.
+    turn: Mutex<()>,
 }
 
 impl Packages {
@@ -43,7 +45,7 @@ impl Packages {
     /// # Errors
     /// When the compiler is not there or refuses.
     pub fn build() -> Result<Self> {
-        let packages = Self { folder: tempfile::tempdir()? };
+        let packages = Self { folder: tempfile::tempdir()?, turn: Mutex::new(()) };
         packages.l3af(&["key", "new", "key", "--no-passphrase"])?.success()?;
         for name in ["ratelimit", "sanity"] {
             packages.build_one(name, name)?;
@@ -76,21 +78,45 @@ impl Packages {
     ///
     /// # Errors
     /// When it cannot be written or built.
-    pub fn unsigned(&self, (name, version): (&str, &str), source: &str, manifest: &str) -> Result<String> {
-        let folder = self.path(&format!("{name}-{version}"));
+    pub fn unsigned(&self, release: (&str, &str), source: &str, manifest: &str) -> Result<String> {
+        let (name, version) = release;
+        let folder = PathBuf::from(self.path(&format!("{name}-{version}")));
         fs::create_dir_all(&folder)?;
-        fs::write(format!("{folder}/{name}.bpf.c"), source)?;
-        fs::copy(repository().join("programs/include/vmlinux.h"), format!("{folder}/vmlinux.h"))?;
-        let original = fs::read_to_string(repository().join("programs/sanity/package.toml"))?;
-        let head = original.split("[[program]]").next().unwrap_or_default();
-        let head = head
-            .replace("\"sanity\"", &format!("\"{name}\""))
-            .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
-        fs::write(format!("{folder}/package.toml"), format!("{head}{manifest}[build]\nclang = 19\n"))?;
-        fs::write(format!("{folder}/README.md"), name)?;
-        let output = format!("{name}-{version}.oci");
-        self.l3af(&["build", &folder, "--output", &output])?.success()?;
-        Ok(self.path(&output))
+        fs::write(folder.join(format!("{name}.bpf.c")), source)?;
+        fs::copy(repository().join("programs/include/vmlinux.h"), folder.join("vmlinux.h"))?;
+        write_manifest(&folder, release, &format!("{manifest}[build]\nclang = 19\n"))?;
+        let output = self.path(&format!("{name}-{version}.oci"));
+        self.l3af(&["build", &folder.to_string_lossy(), "--output", &output])?.success()?;
+        Ok(output)
+    }
+
+    /// Packs and signs an object with one program, once, and returns the path of the package.
+    ///
+    /// # Errors
+    /// When it cannot be written or built.
+    pub fn from_object(
+        &self,
+        release: (&str, &str),
+        object: &[u8],
+        function: &str,
+        hook: &str,
+    ) -> Result<String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (name, version) = release;
+        let names = format!("{name}-{version}-{function}-{hook}");
+        let (folder, output) = (PathBuf::from(self.path(&names)), self.path(&format!("{names}.oci")));
+        if fs::exists(&output)? {
+            return Ok(output);
+        }
+        fs::create_dir_all(&folder)?;
+        fs::write(folder.join("program.bpf.o"), object)?;
+        let program = format!(
+            "[[program]]\nfunction = \"{function}\"\nobject = \"program.bpf.o\"\nhook = \"{hook}\"\n"
+        );
+        write_manifest(&folder, release, &program)?;
+        self.l3af(&["build", &folder.to_string_lossy(), "--output", &output])?.success()?;
+        self.l3af(&["sign", &output, "--key", "key"])?.success()?;
+        Ok(output)
     }
 
     /// Runs `l3af` in the folder.
@@ -132,4 +158,16 @@ impl Packages {
         }
         document
     }
+}
+
+/// Writes the manifest of a release, which is that of `sanity` but for its name, its version and what stands behind `[package]` and
+/// its like; and a README.
+pub(crate) fn write_manifest(folder: &Path, (name, version): (&str, &str), rest: &str) -> Result<()> {
+    let original = fs::read_to_string(repository().join("programs/sanity/package.toml"))?;
+    let head = original.split("[[program]]").next().unwrap_or_default();
+    let head = head
+        .replace("\"sanity\"", &format!("\"{name}\""))
+        .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
+    fs::write(folder.join("package.toml"), head + rest)?;
+    Ok(fs::write(folder.join("README.md"), name)?)
 }

@@ -10,6 +10,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use wire::ProbeView;
 
+use crate::packages::write_manifest;
 use crate::{Node, Packages, repository, run};
 
 /// The programs of each package, with their kinds.
@@ -108,12 +109,7 @@ impl Probes {
         fs::write(folder.join(format!("{name}.bpf.c")), source)?;
         fs::copy(repository().join("it/probes/probe.h"), folder.join("probe.h"))?;
         fs::copy(repository().join("programs/include/vmlinux.h"), folder.join("vmlinux.h"))?;
-        let original = fs::read_to_string(repository().join("programs/sanity/package.toml"))?;
-        let head = original.split("[[program]]").next().unwrap_or_default();
-        let head = head.replace("\"sanity\"", &format!("\"{name}\""));
-        let head = head.replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
-        fs::write(folder.join("package.toml"), format!("{head}{programs}[build]\nclang = 19\n"))?;
-        fs::write(folder.join("README.md"), name)?;
+        write_manifest(&folder, (name, version), &format!("{programs}[build]\nclang = 19\n"))?;
         let output = self.package(name, version);
         packages.l3af(&["build", &folder.to_string_lossy(), "--output", &output])?.success()?;
         packages.l3af(&["sign", &output, "--key", "key"])?.success()?;

@@ -18,7 +18,7 @@ use package::{
 use trust::Pen;
 use wire::Reference;
 
-pub(crate) use self::history::{Confirm, Diff, RollBack};
+pub(crate) use self::history::{Confirm, Diff, RollBack, Trial};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
@@ -324,6 +324,8 @@ pub(crate) struct Run {
     /// Value of a parameter; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
     pub(crate) set: Vec<(String, ParameterValue)>,
+    #[command(flatten)]
+    pub(crate) trial: Trial,
 }
 
 /// Change a member while packets go on: its package, place, verdicts, parameters; or a probe
@@ -361,6 +363,8 @@ pub(crate) struct Change {
     /// Put it back into the chain
     #[arg(long)]
     pub(crate) enable: bool,
+    #[command(flatten)]
+    pub(crate) trial: Trial,
 }
 
 /// Measure how long the members of all chains take for a packet
@@ -380,15 +384,13 @@ pub(crate) struct Apply {
     /// Desired state (TOML)
     pub(crate) document: PathBuf,
     /// Print the steps, do nothing
-    #[arg(long)]
+    #[arg(long, conflicts_with = "confirm_within")]
     pub(crate) dry_run: bool,
     /// Refuse when the state in force is another generation than this
     #[arg(long, value_name = "NUMBER")]
     pub(crate) expect_generation: Option<u64>,
-    /// Return to the generation before after this time, as in `60s` or `5m`, unless `l3af confirm` keeps this one; also when the
-    /// daemon or your connection is gone by then
-    #[arg(long, value_name = "TIME", value_parser = history::seconds, conflicts_with = "dry_run")]
-    pub(crate) confirm_within: Option<u32>,
+    #[command(flatten)]
+    pub(crate) trial: Trial,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

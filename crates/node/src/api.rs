@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
@@ -20,10 +20,9 @@ use wire::{
 };
 
 use crate::metrics::CONTENT_TYPE;
+use crate::server::{Shared, with};
 use crate::{Engine, Fetched, Fetcher, Rejected};
 
-/// The engine, as all requests share it. It does one thing at a time.
-type Shared = Arc<Mutex<Engine>>;
 /// What the calls need.
 #[derive(Clone)]
 struct Served {
@@ -349,17 +348,13 @@ where
     ask(engine, call).await.map_or_else(|refused| refused, |body| axum::Json(body).into_response())
 }
 
-/// Calls the engine on a thread that may wait for the kernel and for disks.
+/// Calls the engine.
 async fn ask<T, F>(engine: Shared, call: F) -> Result<T, Response>
 where
     T: Send + 'static,
     F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
 {
-    let called = tokio::task::spawn_blocking(move || {
-        // An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
-        call(&mut engine.lock().unwrap_or_else(PoisonError::into_inner))
-    });
-    finished(called).await
+    finished(with(&engine, call)).await
 }
 
 /// Waits for work on another thread.

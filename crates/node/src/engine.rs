@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
+mod accept;
 mod health;
 mod history;
 mod tell;
@@ -10,11 +11,11 @@ use std::fs;
 use std::path::PathBuf;
 
 use kernel::{Halted, Kernel, Refused};
-use package::{MemberName, Platform};
-use plan::{Desired, Hook, Observed, Plan, reconcile};
+use package::Platform;
+use plan::{Desired, Observed, Plan, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
-use wire::{Applied, Document, Planned, Problem, Profile};
+use wire::{Document, Planned, Problem, Profile};
 
 use crate::evidence::EvidenceFile;
 use crate::fetch::{Fetched, is_remote};
@@ -22,10 +23,9 @@ use crate::generation::{Generation, Generations};
 use crate::memory::MemoryFile;
 use crate::resolve::{Demand, Resolved, Resolver};
 use crate::store::Store;
-use crate::trial::Trial;
 use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
-use crate::{Config, Rejected, check, watchdog};
+use crate::{Config, Rejected};
 
 use self::watch::{Reverified, TrustWatch};
 
@@ -91,6 +91,7 @@ impl Engine {
     /// # Errors
     /// When it cannot be reached; what runs is left as it is.
     pub fn resume(&mut self) -> Result<(), Rejected> {
+        self.settle_trial()?;
         self.tick().map(drop)
     }
 
@@ -100,7 +101,8 @@ impl Engine {
     /// # Errors
     /// When it cannot be verified or repaired. What cannot be verified for want of a policy runs on, and is repaired.
     pub fn tick(&mut self) -> Result<Plan, Rejected> {
-        if self.parts.config.safe || self.generations.is_detached() {
+        if let Some(why) = self.why_nothing_is_applied() {
+            self.end_trial_on_paper(why)?;
             return self.note_mode().map(|()| Plan::default());
         }
         if let Err(rejected) = self.end_trial_in_time() {
@@ -126,28 +128,17 @@ impl Engine {
         result
     }
 
+    fn why_nothing_is_applied(&self) -> Option<&'static str> {
+        match (self.parts.config.safe, self.generations.is_detached()) {
+            (true, _) => Some("the daemon was started in safe mode"),
+            (false, true) => Some("everything was taken off by hand"),
+            (false, false) => None,
+        }
+    }
+
     /// Ends what does not run without the daemon.
     pub fn end(&mut self) {
         self.user_programs.end();
-    }
-
-    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
-    /// what its references into registries stand for. With `trial`, the generation before returns after so many seconds, unless
-    /// somebody confirms this one.
-    ///
-    /// # Errors
-    /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
-    pub fn apply(
-        &mut self,
-        document: Document,
-        expected: Option<u64>,
-        trial: Option<u32>,
-        fetched: &Fetched,
-    ) -> Result<Applied, Rejected> {
-        if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
-            return Err(Rejected::TrialTime { seconds });
-        }
-        self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
     }
 
     /// The steps that a document would take. Nothing is changed.
@@ -155,25 +146,11 @@ impl Engine {
     /// # Errors
     /// When the document would be refused before its first step.
     pub fn plan(&mut self, document: &Document, fetched: &Fetched) -> Result<Planned, Rejected> {
+        self.settle_checks(document)?;
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
         let (plan, _) = self.way_to(&resolved.desired)?;
         Ok(Planned { steps: steps(&plan) })
-    }
-
-    /// Takes a member out of its chain; `None` takes all members out of all chains.
-    ///
-    /// # Errors
-    /// When there is no such member, or the rest cannot be reached.
-    pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
-        let generation = self.current()?;
-        let mut document = generation.map(|generation| generation.document).unwrap_or_default();
-        match member {
-            Some(member) => remove_member(&mut document, member, hook)?,
-            None => document = Document::default(),
-        }
-        // What is trusted no longer must not keep anybody from taking members out.
-        self.accept(document, Order::new(Demand::InForce), &Fetched::default())
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -208,70 +185,6 @@ impl Engine {
         Ok(Fetched(packages.into_iter().filter(|(reference, _)| is_remote(reference)).collect()))
     }
 
-    fn accept(
-        &mut self,
-        document: Document,
-        Order { demand, expected, trial, again }: Order,
-        fetched: &Fetched,
-    ) -> Result<Applied, Rejected> {
-        self.may_apply()?;
-        let before = self.current()?;
-        let previous = before.as_ref().map_or(0, |generation| generation.number);
-        history::expect(expected, previous)?;
-        if let Some(Trial { number, .. }) = self.trial()? {
-            return Err(Rejected::OnTrial { number });
-        }
-        // Whatever comes of it, what runs then is verified again soon: somebody looked at the policy for this.
-        self.trust.make_due();
-        let policy = self.policy_for(&document, demand)?;
-        let Resolved { desired, packages, mut explanations, withdrawn } =
-            self.resolve(&document, &policy, demand, fetched)?;
-        if let (Demand::InForce, Some(before)) = (demand, before) {
-            // What is only taken on was accepted for the reasons of then.
-            explanations = before.explanations;
-            explanations.retain(|reference, _| packages.contains_key(reference));
-        }
-        let has_checks = !self.settle_checks(&document)?.is_empty();
-        let (plan, waiting) = self.way_to(&desired)?;
-        let unkept = |source| Rejected::State { action: "keep the generation", source };
-        let number =
-            self.generations.numbers().map_err(unkept)?.last().map_or(previous, |last| previous.max(*last))
-                + 1;
-        let (accepted, given_up) = ((self.parts.clock)(), None);
-        let generation =
-            Generation { number, previous, accepted, document, packages, explanations, again, given_up };
-        let by_hand = trial.is_some();
-        let trial = trial.or(has_checks.then_some(check::TRIAL_SECONDS));
-        let trial = trial.map(|seconds| Trial::of(number, seconds, by_hand)).transpose().map_err(unkept)?;
-        self.generations.accept(&generation, trial.as_ref()).map_err(unkept)?;
-        self.checks_pass = false;
-        self.trial_began.send_replace(number);
-        // Before the first step: whatever happens from here on, somebody brings the one before back.
-        if let Some(Err(source)) = trial.map(|_| watchdog::start(&self.parts.config)) {
-            self.give_up(&generation);
-            return Err(Rejected::NoWatchdog(source));
-        }
-        if let Err(halted) = self.carry_out(&plan, &desired) {
-            self.give_up(&generation);
-            return Err(halted);
-        }
-        let notes = self.remember(&desired).err().map(|forgotten| {
-            let problem = forgotten.problem();
-            tracing::error!(problem = %problem.kind, "{problem}");
-            format!("{problem}; until that is mended, older releases are accepted again")
-        });
-        self.desired = Some(desired);
-        self.follow_in_user_space();
-        self.waiting = waiting;
-        self.problem = None;
-        self.raise(withdrawn);
-        // What is kept too long is in nobody's way.
-        if let Err(rejected) = self.tidy_up() {
-            tracing::warn!("{}", rejected.problem());
-        }
-        Ok(Applied { generation: number, steps: steps(&plan), notes: notes.into_iter().collect() })
-    }
-
     /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
     /// begins with that.
     fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
@@ -293,11 +206,6 @@ impl Engine {
             }
         }
         Ok(observed)
-    }
-
-    /// Refuses where whoever started the daemon wants nothing applied.
-    fn may_apply(&self) -> Result<(), Rejected> {
-        if self.parts.config.safe { Err(Rejected::Safe) } else { Ok(()) }
     }
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
@@ -330,20 +238,6 @@ impl Engine {
         match self.profiled_until {
             Some(end) if (self.parts.clock)() < end => desired.timed(),
             Some(_) | None => desired,
-        }
-    }
-
-    /// Returns to what was in force before a generation that the kernel refused.
-    fn give_up(&mut self, generation: &Generation) {
-        if let Err(source) = self.generations.withdraw(generation) {
-            self.problem = Some(Rejected::State { action: "withdraw the generation", source }.problem());
-        }
-        // A generation that was never taken up says nothing about what ran before this one.
-        if self.desired.is_none() && generation.previous != 0 {
-            return;
-        }
-        if let Err(rejected) = self.reach() {
-            self.problem = Some(rejected.problem());
         }
     }
 
@@ -424,43 +318,6 @@ impl Engine {
     }
 }
 
-/// On what terms a document is accepted.
-#[derive(Debug, Clone, Copy)]
-struct Order {
-    demand: Demand,
-    /// The generation that must be in force.
-    expected: Option<u64>,
-    /// For how many seconds the next one is on trial.
-    trial: Option<u32>,
-    /// The generation that it brings back.
-    again: Option<u64>,
-}
-
-impl Order {
-    fn new(demand: Demand) -> Self {
-        Self { demand, expected: None, trial: None, again: None }
-    }
-}
-
 fn steps(plan: &Plan) -> Vec<String> {
     plan.steps.iter().map(ToString::to_string).collect()
-}
-
-fn remove_member(document: &mut Document, member: &MemberName, hook: Option<&Hook>) -> Result<(), Rejected> {
-    let mut found = false;
-    for chain in &mut document.chains {
-        let here = hook.is_none_or(|hook| hook.interface == chain.interface && hook.point == chain.hook);
-        if here {
-            let before = chain.members.len();
-            chain.members.retain(|candidate| candidate.name != *member);
-            found |= chain.members.len() < before;
-        }
-    }
-    document.chains.retain(|chain| !chain.members.is_empty());
-    if hook.is_none() {
-        let before = document.probes.len();
-        document.probes.retain(|probe| probe.name != *member);
-        found |= document.probes.len() < before;
-    }
-    if found { Ok(()) } else { Err(Rejected::NoMember { member: member.clone() }) }
 }

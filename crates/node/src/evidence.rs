@@ -6,7 +6,6 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use package::Digest;
 use serde::{Deserialize, Serialize};
@@ -69,12 +68,9 @@ impl EvidenceFile {
     /// What was found so far; nothing when there is no file yet. One that cannot be read is an error: to begin anew could
     /// trust a key again that was revoked.
     pub(crate) fn read(&self) -> Result<Found, Rejected> {
-        let damaged = |source| Rejected::Memory { path: self.path.clone(), source };
-        match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Found::default()),
-            Err(error) => Err(damaged(error)),
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.into())),
-        }
+        let read = durable::read_json(&self.path);
+        let read = read.map_err(|source| Rejected::Evidence { path: self.path.clone(), source })?;
+        Ok(read.unwrap_or_default())
     }
 
     /// Adds what was found just now. Returns whether any of it is news.
@@ -101,14 +97,15 @@ impl EvidenceFile {
         if after == before {
             return Ok(());
         }
-        let unkept = |source| Rejected::State { action: "keep what was found about packages", source };
-        let bytes = serde_json::to_vec_pretty(after).map_err(|error| unkept(error.into()))?;
-        durable::write(&self.path, &bytes).map_err(unkept)
+        durable::write_json(&self.path, after)
+            .map_err(|source| Rejected::State { action: "keep what was found about packages", source })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     #[test]

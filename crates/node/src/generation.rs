@@ -137,11 +137,33 @@ impl Generations {
         self.trial.remove()
     }
 
+    /// Counts the time of a trial from now on.
+    pub(crate) fn begin_trial(&self, trial: &Trial) -> io::Result<()> {
+        self.trial.write(&trial.begun())
+    }
+
     /// Ends the trial of a generation otherwise: the one before is in force again. What was given up stays to be read.
-    pub(crate) fn give_up(&self, trial: &Trial, why: &str) -> io::Result<()> {
-        let generation = Generation { given_up: Some(why.to_owned()), ..self.read(trial.number)? };
-        self.write(&generation)?;
-        self.trial.remove()
+    pub(crate) fn return_from(&self, trial: &Trial, why: &str) -> io::Result<()> {
+        // A full disk lets files go, and takes no words.
+        self.trial.remove()?;
+        let told = self.read(trial.number);
+        let told =
+            told.and_then(|given_up| self.write(&Generation { given_up: Some(why.to_owned()), ..given_up }));
+        if let Err(error) = told {
+            tracing::warn!("why generation {} was given up cannot be written to it: {error}", trial.number);
+        }
+        Ok(())
+    }
+
+    /// Ends what the last end of the machine left of trials.
+    pub(crate) fn settle_trial(&self) -> io::Result<()> {
+        match self.trial.read()? {
+            Some(trial) if trial.number == self.settled()? => self.trial.remove(),
+            Some(trial) if !trial.is_of_this_boot() => {
+                self.return_from(&trial, "the machine was started again before anybody confirmed it")
+            }
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// Returns to the generation before this one; the refused one is not kept.
@@ -192,7 +214,7 @@ impl Generations {
     }
 
     fn write(&self, generation: &Generation) -> io::Result<()> {
-        durable::write(&self.file(generation.number), &serde_json::to_vec_pretty(generation)?)
+        durable::write_json(&self.file(generation.number), generation)
     }
 
     fn put_in_force(&self, number: u64) -> io::Result<()> {
@@ -244,7 +266,10 @@ mod tests {
         let trial = Trial::of(1, 60, true).unwrap();
         generations.accept(&generation(1), Some(&trial)).unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (Some(1), Some(trial.clone())));
-        generations.give_up(&trial, "nobody liked it").unwrap();
+        generations.begin_trial(&trial).unwrap();
+        let begun = generations.trial().unwrap().unwrap();
+        assert!(begun.is_same(&trial) && begun.left() < trial.left());
+        generations.return_from(&trial, "nobody liked it").unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (None, None));
         assert_eq!(generations.read(1).unwrap().given_up.unwrap(), "nobody liked it");
 
@@ -255,6 +280,8 @@ mod tests {
         // The power goes off between the two writes of the confirmation.
         generations.trial.write(&trial).unwrap();
         assert_eq!((current(), generations.trial().unwrap()), (Some(2), None));
+        generations.settle_trial().unwrap();
+        assert_eq!(generations.trial.read().unwrap(), None);
         // What the kernel refuses on trial leaves what was settled.
         let trial = Trial::of(3, 60, true).unwrap();
         generations.accept(&generation(3), Some(&trial)).unwrap();

@@ -5,7 +5,6 @@
 //! error: to begin anew would let old releases in again, and nobody would notice.
 
 use std::path::{Path, PathBuf};
-use std::{fs, io};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,12 +36,9 @@ impl MemoryFile {
 
     /// What is remembered; nothing when there is no file yet.
     pub(crate) fn read(&self) -> Result<Remembered, Rejected> {
-        let damaged = |source| Rejected::Memory { path: self.path.clone(), source };
-        match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Remembered::default()),
-            Err(error) => Err(damaged(error)),
-            Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| damaged(error.into())),
-        }
+        let read = durable::read_json(&self.path);
+        let read = read.map_err(|source| Rejected::Memory { path: self.path.clone(), source })?;
+        Ok(read.unwrap_or_default())
     }
 
     /// Remembers packages that were accepted and run.
@@ -74,14 +70,15 @@ impl MemoryFile {
         if after == before {
             return Ok(());
         }
-        let unkept = |source| Rejected::State { action: "remember what was accepted", source };
-        let bytes = serde_json::to_vec_pretty(&after).map_err(|error| unkept(error.into()))?;
-        durable::write(&self.path, &bytes).map_err(unkept)
+        durable::write_json(&self.path, &after)
+            .map_err(|source| Rejected::State { action: "remember what was accepted", source })
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::fs;
+
     use super::*;
 
     fn memory() -> (tempfile::TempDir, MemoryFile) {

@@ -38,6 +38,12 @@ pub enum Rejected {
     /// There is nothing to confirm.
     #[error("no generation is on trial")]
     NoTrial,
+    /// A trial with checks is not over before they passed.
+    #[error("the checks of generation {number} did not all pass so far")]
+    ChecksPending {
+        /// The generation.
+        number: u64,
+    },
     /// Nobody can decide in so short a time, and nobody waits for so long.
     #[error("a trial takes 1 to 86400 seconds, not {seconds}")]
     TrialTime {
@@ -141,6 +147,15 @@ pub enum Rejected {
         #[source]
         source: io::Error,
     },
+    /// What repositories told of packages is not known any more.
+    #[error("what repositories told about packages cannot be read from `{}`", path.display())]
+    Evidence {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
     /// A package did not pass verification.
     #[error("package `{reference}` is not trusted on this machine")]
     Untrusted {
@@ -202,7 +217,7 @@ impl Rejected {
         match self {
             Self::Changed { .. } => 412,
             Self::NoMember { .. } | Self::NoGeneration { .. } => 404,
-            Self::Safe | Self::OnTrial { .. } | Self::NoTrial => 409,
+            Self::Safe | Self::OnTrial { .. } | Self::NoTrial | Self::ChecksPending { .. } => 409,
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
@@ -221,6 +236,7 @@ impl Rejected {
             | Self::Halted(_) => 422,
             Self::Policy { .. }
             | Self::Memory { .. }
+            | Self::Evidence { .. }
             | Self::Unseen(_)
             | Self::State { .. }
             | Self::NoWatchdog(_) => 500,
@@ -239,6 +255,10 @@ impl Rejected {
             ),
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
             Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
+            Self::ChecksPending { .. } => Some(
+                "they are carried out every second: try again soon; the log of the daemon says which of them fail".to_owned(),
+            ),
+            Self::NoWatchdog(_) => Some("nothing was changed; apply it without `--confirm-within` and without checks, if it must be now".to_owned()),
             Self::NoTrial => Some("`l3af apply --confirm-within 60` begins a trial; the time for the last one may be over".to_owned()),
             Self::NoGeneration { .. } => Some("`l3af generations` lists those that are kept".to_owned()),
             Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
@@ -257,6 +277,11 @@ impl Rejected {
             },
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
+            Self::Evidence { .. } => Some(
+                "restore it from a backup; if you remove it, keys that were revoked beside a package count again until its \
+                 repository was asked, within the hour or at SIGHUP"
+                    .to_owned(),
+            ),
             Self::Memory { .. } => Some(
                 "restore it from a backup; if you remove it, releases older than those that ran are accepted again"
                     .to_owned(),
@@ -272,7 +297,6 @@ impl Rejected {
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadCheck(_)
-            | Self::NoWatchdog(_)
             | Self::Halted(_)
             | Self::Duplicate(_)
             | Self::DuplicateProbe(_)
@@ -311,6 +335,7 @@ impl Rejected {
             Self::Safe => "safe",
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
+            Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",
             Self::BadCheck(_) | Self::UnfitCheck { .. } => "check",
             Self::NoWatchdog(_) => "no-watchdog",
@@ -324,6 +349,7 @@ impl Rejected {
             Self::Unreadable { .. } => "unreadable",
             Self::Policy { .. } => "policy",
             Self::Memory { .. } => "memory",
+            Self::Evidence { .. } => "evidence",
             Self::Untrusted { .. } => "untrusted",
             Self::Unfit { .. } | Self::UnfitProbe { .. } => "unfit",
             Self::Refusal(_) => "refusal",

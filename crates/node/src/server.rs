@@ -12,9 +12,13 @@ use thiserror::Error;
 use tokio::net::UnixListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
+use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use crate::{Config, Engine, Fetcher, check, router};
+
+/// The engine, as all tasks share it. It does one thing at a time.
+pub(crate) type Shared = Arc<Mutex<Engine>>;
 
 /// The daemon cannot serve.
 #[derive(Debug, Error)]
@@ -36,12 +40,12 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     let listener = listen(&config.socket).map_err(unserved)?;
     let (end, hangup) =
         (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
+    let began = engine.trial_began();
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
-    let began = lock(&engine).trial_began();
-    let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), began));
+    let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), began.clone()));
     let hangup = (hangup, Arc::clone(&fetcher));
-    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, hangup, end.clone()));
+    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, began, hangup, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
     let served =
         axum::serve(listener, router(Arc::clone(&engine), fetcher)).with_graceful_shutdown(ended(end)).await;
@@ -49,7 +53,7 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     looks.abort();
     checks.abort();
     tracing::info!("ending; the programs in the kernel run on");
-    if let Err(panicked) = tokio::task::spawn_blocking(move || lock(&engine).end()).await {
+    if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
     }
     let removed = fs::remove_file(&config.socket);
@@ -76,18 +80,20 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
 
 /// Compares the kernel with what is wanted, at every tick, and looks at the policy again when it is told to (SIGHUP).
 async fn repair(
-    engine: Arc<Mutex<Engine>>,
+    engine: Shared,
     seconds: u64,
+    mut trial_began: watch::Receiver<u64>,
     (mut hangup, fetcher): (Signal, Arc<Fetcher>),
     mut end: watch::Receiver<bool>,
 ) {
     let mut ticks = interval(Duration::from_secs(seconds));
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     let mut told = None;
-    let mut trial_began = lock(&engine).trial_began();
     loop {
         let mut is_told = false;
-        let left = lock(&engine).trial_left();
+        // A trial that begins from here on is not missed.
+        trial_began.mark_unchanged();
+        let left = with(&engine, |engine| engine.trial_left()).await.ok().flatten();
         tokio::select! {
             _ = ticks.tick() => {}
             () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
@@ -98,9 +104,7 @@ async fn repair(
             }
             _ = end.changed() => return,
         }
-        let engine = Arc::clone(&engine);
-        let ticked = tokio::task::spawn_blocking(move || {
-            let mut engine = lock(&engine);
+        let ticked = with(&engine, move |engine| {
             if is_told {
                 engine.look_again();
             }
@@ -127,7 +131,7 @@ async fn repair(
 
 /// Asks the repositories of what runs for statements and roots that came since: at the start, hourly, and when told to. One
 /// that gave no answer is asked again sooner.
-async fn look_for_news(engine: Arc<Mutex<Engine>>, fetcher: Arc<Fetcher>) {
+async fn look_for_news(engine: Shared, fetcher: Arc<Fetcher>) {
     const PAUSE: Duration = Duration::from_hours(1);
     const PAUSE_AFTER_SILENCE: Duration = Duration::from_mins(5);
     let runtime = tokio::runtime::Handle::current();
@@ -161,8 +165,17 @@ async fn look_for_news(engine: Arc<Mutex<Engine>>, fetcher: Arc<Fetcher>) {
     }
 }
 
+/// Calls the engine on a thread that may wait for the kernel and for disks.
+pub(crate) fn with<T: Send + 'static>(
+    engine: &Shared,
+    call: impl FnOnce(&mut Engine) -> T + Send + 'static,
+) -> JoinHandle<T> {
+    let engine = Arc::clone(engine);
+    tokio::task::spawn_blocking(move || call(&mut lock(&engine)))
+}
+
 /// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
-pub(crate) fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

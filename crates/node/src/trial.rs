@@ -13,6 +13,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::durable;
 
+/// How long a change may take to be in effect. A daemon that takes longer hangs.
+const TO_APPLY: Duration = Duration::from_mins(1);
+
 /// Who is on trial, and until when.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -30,15 +33,29 @@ pub(crate) struct Trial {
 }
 
 impl Trial {
-    /// A trial that begins now.
+    /// A trial that is about to begin. Its time counts from when the change is in effect; until then there is some for that.
     pub(crate) fn of(number: u64, seconds: u32, by_hand: bool) -> io::Result<Self> {
-        let until = uptime() + Duration::from_secs(u64::from(seconds));
-        Ok(Self { number, boot: boot()?, until, seconds, by_hand })
+        let trial = Self { number, boot: boot()?, until: Duration::ZERO, seconds, by_hand };
+        Ok(Self { until: uptime() + TO_APPLY + trial.length(), ..trial })
+    }
+
+    /// The same trial, now that the change is in effect.
+    pub(crate) fn begun(&self) -> Self {
+        Self { until: uptime() + self.length(), ..self.clone() }
     }
 
     /// How long it goes on.
     pub(crate) fn left(&self) -> Duration {
         self.until.saturating_sub(uptime())
+    }
+
+    /// Whether it is this one, begun or not.
+    pub(crate) fn is_same(&self, other: &Self) -> bool {
+        (self.number, &self.boot) == (other.number, &other.boot)
+    }
+
+    fn length(&self) -> Duration {
+        Duration::from_secs(u64::from(self.seconds))
     }
 
     /// Whether the machine was not started again meanwhile. Where that cannot be told it was.
@@ -59,15 +76,11 @@ impl TrialFile {
     }
 
     pub(crate) fn read(&self) -> io::Result<Option<Trial>> {
-        match fs::read(&self.path) {
-            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
-            Err(error) => Err(error),
-            Ok(bytes) => Ok(Some(serde_json::from_slice(&bytes)?)),
-        }
+        durable::read_json(&self.path)
     }
 
     pub(crate) fn write(&self, trial: &Trial) -> io::Result<()> {
-        durable::write(&self.path, &serde_json::to_vec_pretty(trial)?)
+        durable::write_json(&self.path, trial)
     }
 
     pub(crate) fn remove(&self) -> io::Result<()> {

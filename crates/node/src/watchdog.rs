@@ -10,8 +10,10 @@ use std::time::{Duration, Instant};
 
 use crate::generation::Generations;
 use crate::lock::Lock;
-use crate::{Config, Engine, Rejected};
+use crate::{Config, Engine};
 
+/// How often it tries to return.
+const ATTEMPTS: u32 = 10;
 /// How long the daemon has to return by itself when the time is over.
 const GRACE: Duration = Duration::from_secs(2);
 /// How often the watchdog looks whether its trial goes on.
@@ -41,8 +43,8 @@ pub(crate) fn start(config: &Config) -> io::Result<()> {
 /// Watches over the trial that goes on, and stands in for the daemon when that does not end it.
 ///
 /// # Errors
-/// When the generation before cannot be reached.
-pub fn watch(config: &Config, engine: impl FnOnce() -> anyhow::Result<Engine>) -> anyhow::Result<()> {
+/// When the generation before cannot be reached, again and again.
+pub fn watch(config: &Config, engine: impl Fn() -> anyhow::Result<Engine>) -> anyhow::Result<()> {
     let generations = Generations::new(&config.state);
     let Some(trial) = generations.trial()? else { return Ok(()) };
     io::stdout().write_all(b"\n")?;
@@ -50,19 +52,32 @@ pub fn watch(config: &Config, engine: impl FnOnce() -> anyhow::Result<Engine>) -
     let mut over: Option<Instant> = None;
     while over.is_none_or(|over| over.elapsed() < GRACE) {
         thread::sleep(PAUSE);
-        // It was confirmed, or returned from.
-        if generations.trial()?.as_ref() != Some(&trial) {
-            return Ok(());
-        }
-        if trial.left().is_zero() {
-            over.get_or_insert_with(Instant::now);
+        match generations.trial() {
+            Ok(Some(now)) if now.is_same(&trial) => {
+                if now.left().is_zero() {
+                    over.get_or_insert_with(Instant::now);
+                }
+            }
+            // It was confirmed, or returned from.
+            Ok(_) => return Ok(()),
+            // What cannot be read now goes on; the time that was known counts.
+            Err(_) if trial.left().is_zero() => {
+                over.get_or_insert_with(Instant::now);
+            }
+            Err(_) => {}
         }
     }
     tracing::error!(generation = trial.number, "the daemon does not return from it; the watchdog does");
     let _lock = Lock::seize(&config.state)?;
-    engine()?.stand_in().map_err(|rejected| told(&rejected))
-}
-
-fn told(rejected: &Rejected) -> anyhow::Error {
-    anyhow::anyhow!("{}", rejected.problem())
+    let stand_in = || engine()?.stand_in().map_err(|rejected| anyhow::anyhow!("{}", rejected.problem()));
+    let mut attempts = 1;
+    loop {
+        match stand_in() {
+            Ok(()) => return Ok(()),
+            Err(error) if attempts == ATTEMPTS => return Err(error),
+            Err(error) => tracing::error!("cannot return yet: {error:#}"),
+        }
+        attempts += 1;
+        thread::sleep(GRACE);
+    }
 }

@@ -12,11 +12,15 @@
 //! ```
 
 use std::net::IpAddr;
+use std::time::Duration;
 
 use package::MemberName;
+use reqwest::Client;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
+
+use crate::client::deepest;
 
 /// A health check, as people write it: a name, and one of the others.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -102,6 +106,23 @@ impl CheckDocument {
                 Err(BadCheck { name: name.clone(), count: before + usize::from(last.is_some()) })
             }
         }
+    }
+}
+
+/// Whether a URL answers with a status from 200 to 299 in time; else why not.
+///
+/// # Errors
+/// When it does not.
+pub async fn answers(url: &str, patience: Duration) -> Result<(), String> {
+    let client = Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none()).build();
+    let asked = match client {
+        Ok(client) => client.get(url).send().await,
+        Err(error) => Err(error),
+    };
+    match asked {
+        Ok(response) if response.status().is_success() => Ok(()),
+        Ok(response) => Err(format!("`{url}` answers {}", response.status())),
+        Err(error) => Err(format!("`{url}`: {}", deepest(&error))),
     }
 }
 

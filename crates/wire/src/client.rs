@@ -3,7 +3,6 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use package::MemberName;
 use reqwest::{Client, Method, RequestBuilder, Response};
@@ -222,25 +221,8 @@ impl NodeClient {
     }
 }
 
-/// Whether a URL answers with a status from 200 to 299 in time; else why not.
-///
-/// # Errors
-/// When it does not.
-pub async fn answers(url: &str, patience: Duration) -> Result<(), String> {
-    let client = Client::builder().timeout(patience).redirect(reqwest::redirect::Policy::none()).build();
-    let asked = match client {
-        Ok(client) => client.get(url).send().await,
-        Err(error) => Err(error),
-    };
-    match asked {
-        Ok(response) if response.status().is_success() => Ok(()),
-        Ok(response) => Err(format!("`{url}` answers {}", response.status())),
-        Err(error) => Err(format!("`{url}`: {}", deepest(&error))),
-    }
-}
-
 /// What is behind an error, without the words of those who passed it on.
-fn deepest(error: &dyn std::error::Error) -> String {
+pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
     error.source().map_or_else(|| error.to_string(), deepest)
 }
 

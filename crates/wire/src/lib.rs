@@ -14,8 +14,8 @@ mod probe;
 mod registry;
 mod trust;
 
-pub use check::{BadCheck, Check, CheckDocument, DropsDocument};
-pub use client::{CallError, NodeClient, answers};
+pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
+pub use client::{CallError, NodeClient};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};

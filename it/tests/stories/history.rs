@@ -4,8 +4,9 @@
 use std::fs;
 use std::time::Duration;
 
-use it::{Node, Pair, binary, ping, specimen};
+use it::{Node, Pair, binary, ping};
 
+use crate::mechanism::of_corpus;
 use crate::{packages, rounds};
 
 fn scene() -> (Pair, Node) {
@@ -14,24 +15,11 @@ fn scene() -> (Pair, Node) {
     (pair, node)
 }
 
-fn names(node: &Node) -> Vec<String> {
-    let chains = node.chains().unwrap();
-    chains.iter().flat_map(|chain| &chain.members).map(|member| member.name.to_string()).collect()
-}
-
 /// A document with a program that drops all packets.
 fn cut_off(interface: &str) -> String {
-    let folder = packages().path("cutter-source");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(format!("{folder}/drops.bpf.o"), specimen("drops").unwrap().object).unwrap();
-    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let head = original.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"cutter\"");
-    let program = "[[program]]\nfunction = \"drops\"\nobject = \"drops.bpf.o\"\nhook = \"xdp\"\n";
-    fs::write(format!("{folder}/package.toml"), head + program).unwrap();
-    fs::write(format!("{folder}/README.md"), "cutter").unwrap();
-    packages().l3af(&["build", &folder, "--output", "cutter"]).unwrap().success().unwrap();
-    packages().l3af(&["sign", "cutter", "--key", "key"]).unwrap().success().unwrap();
-    packages().document(interface, &["sanity", "cutter"])
+    let package = of_corpus("drops", "drops", "xdp");
+    let member = format!("[[chain.member]]\nname = \"cutter\"\npackage = \"{package}\"\n");
+    packages().document(interface, &["sanity"]) + &member
 }
 
 /// A time that is long enough to look, and short enough to wait for.
@@ -52,7 +40,7 @@ fn generations_are_kept_compared_and_brought_back_without_their_folders() {
     assert_eq!(signs, ["- right0/xdp before", "+ right0/xdp ratelimit", "+ right0/xdp sanity"]);
 
     node.l3af(&["rollback", "--expect-generation", "2"]).unwrap();
-    assert_eq!(names(&node), ["before"]);
+    assert_eq!(node.names().unwrap(), ["before"]);
     assert_eq!(ping(&pair, 3).unwrap(), 3);
     assert_eq!(node.l3af(&["diff", "1", "3"]).unwrap(), "");
     let listed = node.l3af(&["generations"]).unwrap();
@@ -60,9 +48,9 @@ fn generations_are_kept_compared_and_brought_back_without_their_folders() {
     assert!(first.starts_with('3') && first.ends_with("in force; brought back 1"), "{listed}");
     // Once more, and what was taken back is there again.
     node.l3af(&["rollback"]).unwrap();
-    assert_eq!(names(&node), ["sanity", "ratelimit"]);
+    assert_eq!(node.names().unwrap(), ["sanity", "ratelimit"]);
     node.l3af(&["rollback", "1"]).unwrap();
-    assert_eq!(names(&node), ["before"]);
+    assert_eq!(node.names().unwrap(), ["before"]);
     let refused = node.cli(&["rollback", "17"]).unwrap();
     assert!(refused.stderr.contains("there is no generation 17"), "{}", refused.stderr);
     let refused = node.cli(&["rollback", "--expect-generation", "2"]).unwrap();
@@ -71,7 +59,7 @@ fn generations_are_kept_compared_and_brought_back_without_their_folders() {
         "{}",
         refused.stderr
     );
-    assert_eq!(names(&node), ["before"]);
+    assert_eq!(node.names().unwrap(), ["before"]);
 }
 
 #[test]
@@ -87,7 +75,7 @@ fn what_is_not_confirmed_goes_and_what_was_before_returns() {
     assert!(refused.stderr.contains("generation 2 is on trial"), "{}", refused.stderr);
     node.wait("the one before returns", || node.status().unwrap().generation == 1);
     assert_eq!(ping(&pair, 2).unwrap(), 2);
-    assert_eq!(names(&node), ["sanity"]);
+    assert_eq!(node.names().unwrap(), ["sanity"]);
     assert!(node.l3af(&["generations"]).unwrap().contains("given up: nobody confirmed it within"));
     let refused = node.cli(&["confirm"]).unwrap();
     assert!(refused.stderr.contains("no generation is on trial"), "{}", refused.stderr);
@@ -106,9 +94,9 @@ fn what_is_confirmed_stays_and_a_trial_can_be_ended_by_hand() {
     node.l3af(&["confirm", "1"]).unwrap();
     node.apply_with(&document("ratelimit"), &["--confirm-within", "1h"]).unwrap().success().unwrap();
     node.l3af(&["rollback"]).unwrap();
-    assert_eq!((names(&node), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
+    assert_eq!((node.names().unwrap(), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
     std::thread::sleep(Duration::from_secs(rounds(4, 20) as u64));
-    assert_eq!(names(&node), ["sanity"], "it was confirmed");
+    assert_eq!(node.names().unwrap(), ["sanity"], "it was confirmed");
     // A generation that is on trial when the machine restarts is not applied again.
     node.apply_with(&document("ratelimit"), &["--confirm-within", "1h"]).unwrap().success().unwrap();
     node.kill().unwrap();
@@ -117,9 +105,47 @@ fn what_is_confirmed_stays_and_a_trial_can_be_ended_by_hand() {
     trial["boot"] = "another".into();
     fs::write(&file, trial.to_string()).unwrap();
     node.restart().unwrap();
-    node.wait("what was confirmed runs", || names(&node) == ["sanity"]);
+    node.wait("what was confirmed runs", || node.names().unwrap() == ["sanity"]);
     let refused = node.apply_with(&document("ratelimit"), &["--confirm-within", "2d"]).unwrap();
     assert!(refused.stderr.contains("`2d` is not a time"), "{}", refused.stderr);
+}
+
+#[test]
+fn a_trial_ends_where_nothing_is_to_run() {
+    let (pair, mut node) = scene();
+    let sanity = packages().path("sanity");
+    node.l3af(&["run", &sanity, "--on", "right0", "--confirm-within", "1h"]).unwrap();
+    node.l3af(&["stop", "--all"]).unwrap();
+    assert_eq!((node.names().unwrap().len(), node.status().unwrap().generation), (0, 2));
+    assert!(node.status().unwrap().unconfirmed.is_none());
+
+    node.l3af(&["run", &sanity, "--on", "right0", "--confirm-within", &soon()]).unwrap();
+    node.kill().unwrap();
+    node.flags = vec!["--safe"];
+    node.restart().unwrap();
+    assert!(node.status().unwrap().unconfirmed.is_none());
+    assert!(node.l3af(&["generations"]).unwrap().contains("given up: the daemon was started in safe mode"));
+    node.kill().unwrap();
+
+    node.flags.clear();
+    node.restart().unwrap();
+    node.l3af(&["run", &sanity, "--on", "right0"]).unwrap();
+    node.l3af(&["change", "sanity", "--disable", "--confirm-within", "1h"]).unwrap();
+    node.kill().unwrap();
+    node.cli(&[
+        "detach",
+        "--all",
+        "--pins",
+        &node.pins.to_string_lossy(),
+        "--state",
+        &node.state().to_string_lossy(),
+    ])
+    .unwrap()
+    .success()
+    .unwrap();
+    node.restart().unwrap();
+    assert_eq!((node.names().unwrap().len(), node.status().unwrap().unconfirmed.is_none()), (0, true));
+    assert_eq!(ping(&pair, 2).unwrap(), 2);
 }
 
 #[test]
@@ -139,7 +165,7 @@ fn without_the_daemon_and_its_file_the_watchdog_returns_to_what_was_before() {
     // The next daemon takes up what the watchdog left.
     fs::copy(binary("l3afd").unwrap(), &executable).unwrap();
     node.restart().unwrap();
-    assert_eq!((names(&node), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
+    assert_eq!((node.names().unwrap(), node.status().unwrap().generation), (vec!["sanity".to_owned()], 1));
     assert_eq!(ping(&pair, 2).unwrap(), 2);
 }
 
@@ -167,10 +193,18 @@ fn a_generation_whose_checks_pass_stays_and_one_with_a_check_that_fails_does_not
     assert!(node.status().unwrap().unconfirmed.is_some());
     node.wait("its checks are enough", || node.status().unwrap().unconfirmed.is_none());
     assert_eq!(node.status().unwrap().generation, 1);
+    // What runs already passed them: to go on with it is no trial.
+    node.l3af(&["run", &packages().path("ratelimit"), "--on", "right0", "--confirm-within", "1h"]).unwrap();
+    node.wait("its checks pass", || node.cli(&["confirm"]).unwrap().ok);
+    node.l3af(&["stop", "ratelimit"]).unwrap();
+    node.l3af(&["rollback", "1"]).unwrap();
+    assert!(node.status().unwrap().unconfirmed.is_none());
 
     node.apply(&checked(&cut_off("right0"), &reach)).unwrap().success().unwrap();
-    node.wait("the one before returns", || node.status().unwrap().generation == 1);
-    assert_eq!(names(&node), ["sanity"]);
+    let refused = node.cli(&["confirm"]).unwrap();
+    assert!(refused.stderr.contains("did not all pass so far"), "{}", refused.stderr);
+    node.wait("the one before returns", || node.status().unwrap().generation == 4);
+    assert_eq!(node.names().unwrap(), ["sanity"]);
     assert_eq!(ping(&pair, 2).unwrap(), 2);
     let listed = node.l3af(&["generations"]).unwrap();
     assert!(
@@ -204,10 +238,13 @@ fn checks_that_cannot_be_carried_out_are_refused() {
         ("ping = \"127.0.0.1\"\ntcp = \"127.0.0.1:1\"", "the check `c` has 2 of `ping`"),
         ("command = \"reboot\"", "the configuration of the daemon has no command `reboot`"),
         ("drops = { member = \"nobody\", at_most_percent = 5 }", "no such chain has a member `nobody`"),
+        ("drops = { member = \"sanity\", at_most_percent = 101 }", "goes to 100, and is 101"),
         ("ping = \"gateway\"", "invalid IP address"),
     ] {
         let refused = node.apply(&checked(&sane, check)).unwrap();
         assert!(!refused.ok && refused.stderr.contains(words), "{check}: {}", refused.stderr);
+        let unplanned = node.apply_with(&checked(&sane, check), &["--dry-run"]).unwrap();
+        assert!(!unplanned.ok && unplanned.stderr.contains(words), "{check}: {}", unplanned.stderr);
     }
     assert_eq!(node.status().unwrap().generation, 0);
 }

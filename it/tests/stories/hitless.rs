@@ -16,23 +16,7 @@ fn release(hook: &str, kind: Kind, version: &str) -> String {
         Kind::One => ("passes", specimen("passes").unwrap().object),
         Kind::Many => ("passes_fragments", specimen("passes_fragments").unwrap().object),
     };
-    let name = format!("hitless-{hook}-{function}-{version}");
-    let folder = packages().path(&name);
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(format!("{folder}/passes.bpf.o"), object).unwrap();
-    let original = fs::read_to_string(repository().join("programs/sanity/package.toml")).unwrap();
-    let head = original.split("[[program]]").next().unwrap();
-    let head = head
-        .replace("\"sanity\"", "\"passes\"")
-        .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
-    let program =
-        format!("[[program]]\nfunction = \"{function}\"\nobject = \"passes.bpf.o\"\nhook = \"{hook}\"\n");
-    fs::write(format!("{folder}/package.toml"), head + &program).unwrap();
-    fs::write(format!("{folder}/README.md"), "passes").unwrap();
-    let output = format!("{name}.oci");
-    packages().l3af(&["build", &folder, "--output", &output]).unwrap().success().unwrap();
-    packages().l3af(&["sign", &output, "--key", "key"]).unwrap().success().unwrap();
-    packages().path(&output)
+    packages().from_object(("passes", version), &object, function, hook).unwrap()
 }
 
 /// Which program it is: for TC, for XDP packets in one buffer, or in several as well.

@@ -3,7 +3,7 @@
 
 use std::fs;
 use std::path::Path;
-use std::sync::{Mutex, OnceLock};
+use std::sync::OnceLock;
 
 use ::package::{KernelVersion, Mechanism};
 use it::{Node, Pair, connect, ping, run_in, specimen, stream_while};
@@ -32,24 +32,8 @@ fn long(length: usize) -> String {
 
 /// A package of a program of the corpus.
 pub(crate) fn of_corpus(name: &str, function: &str, hook: &str) -> String {
-    static ONE_AT_A_TIME: Mutex<()> = Mutex::new(());
-    let _turn = ONE_AT_A_TIME.lock().unwrap();
-    let (folder, package) = (packages().path(&format!("{name}-source")), format!("{name}.oci"));
-    if fs::exists(packages().path(&package)).unwrap() {
-        return packages().path(&package);
-    }
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(format!("{folder}/x.bpf.o"), specimen(name).unwrap().object).unwrap();
-    let original = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let head = original.split("[[program]]").next().unwrap();
-    let head = head.replace("\"sanity\"", &format!("\"{}\"", name.replace('_', "-")));
-    let program =
-        format!("[[program]]\nfunction = \"{function}\"\nobject = \"x.bpf.o\"\nhook = \"{hook}\"\n");
-    fs::write(format!("{folder}/package.toml"), head + &program).unwrap();
-    fs::write(format!("{folder}/README.md"), name).unwrap();
-    packages().l3af(&["build", &folder, "--output", &package]).unwrap().success().unwrap();
-    packages().l3af(&["sign", &package, "--key", "key"]).unwrap().success().unwrap();
-    packages().path(&package)
+    let release = name.replace('_', "-");
+    packages().from_object((&release, "1.0.0"), &specimen(name).unwrap().object, function, hook).unwrap()
 }
 
 /// The tag of a pinned program: a digest of its instructions.

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::process::Command;
-use std::sync::OnceLock;
 
 use ::package::KernelVersion;
 use it::{Node, Pair, ping, run_in, stream_while};
@@ -12,26 +11,8 @@ use crate::packages;
 
 /// A package with a program that lets all packets of a TC hook pass, built once.
 pub(crate) fn passing(hook: &str) -> String {
-    static BUILT: OnceLock<[String; 2]> = OnceLock::new();
-    let [incoming, outgoing] = BUILT.get_or_init(|| ["tc-ingress", "tc-egress"].map(build));
-    if hook == "tc-ingress" { incoming.clone() } else { outgoing.clone() }
-}
-
-fn build(hook: &str) -> String {
-    let folder = packages().path(&format!("passing-{hook}"));
-    fs::create_dir_all(&folder).unwrap();
-    fs::copy(it::repository().join("crates/package/testdata/small.bpf.o"), format!("{folder}/small.bpf.o"))
-        .unwrap();
-    let manifest = fs::read_to_string(it::repository().join("programs/sanity/package.toml")).unwrap();
-    let manifest = manifest.split("[[program]]").next().unwrap().replace("\"sanity\"", "\"passing\"");
-    let program =
-        format!("[[program]]\nfunction = \"outgoing\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n");
-    fs::write(format!("{folder}/package.toml"), manifest + &program).unwrap();
-    fs::write(format!("{folder}/README.md"), "passing").unwrap();
-    let output = format!("passing-{hook}.oci");
-    packages().l3af(&["build", &folder, "--output", &output]).unwrap().success().unwrap();
-    packages().l3af(&["sign", &output, "--key", "key"]).unwrap().success().unwrap();
-    packages().path(&output)
+    let object = fs::read(it::repository().join("crates/package/testdata/small.bpf.o")).unwrap();
+    packages().from_object(("passing", "0.1.0"), &object, "outgoing", hook).unwrap()
 }
 
 fn scene() -> (Pair, Node) {

@@ -42,11 +42,6 @@ fn scene() -> (Pair, Node) {
     (pair, node)
 }
 
-fn names(node: &Node) -> Vec<String> {
-    let chains = node.chains().unwrap();
-    chains.iter().flat_map(|chain| &chain.members).map(|member| member.name.to_string()).collect()
-}
-
 fn revoking(release: &str) -> String {
     format!("{}[[revoked]]\nrelease = \"{release}\"\nreason = \"a hole was found\"\n", packages().policy())
 }
@@ -98,7 +93,7 @@ fn a_damaged_memory_is_told_and_not_forgotten() {
     let status = node.l3af(&["status"]).unwrap();
     assert!(status.contains("what this node accepted before cannot be read"), "{status}");
     assert!(status.contains("restore it from a backup"), "{status}");
-    assert_eq!(names(&node), ["kept"], "what runs is left alone");
+    assert_eq!(node.names().unwrap(), ["kept"], "what runs is left alone");
     let refused = node.apply(&document(&[("more", &passes("more", "1.0.0"))])).unwrap();
     assert!(!refused.ok && refused.stderr.contains("memory.json"), "{}", refused.stderr);
     fs::write(&memory, good).unwrap();
@@ -132,7 +127,7 @@ fn what_runs_may_expire_and_survives_a_restart_and_a_reboot() {
     // A reboot takes all pins; here they are taken by hand.
     fs::remove_dir_all(node.pins.join("right0")).unwrap();
     node.restart().unwrap();
-    assert_eq!(names(&node), ["brief"]);
+    assert_eq!(node.names().unwrap(), ["brief"]);
     assert_eq!(node.status().unwrap().alarms, []);
     // It may be applied again as it is, and not begin to run elsewhere.
     node.apply(&document(&[("brief", &brief)])).unwrap().success().unwrap();
@@ -150,7 +145,7 @@ fn what_is_revoked_leaves_its_chain_and_returns_with_the_trust() {
     let ends = (&pair.left, &pair.right);
     let (sent, heard, ()) = it::flood_while(ends, Duration::from_micros(100), || {
         node.trust(&revoking("l3af/bad@*"));
-        node.wait("it is taken out", || names(&node) == ["good"]);
+        node.wait("it is taken out", || node.names().unwrap() == ["good"]);
         Ok(())
     })
     .unwrap();
@@ -172,13 +167,13 @@ fn what_is_revoked_leaves_its_chain_and_returns_with_the_trust() {
     // A restart does not bring it back, and tells it again.
     node.kill().unwrap();
     node.restart().unwrap();
-    assert_eq!(names(&node), ["good"]);
+    assert_eq!(node.names().unwrap(), ["good"]);
     assert_eq!(node.log().matches("is trusted no longer").count(), 2, "{}", node.log());
     // It cannot be applied, which is told by rule; what else there is can be taken out.
     let refused = node.apply(&document(&[("bad", &bad), ("good", &good)])).unwrap();
     assert!(refused.stderr.contains("a hole was found"), "{}", refused.stderr);
     node.trust(&packages().policy());
-    node.wait("it comes back", || names(&node) == ["bad", "good"]);
+    node.wait("it comes back", || node.names().unwrap() == ["bad", "good"]);
     assert_eq!(node.status().unwrap().alarms, []);
     assert_eq!(ping(&pair, 3).unwrap(), 3);
 }
@@ -196,10 +191,10 @@ fn where_the_policy_says_keep_it_runs_on_and_an_alarm_is_raised() {
     node.kill().unwrap();
     fs::remove_dir_all(node.pins.join("right0")).unwrap();
     node.restart().unwrap();
-    assert_eq!(names(&node), ["lost"], "it runs on after a reboot as well");
+    assert_eq!(node.names().unwrap(), ["lost"], "it runs on after a reboot as well");
     assert_eq!(node.status().unwrap().alarms[0].kept, ["right0/xdp lost"]);
     node.trust(&revoking("l3af/lost@*"));
-    node.wait("it goes", || names(&node).is_empty());
+    node.wait("it goes", || node.names().unwrap().is_empty());
 }
 
 #[test]
@@ -209,16 +204,16 @@ fn members_beside_what_is_revoked_can_be_taken_out() {
     let members: Vec<(&str, &str)> = members.iter().map(|(name, path)| (*name, path.as_str())).collect();
     node.apply(&document(&members)).unwrap().success().unwrap();
     node.trust(&revoking("l3af/gone@1.0.0"));
-    node.wait("it is taken out", || names(&node) == ["first"]);
+    node.wait("it is taken out", || node.names().unwrap() == ["first"]);
     node.l3af(&["stop", "first"]).unwrap();
-    assert!(names(&node).is_empty());
+    assert!(node.names().unwrap().is_empty());
     let explained = node.l3af(&["status", "--explain", "--json"]).unwrap();
     let explained: Vec<wire::Explained> = serde_json::from_str(&explained).unwrap();
     let fails =
         |rulings: &[wire::Ruling]| rulings.iter().any(|ruling| ruling.outcome == wire::Verdict::Failed);
     assert!(explained.len() == 1 && !fails(&explained[0].accepted) && fails(&explained[0].withdrawn));
     node.trust(&packages().policy());
-    node.wait("it comes back", || names(&node) == ["gone"]);
+    node.wait("it comes back", || node.names().unwrap() == ["gone"]);
 }
 
 #[test]
@@ -231,13 +226,13 @@ fn a_policy_that_is_gone_or_broken_takes_nothing_out() {
             Some(text) => node.trust(text),
         }
         node.wait("it is told", || node.l3af(&["status"]).unwrap().contains("cannot be used"));
-        assert_eq!(names(&node), ["steady"]);
+        assert_eq!(node.names().unwrap(), ["steady"]);
         let refused = node.apply(&document(&[("new", &passes("new", "1.0.0"))])).unwrap();
         assert!(!refused.ok, "nothing new is accepted meanwhile");
     }
     // All can be taken off whatever the policy says.
     node.l3af(&["stop", "--all"]).unwrap();
-    assert!(names(&node).is_empty());
+    assert!(node.names().unwrap().is_empty());
 }
 
 #[test]
@@ -266,7 +261,7 @@ fn the_mode_comes_from_the_policy_file_and_from_nowhere_else() {
     assert_eq!((refused.status, refused.kind.as_str()), (403, "urn:l3af:problem:untrusted"));
     let failed: Vec<&str> = refused.rules.iter().map(|ruling| ruling.rule.as_str()).collect();
     assert_eq!(failed, ["envelope"], "a refusal tells the rules that do not hold");
-    assert!(names(&node).is_empty());
+    assert!(node.names().unwrap().is_empty());
     // The file decides, and every list says so from then on.
     node.trust("mode = \"normal\"\n");
     node.apply(&wanted).unwrap().success().unwrap();
@@ -280,7 +275,7 @@ fn the_mode_comes_from_the_policy_file_and_from_nowhere_else() {
     node.wait("the log says it", || node.log().contains("packages are NOT verified"));
     // What nobody signed goes when packages are verified again.
     node.trust(&packages().policy());
-    node.wait("it goes", || names(&node).is_empty());
+    node.wait("it goes", || node.names().unwrap().is_empty());
 }
 
 #[test]
@@ -344,9 +339,9 @@ fn all_of_it_works_without_any_network() {
             HookPoint::Xdp
         );
         node.apply(&document).unwrap().success().unwrap();
-        assert_eq!(names(&node), ["alone"]);
+        assert_eq!(node.names().unwrap(), ["alone"]);
         node.trust(&revoking("l3af/alone@*"));
-        node.wait("it is taken out", || names(&node).is_empty());
+        node.wait("it is taken out", || node.names().unwrap().is_empty());
     }
     run(&format!("ip netns del {namespace}")).unwrap();
 }

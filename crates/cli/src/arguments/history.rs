@@ -3,6 +3,15 @@
 
 use clap::Args;
 
+/// How a change is taken back by itself.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Trial {
+    /// Return to the generation before after this time, as in `60s` or `5m`, unless `l3af confirm` keeps this one; also when the
+    /// daemon or your connection is gone by then
+    #[arg(long, value_name = "TIME", value_parser = seconds)]
+    pub(crate) confirm_within: Option<u32>,
+}
+
 /// Keep the generation that is on trial
 #[derive(Debug, Args)]
 pub(crate) struct Confirm {

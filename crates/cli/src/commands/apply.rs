@@ -32,14 +32,11 @@ pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
         output::note(&format!("{} steps; nothing was changed", planned.steps.len()));
         return Ok(());
     }
-    let Apply { expect_generation, confirm_within, .. } = *arguments;
+    let (expect_generation, confirm_within) = (arguments.expect_generation, arguments.trial.confirm_within);
     let applied = call(socket, async |node| node.apply(&document, expect_generation, confirm_within).await)?;
     if arguments.json {
         return output::json(&applied);
     }
     report(&applied);
-    if let Some(seconds) = confirm_within {
-        output::note(&format!("the generation before returns in {seconds} s; `l3af confirm` keeps this one"));
-    }
     Ok(())
 }

@@ -10,6 +10,7 @@ use crate::arguments::Change;
 use crate::failure::{Failure, Outcome};
 
 pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
+    let confirm_within = arguments.trial.confirm_within;
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
     match find_probe(&mut document, arguments) {
@@ -17,7 +18,8 @@ pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
         None => change_member(&mut document, arguments)?,
     }
     // Somebody else's change in between is noticed, not overwritten.
-    let applied = call(socket, async |node| node.apply(&document, Some(before.number), None).await)?;
+    let applied =
+        call(socket, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
     report(&applied);
     Ok(())
 }

@@ -48,7 +48,7 @@ fn detach_by_daemon(pins: &Path) -> io::Result<String> {
 
 /// Tells a daemon that starts later to leave everything off.
 fn hold(state: &Path) -> Outcome {
-    if !state.join("current").exists() {
+    if !state.join("generations").exists() {
         return Ok(());
     }
     let marker = state.join("detached");

@@ -14,6 +14,7 @@ use crate::package_source::PackageSource;
 
 pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
     let package = PackageSource::open(&arguments.package, &arguments.logins)?.package()?;
+    let confirm_within = arguments.trial.confirm_within;
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
     match &arguments.on {
@@ -24,7 +25,8 @@ pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
         None => document.probes.push(probe(arguments, &package)?),
     }
     // Somebody else's change in between is noticed, not overwritten.
-    let applied = call(socket, async |node| node.apply(&document, Some(before.number), None).await)?;
+    let applied =
+        call(socket, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
     report(&applied);
     Ok(())
 }

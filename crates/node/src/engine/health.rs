@@ -26,6 +26,9 @@ impl Engine {
                 Check::Command(name) if !self.parts.config.commands.contains_key(name) => {
                     Some(format!("the configuration of the daemon has no command `{name}`"))
                 }
+                Check::Drops(bound) if bound.at_most_percent > 100 => {
+                    Some(format!("`at_most_percent` goes to 100, and is {}", bound.at_most_percent))
+                }
                 Check::Drops(bound) if !has_member(document, bound) => {
                     Some(format!("no such chain has a member `{}`", bound.member))
                 }
@@ -41,10 +44,12 @@ impl Engine {
     }
 
     /// What a member saw and dropped so far, at all hooks that are meant.
-    pub(crate) fn dropped(&self, bound: &DropsDocument) -> Dropped {
+    ///
+    /// # Errors
+    /// When the kernel cannot be read.
+    pub(crate) fn dropped(&self, bound: &DropsDocument) -> Result<Dropped, Rejected> {
         let mut sum = Dropped::default();
-        // A kernel that cannot be read is told at the next comparison.
-        for chain in self.chains().map(|listed| listed.chains).unwrap_or_default() {
+        for chain in self.chains()?.chains {
             let place = format!("{}/{}", chain.interface, chain.hook);
             if bound.on.as_ref().is_some_and(|on| *on != place) {
                 continue;
@@ -55,7 +60,7 @@ impl Engine {
                 sum.dropped += left("drop") + left("aborted") + left("shot");
             }
         }
-        sum
+        Ok(sum)
     }
 
     /// Takes note of how the checks of a generation ended. One that failed too often ends its trial at once.
@@ -74,7 +79,8 @@ impl Engine {
     }
 }
 
-fn has_member(document: &Document, bound: &DropsDocument) -> bool {
+/// Whether a document has what a bound is for.
+pub(super) fn has_member(document: &Document, bound: &DropsDocument) -> bool {
     document.chains.iter().any(|chain| {
         let is_here = bound.on.as_ref().is_none_or(|on| *on == format!("{}/{}", chain.interface, chain.hook));
         is_here && chain.members.iter().any(|member| member.name == bound.member)

@@ -9,7 +9,8 @@ use package::{Digest, Package};
 use tokio::sync::watch;
 use wire::{Applied, GenerationSummary, Unconfirmed};
 
-use super::{Engine, Order};
+use super::Engine;
+use super::accept::Order;
 use crate::Rejected;
 use crate::evidence::Documents;
 use crate::fetch::Fetched;
@@ -41,10 +42,13 @@ impl Engine {
     /// Ends the trial of the generation in force well.
     ///
     /// # Errors
-    /// When no generation is on trial, or another than was expected.
+    /// When no generation is on trial, or another than was expected, or its checks did not pass so far.
     pub fn confirm(&mut self, expected: Option<u64>) -> Result<wire::Generation, Rejected> {
         let trial = self.trial()?.ok_or(Rejected::NoTrial)?;
         expect(expected, trial.number)?;
+        if !self.checks_pass && !self.settle_checks(&self.kept(trial.number)?.document)?.is_empty() {
+            return Err(Rejected::ChecksPending { number: trial.number });
+        }
         self.generations.confirm(&trial).map_err(|source| state("confirm the generation", source))?;
         tracing::info!(generation = trial.number, "confirmed");
         self.desired()
@@ -93,10 +97,10 @@ impl Engine {
         self.tick().map(drop)
     }
 
-    /// How long the trial that goes on takes still.
+    /// How long the trial that goes on takes still; none where its time is over and it could not be ended.
     pub(crate) fn trial_left(&self) -> Option<Duration> {
         // What cannot be read is told at the next comparison.
-        self.trial().ok().flatten().map(|trial| trial.left())
+        self.trial().ok().flatten().map(|trial| trial.left()).filter(|left| !left.is_zero())
     }
 
     /// Is told when a trial begins.
@@ -156,10 +160,22 @@ impl Engine {
         recorder.into_digests().chain(came_along).collect()
     }
 
+    /// Has the generation before in force again, where nothing is applied and a trial waits for an end.
+    pub(super) fn end_trial_on_paper(&mut self, why: &str) -> Result<(), Rejected> {
+        let Some(trial) = self.trial()? else { return Ok(()) };
+        self.generations.return_from(&trial, why).map_err(not_returned)?;
+        tracing::warn!(generation = trial.number, "given up: {why}");
+        Ok(())
+    }
+
+    /// Ends what the last end of the machine left of trials.
+    pub(super) fn settle_trial(&self) -> Result<(), Rejected> {
+        self.generations.settle_trial().map_err(not_returned)
+    }
+
     /// Has the generation before in force again. It is what is wanted from then on, also where it cannot be reached at once.
     pub(super) fn return_from(&mut self, trial: &Trial, why: &str) -> Result<Vec<String>, Rejected> {
-        let failed = |source| state("return to the generation before", source);
-        self.generations.give_up(trial, why).map_err(failed)?;
+        self.generations.return_from(trial, why).map_err(not_returned)?;
         tracing::warn!(generation = trial.number, "given up, the one before returns: {why}");
         self.trust.make_due();
         self.desired = None;
@@ -193,6 +209,10 @@ pub(super) fn expect(expected: Option<u64>, current: u64) -> Result<(), Rejected
         Some(expected) => Err(Rejected::Changed { expected, current }),
         None => Ok(()),
     }
+}
+
+fn not_returned(source: io::Error) -> Rejected {
+    state("return to the generation before", source)
 }
 
 fn state(action: &'static str, source: io::Error) -> Rejected {

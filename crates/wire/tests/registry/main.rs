@@ -25,8 +25,8 @@ fn client_with(credentials: Credentials) -> Registry {
         attempts: 3,
         pause: Duration::from_millis(5),
         longest_pause: Duration::from_millis(50),
-        silence: Duration::from_millis(300),
-        whole: Duration::from_secs(3),
+        silence: Duration::from_millis(1500),
+        whole: Duration::from_secs(8),
     };
     Registry::new(credentials, patience)
 }

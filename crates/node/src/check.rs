@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Health checks: carried out again and again while a generation is on trial.
 
-mod ping;
-
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::process::{Command, Stdio};
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -13,8 +12,8 @@ use tokio::sync::watch;
 use tokio::task::JoinSet;
 use wire::{Check, DropsDocument};
 
-use crate::server::lock;
-use crate::{Config, Engine};
+use crate::Config;
+use crate::server::{Shared, with};
 
 /// How long the trial of a generation with checks is, where nobody said so.
 pub(crate) const TRIAL_SECONDS: u32 = 10;
@@ -40,13 +39,12 @@ pub(crate) struct Dropped {
 }
 
 /// Carries out the checks of each generation that is on trial, until its trial is over.
-pub(crate) async fn run(engine: Arc<Mutex<Engine>>, config: Config, mut began: watch::Receiver<u64>) {
+pub(crate) async fn run(engine: Shared, config: Config, mut began: watch::Receiver<u64>) {
     let config = Arc::new(config);
     loop {
         // A trial that begins from here on is not missed.
         began.mark_unchanged();
-        let found = lock(&engine).checks();
-        if let Some(checks) = found {
+        if let Some(checks) = of_trial(&engine).await {
             judge(&engine, &config, &checks).await;
         }
         if began.changed().await.is_err() {
@@ -55,17 +53,27 @@ pub(crate) async fn run(engine: Arc<Mutex<Engine>>, config: Config, mut began: w
     }
 }
 
+async fn of_trial(engine: &Shared) -> Option<Checks> {
+    with(engine, |engine| engine.checks()).await.unwrap_or_else(|panicked| {
+        tracing::error!("to look for checks failed inside: {panicked}");
+        None
+    })
+}
+
 /// Has the engine know how the checks of one generation end, round by round, until its trial is over.
-async fn judge(engine: &Arc<Mutex<Engine>>, config: &Arc<Config>, checks: &Checks) {
+async fn judge(engine: &Shared, config: &Arc<Config>, checks: &Checks) {
     let mut record = Record::default();
-    while lock(engine).checks().is_some_and(|now| now.generation == checks.generation) {
+    while of_trial(engine).await.is_some_and(|now| now.generation == checks.generation) {
         let outcomes = carry_out_all(engine, config, &checks.checks, &mut record).await;
         let all_pass = outcomes.len() == checks.checks.len() && outcomes.values().all(Result::is_ok);
         let failed = outcomes.into_iter().filter_map(|(name, outcome)| record.note(&name, outcome)).last();
-        let (engine, generation) = (Arc::clone(engine), checks.generation);
-        let told = tokio::task::spawn_blocking(move || lock(&engine).checked(generation, all_pass, failed));
-        if let Ok(Err(rejected)) = told.await {
-            tracing::error!("cannot return to the generation before: {}", rejected.problem());
+        let generation = checks.generation;
+        match with(engine, move |engine| engine.checked(generation, all_pass, failed)).await {
+            Ok(Ok(())) => {}
+            Ok(Err(rejected)) => {
+                tracing::error!("cannot return to the generation before: {}", rejected.problem());
+            }
+            Err(panicked) => tracing::error!("to end a trial failed inside: {panicked}"),
         }
         tokio::time::sleep(PAUSE).await;
     }
@@ -96,7 +104,7 @@ impl Record {
 
 /// One round: all that wait for others at the same time.
 async fn carry_out_all(
-    engine: &Arc<Mutex<Engine>>,
+    engine: &Shared,
     config: &Arc<Config>,
     checks: &BTreeMap<String, Check>,
     record: &mut Record,
@@ -105,9 +113,11 @@ async fn carry_out_all(
     let mut outcomes = BTreeMap::new();
     for (name, check) in checks {
         if let Check::Drops(bound) = check {
-            let now = lock(engine).dropped(bound);
-            let first = *record.before.entry(name.clone()).or_insert(now);
-            outcomes.insert(name.clone(), is_within(bound, first, now));
+            let outcome = dropped(engine, bound).await.and_then(|now| {
+                let first = *record.before.entry(name.clone()).or_insert(now);
+                is_within(bound, first, now)
+            });
+            outcomes.insert(name.clone(), outcome);
         } else {
             let (name, check, config) = (name.clone(), check.clone(), Arc::clone(config));
             round.spawn(async move { (name, carry_out(check, &config).await) });
@@ -122,6 +132,14 @@ async fn carry_out_all(
     outcomes
 }
 
+async fn dropped(engine: &Shared, bound: &DropsDocument) -> Result<Dropped, String> {
+    let bound = bound.clone();
+    match with(engine, move |engine| engine.dropped(&bound)).await {
+        Ok(dropped) => dropped.map_err(|rejected| rejected.problem().to_string()),
+        Err(panicked) => Err(panicked.to_string()),
+    }
+}
+
 async fn carry_out(check: Check, config: &Config) -> Result<(), String> {
     match check {
         Check::Tcp(place) => {
@@ -132,16 +150,21 @@ async fn carry_out(check: Check, config: &Config) -> Result<(), String> {
             }
         }
         Check::Http(url) => wire::answers(&url, PATIENCE).await,
-        Check::Ping(address) => {
-            blocking(move || ping::ping(address, PATIENCE).map_err(|error| format!("`{address}`: {error}")))
-                .await
-        }
+        Check::Ping(address) => blocking(move || answers_ping(address)).await,
         Check::Command(name) => {
             let command = config.commands.get(&name).cloned().unwrap_or_default();
             blocking(move || ends_well(&name, &command)).await
         }
         // The engine was asked.
         Check::Drops(_) => Ok(()),
+    }
+}
+
+fn answers_ping(address: IpAddr) -> Result<(), String> {
+    match ping::ping(address, PATIENCE) {
+        Ok(_) => Ok(()),
+        Err(ping::Error::Timeout) => Err(format!("`{address}`: no answer within {} s", PATIENCE.as_secs())),
+        Err(error) => Err(format!("`{address}`: {error}")),
     }
 }
 

@@ -1,0 +1,234 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Taking on a document as the next generation: on trial where somebody must confirm it, and as if nothing had been asked where
+//! any part of it is refused.
+
+use package::MemberName;
+use plan::Hook;
+use wire::{Applied, Document};
+
+use super::{Engine, steps};
+use crate::fetch::Fetched;
+use crate::generation::Generation;
+use crate::resolve::{Demand, Resolved};
+use crate::trial::Trial;
+use crate::{Rejected, check, watchdog};
+
+/// On what terms a document is accepted.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Order {
+    pub(super) demand: Demand,
+    /// The generation that must be in force.
+    pub(super) expected: Option<u64>,
+    /// For how many seconds the next one is on trial.
+    pub(super) trial: Option<u32>,
+    /// The generation that it brings back.
+    pub(super) again: Option<u64>,
+}
+
+impl Order {
+    pub(super) fn new(demand: Demand) -> Self {
+        Self { demand, expected: None, trial: None, again: None }
+    }
+}
+
+impl Engine {
+    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
+    /// what its references into registries stand for. With `trial`, the generation before returns after so many seconds, unless
+    /// somebody confirms this one.
+    ///
+    /// # Errors
+    /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
+    pub fn apply(
+        &mut self,
+        document: Document,
+        expected: Option<u64>,
+        trial: Option<u32>,
+        fetched: &Fetched,
+    ) -> Result<Applied, Rejected> {
+        if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
+            return Err(Rejected::TrialTime { seconds });
+        }
+        self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
+    }
+
+    /// Takes a member out of its chain; `None` takes all members out of all chains, and ends a trial for that.
+    ///
+    /// # Errors
+    /// When there is no such member, or the rest cannot be reached.
+    pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
+        self.may_apply()?;
+        let mut document = Document::default();
+        if let Some(member) = member {
+            document = self.current()?.map(|generation| generation.document).unwrap_or_default();
+            remove_member(&mut document, member, hook)?;
+        } else {
+            self.end_trial_on_paper("everything was taken off by hand")?;
+        }
+        // What is trusted no longer must not keep anybody from taking members out.
+        self.accept(document, Order::new(Demand::InForce), &Fetched::default())
+    }
+
+    pub(super) fn accept(
+        &mut self,
+        document: Document,
+        order: Order,
+        fetched: &Fetched,
+    ) -> Result<Applied, Rejected> {
+        self.may_apply()?;
+        let before = self.current()?;
+        let previous = before.as_ref().map_or(0, |generation| generation.number);
+        super::history::expect(order.expected, previous)?;
+        if let Some(Trial { number, .. }) = self.trial()? {
+            return Err(Rejected::OnTrial { number });
+        }
+        // Whatever comes of it, what runs then is verified again soon: somebody looked at the policy for this.
+        self.trust.make_due();
+        let policy = self.policy_for(&document, order.demand)?;
+        let Resolved { desired, packages, mut explanations, withdrawn } =
+            self.resolve(&document, &policy, order.demand, fetched)?;
+        if let (Demand::InForce, Some(before)) = (order.demand, before) {
+            // What is only taken on was accepted for the reasons of then.
+            explanations = before.explanations;
+            explanations.retain(|reference, _| packages.contains_key(reference));
+        }
+        let has_checks = !self.settle_checks(&document)?.is_empty();
+        let (plan, waiting) = self.way_to(&desired)?;
+        let number = self.next_number(previous)?;
+        let trial = trial_of(number, order, has_checks)?;
+        let (accepted, again) = ((self.parts.clock)(), order.again);
+        let generation = Generation {
+            number,
+            previous,
+            accepted,
+            document,
+            packages,
+            explanations,
+            again,
+            given_up: None,
+        };
+        self.keep(&generation, trial.as_ref())?;
+        if let Err(halted) = self.carry_out(&plan, &desired) {
+            self.withdraw(&generation);
+            return Err(halted);
+        }
+        let mut notes = Vec::new();
+        if let Some(trial) = &trial {
+            self.begin_trial(trial);
+            notes.push(on_trial(trial, previous, has_checks));
+        }
+        notes.extend(self.remember(&desired).err().map(|forgotten| {
+            let problem = forgotten.problem();
+            tracing::error!(problem = %problem.kind, "{problem}");
+            format!("{problem}; until that is mended, older releases are accepted again")
+        }));
+        self.desired = Some(desired);
+        self.follow_in_user_space();
+        self.waiting = waiting;
+        self.problem = None;
+        self.raise(withdrawn);
+        // What is kept too long is in nobody's way.
+        if let Err(rejected) = self.tidy_up() {
+            tracing::warn!("{}", rejected.problem());
+        }
+        Ok(Applied { generation: number, steps: steps(&plan), notes })
+    }
+
+    /// Refuses where whoever started the daemon wants nothing applied.
+    pub(super) fn may_apply(&self) -> Result<(), Rejected> {
+        if self.parts.config.safe { Err(Rejected::Safe) } else { Ok(()) }
+    }
+
+    /// A number that no generation has, or had and is kept.
+    fn next_number(&self, previous: u64) -> Result<u64, Rejected> {
+        let numbers = self.generations.numbers().map_err(unkept)?;
+        Ok(numbers.last().map_or(previous, |last| previous.max(*last)) + 1)
+    }
+
+    /// Writes a generation down before its first step: whatever happens from then on, somebody brings the one before back
+    /// where it is on trial.
+    fn keep(&mut self, generation: &Generation, trial: Option<&Trial>) -> Result<(), Rejected> {
+        self.generations.accept(generation, trial).map_err(unkept)?;
+        self.checks_pass = false;
+        trial.map_or(Ok(()), |_| watchdog::start(&self.parts.config)).map_err(|source| {
+            self.withdraw(generation);
+            Rejected::NoWatchdog(source)
+        })
+    }
+
+    /// Counts the time of a trial from now on, when the change is in effect.
+    fn begin_trial(&mut self, trial: &Trial) {
+        if let Err(error) = self.generations.begin_trial(trial) {
+            // The trial takes somewhat longer.
+            tracing::warn!(generation = trial.number, "cannot write when the trial began: {error}");
+        }
+        self.trial_began.send_replace(trial.number);
+    }
+
+    /// Returns to what was in force before a generation that the kernel refused.
+    fn withdraw(&mut self, generation: &Generation) {
+        if let Err(source) = self.generations.withdraw(generation) {
+            self.problem = Some(Rejected::State { action: "withdraw the generation", source }.problem());
+        }
+        // A generation that was never taken up says nothing about what ran before this one.
+        if self.desired.is_none() && generation.previous != 0 {
+            return;
+        }
+        if let Err(rejected) = self.reach() {
+            self.problem = Some(rejected.problem());
+        }
+    }
+}
+
+/// The trial of a new generation: the one that was asked for, or the one that its checks need. What was in force already
+/// passed its checks when it was new.
+fn trial_of(number: u64, order: Order, has_checks: bool) -> Result<Option<Trial>, Rejected> {
+    let by_checks = (has_checks && order.demand == Demand::New).then_some(check::TRIAL_SECONDS);
+    let trial = order.trial.or(by_checks).map(|seconds| Trial::of(number, seconds, order.trial.is_some()));
+    trial.transpose().map_err(unkept)
+}
+
+/// What whoever asked should know of a trial.
+fn on_trial(trial: &Trial, back_to: u64, has_checks: bool) -> String {
+    let Trial { number, seconds, by_hand, .. } = trial;
+    let keeps = match (by_hand, has_checks) {
+        (true, true) => format!("`l3af confirm` keeps {number} once its checks pass"),
+        (true, false) => format!("`l3af confirm` keeps {number}"),
+        (false, _) => format!("its checks keep {number} when they pass"),
+    };
+    match back_to {
+        0 => format!("on trial: nothing runs any more in {seconds} s; {keeps}"),
+        _ => format!("on trial: generation {back_to} returns in {seconds} s; {keeps}"),
+    }
+}
+
+/// Takes a member or a probe out of a document, with the checks of what it drops.
+fn remove_member(document: &mut Document, member: &MemberName, hook: Option<&Hook>) -> Result<(), Rejected> {
+    let mut found = false;
+    for chain in &mut document.chains {
+        let here = hook.is_none_or(|hook| hook.interface == chain.interface && hook.point == chain.hook);
+        if here {
+            let before = chain.members.len();
+            chain.members.retain(|candidate| candidate.name != *member);
+            found |= chain.members.len() < before;
+        }
+    }
+    document.chains.retain(|chain| !chain.members.is_empty());
+    if hook.is_none() {
+        let before = document.probes.len();
+        document.probes.retain(|probe| probe.name != *member);
+        found |= document.probes.len() < before;
+    }
+    if !found {
+        return Err(Rejected::NoMember { member: member.clone() });
+    }
+    let mut checks = std::mem::take(&mut document.checks);
+    checks.retain(|wanted| {
+        wanted.drops.as_ref().is_none_or(|bound| super::health::has_member(document, bound))
+    });
+    document.checks = checks;
+    Ok(())
+}
+
+fn unkept(source: std::io::Error) -> Rejected {
+    Rejected::State { action: "keep the generation", source }
+}
