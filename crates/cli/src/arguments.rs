@@ -112,6 +112,7 @@ pub(crate) enum Command {
     Rollback(RollBack),
     /// List the generations that are kept
     Generations(Listing),
+    Events(Events),
     Diff(Diff),
     Ps(Listing),
     /// List the probes
@@ -392,6 +393,17 @@ pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) trial: Trial,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tell what happened: changes, repairs of what others changed, problems, alarms
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print JSON, one event in each line
     #[arg(long)]
     pub(crate) json: bool,
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
+mod happened;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -19,6 +21,7 @@ use wire::{
     Problem, Profile, Rollback, Status,
 };
 
+use crate::events::Events;
 use crate::metrics::CONTENT_TYPE;
 use crate::server::{Shared, with};
 use crate::{Engine, Fetched, Fetcher, Rejected};
@@ -28,6 +31,13 @@ use crate::{Engine, Fetched, Fetcher, Rejected};
 struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
+    events: Arc<Events>,
+}
+
+impl FromRef<Served> for Arc<Events> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.events)
+    }
 }
 
 impl FromRef<Served> for Shared {
@@ -55,6 +65,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         stop_all,
         chains,
         probes,
+        happened::events,
         profile,
         end_profile,
         metrics
@@ -78,6 +89,8 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         MemberView,
         Count,
         Profile,
+        wire::Event,
+        wire::EventKind,
         Problem,
         wire::ReadOnlyDataView,
         wire::RunTime,
@@ -96,7 +109,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 struct Description;
 
 /// The routes of the API over an engine, and what fetches for it.
-pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
+pub fn router(engine: Shared, fetcher: Arc<Fetcher>, events: Arc<Events>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -109,13 +122,14 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
         .route("/v1/probes", get(probes))
+        .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher })
+        .with_state(Served { engine, fetcher, events })
 }
 
 /// How the node is

@@ -54,7 +54,7 @@ Configuration keys and their defaults:
   pins   = \"/sys/fs/bpf/l3af\"       pinned programs, maps and links
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
-  poll_seconds = 5                  how often the kernel is compared with the desired state
+  poll_seconds = 2                  how often the kernel is compared with the desired state
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
 
 Examples:
@@ -75,7 +75,7 @@ pub struct Config {
     pub policy: PathBuf,
     /// Logins for registries, as `docker login` writes them. Default `~/.docker/config.json`, if there is such a file.
     pub logins: Option<PathBuf>,
-    /// Seconds between two comparisons of the kernel with the desired state. Default 5.
+    /// Seconds between two comparisons of the kernel with the desired state. Default 2.
     pub poll_seconds: u64,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
@@ -118,7 +118,7 @@ impl Default for Config {
             pins: "/sys/fs/bpf/l3af".into(),
             policy: "/etc/l3af/trust.toml".into(),
             logins: usual_logins().filter(|file| file.exists()),
-            poll_seconds: 5,
+            poll_seconds: 2,
             commands: BTreeMap::new(),
             safe: false,
         }

@@ -2,21 +2,25 @@
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
 mod accept;
+mod drift;
 mod health;
 mod history;
 mod tell;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
-use plan::{Desired, Observed, Plan, reconcile};
+use plan::{Desired, Hook, Observed, Plan, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
 use wire::{Document, Planned, Problem, Profile};
 
+use crate::events::Events;
 use crate::evidence::EvidenceFile;
 use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
@@ -57,8 +61,11 @@ pub struct Engine {
     problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
-    /// Told when a trial begins, so that its end is not missed.
-    trial_began: Sender<u64>,
+    /// Told when another generation is in force.
+    in_force: Sender<u64>,
+    events: Arc<Events>,
+    /// How often each hook was repaired.
+    repairs: BTreeMap<Hook, u64>,
     /// Whether all checks of the generation on trial passed when they were carried out last.
     checks_pass: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
@@ -79,7 +86,9 @@ impl Engine {
             waiting: Waiting::default(),
             problem: None,
             profiled_until: None,
-            trial_began: Sender::default(),
+            in_force: Sender::default(),
+            events: Arc::default(),
+            repairs: BTreeMap::new(),
             checks_pass: false,
             is_stand_in: false,
             parts,
@@ -92,7 +101,9 @@ impl Engine {
     /// When it cannot be reached; what runs is left as it is.
     pub fn resume(&mut self) -> Result<(), Rejected> {
         self.settle_trial()?;
-        self.tick().map(drop)
+        let plan = self.tick()?;
+        self.note_drift(&plan, &[]);
+        Ok(())
     }
 
     /// Verifies what runs again when that is due, compares the kernel with what is wanted, and repairs what differs.
@@ -106,7 +117,7 @@ impl Engine {
             return self.note_mode().map(|()| Plan::default());
         }
         if let Err(rejected) = self.end_trial_in_time() {
-            self.problem = Some(rejected.problem());
+            self.note_problem(Some(rejected.problem()));
             return Err(rejected);
         }
         let (verified, repaired) = (self.verify_again(), self.repair());
@@ -124,7 +135,7 @@ impl Engine {
             );
             Ok(Plan::default())
         });
-        self.problem = result.as_ref().err().map(Rejected::problem);
+        self.note_problem(result.as_ref().err().map(Rejected::problem));
         result
     }
 

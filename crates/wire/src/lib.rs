@@ -7,6 +7,7 @@ mod check;
 mod client;
 mod difference;
 mod document;
+mod event;
 mod layout;
 mod listing;
 mod node;
@@ -15,9 +16,10 @@ mod registry;
 mod trust;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, NodeClient};
+pub use client::{CallError, Following, NodeClient};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
+pub use event::{Event, EventKind};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{

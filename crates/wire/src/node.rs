@@ -8,7 +8,7 @@ use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMo
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Alarm, Document, Ruling, TrustMode, UserProgramView};
+use crate::{Alarm, Document, Event, Ruling, TrustMode, UserProgramView};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -39,6 +39,12 @@ pub struct Status {
     /// The programs that packages run in user space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_programs: Vec<UserProgramView>,
+    /// How often hooks were repaired that somebody else had changed, since the daemon started.
+    #[serde(default)]
+    pub drifts: u64,
+    /// The last time that something was repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drift: Option<Event>,
     /// The running kernel.
     pub kernel: String,
     /// The folder of pins.

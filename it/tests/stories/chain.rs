@@ -106,7 +106,7 @@ fn what_others_detach_is_attached_again() {
     let link = node.pins.join("right0/xdp/root/link");
     it::run(&format!("bpftool link detach pinned {}", link.display())).unwrap();
     let begin = std::time::Instant::now();
-    while !node.log().contains("the kernel had drifted; repaired") {
+    while !node.log().contains("the kernel had drifted: right0/xdp repaired") {
         assert!(begin.elapsed().as_secs() < 60, "it was not repaired:\n{}", node.log());
         std::thread::yield_now();
     }

@@ -205,6 +205,7 @@ fn the_api_describes_itself() {
             "/v1/desired/confirmation",
             "/v1/desired/explanations",
             "/v1/desired/members/{member}",
+            "/v1/events",
             "/v1/generations",
             "/v1/generations/{number}",
             "/v1/plan",

@@ -4,9 +4,10 @@
 
 use package::MemberName;
 use plan::Hook;
-use wire::{Applied, Document};
+use wire::{Applied, Document, EventKind};
 
 use super::{Engine, steps};
+use crate::events::Happened;
 use crate::fetch::Fetched;
 use crate::generation::Generation;
 use crate::resolve::{Demand, Resolved};
@@ -124,13 +125,18 @@ impl Engine {
         self.desired = Some(desired);
         self.follow_in_user_space();
         self.waiting = waiting;
-        self.problem = None;
+        self.note_problem(None);
         self.raise(withdrawn);
         // What is kept too long is in nobody's way.
         if let Err(rejected) = self.tidy_up() {
             tracing::warn!("{}", rejected.problem());
         }
-        Ok(Applied { generation: number, steps: steps(&plan), notes })
+        let steps = steps(&plan);
+        let what = again.map_or_else(String::new, |again| format!(", which brings {again} back"));
+        let text = format!("generation {number}{what}: {} steps", steps.len());
+        self.tell(Happened { steps: steps.clone(), ..Happened::new(EventKind::Accepted, text) });
+        self.in_force.send_replace(number);
+        Ok(Applied { generation: number, steps, notes })
     }
 
     /// Refuses where whoever started the daemon wants nothing applied.
@@ -161,20 +167,19 @@ impl Engine {
             // The trial takes somewhat longer.
             tracing::warn!(generation = trial.number, "cannot write when the trial began: {error}");
         }
-        self.trial_began.send_replace(trial.number);
     }
 
     /// Returns to what was in force before a generation that the kernel refused.
     fn withdraw(&mut self, generation: &Generation) {
         if let Err(source) = self.generations.withdraw(generation) {
-            self.problem = Some(Rejected::State { action: "withdraw the generation", source }.problem());
+            self.note_problem(Some(Rejected::State { action: "withdraw the generation", source }.problem()));
         }
         // A generation that was never taken up says nothing about what ran before this one.
         if self.desired.is_none() && generation.previous != 0 {
             return;
         }
         if let Err(rejected) = self.reach() {
-            self.problem = Some(rejected.problem());
+            self.note_problem(Some(rejected.problem()));
         }
     }
 }

@@ -2,7 +2,7 @@
 //! What the engine tells: how it is, what runs, and why that is trusted. Nothing here changes anything.
 
 use plan::choose;
-use wire::{ChainView, Chains, Explained, ProbeView, Probes, State, Status};
+use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, Status};
 
 use super::Engine;
 use crate::generation::Generation;
@@ -85,6 +85,8 @@ impl Engine {
             alarms: self.trust.alarms().to_vec(),
             looked: looked.map(|at| at.to_string()),
             user_programs: self.user_programs.views(),
+            drifts: self.repairs.values().sum(),
+            last_drift: self.events.last(EventKind::Drift),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })
@@ -103,6 +105,7 @@ impl Engine {
             knowledge_age: age.map(|age| age.as_secs().max(0)),
             generation: self.current()?.map_or(0, |generation| generation.number),
             chains: &self.chain_views()?,
+            repairs: &self.repairs,
             user_programs: &self.user_programs.views(),
         };
         Ok(metrics.to_string())
