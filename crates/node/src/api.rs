@@ -85,6 +85,8 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::ProbeView,
         Applied,
         Planned,
+        wire::PlannedStep,
+        wire::PlannedChain,
         ChainView,
         MemberView,
         Count,

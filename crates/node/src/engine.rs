@@ -15,10 +15,10 @@ use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
-use plan::{Desired, Hook, Observed, Plan, reconcile};
+use plan::{Desired, Hook, Observed, Plan, Refusal, choose, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
-use wire::{Document, Planned, Problem, Profile};
+use wire::{Document, Planned, PlannedChain, PlannedStep, Problem, Profile};
 
 use crate::events::Events;
 use crate::evidence::EvidenceFile;
@@ -160,8 +160,16 @@ impl Engine {
         self.settle_checks(document)?;
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
-        let (plan, _) = self.way_to(&resolved.desired)?;
-        Ok(Planned { steps: steps(&plan) })
+        let desired = resolved.desired;
+        let observed = self.look(&desired)?;
+        let (plan, waiting) = self.way_from(&observed, &desired)?;
+        let chosen = desired.chains().keys().map(|hook| {
+            let choice = choose(hook, &desired, &observed.facts)?;
+            let (hook, reason) = (hook.to_string(), choice.reason.to_owned());
+            Ok(PlannedChain { hook, mechanism: choice.mechanism, reason })
+        });
+        let chains = chosen.collect::<Result<_, Refusal>>()?;
+        Ok(Planned { chains, waiting_for: waiting.texts(), ..planned(&plan) })
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -199,11 +207,14 @@ impl Engine {
     /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
     /// begins with that.
     fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
-        let observed = self.look(desired)?;
-        let (present, waiting) = leave_out(desired.clone(), &observed);
+        self.way_from(&self.look(desired)?, desired)
+    }
+
+    fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
+        let (present, waiting) = leave_out(desired.clone(), observed);
         let waits_already = waiting.hooks.iter().all(|hook| self.waiting.hooks.contains(hook))
             && waiting.probes.keys().all(|probe| self.waiting.probes.contains_key(probe));
-        Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, waiting))
+        Ok((reconcile(if waits_already { &present } else { desired }, observed)?, waiting))
     }
 
     /// Reads the kernel, and looks for what the probes that are not attached would attach to.
@@ -221,14 +232,14 @@ impl Engine {
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
         if self.generations.is_detached() || self.desired.is_none() {
-            return Ok(Planned { steps: Vec::new() });
+            return Ok(planned(&Plan::default()));
         }
         let reached = self.reach();
         if reached.is_err() {
             // A member that cannot be timed runs on without.
             self.profiled_until = None;
         }
-        Ok(Planned { steps: steps(&reached?) })
+        Ok(planned(&reached?))
     }
 
     /// Compares, repairs, and ends measuring when its time has come.
@@ -327,6 +338,14 @@ impl Engine {
     fn current(&self) -> Result<Option<Generation>, Rejected> {
         self.generations.current().map_err(|source| Rejected::State { action: "read the generation", source })
     }
+}
+
+fn planned(plan: &Plan) -> Planned {
+    let steps = plan
+        .steps
+        .iter()
+        .map(|planned| PlannedStep { step: planned.step.to_string(), reason: planned.reason.to_owned() });
+    Planned { steps: steps.collect(), chains: Vec::new(), waiting_for: Vec::new() }
 }
 
 fn steps(plan: &Plan) -> Vec<String> {

@@ -23,8 +23,8 @@ pub use event::{Event, EventKind};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
 pub use node::{
-    Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, Problem, Profile,
-    ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
+    Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
+    Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{

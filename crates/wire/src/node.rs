@@ -152,7 +152,46 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Planned {
     /// The steps, in order; none when there is nothing to do.
-    pub steps: Vec<String>,
+    pub steps: Vec<PlannedStep>,
+    /// How each chain would be made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<PlannedChain>,
+    /// What would wait for something that does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
+}
+
+/// A step, and why it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedStep {
+    /// What would be done.
+    pub step: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How a chain would be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedChain {
+    /// Its hook, `<interface>/<hook>`.
+    pub hook: String,
+    /// How its programs come after each other.
+    #[schema(value_type = String)]
+    pub mechanism: Mechanism,
+    /// Why that way.
+    pub reason: String,
+}
+
+impl fmt::Display for PlannedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.step, self.reason)
+    }
+}
+
+impl fmt::Display for PlannedChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.hook, self.mechanism, self.reason)
+    }
 }
 
 /// A chain as it is in the kernel.

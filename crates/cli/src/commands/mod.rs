@@ -43,6 +43,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
+        Command::Plan(arguments) => apply::plan(&socket, &arguments),
         Command::Generations(arguments) => history::generations(&socket, &arguments),
         Command::Events(arguments) => events::run(&socket, &arguments),
         Command::Diff(arguments) => history::diff(&socket, &arguments),
