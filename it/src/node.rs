@@ -26,6 +26,8 @@ pub struct Node {
     executable: PathBuf,
     /// What is said to it besides, from the next start on.
     pub flags: Vec<&'static str>,
+    /// More lines of its configuration, from the next start on.
+    pub config: String,
     /// Between two regular comparisons, from the next start on.
     pub poll_seconds: u32,
 }
@@ -48,8 +50,16 @@ impl Node {
         fs::write(folder.path().join("trust.toml"), policy)?;
         let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
         let (namespace, executable) = (side.namespace.clone(), executable.to_owned());
-        let mut node =
-            Self { namespace, folder, pins, child: None, executable, flags: Vec::new(), poll_seconds: 1 };
+        let mut node = Self {
+            namespace,
+            folder,
+            pins,
+            child: None,
+            executable,
+            flags: Vec::new(),
+            poll_seconds: 1,
+            config: String::new(),
+        };
         node.restart()?;
         Ok(node)
     }
@@ -61,7 +71,8 @@ impl Node {
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         let folder = self.folder.path();
-        fs::write(folder.join("l3afd.toml"), format!("poll_seconds = {}\n", self.poll_seconds))?;
+        let config = format!("poll_seconds = {}\n{}", self.poll_seconds, self.config);
+        fs::write(folder.join("l3afd.toml"), config)?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))

@@ -23,7 +23,7 @@ use wire::{
 
 use crate::events::Events;
 use crate::metrics::CONTENT_TYPE;
-use crate::server::{Shared, with};
+use crate::server::{self, Shared, with};
 use crate::{Engine, Fetched, Fetcher, Rejected};
 
 /// What the calls need.
@@ -346,13 +346,9 @@ async fn metrics(State(engine): State<Shared>) -> Response {
         .map_or_else(|refused| refused, |text| (kind, text).into_response())
 }
 
-/// Fetches what a document names in registries, on a thread that may wait for disks. The engine is free for others
-/// meanwhile.
+/// Fetches what a document names in registries.
 async fn fetch(served: &Served, document: &Document) -> Result<Fetched, Response> {
-    let in_force = ask(Arc::clone(&served.engine), |engine| engine.fetched_in_force()).await?;
-    let (fetcher, document) = (Arc::clone(&served.fetcher), document.clone());
-    let runtime = tokio::runtime::Handle::current();
-    finished(tokio::task::spawn_blocking(move || runtime.block_on(fetcher.fetch(&document, &in_force)))).await
+    finished(server::fetch(&served.engine, &served.fetcher, document)).await
 }
 
 /// Calls the engine, and answers with JSON.

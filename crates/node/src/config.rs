@@ -55,6 +55,7 @@ Configuration keys and their defaults:
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 2                  how often the kernel is compared with the desired state
+  document = none                   file with the desired state; then nobody else may change it
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
 
 Examples:
@@ -77,6 +78,9 @@ pub struct Config {
     pub logins: Option<PathBuf>,
     /// Seconds between two comparisons of the kernel with the desired state. Default 2.
     pub poll_seconds: u64,
+    /// A file with the desired state (TOML), which is applied when it changes. Default none: callers of the API say what is
+    /// desired.
+    pub document: Option<PathBuf>,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
     /// Whether nothing is applied. It is no key: a file would stay.
@@ -119,6 +123,7 @@ impl Default for Config {
             policy: "/etc/l3af/trust.toml".into(),
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 2,
+            document: None,
             commands: BTreeMap::new(),
             safe: false,
         }

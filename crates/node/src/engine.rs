@@ -59,6 +59,8 @@ pub struct Engine {
     /// What of it waits for something that does not exist.
     waiting: Waiting,
     problem: Option<Problem>,
+    /// Why the document of the configured file is not accepted.
+    file_problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
     /// Told when another generation is in force.
@@ -85,6 +87,7 @@ impl Engine {
             desired: None,
             waiting: Waiting::default(),
             problem: None,
+            file_problem: None,
             profiled_until: None,
             in_force: Sender::default(),
             events: Arc::default(),

@@ -8,6 +8,7 @@ mod api;
 mod check;
 mod config;
 mod detach;
+mod document_file;
 mod durable;
 mod engine;
 mod events;

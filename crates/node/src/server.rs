@@ -13,9 +13,11 @@ use tokio::net::UnixListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
+use wire::Document;
 
+use crate::document_file::DocumentFile;
 use crate::repairs::Repairs;
-use crate::{Config, Engine, Fetcher, check, router};
+use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router};
 
 /// The engine, as all tasks share it. It does one thing at a time.
 pub(crate) type Shared = Arc<Mutex<Engine>>;
@@ -43,6 +45,15 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     let (in_force, events) = (engine.generations_in_force(), engine.events());
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
+    let file = config.document.clone().map(|path| {
+        let file = DocumentFile {
+            path,
+            state: config.state.clone(),
+            engine: Arc::clone(&engine),
+            fetcher: Arc::clone(&fetcher),
+        };
+        tokio::spawn(file.follow())
+    });
     let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), in_force.clone()));
     let repairs = Repairs {
         engine: Arc::clone(&engine),
@@ -63,6 +74,9 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     repairs.abort();
     looks.abort();
     checks.abort();
+    if let Some(file) = file {
+        file.abort();
+    }
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
@@ -132,6 +146,20 @@ pub(crate) fn with<T: Send + 'static>(
 ) -> JoinHandle<T> {
     let engine = Arc::clone(engine);
     tokio::task::spawn_blocking(move || call(&mut lock(&engine)))
+}
+
+/// Fetches what a document names in registries, on a thread that may wait for disks. The engine is free for others meanwhile.
+pub(crate) fn fetch(
+    engine: &Shared,
+    fetcher: &Arc<Fetcher>,
+    document: &Document,
+) -> JoinHandle<Result<Fetched, Rejected>> {
+    let (engine, fetcher, document) = (Arc::clone(engine), Arc::clone(fetcher), document.clone());
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let in_force = lock(&engine).fetched_in_force()?;
+        runtime.block_on(fetcher.fetch(&document, &in_force))
+    })
 }
 
 /// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.

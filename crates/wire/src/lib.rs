@@ -13,6 +13,7 @@ mod listing;
 mod node;
 mod probe;
 mod registry;
+mod settle;
 mod trust;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
@@ -31,4 +32,5 @@ pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Reference, Registry, RegistryError, Repository,
     Shelf, Tag,
 };
+pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};

@@ -22,6 +22,9 @@ pub struct Status {
     /// That it is on trial, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<Unconfirmed>,
+    /// The file that says what is desired, where one does; then nobody else may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
     /// Whether that state is reached.
     pub state: State,
     /// Why it is not.

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use wire::Document;
 
-use super::daemon::{call, report, settle_paths};
+use super::daemon::{call, report};
 use crate::arguments::{Apply, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -17,7 +17,7 @@ pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
         .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
     let mut document = Document::parse_toml(&text)
         .map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
-    settle_paths(&mut document, path.parent().unwrap_or(Path::new(".")))?;
+    document.settle(path.parent().unwrap_or(Path::new(".")))?;
     Ok(document)
 }
 

@@ -46,6 +46,9 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         );
         lines.insert(2, ("confirmed", trial));
     }
+    lines.extend(
+        status.document.clone().map(|file| ("document", format!("{file}; nobody else may change it"))),
+    );
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
     }

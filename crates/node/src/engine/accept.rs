@@ -46,10 +46,24 @@ impl Engine {
         trial: Option<u32>,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
+        self.may_call()?;
         if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
             return Err(Rejected::TrialTime { seconds });
         }
         self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
+    }
+
+    /// Accepts the document of the configured file, unless it was accepted already, or given up.
+    ///
+    /// # Errors
+    /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
+    pub(crate) fn apply_file(&mut self, document: Document, fetched: &Fetched) -> Result<(), Rejected> {
+        self.may_apply()?;
+        let last = self.generations.numbers().map_err(unkept)?.last().copied();
+        if last.is_some_and(|last| self.kept(last).is_ok_and(|kept| kept.document == document)) {
+            return Ok(());
+        }
+        self.accept(document, Order::new(Demand::New), fetched).map(drop)
     }
 
     /// Takes a member out of its chain; `None` takes all members out of all chains, and ends a trial for that.
@@ -57,7 +71,7 @@ impl Engine {
     /// # Errors
     /// When there is no such member, or the rest cannot be reached.
     pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
-        self.may_apply()?;
+        self.may_call()?;
         let mut document = Document::default();
         if let Some(member) = member {
             document = self.current()?.map(|generation| generation.document).unwrap_or_default();
@@ -137,6 +151,13 @@ impl Engine {
         self.tell(Happened { steps: steps.clone(), ..Happened::new(EventKind::Accepted, text) });
         self.in_force.send_replace(number);
         Ok(Applied { generation: number, steps, notes })
+    }
+
+    /// Refuses callers where a file says what is desired, and all where nothing is applied.
+    pub(super) fn may_call(&self) -> Result<(), Rejected> {
+        self.may_apply()?;
+        let owner = self.parts.config.document.as_ref().map(|file| format!("the file `{}`", file.display()));
+        owner.map_or(Ok(()), |owner| Err(Rejected::Owned { owner }))
     }
 
     /// Refuses where whoever started the daemon wants nothing applied.

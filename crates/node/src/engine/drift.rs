@@ -60,12 +60,24 @@ impl Engine {
         self.tell(Happened { steps: steps(plan), by, ..Happened::new(EventKind::Drift, text) });
     }
 
-    /// Notes why what is desired is not reached, or that it is. Whoever listens is told of a change only.
+    /// Notes why what is desired is not reached, or that it is.
     pub(super) fn note_problem(&mut self, problem: Option<Problem>) {
-        if self.problem == problem {
+        let before = std::mem::replace(&mut self.problem, problem);
+        self.tell_of_change(before.as_ref(), self.problem.as_ref());
+    }
+
+    /// Notes why the document of the configured file is not accepted, or that it is.
+    pub(crate) fn note_file_problem(&mut self, problem: Option<Problem>) {
+        let before = std::mem::replace(&mut self.file_problem, problem);
+        self.tell_of_change(before.as_ref(), self.file_problem.as_ref());
+    }
+
+    /// Tells of a problem once.
+    fn tell_of_change(&self, before: Option<&Problem>, now: Option<&Problem>) {
+        if before == now {
             return;
         }
-        match (&self.problem, &problem) {
+        match (before, now) {
             (_, Some(problem)) => {
                 tracing::error!(problem = %problem.kind, "cannot reach the desired state: {problem}");
                 self.tell(Happened::new(EventKind::Problem, problem.to_string()));
@@ -76,6 +88,5 @@ impl Engine {
             }
             (None, None) => {}
         }
-        self.problem = problem;
     }
 }

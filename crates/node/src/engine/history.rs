@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// When it is not kept, something of it is not trusted, or it cannot be reached.
     pub fn roll_back(&mut self, to: Option<u64>, expected: Option<u64>) -> Result<Applied, Rejected> {
-        self.may_apply()?;
+        self.may_call()?;
         let current = self.current()?.unwrap_or_else(Generation::none);
         let back = to.unwrap_or(current.previous);
         if let Some(trial) = self.trial()?.filter(|_| back == current.previous) {

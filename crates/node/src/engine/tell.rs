@@ -65,7 +65,7 @@ impl Engine {
             State::Safe
         } else if self.generations.is_detached() {
             State::Detached
-        } else if self.problem.is_some() {
+        } else if self.problem.is_some() || self.file_problem.is_some() {
             State::Refused
         } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
             State::Converged
@@ -80,7 +80,8 @@ impl Engine {
             generation: self.current()?.map_or(0, |generation| generation.number),
             unconfirmed: self.unconfirmed()?,
             state,
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.file_problem.clone()),
+            document: self.parts.config.document.as_ref().map(|file| file.display().to_string()),
             waiting_for: self.waiting.texts(),
             alarms: self.trust.alarms().to_vec(),
             looked: looked.map(|at| at.to_string()),
