@@ -31,6 +31,8 @@ use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
+pub(crate) use self::drift::Drift;
+use self::drift::Left;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
@@ -68,6 +70,8 @@ pub struct Engine {
     events: Arc<Events>,
     /// How often each hook was repaired.
     repairs: BTreeMap<Hook, u64>,
+    /// What others changed that is left so, until the next document.
+    left: Left,
     /// Whether all checks of the generation on trial passed when they were carried out last.
     checks_pass: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
@@ -92,6 +96,7 @@ impl Engine {
             in_force: Sender::default(),
             events: Arc::default(),
             repairs: BTreeMap::new(),
+            left: Left::default(),
             checks_pass: false,
             is_stand_in: false,
             parts,
@@ -104,39 +109,43 @@ impl Engine {
     /// When it cannot be reached; what runs is left as it is.
     pub fn resume(&mut self) -> Result<(), Rejected> {
         self.settle_trial()?;
-        let plan = self.tick()?;
-        self.note_drift(&plan, &[]);
+        let drift = self.tick()?;
+        self.note_drift(&drift, &[]);
         Ok(())
     }
 
     /// Verifies what runs again when that is due, compares the kernel with what is wanted, and repairs what differs.
-    /// Returns what of that the kernel was to blame for.
+    /// Returns what of that others were to blame for.
     ///
     /// # Errors
     /// When it cannot be verified or repaired. What cannot be verified for want of a policy runs on, and is repaired.
-    pub fn tick(&mut self) -> Result<Plan, Rejected> {
+    pub(crate) fn tick(&mut self) -> Result<Drift, Rejected> {
         if let Some(why) = self.why_nothing_is_applied() {
             self.end_trial_on_paper(why)?;
-            return self.note_mode().map(|()| Plan::default());
+            return self.note_mode().map(|()| Drift::default());
         }
         if let Err(rejected) = self.end_trial_in_time() {
             self.note_problem(Some(rejected.problem()));
             return Err(rejected);
         }
-        let (verified, repaired) = (self.verify_again(), self.repair());
+        let is_taken_up = self.desired.is_some();
+        let verified = self.verify_again();
+        let is_wanted_as_before = is_taken_up && !matches!(verified, Ok(Reverified::Otherwise));
+        let repaired = self.repair(is_wanted_as_before);
         let result = verified.and_then(|verified| {
-            let plan = repaired?;
+            let drift = repaired?;
             if verified != Reverified::NotDue {
                 self.remember(&self.in_force())?;
             }
             if verified != Reverified::Otherwise {
-                return Ok(plan);
+                return Ok(drift);
             }
+            let plan = drift.into_repaired();
             tracing::info!(
                 steps = plan.steps.len(),
                 "what is trusted changed, and with it what runs:\n{plan}"
             );
-            Ok(Plan::default())
+            Ok(Drift::default())
         });
         self.note_problem(result.as_ref().err().map(Rejected::problem));
         result
@@ -246,20 +255,20 @@ impl Engine {
     }
 
     /// Compares, repairs, and ends measuring when its time has come.
-    fn repair(&mut self) -> Result<Plan, Rejected> {
+    fn repair(&mut self, is_wanted_as_before: bool) -> Result<Drift, Rejected> {
         if self.desired.is_none() {
-            return Ok(Plan::default());
+            return Ok(Drift::default());
         }
         if self.profiled_until.is_some_and(|end| (self.parts.clock)() >= end) {
             tracing::info!("run times are no longer measured");
-            return self.end_profile().map(|_| Plan::default());
+            return self.end_profile().map(|_| Drift::default());
         }
-        self.reach()
+        if is_wanted_as_before { self.reach_or_leave() } else { self.reach().map(Drift::repaired) }
     }
 
-    /// What is wanted now: while it is measured, with timing.
+    /// What is wanted now: without what is left to others, and while it is measured, with timing.
     fn wanted(&self) -> Desired {
-        let desired = self.in_force();
+        let desired = self.in_force().without_hooks(&self.left.yielded);
         match self.profiled_until {
             Some(end) if (self.parts.clock)() < end => desired.timed(),
             Some(_) | None => desired,
@@ -280,8 +289,9 @@ impl Engine {
     }
 
     fn follow_in_user_space(&mut self) {
-        if let Some(desired) = self.desired.as_ref().filter(|_| !self.is_stand_in) {
-            self.user_programs.follow(desired);
+        if self.desired.is_some() && !self.is_stand_in {
+            let runs = self.in_force().without_hooks(&self.left.yielded);
+            self.user_programs.follow(&runs);
         }
     }
 

@@ -10,12 +10,12 @@ use std::time::Duration;
 
 use kernel::{Stir, Watch};
 use package::NetworkNamespace;
-use plan::Plan;
 use tokio::signal::unix::Signal;
 use tokio::sync::{mpsc, watch};
 use tokio::time::{Instant, MissedTickBehavior, interval, sleep, sleep_until};
 
 use crate::Fetcher;
+use crate::engine::Drift;
 use crate::server::{Shared, with};
 
 /// The shortest rest between two comparisons because of something that was heard.
@@ -74,7 +74,7 @@ impl Repairs {
             let drift = self.compare(is_told).await;
             rests_until = Instant::now() + (begin.elapsed() * RESTS_FOR).max(REST);
             let mut stirs = std::mem::take(&mut heard);
-            if !drift.steps.is_empty() {
+            if !drift.is_empty() {
                 // A call has its effect before it ends and is heard.
                 sleep(ECHO).await;
                 stirs.extend(ears.take());
@@ -83,8 +83,8 @@ impl Repairs {
         }
     }
 
-    /// Returns what was repaired. What cannot be is told by the engine.
-    async fn compare(&self, is_told: bool) -> Plan {
+    /// Returns what others had changed. What cannot be repaired is told by the engine.
+    async fn compare(&self, is_told: bool) -> Drift {
         let compared = with(&self.engine, move |engine| {
             if is_told {
                 engine.look_again();
@@ -93,7 +93,7 @@ impl Repairs {
         });
         compared.await.unwrap_or_else(|panicked| {
             tracing::error!("a repair failed inside: {panicked}");
-            Plan::default()
+            Drift::default()
         })
     }
 }

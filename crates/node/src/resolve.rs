@@ -9,7 +9,7 @@ use std::sync::Arc;
 use package::{Blobs, Digest, Package, Platform, ReferrerKind};
 use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
-use wire::{Document, Layout, MemberDocument, ProbeDocument, Reference};
+use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference};
 
 use crate::Rejected;
 use crate::evidence::Found;
@@ -101,8 +101,9 @@ impl Resolver<'_> {
                 let package = self.runs_at(&wanted.package, (&place, what), standings, resolved)?;
                 members.extend(package.map(|package| member(wanted, &hook, &package)).transpose()?);
             }
-            let (mode, position) = (chain.mode, chain.position.clone());
-            resolved.desired.place(hook.clone(), Placement { mode, position, occupied: chain.occupied });
+            let ChainDocument { mode, occupied, drift, .. } = *chain;
+            let placement = Placement { mode, position: chain.position.clone(), occupied, drift };
+            resolved.desired.place(hook.clone(), placement);
             if let Some(mechanism) = chain.mechanism {
                 resolved.desired.set_mechanism(hook.clone(), mechanism);
             }

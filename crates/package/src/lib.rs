@@ -58,7 +58,7 @@ pub use oci::{ARTIFACT_TYPE, Blob, Descriptor, INDEX_MEDIA_TYPE, Index, MANIFEST
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};
 pub use parameter::{BadParameter, Parameter, ParameterValue};
 pub use pe::{Image, ImageError};
-pub use placement::{Occupied, Position, XdpMode};
+pub use placement::{Occupied, OnDrift, Position, XdpMode};
 pub use platform::{BadPlatform, Platform};
 pub use probe::{BadProgramKind, ProbeKind, ProgramKind};
 pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};

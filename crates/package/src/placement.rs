@@ -102,6 +102,19 @@ pub enum Occupied {
     Replace,
 }
 
+/// What becomes of a hook that somebody else changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum OnDrift {
+    /// It is made again what it should be.
+    #[default]
+    Repair,
+    /// It is told, and left as it is until the next document.
+    Report,
+    /// It is told, and left to whoever changed it: the chain is taken out until the next document.
+    Yield,
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

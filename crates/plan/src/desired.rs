@@ -125,6 +125,13 @@ impl Desired {
         by_index.into_values().collect()
     }
 
+    /// Leaves the chains of these hooks out.
+    #[must_use]
+    pub fn without_hooks(mut self, hooks: &BTreeSet<Hook>) -> Desired {
+        self.chains.retain(|hook, _| !hooks.contains(hook));
+        self
+    }
+
     /// Splits off the chains whose interface does not exist: a machine that lacks one card runs the rest.
     pub fn without_missing_interfaces(mut self, observed: &Observed) -> (Desired, Vec<Hook>) {
         let present = |hook: &Hook| observed.interfaces.contains(&hook.interface);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! How a chain is attached to its hook: what was asked for, what was seen, and whether one is the other.
 
-use package::{HookPoint, Occupied, Position, XdpMode};
+use package::{HookPoint, Occupied, OnDrift, Position, XdpMode};
 
 use crate::{Facts, Hook, ObservedHook, Refusal};
 
@@ -14,6 +14,8 @@ pub struct Placement {
     pub position: Option<Position>,
     /// What becomes of somebody else's XDP program.
     pub occupied: Occupied,
+    /// What becomes of the chain when somebody else changes it.
+    pub drift: OnDrift,
 }
 
 /// The programs of others at a TC hook, by name, in the order in which packets meet them.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A plan as a value: steps in names and digests, each with its reason.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use package::{Position, XdpMode};
@@ -274,6 +275,19 @@ impl fmt::Display for Planned {
 pub struct Plan {
     /// The steps; empty when there is nothing to do.
     pub steps: Vec<Planned>,
+}
+
+impl Plan {
+    /// Splits off the steps at these hooks.
+    pub fn without_hooks(self, hooks: &BTreeSet<Hook>) -> (Plan, Plan) {
+        let is_there = |planned: &Planned| planned.step.hook().is_some_and(|hook| hooks.contains(hook));
+        let (there, mut rest): (Vec<_>, Vec<_>) = self.steps.into_iter().partition(is_there);
+        if rest.iter().all(|planned| planned.step == Step::Settle) {
+            // There is nothing to wait for.
+            rest.clear();
+        }
+        (Plan { steps: rest }, Plan { steps: there })
+    }
 }
 
 impl fmt::Display for Plan {

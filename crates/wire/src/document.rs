@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Enforcement, HookPoint, Interface, Mechanism, MemberName, Occupied, ParameterValue, Position,
+    Enforcement, HookPoint, Interface, Mechanism, MemberName, Occupied, OnDrift, ParameterValue, Position,
     ProgramName, XdpMode,
 };
 use serde::{Deserialize, Serialize};
@@ -79,6 +79,11 @@ pub struct ChainDocument {
     #[serde(default, skip_serializing_if = "is_default")]
     #[schema(value_type = String)]
     pub occupied: Occupied,
+    /// What becomes of the chain when somebody else changes it: it is repaired (`repair`), or told and left as it is (`report`),
+    /// or told and taken out (`yield`), both until the next document.
+    #[serde(default, skip_serializing_if = "is_default")]
+    #[schema(value_type = String)]
+    pub drift: OnDrift,
     /// The members in the order in which packets meet them.
     #[serde(default, rename = "member")]
     pub members: Vec<MemberDocument>,
@@ -87,8 +92,16 @@ pub struct ChainDocument {
 impl ChainDocument {
     /// A chain without members, attached as the daemon chooses.
     pub fn new(interface: Interface, hook: HookPoint) -> Self {
-        let (mechanism, mode, position, occupied) = (None, None, None, Occupied::default());
-        Self { interface, hook, mechanism, mode, position, occupied, members: Vec::new() }
+        Self {
+            interface,
+            hook,
+            mechanism: None,
+            mode: None,
+            position: None,
+            occupied: Occupied::default(),
+            drift: OnDrift::default(),
+            members: Vec::new(),
+        }
     }
 }
 

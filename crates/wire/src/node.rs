@@ -42,6 +42,9 @@ pub struct Status {
     /// The programs that packages run in user space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_programs: Vec<UserProgramView>,
+    /// The hooks that somebody else changed and that are left so, as their chains say, until the next document.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub left: Vec<String>,
     /// How often hooks were repaired that somebody else had changed, since the daemon started.
     #[serde(default)]
     pub drifts: u64,

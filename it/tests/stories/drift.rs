@@ -140,6 +140,38 @@ fn a_chain_on_tc_that_is_taken_off_is_attached_again() {
 }
 
 #[test]
+fn what_others_change_is_left_so_or_left_to_them_where_the_document_says_so() {
+    if !hears_calls() {
+        return;
+    }
+    let (pair, node) = scene();
+    let document = |policy: &str| {
+        let drift = format!("hook = \"xdp\"\ndrift = \"{policy}\"\n");
+        packages().document("right0", &["sanity"]).replace("hook = \"xdp\"\n", &drift)
+    };
+    node.apply(&document("report")).unwrap().success().unwrap();
+    run(&format!("bpftool link detach pinned {}", link(&node))).unwrap();
+    node.wait("it is told", || drifts(&node).len() == 1);
+    let event = drifts(&node).remove(0);
+    assert!(event.text.starts_with("right0/xdp changed, and left so"), "{event:?}");
+    assert!(!node.chains().unwrap()[0].attached);
+    let status = node.status().unwrap();
+    assert_eq!((status.left, status.drifts), (vec!["right0/xdp".to_owned()], 0));
+
+    // A document is another word.
+    node.apply(&document("yield")).unwrap().success().unwrap();
+    assert!(node.chains().unwrap()[0].attached && node.status().unwrap().left.is_empty());
+    run(&format!("bpftool link detach pinned {}", link(&node))).unwrap();
+    node.wait("the chain is taken out", || node.chains().unwrap().is_empty());
+    assert_eq!(node.status().unwrap().left, ["right0/xdp"]);
+    run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    assert_eq!(drifts(&node).len(), 2, "it is told once");
+    node.apply(&document("repair")).unwrap().success().unwrap();
+    run(&format!("bpftool link detach pinned {}", link(&node))).unwrap();
+    repaired(&node, 2);
+}
+
+#[test]
 fn in_another_network_namespace_it_is_heard_as_well() {
     let pair = Pair::new().unwrap();
     let mut node = Node::start(&pair.left, &packages().policy()).unwrap();

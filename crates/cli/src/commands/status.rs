@@ -52,6 +52,12 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
     }
+    if !status.left.is_empty() {
+        lines.push((
+            "left",
+            format!("{}: changed by somebody else, until the next document", status.left.join(", ")),
+        ));
+    }
     if let Some(drift) = &status.last_drift {
         lines.push((
             "drift",

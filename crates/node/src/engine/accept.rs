@@ -6,6 +6,7 @@ use package::MemberName;
 use plan::Hook;
 use wire::{Applied, Document, EventKind};
 
+use super::drift::Left;
 use super::{Engine, steps};
 use crate::events::Happened;
 use crate::fetch::Fetched;
@@ -137,6 +138,7 @@ impl Engine {
             format!("{problem}; until that is mended, older releases are accepted again")
         }));
         self.desired = Some(desired);
+        self.left = Left::default();
         self.follow_in_user_space();
         self.waiting = waiting;
         self.note_problem(None);

@@ -5,13 +5,49 @@ use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use kernel::Stir;
-use package::NetworkNamespace;
-use plan::{Plan, Step};
+use package::{NetworkNamespace, OnDrift};
+use plan::{Hook, Plan, Step, reconcile};
 use tokio::sync::watch;
 use wire::{EventKind, Problem};
 
 use super::{Engine, steps};
+use crate::Rejected;
 use crate::events::{Events, Happened};
+use crate::waiting::leave_out;
+
+/// What others changed.
+#[derive(Debug, Default)]
+pub(crate) struct Drift {
+    /// What was done about it.
+    repaired: Plan,
+    /// What would be done about the rest, as far as it is news.
+    left: Plan,
+}
+
+/// What others changed that is left so.
+#[derive(Debug, Default)]
+pub(super) struct Left {
+    /// All of it.
+    hooks: BTreeSet<Hook>,
+    /// That of it whose chain was taken out.
+    pub(super) yielded: BTreeSet<Hook>,
+}
+
+impl Drift {
+    pub(super) fn repaired(repaired: Plan) -> Self {
+        Self { repaired, left: Plan::default() }
+    }
+
+    /// What was done.
+    pub(super) fn into_repaired(self) -> Plan {
+        self.repaired
+    }
+
+    /// Whether there is nothing to tell.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.repaired.steps.is_empty() && self.left.steps.is_empty()
+    }
+}
 
 impl Engine {
     /// What happened, for whoever asks without waiting for the engine.
@@ -33,13 +69,40 @@ impl Engine {
         self.events.tell((self.parts.clock)(), happened);
     }
 
-    /// Notes what was repaired that others had changed, with those who were heard to change something just before.
-    pub(crate) fn note_drift(&mut self, plan: &Plan, heard: &[Stir]) {
-        let hooks: BTreeSet<_> =
-            plan.steps.iter().filter_map(|planned| planned.step.hook()).cloned().collect();
-        if plan.steps.is_empty() {
-            return;
+    /// As [`Engine::reach`], but for hooks that others changed and whose chain says not to repair that. What waited for its
+    /// interface is no such hook, and neither is what is left already.
+    pub(super) fn reach_or_leave(&mut self) -> Result<Drift, Rejected> {
+        let wanted = self.wanted();
+        let observed = self.look(&wanted)?;
+        let (desired, waiting) = leave_out(wanted, &observed);
+        let waited = std::mem::replace(&mut self.waiting, waiting).hooks;
+        let plan = reconcile(&desired, &observed)?;
+        let changed = plan.steps.iter().filter_map(|planned| planned.step.hook());
+        let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !waited.contains(hook);
+        let left: BTreeSet<Hook> = changed.filter(|hook| leave(hook)).cloned().collect();
+        let (repaired, left_so) = plan.without_hooks(&left);
+        self.carry_out(&repaired, &desired)?;
+        self.follow_in_user_space();
+        let news: BTreeSet<Hook> = left.difference(&self.left.hooks).cloned().collect();
+        let yields = |hook: &&Hook| desired.placement(hook).drift == OnDrift::Yield;
+        let yielded: Vec<Hook> = news.iter().filter(yields).cloned().collect();
+        let gives_way = !yielded.is_empty();
+        self.left.yielded.extend(yielded);
+        self.left.hooks = left.union(&self.left.yielded).cloned().collect();
+        if gives_way {
+            self.reach()?;
         }
+        let (_, left) = left_so.without_hooks(&news);
+        Ok(Drift { repaired, left })
+    }
+
+    /// The hooks that others changed and that are left so.
+    pub(super) fn left_to_others(&self) -> Vec<String> {
+        self.left.hooks.iter().map(ToString::to_string).collect()
+    }
+
+    /// Notes what others had changed, with those who were heard to change something just before.
+    pub(crate) fn note_drift(&mut self, drift: &Drift, heard: &[Stir]) {
         let mut by: Vec<String> = Vec::new();
         for stir in heard {
             match stir {
@@ -47,17 +110,28 @@ impl Engine {
                 Stir::Call(_) | Stir::Network => {}
             }
         }
-        let mut places: Vec<String> = hooks.iter().map(ToString::to_string).collect();
-        if plan.steps.iter().any(|planned| matches!(planned.step, Step::Probe(_))) {
-            places.push("the probes".to_owned());
+        for (plan, what) in
+            [(&drift.repaired, "repaired in"), (&drift.left, "changed, and left so; repaired it would be in")]
+        {
+            if plan.steps.is_empty() {
+                continue;
+            }
+            let text = format!("{} {what} {} steps", places(plan), plan.steps.len());
+            tracing::warn!(
+                steps = plan.steps.len(),
+                by = by.join(", "),
+                "the kernel had drifted: {text}\n{plan}"
+            );
+            self.tell(Happened {
+                steps: steps(plan),
+                by: by.clone(),
+                ..Happened::new(EventKind::Drift, text)
+            });
         }
-        let text = format!("{} repaired in {} steps", places.join(", "), plan.steps.len());
-        let seen = by.join(", ");
-        tracing::warn!(steps = plan.steps.len(), by = seen, "the kernel had drifted: {text}\n{plan}");
-        for hook in hooks {
+        let hooks = drift.repaired.steps.iter().filter_map(|planned| planned.step.hook());
+        for hook in hooks.cloned().collect::<BTreeSet<Hook>>() {
             *self.repairs.entry(hook).or_default() += 1;
         }
-        self.tell(Happened { steps: steps(plan), by, ..Happened::new(EventKind::Drift, text) });
     }
 
     /// Notes why what is desired is not reached, or that it is.
@@ -89,4 +163,14 @@ impl Engine {
             (None, None) => {}
         }
     }
+}
+
+/// Where the steps of a plan are taken.
+fn places(plan: &Plan) -> String {
+    let hooks: BTreeSet<&Hook> = plan.steps.iter().filter_map(|planned| planned.step.hook()).collect();
+    let mut places: Vec<String> = hooks.into_iter().map(ToString::to_string).collect();
+    if plan.steps.iter().any(|planned| matches!(planned.step, Step::Probe(_))) {
+        places.push("the probes".to_owned());
+    }
+    places.join(", ")
 }

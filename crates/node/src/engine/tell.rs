@@ -86,6 +86,7 @@ impl Engine {
             alarms: self.trust.alarms().to_vec(),
             looked: looked.map(|at| at.to_string()),
             user_programs: self.user_programs.views(),
+            left: self.left_to_others(),
             drifts: self.repairs.values().sum(),
             last_drift: self.events.last(EventKind::Drift),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
