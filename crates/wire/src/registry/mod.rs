@@ -5,6 +5,7 @@
 //! decided elsewhere, by its statements.
 
 mod credentials;
+mod download;
 mod error;
 mod http;
 mod login;

@@ -143,15 +143,8 @@ impl Registry {
             max_bytes,
             what: &what,
         };
-        let found = self.call(&call).await?;
         let missing = || RegistryError::Missing { what: what.clone(), repository: repository.clone() };
-        let Reply { bytes, .. } = found.ok_or_else(missing)?;
-        match Digest::of(&bytes) {
-            found if found == *digest => Ok(bytes),
-            found => {
-                Err(RegistryError::WrongDigest { wanted: *digest, found, repository: repository.clone() })
-            }
-        }
+        self.download(&call, digest).await?.ok_or_else(missing)
     }
 
     /// Fetches a manifest or index by tag or digest; `None` when there is none.
