@@ -130,6 +130,26 @@ fn a_node_fetches_once_and_needs_no_registry_after() {
 }
 
 #[test]
+fn a_node_asks_a_mirror_where_the_repository_is_gone() {
+    let pair = Pair::new().unwrap();
+    let mirror = DockerRegistry::start(&pair.right, 5001).unwrap();
+    push(&pair, "sanity", &mirror.reference("copies/l3af/sanity:0.1.0"));
+    let policy = format!("{}mirrors = [\"{}\"]\n", listed("127.0.0.1:5000"), mirror.reference("copies"));
+    let node = Node::start(&pair.right, &policy).unwrap();
+    // Nobody answers there.
+    let reference = "oci://127.0.0.1:5000/l3af/sanity:0.1.0";
+    node.apply(&document(reference)).unwrap().success().unwrap();
+    assert_eq!(node.members().unwrap().len(), 1);
+    drop(mirror);
+    let other = document("oci://127.0.0.1:5000/l3af/ratelimit:0.1.0");
+    let refused = node.apply(&other).unwrap().stderr;
+    for part in ["the 2 places", "`127.0.0.1:5000/l3af/ratelimit`", "`127.0.0.1:5001/copies/l3af/ratelimit`"]
+    {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+#[test]
 fn a_tag_that_moved_changes_nothing_that_runs() {
     let pair = Pair::new().unwrap();
     let registry = DockerRegistry::start(&pair.right, 5000).unwrap();

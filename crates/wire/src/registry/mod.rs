@@ -9,6 +9,7 @@ mod download;
 mod error;
 mod http;
 mod login;
+mod places;
 mod pull;
 mod push;
 mod reference;
@@ -26,6 +27,7 @@ pub use error::RegistryError;
 use http::Fault;
 pub use http::Patience;
 use login::{Access, Grant};
+pub use places::Places;
 pub use pull::Shelf;
 pub use reference::{BadReference, Reference, Repository, Tag};
 

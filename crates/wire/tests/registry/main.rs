@@ -4,6 +4,7 @@
 
 mod login;
 mod memory;
+mod mirrors;
 mod resume;
 mod server;
 mod well;
