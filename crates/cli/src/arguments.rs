@@ -272,6 +272,9 @@ pub(crate) struct Push {
     pub(crate) reference: Reference,
     #[command(flatten)]
     pub(crate) logins: Logins,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Copy a package and its statements from a registry into a folder; prints the reference with the digest
@@ -284,6 +287,9 @@ pub(crate) struct Pull {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) logins: Logins,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Put a package into a chain, beside what runs there, or attach a probe

@@ -26,7 +26,7 @@ pub use node::{
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{
-    BadCredentials, BadReference, Credentials, Patience, Places, Reference, Registry, RegistryError,
-    Repository, Shelf, Tag,
+    BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
+    RegistryError, Repository, Shelf, Tag,
 };
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};

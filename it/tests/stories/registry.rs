@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Registries: what is pushed is what is pulled, and a node needs them once.
 
+use std::os::unix::fs::PermissionsExt;
+
 use it::{DockerRegistry, Node, Pair, binary, run_in};
 
 use crate::packages;
@@ -60,6 +62,31 @@ fn what_was_pushed_survives_a_mirror_with_its_statements() {
         let verified = l3af(&pair, &format!("verify {place} --key {key}")).unwrap();
         assert!(verified.contains(&digest), "{verified}");
     }
+}
+
+#[test]
+fn how_far_a_package_is_is_shown_on_a_terminal_and_to_no_program() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let reference = registry.reference("l3af/shown:0.1.0");
+    let digest = push(&pair, "sanity", &reference);
+    let (l3af, typed) = (binary("l3af").unwrap(), packages().path("typed.sh"));
+    // `script` has a command run at a terminal, and passes on what that shows.
+    let shown = |command: &str| {
+        std::fs::write(&typed, format!("#!/bin/sh\nexec {} {command}\n", l3af.display())).unwrap();
+        std::fs::set_permissions(&typed, PermissionsExt::from_mode(0o755)).unwrap();
+        let at_terminal = format!("script --quiet --return --command {typed} /dev/null");
+        run_in(&pair.right.namespace, &at_terminal).unwrap()
+    };
+    let (one, two) = (packages().path("shown-1.oci"), packages().path("shown-2.oci"));
+    let pulled = shown(&format!("pull {reference} --output {one}"));
+    assert!(pulled.contains("pulling [====") && pulled.contains("iB/s"), "{pulled}");
+    let pushed = shown(&format!("push {one} {reference}"));
+    assert!(pushed.contains("pushing [===="), "{pushed}");
+    let json = shown(&format!("pull {reference} --output {two} --json"));
+    assert!(!json.contains("pulling"), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["reference"], format!("oci://{reference}@{digest}"));
 }
 
 /// The digests of the images in an index.

@@ -9,7 +9,7 @@ use reqwest::header::{CONTENT_RANGE, HeaderMap};
 use reqwest::{Response, StatusCode};
 
 use super::http::{Call, Fault};
-use super::{Registry, RegistryError};
+use super::{Progress, Registry, RegistryError};
 
 impl Registry {
     /// Downloads what has this digest; `None` when there is no such thing.
@@ -17,9 +17,10 @@ impl Registry {
         &self,
         call: &Call<'_>,
         digest: &Digest,
+        progress: &Progress,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
         let mut received = Vec::new();
-        self.persist(async || self.go_on(call, digest, &mut received).await).await
+        self.persist(async || self.go_on(call, digest, (&mut received, progress)).await).await
     }
 
     /// One attempt. What came so far stays where it breaks.
@@ -27,18 +28,21 @@ impl Registry {
         &self,
         call: &Call<'_>,
         digest: &Digest,
-        received: &mut Vec<u8>,
+        (received, progress): (&mut Vec<u8>, &Progress),
     ) -> Result<Option<Vec<u8>>, Fault> {
+        let before = received.len();
         let answer = self.ask_for_rest(call, received).await?;
+        progress.retreat((before - received.len()) as u64);
         let Some(mut response) = self.successful(call, answer).await? else { return Ok(None) };
         let is_in_parts = !received.is_empty();
-        self.receive(call, &mut response, received).await?;
+        self.receive(call, &mut response, received, |bytes| progress.advance(bytes)).await?;
         let whole = std::mem::take(received);
         match Digest::of(&whole) {
             found if found == *digest => Ok(Some(whole)),
             found => {
                 let repository = call.repository.clone();
                 let error = RegistryError::WrongDigest { wanted: *digest, found, repository };
+                progress.retreat(whole.len() as u64);
                 // Where parts do not belong to each other, the whole may be right.
                 Err(if is_in_parts { Fault::Passing(error, None) } else { Fault::Lasting(error) })
             }

@@ -100,7 +100,7 @@ impl Registry {
         let answer = self.send(call, 0).await?;
         let Some(mut response) = self.successful(call, answer).await? else { return Ok(None) };
         let mut bytes = Vec::new();
-        self.receive(call, &mut response, &mut bytes).await?;
+        self.receive(call, &mut response, &mut bytes, |_| {}).await?;
         Ok(Some(Reply { headers: response.headers().clone(), bytes }))
     }
 
@@ -129,8 +129,9 @@ impl Registry {
         call: &Call<'_>,
         response: &mut Response,
         received: &mut Vec<u8>,
+        came: impl Fn(u64),
     ) -> Result<(), Fault> {
-        match receive(response, call.max_bytes, received).await {
+        match receive(response, call.max_bytes, received, came).await {
             Ok(true) => Ok(()),
             Ok(false) => {
                 let (repository, what) = (call.repository.clone(), call.what.to_owned());
@@ -172,7 +173,8 @@ impl Registry {
             status => {
                 // What it says only explains; where it cannot be read there is the status.
                 let mut said = Vec::new();
-                let is_read = matches!(receive(response, MAX_MESSAGE_BYTES, &mut said).await, Ok(true));
+                let is_read =
+                    matches!(receive(response, MAX_MESSAGE_BYTES, &mut said, |_| {}).await, Ok(true));
                 let said = if is_read { said } else { Vec::new() };
                 let (repository, status) = (call.repository.clone(), status.as_u16());
                 RegistryError::Status { repository, status, message: message(&said) }
@@ -203,12 +205,14 @@ pub(super) async fn receive(
     response: &mut Response,
     max_bytes: u64,
     received: &mut Vec<u8>,
+    came: impl Fn(u64),
 ) -> Result<bool, reqwest::Error> {
     while let Some(chunk) = response.chunk().await? {
         if (received.len() + chunk.len()) as u64 > max_bytes {
             return Ok(false);
         }
         received.extend_from_slice(&chunk);
+        came(chunk.len() as u64);
     }
     Ok(true)
 }

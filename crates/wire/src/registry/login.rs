@@ -113,7 +113,7 @@ impl Registry {
             _ => return Err(Fault::Lasting(self.unwelcome(repository))),
         }
         let mut answer = Vec::new();
-        let is_whole = receive(&mut response, MAX_TOKEN_BYTES, &mut answer).await;
+        let is_whole = receive(&mut response, MAX_TOKEN_BYTES, &mut answer, |_| {}).await;
         let is_whole = is_whole.map_err(|source| broken(repository, source))?;
         let token = is_whole.then(|| serde_json::from_slice::<Token>(&answer).ok()).flatten();
         let token =

@@ -32,7 +32,11 @@ fn pulled(
     });
     let folder = tempfile::tempdir().unwrap();
     let layout = Layout::begin(folder.path());
-    let outcome = wait(client().pull(&server.reference("a").repository, &index.digest, &layout));
+    let client = client();
+    let outcome = wait(client.pull(&server.reference("a").repository, &index.digest, &layout));
+    let (done, expected) = (client.progress().done_bytes(), client.progress().expected_bytes());
+    assert!(outcome.is_err() || done == expected, "{done} of {expected}");
+    assert_eq!(expected, 893, "the layer and the configuration");
     assert_eq!(outcome.is_ok(), layout.blob(&layer, 1000).is_ok());
     let asked = asked.lock().unwrap().clone();
     (outcome.map(drop), asked)
