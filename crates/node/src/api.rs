@@ -20,7 +20,7 @@ use wire::{
 };
 
 use crate::metrics::CONTENT_TYPE;
-use crate::server::{Shared, with};
+use crate::server::{Shared, lock, with};
 use crate::{Engine, Fetched, Fetcher, Rejected};
 
 /// What the calls need.
@@ -335,8 +335,12 @@ async fn metrics(State(engine): State<Shared>) -> Response {
 async fn fetch(served: &Served, document: &Document) -> Result<Fetched, Response> {
     let in_force = ask(Arc::clone(&served.engine), |engine| engine.fetched_in_force()).await?;
     let (fetcher, document) = (Arc::clone(&served.fetcher), document.clone());
-    let runtime = tokio::runtime::Handle::current();
-    finished(tokio::task::spawn_blocking(move || runtime.block_on(fetcher.fetch(&document, &in_force)))).await
+    let (engine, runtime) = (Arc::clone(&served.engine), tokio::runtime::Handle::current());
+    let fetch = move || {
+        let room = |bytes| lock(&engine).make_room(bytes);
+        runtime.block_on(fetcher.fetch(&document, &in_force, &room))
+    };
+    finished(tokio::task::spawn_blocking(fetch)).await
 }
 
 /// Calls the engine, and answers with JSON.

@@ -11,6 +11,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
 
+use crate::Size;
+
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///
 /// Packages are verified against the policy before anything of them is loaded; without a policy nothing verifies.
@@ -55,6 +57,7 @@ Configuration keys and their defaults:
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 5                  how often the kernel is compared with the desired state
+  store_max = \"2GiB\"               how much room packages may take in the folder of state
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
 
 Examples:
@@ -77,6 +80,8 @@ pub struct Config {
     pub logins: Option<PathBuf>,
     /// Seconds between two comparisons of the kernel with the desired state. Default 5.
     pub poll_seconds: u64,
+    /// How much room packages may take in the folder of state. Default `2GiB`.
+    pub store_max: Size,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
     /// Whether nothing is applied. It is no key: a file would stay.
@@ -119,6 +124,7 @@ impl Default for Config {
             policy: "/etc/l3af/trust.toml".into(),
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 5,
+            store_max: Size::of(2 << 30),
             commands: BTreeMap::new(),
             safe: false,
         }

@@ -4,6 +4,7 @@
 mod accept;
 mod health;
 mod history;
+mod room;
 mod tell;
 mod watch;
 
@@ -309,6 +310,7 @@ impl Engine {
             fetched: &fetched.0,
             found: &self.evidence.read()?,
             accepted: &accepted,
+            room: &|bytes| self.make_room(bytes),
         };
         resolver.resolve(document, demand)
     }

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use package::{Digest, Referrer, ReferrerKind};
+use package::{BlobError, Blobs, Digest, Referrer, ReferrerKind};
 use tokio::sync::Notify;
 use trust::Mode;
 use wire::{BadReference, Document, Places, Reference, Registry, RegistryError, Shelf};
@@ -42,6 +42,16 @@ struct Listed {
     mode: Mode,
 }
 
+/// A package that is to be fetched.
+struct Wanted {
+    places: Places,
+    mode: Mode,
+    index: Digest,
+}
+
+/// The store, for what is about to be needed: what is asked for counts as new, and is not swept away meanwhile.
+struct Fresh<'a>(&'a Store);
+
 /// Fetches from registries.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -59,39 +69,53 @@ impl Fetcher {
         Self { registry, store, policy, look }
     }
 
-    /// Fetches what a document names in registries, but for references that are in force.
+    /// Fetches what a document names in registries, but for references that are in force. `room` is asked to make room for so
+    /// many bytes before the first layer comes.
     ///
     /// # Errors
-    /// When a reference lies in no repository of the policy, or cannot be fetched.
-    pub async fn fetch(&self, document: &Document, in_force: &Fetched) -> Result<Fetched, Rejected> {
-        let mut fetched = BTreeMap::new();
+    /// When a reference lies in no repository of the policy, cannot be fetched, or does not fit.
+    pub async fn fetch(
+        &self,
+        document: &Document,
+        in_force: &Fetched,
+        room: &(dyn Fn(u64) -> Result<(), Rejected> + Sync),
+    ) -> Result<Fetched, Rejected> {
+        let (mut fetched, mut wanted, mut missing) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for reference in references(document).filter(|reference| is_remote(reference)) {
-            if fetched.contains_key(reference) {
-                continue;
-            }
-            let pinned = if let Some(pinned) = in_force.0.get(reference) {
-                pinned.clone()
-            } else {
+            if let Some(pinned) = in_force.0.get(reference) {
+                fetched.insert(reference.to_owned(), pinned.clone());
+            } else if !wanted.contains_key(reference) {
                 // The network is there: a good time to hear about the others.
                 self.look_soon();
-                self.fetch_one(reference).await?
-            };
-            fetched.insert(reference.to_owned(), pinned);
+                let (package, lacks) = self.find(reference).await?;
+                wanted.insert(reference, package);
+                missing.extend(lacks);
+            }
+        }
+        room(missing.values().sum())?;
+        for (reference, package) in wanted {
+            fetched.insert(reference.to_owned(), self.fetch_one(reference, package).await?);
         }
         Ok(Fetched(fetched))
     }
 
-    async fn fetch_one(&self, name: &str) -> Result<Pinned, Rejected> {
+    /// Looks at what a reference stands for, and what of that is not in the store.
+    async fn find(&self, name: &str) -> Result<(Wanted, BTreeMap<Digest, u64>), Rejected> {
         let Listed { reference, mut places, mode } = self.listed(name)?;
         let failed = |error| unfetched(name, error);
         let (index, said_by) = self.registry.resolve_from(&reference, &mut places).await.map_err(failed)?;
         if said_by != reference.repository {
             tracing::warn!(package.reference = name, package.index = %index, mirror = %said_by, "the tag is that of a mirror");
         }
-        let (_, given_by) =
-            self.registry.pull_from(&mut places, &index, &self.store).await.map_err(failed)?;
-        let found = self.registry.referrers_from(&mut places, &index, &KINDS, &self.store).await;
-        let found = match found {
+        let lacks = self.registry.missing_from(&mut places, &index, &Fresh(&self.store)).await;
+        Ok((Wanted { places, mode, index }, lacks.map_err(failed)?))
+    }
+
+    async fn fetch_one(&self, name: &str, package: Wanted) -> Result<Pinned, Rejected> {
+        let Wanted { mut places, mode, index } = package;
+        let (failed, store) = (|error| unfetched(name, error), Fresh(&self.store));
+        let (_, given_by) = self.registry.pull_from(&mut places, &index, &store).await.map_err(failed)?;
+        let found = match self.registry.referrers_from(&mut places, &index, &KINDS, &store).await {
             // Where nothing is verified nobody needs what is not said.
             Err(RegistryError::NothingSaid { .. }) if mode == Mode::Normal => Vec::new(),
             found => found.map_err(failed)?,
@@ -141,11 +165,13 @@ impl Fetcher {
     ) -> Result<(Documents, Result<(), Rejected>), Rejected> {
         let Listed { reference, places, .. } = self.listed(name)?;
         let (found, answer) =
-            match self.registry.referrers(&reference.repository, index, &KINDS, &self.store).await {
+            match self.registry.referrers(&reference.repository, index, &KINDS, &Fresh(&self.store)).await {
                 Ok(found) => (found, Ok(())),
                 Err(error) => {
-                    let found =
-                        self.registry.referrers_from_mirrors(&places, index, &KINDS, &self.store).await;
+                    let found = self
+                        .registry
+                        .referrers_from_mirrors(&places, index, &KINDS, &Fresh(&self.store))
+                        .await;
                     (found, Err(unfetched(name, error)))
                 }
             };
@@ -188,9 +214,16 @@ impl Fetcher {
     }
 }
 
-impl Shelf for Store {
+impl Shelf for Fresh<'_> {
     fn keep(&self, bytes: &[u8]) -> io::Result<()> {
-        Store::keep(self, bytes).map(drop)
+        self.0.keep(bytes).map(drop)
+    }
+}
+
+impl Blobs for Fresh<'_> {
+    fn blob(&self, digest: &Digest, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
+        self.0.touch(digest);
+        self.0.blob(digest, max_bytes)
     }
 }
 

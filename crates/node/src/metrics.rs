@@ -17,6 +17,8 @@ pub(crate) struct Metrics<'a> {
     /// Seconds since somebody looked for what is revoked.
     pub(crate) knowledge_age: Option<i64>,
     pub(crate) generation: u64,
+    /// Bytes that the store has, and that it may have.
+    pub(crate) store_bytes: [u64; 2],
     pub(crate) chains: &'a [ChainView],
     pub(crate) user_programs: &'a [UserProgramView],
 }
@@ -42,6 +44,13 @@ impl fmt::Display for Metrics<'_> {
         }
         text.family("l3af_generation", "gauge", "The number of the desired state in force")?;
         text.sample("l3af_generation", &[], self.generation)?;
+        let store =
+            [("l3af_store_bytes", "What packages take"), ("l3af_store_max_bytes", "What they may take")];
+        for ((name, help), bytes) in store.into_iter().zip(self.store_bytes) {
+            text.family(name, "gauge", help)?;
+            writeln!(text.0, "# UNIT {name} bytes")?;
+            text.sample(name, &[], bytes)?;
+        }
         self.members(&mut text)?;
         self.user_programs(&mut text)?;
         f.write_str("# EOF\n")
@@ -147,6 +156,7 @@ mod tests {
             alarms: 1,
             knowledge_age: Some(7),
             generation: 3,
+            store_bytes: [1000, 2000],
             chains: &[],
             user_programs: &[],
         };
@@ -165,6 +175,14 @@ mod tests {
         # TYPE l3af_generation gauge
         # HELP l3af_generation The number of the desired state in force.
         l3af_generation 3
+        # TYPE l3af_store_bytes gauge
+        # HELP l3af_store_bytes What packages take.
+        # UNIT l3af_store_bytes bytes
+        l3af_store_bytes 1000
+        # TYPE l3af_store_max_bytes gauge
+        # HELP l3af_store_max_bytes What they may take.
+        # UNIT l3af_store_max_bytes bytes
+        l3af_store_max_bytes 2000
         # TYPE l3af_member_seen_packets counter
         # HELP l3af_member_seen_packets What reached a member of a chain.
         # UNIT l3af_member_seen_packets packets

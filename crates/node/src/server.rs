@@ -175,7 +175,7 @@ pub(crate) fn with<T: Send + 'static>(
 }
 
 /// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.
-fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
+pub(crate) fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 

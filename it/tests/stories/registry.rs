@@ -176,6 +176,65 @@ fn a_node_asks_a_mirror_where_the_repository_is_gone() {
     }
 }
 
+/// The layers of a package of this repository.
+fn layers(package: &str) -> Vec<String> {
+    let blob = |digest: &str| {
+        let name = digest.trim_start_matches("sha256:");
+        packages().path(&format!("{package}/blobs/sha256/{name}"))
+    };
+    let index = l3af_index(package);
+    let layers = images(&blob(&index)).into_iter().map(|image| {
+        let image: serde_json::Value = serde_json::from_slice(&std::fs::read(blob(&image)).unwrap()).unwrap();
+        image["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
+    });
+    layers.collect()
+}
+
+/// The digest of a package of this repository.
+fn l3af_index(package: &str) -> String {
+    let list = std::fs::read(packages().path(&format!("{package}/index.json"))).unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+    list["manifests"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_has_no_room_is_refused_before_its_layers_come() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let oci = |package: &str| format!("oci://{}", registry.reference(&format!("l3af/{package}:roomy")));
+    for package in ["sanity", "ratelimit"] {
+        push(&pair, package, oci(package).trim_start_matches("oci://"));
+    }
+    let mut node = Node::start(&pair.right, &listed(&registry.reference("l3af"))).unwrap();
+    node.apply(&document(&oci("sanity"))).unwrap().success().unwrap();
+    let metrics = format!("curl -s --unix-socket {} http://l3afd/metrics", node.socket().display());
+    let metrics = run_in(&pair.right.namespace, &metrics).unwrap();
+    let size = metrics.lines().find_map(|line| line.strip_prefix("l3af_store_bytes ")).unwrap().to_owned();
+    assert!(metrics.contains("l3af_store_max_bytes 2147483648\n"), "{metrics}");
+
+    node.settings = format!("store_max = \"{size}B\"\n");
+    node.restart().unwrap();
+    let refused = node.apply(&document(&oci("ratelimit"))).unwrap().stderr;
+    assert!(refused.contains("there is no room for"), "{refused}");
+    assert!(refused.contains(&format!("most by `{}`", oci("sanity"))), "{refused}");
+    assert!(
+        refused.contains("hint: nothing of it was fetched, and what runs goes on; raise `store_max`"),
+        "{refused}"
+    );
+    let blobs = node.state().join("blobs/sha256");
+    assert!(layers("sanity").iter().any(|layer| blobs.join(layer).exists()));
+    assert!(!layers("ratelimit").iter().any(|layer| blobs.join(layer).exists()));
+    assert_eq!(node.members().unwrap()[0].package, "l3af/sanity");
+    // What is there needs no room, and a folder has no other way in.
+    node.l3af(&["change", "sanity", "--enforcement", "shadow"]).unwrap();
+    let folder = node.cli(&["run", &packages().path("ratelimit"), "--on", "right0"]).unwrap();
+    assert!(folder.stderr.contains("there is no room for"), "{}", folder.stderr);
+
+    node.settings = String::new();
+    node.restart().unwrap();
+    node.apply(&document(&oci("ratelimit"))).unwrap().success().unwrap();
+}
+
 #[test]
 fn a_tag_that_moved_changes_nothing_that_runs() {
     let pair = Pair::new().unwrap();

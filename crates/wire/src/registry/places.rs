@@ -5,6 +5,8 @@
 //! original cannot be reached; that the original knows no such tag is an answer. That a mirror knows nothing about a package says
 //! nothing either: what is said about packages is signed, and silence is not.
 
+use std::collections::BTreeMap;
+
 use package::{Descriptor, Digest, Referrer, ReferrerKind};
 
 use super::pull::Shelf;
@@ -76,6 +78,21 @@ impl Registry {
         places.note(&reference.repository, &error);
         let named = |mirror: &Repository| Reference { repository: mirror.clone(), ..reference.clone() };
         places.first(places.mirrors(), vec![error], async |mirror| self.resolve(&named(mirror)).await).await
+    }
+
+    /// What of a package is not on the shelf, as [`Registry::missing`] tells it.
+    ///
+    /// # Errors
+    /// When its documents are nowhere, and why not in each place.
+    pub async fn missing_from(
+        &self,
+        places: &mut Places,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<BTreeMap<Digest, u64>, RegistryError> {
+        let order = places.order.clone();
+        let missing = async |place: &Repository| self.missing(place, package, into).await;
+        places.first(order, Vec::new(), missing).await.map(|(missing, _)| missing)
     }
 
     /// Pulls a package by digest, as [`Registry::pull`] does. What one place lacks comes from the next.

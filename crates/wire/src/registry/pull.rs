@@ -89,6 +89,20 @@ impl Registry {
         self.in_time(repository, self.pull_all(repository, package, into)).await
     }
 
+    /// What of a package is not on the shelf, with the most bytes that each part may have. Its documents are put there.
+    ///
+    /// # Errors
+    /// When its documents are not there, too large, or other than their digests say.
+    pub async fn missing(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<BTreeMap<Digest, u64>, RegistryError> {
+        let Survey { missing, .. } = self.in_time(repository, self.survey(repository, package, into)).await?;
+        Ok(missing.into_iter().map(|part| (part.digest, part.max_bytes)).collect())
+    }
+
     async fn pull_all(
         &self,
         repository: &Repository,
