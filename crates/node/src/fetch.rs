@@ -216,7 +216,7 @@ impl Fetcher {
 
 impl Shelf for Fresh<'_> {
     fn keep(&self, bytes: &[u8]) -> io::Result<()> {
-        self.0.keep(bytes).map(drop)
+        self.0.put(bytes)
     }
 }
 
@@ -281,6 +281,16 @@ mod tests {
         let in_force = Fetched([(format!("oci://{repository}/a:1"), pinned)].into());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(fetcher.look(&in_force)).1.is_ok()
+    }
+
+    #[test]
+    fn what_is_fetched_replaces_what_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let digest = store.keep(b"layer").unwrap();
+        std::fs::write(folder.path().join("blobs/sha256").join(digest.hex()), "damaged").unwrap();
+        Fresh(&store).keep(b"layer").unwrap();
+        assert_eq!(Fresh(&store).blob(&digest, 100).unwrap(), b"layer");
     }
 
     #[test]

@@ -40,9 +40,14 @@ impl Store {
     pub(crate) fn keep(&self, bytes: &[u8]) -> io::Result<Digest> {
         let digest = Digest::of(bytes);
         if !self.touch(&digest) {
-            durable::write(&self.path(&digest), bytes)?;
+            self.put(bytes)?;
         }
         Ok(digest)
+    }
+
+    /// Keeps a blob in place of what is under its digest, which may be damaged.
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        durable::write(&self.path(&Digest::of(bytes)), bytes)
     }
 
     /// Has a blob count as one that came now, so that it is not swept away before somebody needs it; whether it is there.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Registries: what is pushed is what is pulled, and a node needs them once.
 
+use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 
 use it::{DockerRegistry, Node, Pair, binary, run_in};
@@ -87,6 +89,44 @@ fn how_far_a_package_is_is_shown_on_a_terminal_and_to_no_program() {
     assert!(!json.contains("pulling"), "{json}");
     let json: serde_json::Value = serde_json::from_str(&json).unwrap();
     assert_eq!(json["reference"], format!("oci://{reference}@{digest}"));
+}
+
+/// A way to the registry at port 5000 on which each connection breaks after so many bytes of answers.
+fn breaking(pair: &Pair, limit_bytes: u64) -> &'static str {
+    let way = move || {
+        let listener = TcpListener::bind("127.0.0.1:5001").unwrap();
+        // A thread is in the namespace of the one that it comes from.
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|here| pass_on(here, limit_bytes)))
+    };
+    drop(pair.right.inside(way).unwrap());
+    "127.0.0.1:5001"
+}
+
+/// Passes a connection on to the registry, until it has answered so many bytes.
+fn pass_on(mut here: TcpStream, limit_bytes: u64) {
+    let Ok(mut there) = TcpStream::connect("127.0.0.1:5000") else { return };
+    let (mut asks, mut asked) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+    std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+    std::thread::spawn(move || {
+        drop(std::io::copy(&mut Read::by_ref(&mut there).take(limit_bytes), &mut here));
+        // Either side may be gone.
+        drop((here.shutdown(Shutdown::Both), there.shutdown(Shutdown::Both)));
+    });
+}
+
+#[test]
+fn a_layer_arrives_although_no_connection_lasts_for_the_whole_of_it() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let digest = push(&pair, "sanity", &registry.reference("l3af/sanity:0.1.0"));
+    let sizes = layers("sanity").into_iter().map(|layer| {
+        std::fs::metadata(packages().path(&format!("sanity/blobs/sha256/{layer}"))).unwrap().len()
+    });
+    let place = breaking(&pair, sizes.max().unwrap() * 3 / 4);
+    let output = packages().path("broken.oci");
+    let pulled = l3af(&pair, &format!("pull {place}/l3af/sanity:0.1.0 --output {output}")).unwrap();
+    assert!(pulled.trim().ends_with(&digest), "{pulled}");
+    l3af(&pair, &format!("verify {output} --key {}", packages().path("key.pub"))).unwrap();
 }
 
 /// The digests of the images in an index.
