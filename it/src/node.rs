@@ -26,8 +26,8 @@ pub struct Node {
     executable: PathBuf,
     /// What is said to it besides, from the next start on.
     pub flags: Vec<&'static str>,
-    /// More lines of its configuration, from the next start on.
-    pub config: String,
+    /// Lines of its configuration besides, from the next start on.
+    pub settings: String,
     /// Between two regular comparisons, from the next start on.
     pub poll_seconds: u32,
 }
@@ -58,7 +58,7 @@ impl Node {
             executable,
             flags: Vec::new(),
             poll_seconds: 1,
-            config: String::new(),
+            settings: String::new(),
         };
         node.restart()?;
         Ok(node)
@@ -71,7 +71,7 @@ impl Node {
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         let folder = self.folder.path();
-        let config = format!("poll_seconds = {}\n{}", self.poll_seconds, self.config);
+        let config = format!("poll_seconds = {}\n{}", self.poll_seconds, self.settings);
         fs::write(folder.join("l3afd.toml"), config)?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")

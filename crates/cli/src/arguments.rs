@@ -274,6 +274,9 @@ pub(crate) struct Push {
     pub(crate) reference: Reference,
     #[command(flatten)]
     pub(crate) logins: Logins,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Copy a package and its statements from a registry into a folder; prints the reference with the digest
@@ -286,6 +289,9 @@ pub(crate) struct Pull {
     pub(crate) output: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) logins: Logins,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 /// Put a package into a chain, beside what runs there, or attach a probe

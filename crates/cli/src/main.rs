@@ -8,6 +8,7 @@ mod commands;
 mod failure;
 mod output;
 mod package_source;
+mod progress;
 mod signing_key;
 mod subject;
 

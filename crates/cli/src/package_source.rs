@@ -11,6 +11,7 @@ use wire::{Credentials, Layout, Patience, Reference, Registry, RegistryError};
 
 use crate::arguments::Logins;
 use crate::failure::{Failure, Outcome};
+use crate::progress::{Reader, watch};
 
 /// A package at hand.
 pub(crate) struct PackageSource {
@@ -33,7 +34,7 @@ impl PackageSource {
             return Ok(Self { layout: Layout::open(place)?, origin: None });
         };
         let (reference, registry, folder) = (reference?, registry(logins)?, TempDir::new()?);
-        let layout = pull(&registry, &reference, folder.path())?;
+        let layout = pull(&registry, &reference, folder.path(), Reader::Program)?;
         Ok(Self { layout, origin: Some(Origin { reference, registry, _folder: folder }) })
     }
 
@@ -84,10 +85,15 @@ fn reference(place: &Path) -> Option<Result<Reference, wire::BadReference>> {
 }
 
 /// Pulls a package, and what refers to it, into a folder.
-pub(crate) fn pull(registry: &Registry, reference: &Reference, folder: &Path) -> Result<Layout, Failure> {
+pub(crate) fn pull(
+    registry: &Registry,
+    reference: &Reference,
+    folder: &Path,
+    reader: Reader,
+) -> Result<Layout, Failure> {
     let layout = Layout::begin(folder);
     let repository = &reference.repository;
-    let (package, referrers) = wait(async {
+    let (package, referrers) = watch(registry, ("pulling", reader), async {
         let digest = registry.resolve(reference).await?;
         let package = registry.pull(repository, &digest, &layout).await?;
         let referrers = registry.referrers(repository, &digest, &ReferrerKind::ALL, &layout).await?;

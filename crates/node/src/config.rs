@@ -11,6 +11,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
 
+use crate::Size;
+
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///
 /// Packages are verified against the policy before anything of them is loaded; without a policy nothing verifies.
@@ -56,6 +58,7 @@ Configuration keys and their defaults:
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 2                  how often the kernel is compared with the desired state
   document = none                   file with the desired state; then nobody else may change it
+  store_max = \"2GiB\"               how much room packages may take in the folder of state
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
 
 Examples:
@@ -81,6 +84,8 @@ pub struct Config {
     /// A file with the desired state (TOML), which is applied when it changes. Default none: callers of the API say what is
     /// desired.
     pub document: Option<PathBuf>,
+    /// How much room packages may take in the folder of state. Default `2GiB`.
+    pub store_max: Size,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
     /// Whether nothing is applied. It is no key: a file would stay.
@@ -124,6 +129,7 @@ impl Default for Config {
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 2,
             document: None,
+            store_max: Size::of(2 << 30),
             commands: BTreeMap::new(),
             safe: false,
         }

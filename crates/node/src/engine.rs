@@ -5,6 +5,7 @@ mod accept;
 mod drift;
 mod health;
 mod history;
+mod room;
 mod tell;
 mod watch;
 
@@ -344,6 +345,7 @@ impl Engine {
             fetched: &fetched.0,
             found: &self.evidence.read()?,
             accepted: &accepted,
+            room: &|bytes| self.make_room(bytes),
         };
         resolver.resolve(document, demand)
     }

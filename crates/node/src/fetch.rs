@@ -10,9 +10,10 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use package::{Digest, Referrer, ReferrerKind};
+use package::{BlobError, Blobs, Digest, Referrer, ReferrerKind};
 use tokio::sync::Notify;
-use wire::{Document, Reference, Registry, Shelf};
+use trust::Mode;
+use wire::{BadReference, Document, Places, Reference, Registry, RegistryError, Shelf};
 
 use crate::evidence::{Documents, Found};
 use crate::generation::Pinned;
@@ -31,6 +32,26 @@ impl Fetched {
     }
 }
 
+/// What is asked for beside a package.
+const KINDS: [ReferrerKind; 2] = [ReferrerKind::Statement, ReferrerKind::Root];
+
+/// A reference into a repository of the policy.
+struct Listed {
+    reference: Reference,
+    places: Places,
+    mode: Mode,
+}
+
+/// A package that is to be fetched.
+struct Wanted {
+    places: Places,
+    mode: Mode,
+    index: Digest,
+}
+
+/// The store, for what is about to be needed: what is asked for counts as new, and is not swept away meanwhile.
+struct Fresh<'a>(&'a Store);
+
 /// Fetches from registries.
 #[derive(Debug)]
 pub struct Fetcher {
@@ -48,35 +69,59 @@ impl Fetcher {
         Self { registry, store, policy, look }
     }
 
-    /// Fetches what a document names in registries, but for references that are in force.
+    /// Fetches what a document names in registries, but for references that are in force. `room` is asked to make room for so
+    /// many bytes before the first layer comes.
     ///
     /// # Errors
-    /// When a reference lies in no repository of the policy, or cannot be fetched.
-    pub async fn fetch(&self, document: &Document, in_force: &Fetched) -> Result<Fetched, Rejected> {
-        let mut fetched = BTreeMap::new();
+    /// When a reference lies in no repository of the policy, cannot be fetched, or does not fit.
+    pub async fn fetch(
+        &self,
+        document: &Document,
+        in_force: &Fetched,
+        room: &(dyn Fn(u64) -> Result<(), Rejected> + Sync),
+    ) -> Result<Fetched, Rejected> {
+        let (mut fetched, mut wanted, mut missing) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for reference in references(document).filter(|reference| is_remote(reference)) {
-            if fetched.contains_key(reference) {
-                continue;
-            }
-            let pinned = if let Some(pinned) = in_force.0.get(reference) {
-                pinned.clone()
-            } else {
+            if let Some(pinned) = in_force.0.get(reference) {
+                fetched.insert(reference.to_owned(), pinned.clone());
+            } else if !wanted.contains_key(reference) {
                 // The network is there: a good time to hear about the others.
                 self.look_soon();
-                self.fetch_one(reference).await?
-            };
-            fetched.insert(reference.to_owned(), pinned);
+                let (package, lacks) = self.find(reference).await?;
+                wanted.insert(reference, package);
+                missing.extend(lacks);
+            }
+        }
+        room(missing.values().sum())?;
+        for (reference, package) in wanted {
+            fetched.insert(reference.to_owned(), self.fetch_one(reference, package).await?);
         }
         Ok(Fetched(fetched))
     }
 
-    async fn fetch_one(&self, name: &str) -> Result<Pinned, Rejected> {
-        let reference = self.listed(name)?;
-        let index = self.registry.resolve(&reference).await.map_err(|error| unfetched(name, error))?;
-        let pulled = self.registry.pull(&reference.repository, &index, &self.store).await;
-        pulled.map_err(|error| unfetched(name, error))?;
-        let Documents { statements, roots } = self.referrers(&reference, name, &index).await?;
-        tracing::info!(package.reference = name, package.index = %index, "fetched");
+    /// Looks at what a reference stands for, and what of that is not in the store.
+    async fn find(&self, name: &str) -> Result<(Wanted, BTreeMap<Digest, u64>), Rejected> {
+        let Listed { reference, mut places, mode } = self.listed(name)?;
+        let failed = |error| unfetched(name, error);
+        let (index, said_by) = self.registry.resolve_from(&reference, &mut places).await.map_err(failed)?;
+        if said_by != reference.repository {
+            tracing::warn!(package.reference = name, package.index = %index, mirror = %said_by, "the tag is that of a mirror");
+        }
+        let lacks = self.registry.missing_from(&mut places, &index, &Fresh(&self.store)).await;
+        Ok((Wanted { places, mode, index }, lacks.map_err(failed)?))
+    }
+
+    async fn fetch_one(&self, name: &str, package: Wanted) -> Result<Pinned, Rejected> {
+        let Wanted { mut places, mode, index } = package;
+        let (failed, store) = (|error| unfetched(name, error), Fresh(&self.store));
+        let (_, given_by) = self.registry.pull_from(&mut places, &index, &store).await.map_err(failed)?;
+        let found = match self.registry.referrers_from(&mut places, &index, &KINDS, &store).await {
+            // Where nothing is verified nobody needs what is not said.
+            Err(RegistryError::NothingSaid { .. }) if mode == Mode::Normal => Vec::new(),
+            found => found.map_err(failed)?,
+        };
+        let Documents { statements, roots } = self.keep(found)?;
+        tracing::info!(package.reference = name, package.index = %index, from = %given_by, "fetched");
         let (statements, roots) = (statements.into_iter().collect(), roots.into_iter().collect());
         Ok(Pinned { index, statements, roots })
     }
@@ -95,12 +140,16 @@ impl Fetcher {
     /// keep the others from being asked.
     ///
     /// # Errors
-    /// Beside what was found, why the first of those that gave no answer did not.
+    /// Beside what was found, why the first of those that gave no answer did not. What its mirrors know is found all the same,
+    /// and does not stand in for its answer: a mirror may know less.
     pub async fn look(&self, in_force: &Fetched) -> (Found, Result<(), Rejected>) {
         let (mut found, mut outcome) = (Found::default(), Ok(()));
         for (name, pinned) in &in_force.0 {
             match self.look_at(name, &pinned.index).await {
-                Ok(documents) => found.add(pinned.index, documents),
+                Ok((documents, answer)) => {
+                    found.add(pinned.index, documents);
+                    outcome = outcome.and(answer);
+                }
                 // What lies in no repository of the policy is trusted no longer, and not asked for.
                 Err(Rejected::Unlisted { .. }) => {}
                 Err(rejected) => outcome = outcome.and(Err(rejected)),
@@ -109,21 +158,30 @@ impl Fetcher {
         (found, outcome)
     }
 
-    async fn look_at(&self, name: &str, index: &Digest) -> Result<Documents, Rejected> {
-        let reference = self.listed(name)?;
-        self.referrers(&reference, name, index).await
-    }
-
-    async fn referrers(
+    async fn look_at(
         &self,
-        reference: &Reference,
         name: &str,
         index: &Digest,
-    ) -> Result<Documents, Rejected> {
-        let kinds = [ReferrerKind::Statement, ReferrerKind::Root];
-        let found = self.registry.referrers(&reference.repository, index, &kinds, &self.store).await;
+    ) -> Result<(Documents, Result<(), Rejected>), Rejected> {
+        let Listed { reference, places, .. } = self.listed(name)?;
+        let (found, answer) =
+            match self.registry.referrers(&reference.repository, index, &KINDS, &Fresh(&self.store)).await {
+                Ok(found) => (found, Ok(())),
+                Err(error) => {
+                    let found = self
+                        .registry
+                        .referrers_from_mirrors(&places, index, &KINDS, &Fresh(&self.store))
+                        .await;
+                    (found, Err(unfetched(name, error)))
+                }
+            };
+        Ok((self.keep(found)?, answer))
+    }
+
+    /// Keeps what refers to a package.
+    fn keep(&self, found: Vec<Referrer>) -> Result<Documents, Rejected> {
         let mut documents = Documents::default();
-        for Referrer { kind, bytes } in found.map_err(|error| unfetched(name, error))? {
+        for Referrer { kind, bytes } in found {
             let kept = self.store.keep(&bytes);
             let digest = kept.map_err(|source| Rejected::State { action: "keep a statement", source })?;
             match kind {
@@ -136,23 +194,36 @@ impl Fetcher {
     }
 
     /// Reads a reference, and the policy as it is now: only what it lists is asked.
-    fn listed(&self, name: &str) -> Result<Reference, Rejected> {
+    fn listed(&self, name: &str) -> Result<Listed, Rejected> {
         let reference = name.parse::<Reference>().map_err(|source| Rejected::BadReference { source })?;
         let policy = PolicyFiles::read(&self.policy)?.policy()?;
-        match policy.repository(&reference.to_string()) {
-            Some(_) => Ok(reference),
-            None => Err(Rejected::Unlisted {
+        let whole = reference.to_string();
+        let Some(repository) = policy.repository(&whole) else {
+            return Err(Rejected::Unlisted {
                 reference: name.to_owned(),
                 repository: reference.repository.to_string(),
                 policy: self.policy.clone(),
-            }),
-        }
+            });
+        };
+        let mirrors = repository.mirrored(&whole);
+        let mirrors: Result<Vec<_>, _> =
+            mirrors.iter().map(|name| name.parse::<Reference>().map(|mirror| mirror.repository)).collect();
+        let unusable = |bad: BadReference| Rejected::Policy { path: self.policy.clone(), source: bad.into() };
+        let places = Places::new(reference.repository.clone(), mirrors.map_err(unusable)?);
+        Ok(Listed { reference, places, mode: policy.mode() })
     }
 }
 
-impl Shelf for Store {
+impl Shelf for Fresh<'_> {
     fn keep(&self, bytes: &[u8]) -> io::Result<()> {
-        Store::keep(self, bytes).map(drop)
+        self.0.put(bytes)
+    }
+}
+
+impl Blobs for Fresh<'_> {
+    fn blob(&self, digest: &Digest, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
+        self.0.touch(digest);
+        self.0.blob(digest, max_bytes)
     }
 }
 
@@ -170,4 +241,62 @@ fn references(document: &Document) -> impl Iterator<Item = &str> {
 
 fn unfetched(reference: &str, source: impl Error + Send + Sync + 'static) -> Rejected {
     Rejected::Unfetched { reference: reference.to_owned(), source: Box::new(source) }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::time::Duration;
+
+    use wire::{Credentials, Patience};
+
+    use super::*;
+
+    /// A registry that has nothing, and says so.
+    fn empty() -> String {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap().to_string();
+        std::thread::spawn(move || {
+            for mut stream in listener.incoming().flatten() {
+                drop(stream.read(&mut [0; 4096]));
+                let body = r#"{"manifests":[]}"#;
+                let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+                drop(stream.write_all(answer.as_bytes()));
+            }
+        });
+        address
+    }
+
+    /// Whether a look at a package of this repository with this mirror counts as one.
+    fn is_look(repository: &str, mirror: &str) -> bool {
+        let folder = tempfile::tempdir().unwrap();
+        let policy = folder.path().join("trust.toml");
+        let text = format!("[[repository]]\nurl = \"{repository}\"\nmirrors = [\"{mirror}\"]\n");
+        std::fs::write(&policy, text).unwrap();
+        let config = Config { state: folder.path().into(), policy, ..Config::default() };
+        let patience = Patience { attempts: 1, silence: Duration::from_secs(5), ..Patience::default() };
+        let fetcher = Fetcher::new(Registry::new(Credentials::default(), patience), &config);
+        let pinned = Pinned { index: Digest::of(b"package"), statements: Vec::new(), roots: Vec::new() };
+        let in_force = Fetched([(format!("oci://{repository}/a:1"), pinned)].into());
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(fetcher.look(&in_force)).1.is_ok()
+    }
+
+    #[test]
+    fn what_is_fetched_replaces_what_is_damaged() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        let digest = store.keep(b"layer").unwrap();
+        std::fs::write(folder.path().join("blobs/sha256").join(digest.hex()), "damaged").unwrap();
+        Fresh(&store).keep(b"layer").unwrap();
+        assert_eq!(Fresh(&store).blob(&digest, 100).unwrap(), b"layer");
+    }
+
+    #[test]
+    fn that_a_mirror_knows_of_no_revocation_is_no_answer() {
+        let gone = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().to_string();
+        assert!(is_look(&empty(), &gone));
+        assert!(!is_look(&gone, &empty()));
+    }
 }

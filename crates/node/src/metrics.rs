@@ -19,6 +19,8 @@ pub(crate) struct Metrics<'a> {
     /// Seconds since somebody looked for what is revoked.
     pub(crate) knowledge_age: Option<i64>,
     pub(crate) generation: u64,
+    /// Bytes that the store has, and that it may have.
+    pub(crate) store_bytes: [u64; 2],
     pub(crate) chains: &'a [ChainView],
     /// How often each hook was repaired since the daemon started.
     pub(crate) repairs: &'a BTreeMap<Hook, u64>,
@@ -51,6 +53,13 @@ impl fmt::Display for Metrics<'_> {
         for (hook, times) in self.repairs {
             let labels = [("interface", hook.interface.to_string()), ("hook", hook.point.to_string())];
             text.sample("l3af_hook_repairs_total", &labels, times)?;
+        }
+        let store =
+            [("l3af_store_bytes", "What packages take"), ("l3af_store_max_bytes", "What they may take")];
+        for ((name, help), bytes) in store.into_iter().zip(self.store_bytes) {
+            text.family(name, "gauge", help)?;
+            writeln!(text.0, "# UNIT {name} bytes")?;
+            text.sample(name, &[], bytes)?;
         }
         self.members(&mut text)?;
         self.user_programs(&mut text)?;
@@ -159,6 +168,7 @@ mod tests {
             alarms: 1,
             knowledge_age: Some(7),
             generation: 3,
+            store_bytes: [1000, 2000],
             chains: &[],
             repairs: &repairs,
             user_programs: &[],
@@ -181,6 +191,14 @@ mod tests {
         # TYPE l3af_hook_repairs counter
         # HELP l3af_hook_repairs How often a hook was repaired that somebody else had changed.
         l3af_hook_repairs_total{interface="eth0",hook="xdp"} 2
+        # TYPE l3af_store_bytes gauge
+        # HELP l3af_store_bytes What packages take.
+        # UNIT l3af_store_bytes bytes
+        l3af_store_bytes 1000
+        # TYPE l3af_store_max_bytes gauge
+        # HELP l3af_store_max_bytes What they may take.
+        # UNIT l3af_store_max_bytes bytes
+        l3af_store_max_bytes 2000
         # TYPE l3af_member_seen_packets counter
         # HELP l3af_member_seen_packets What reached a member of a chain.
         # UNIT l3af_member_seen_packets packets

@@ -11,6 +11,7 @@ use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
 
+use crate::Size;
 use crate::standing::failed;
 
 /// A request that was not carried out. Nothing of it is in force.
@@ -135,6 +136,26 @@ pub enum Rejected {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// There is no room for what would be fetched.
+    #[error(
+        "there is no room for {wanted} more of packages: they may take {max} on this node; {needed} are needed by the generations \
+         that are kept ({generations}{}), and {lately} came within the last hour",
+        told(.largest.as_ref())
+    )]
+    NoRoom {
+        /// What would come.
+        wanted: Size,
+        /// What the store may have.
+        max: Size,
+        /// What must stay.
+        needed: Size,
+        /// For how many generations.
+        generations: usize,
+        /// Which package of those takes the most, and how much.
+        largest: Option<(String, Size)>,
+        /// What is spared, since somebody may be about to need it.
+        lately: Size,
+    },
     /// A package is not what it should be.
     #[error("package `{reference}` cannot be read")]
     Unreadable {
@@ -254,6 +275,7 @@ impl Rejected {
             | Self::DuplicateProbe(_)
             | Self::Refusal(_)
             | Self::Halted(_) => 422,
+            Self::NoRoom { .. } => 507,
             Self::Policy { .. }
             | Self::Memory { .. }
             | Self::Evidence { .. }
@@ -299,6 +321,13 @@ impl Rejected {
                 Some(error) => error.hint(),
                 None => Some("`l3af build` makes the folder".to_owned()),
             },
+            Self::NoRoom { lately, .. } => {
+                let later = if lately.bytes() > 0 { ", or try again in an hour" } else { "" };
+                Some(format!(
+                    "nothing of it was fetched, and what runs goes on; raise `store_max` in the daemon's configuration{later}: a \
+                     generation that is kept needs its packages, and the oldest goes when there are more than 50"
+                ))
+            }
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
             Self::Evidence { .. } => Some(
@@ -372,6 +401,7 @@ impl Rejected {
             Self::Reference { .. } | Self::BadReference { .. } => "reference",
             Self::Unlisted { .. } => "unlisted",
             Self::Unfetched { .. } => "unfetched",
+            Self::NoRoom { .. } => "no-room",
             Self::Unreadable { .. } => "unreadable",
             Self::Policy { .. } => "policy",
             Self::Memory { .. } => "memory",
@@ -384,4 +414,9 @@ impl Rejected {
             Self::State { .. } => "state",
         }
     }
+}
+
+/// What takes the most room, where that is known.
+fn told(largest: Option<&(String, Size)>) -> String {
+    largest.map(|(reference, size)| format!("; most by `{reference}`, {size}")).unwrap_or_default()
 }

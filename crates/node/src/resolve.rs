@@ -34,6 +34,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) found: &'a Found,
     /// The packages of the generation in force: they were accepted before.
     pub(crate) accepted: &'a BTreeMap<String, Pinned>,
+    /// Makes room for so many bytes.
+    pub(crate) room: &'a dyn Fn(u64) -> Result<(), Rejected>,
 }
 
 /// A document with every reference settled.
@@ -153,8 +155,11 @@ impl Resolver<'_> {
         let (envelopes, roots) = (referrers(ReferrerKind::Statement)?, referrers(ReferrerKind::Root)?);
         let recorder = Recorder::new(&layout);
         read(&recorder, reference, &Pinned { index, statements: Vec::new(), roots: Vec::new() })?;
+        let blobs = recorder.into_blobs();
+        let is_missing = |blob: &&Vec<u8>| !self.store.touch(&Digest::of(blob));
+        (self.room)(blobs.iter().filter(is_missing).map(|blob| blob.len() as u64).sum())?;
         let keep = || -> io::Result<_> {
-            for blob in recorder.into_blobs() {
+            for blob in blobs {
                 self.store.keep(&blob)?;
             }
             let all = |bytes: &[Vec<u8>]| {

@@ -158,7 +158,8 @@ pub(crate) fn fetch(
     let runtime = tokio::runtime::Handle::current();
     tokio::task::spawn_blocking(move || {
         let in_force = lock(&engine).fetched_in_force()?;
-        runtime.block_on(fetcher.fetch(&document, &in_force))
+        let room = |bytes| lock(&engine).make_room(bytes);
+        runtime.block_on(fetcher.fetch(&document, &in_force, &room))
     })
 }
 

@@ -6,14 +6,24 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use package::{BlobError, Blobs, Digest};
+use rustix::fs::{AtFlags, CWD, Timespec, Timestamps, UTIME_NOW, utimensat};
 
 use crate::durable;
 
 /// How old something must be to be swept away. To fetch a package takes less.
 const SPARED: Duration = Duration::from_hours(1);
+
+/// Something in the folder.
+struct Held {
+    path: PathBuf,
+    digest: Option<Digest>,
+    size: u64,
+    /// When it came, or was asked for last.
+    came: SystemTime,
+}
 
 /// A folder of blobs, each named by its digest.
 #[derive(Debug)]
@@ -26,32 +36,87 @@ impl Store {
         Self { folder: state.join("blobs/sha256") }
     }
 
-    /// Keeps a blob; it is durable when this returns.
+    /// Keeps a blob; it is durable when this returns. One that is there counts as new.
     pub(crate) fn keep(&self, bytes: &[u8]) -> io::Result<Digest> {
         let digest = Digest::of(bytes);
-        let path = self.path(&digest);
-        if !path.exists() {
-            durable::write(&path, bytes)?;
+        if !self.touch(&digest) {
+            self.put(bytes)?;
         }
         Ok(digest)
     }
 
+    /// Keeps a blob in place of what is under its digest, which may be damaged.
+    pub(crate) fn put(&self, bytes: &[u8]) -> io::Result<()> {
+        durable::write(&self.path(&Digest::of(bytes)), bytes)
+    }
+
+    /// Has a blob count as one that came now, so that it is not swept away before somebody needs it; whether it is there.
+    pub(crate) fn touch(&self, digest: &Digest) -> bool {
+        let now = Timespec { tv_sec: 0, tv_nsec: UTIME_NOW };
+        let times = Timestamps { last_access: now, last_modification: now };
+        utimensat(CWD, self.path(digest), &times, AtFlags::empty()).is_ok()
+    }
+
+    /// How many bytes all of it has.
+    pub(crate) fn size(&self) -> io::Result<u64> {
+        Ok(self.held()?.iter().map(|held| held.size).sum())
+    }
+
+    /// How many bytes these have.
+    pub(crate) fn size_of<'a>(&self, digests: impl IntoIterator<Item = &'a Digest>) -> u64 {
+        let sizes = digests.into_iter().map(|digest| fs::metadata(self.path(digest)));
+        sizes.map(|metadata| metadata.map_or(0, |metadata| metadata.len())).sum()
+    }
+
     /// Removes what is not needed, unless it came lately: somebody may be fetching it. Returns how many blobs went.
     pub(crate) fn sweep(&self, needed: &BTreeSet<Digest>) -> io::Result<usize> {
-        let mut swept = 0;
-        for entry in fs::read_dir(&self.folder)? {
-            let entry = entry?;
-            let name = entry.file_name();
-            let digest = name.to_str().and_then(|name| format!("sha256:{name}").parse::<Digest>().ok());
-            // What a crash left half written bears no digest.
-            let is_needed = digest.is_some_and(|digest| needed.contains(&digest));
-            let age = entry.metadata()?.modified()?.elapsed().unwrap_or_default();
-            if !is_needed && age > SPARED {
-                fs::remove_file(entry.path())?;
-                swept += 1;
+        let unneeded = self.unneeded(needed)?;
+        unneeded.iter().try_for_each(|held| fs::remove_file(&held.path))?;
+        Ok(unneeded.len())
+    }
+
+    /// Removes of the same, the oldest first, only as much as must go for all to have no more than so many bytes. Returns how
+    /// many they are then.
+    pub(crate) fn shrink(&self, needed: &BTreeSet<Digest>, max_bytes: u64) -> io::Result<u64> {
+        let mut size = self.size()?;
+        for held in self.unneeded(needed)? {
+            if size <= max_bytes {
+                break;
             }
+            fs::remove_file(&held.path)?;
+            size -= held.size;
         }
-        Ok(swept)
+        Ok(size)
+    }
+
+    /// What may go, the oldest first.
+    fn unneeded(&self, needed: &BTreeSet<Digest>) -> io::Result<Vec<Held>> {
+        let mut unneeded = self.held()?;
+        unneeded.retain(|held| {
+            // What a crash left half written bears no digest.
+            let is_needed = held.digest.is_some_and(|digest| needed.contains(&digest));
+            !is_needed && held.came.elapsed().unwrap_or_default() > SPARED
+        });
+        unneeded.sort_by_key(|held| held.came);
+        Ok(unneeded)
+    }
+
+    fn held(&self) -> io::Result<Vec<Held>> {
+        let entries = match fs::read_dir(&self.folder) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+            entries => entries?,
+        };
+        let held = entries.map(|entry| {
+            let entry = entry?;
+            let (name, metadata) = (entry.file_name(), entry.metadata()?);
+            let digest = name.to_str().and_then(|name| format!("sha256:{name}").parse().ok());
+            Ok(Held { path: entry.path(), digest, size: metadata.len(), came: metadata.modified()? })
+        });
+        // What is half written is renamed, and no longer there by its name.
+        held.filter(|held: &io::Result<Held>| {
+            held.as_ref().err().is_none_or(|error| error.kind() != io::ErrorKind::NotFound)
+        })
+        .collect()
     }
 
     fn path(&self, digest: &Digest) -> PathBuf {
@@ -109,6 +174,38 @@ mod tests {
     use std::fs::File;
 
     use super::*;
+
+    /// Has a blob be so old.
+    fn age(store: &Store, digest: &Digest, hours: u64) {
+        let path = store.path(digest);
+        let came = fs::metadata(&path).unwrap().modified().unwrap();
+        let file = File::options().write(true).open(path).unwrap();
+        file.set_modified(came - Duration::from_hours(hours)).unwrap();
+    }
+
+    #[test]
+    fn the_oldest_goes_first_and_no_more_than_must() {
+        let folder = tempfile::tempdir().unwrap();
+        let store = Store::new(folder.path());
+        assert_eq!(store.size().unwrap(), 0);
+        let digests =
+            ["needed", "first", "second", "third"].map(|bytes| store.keep(bytes.as_bytes()).unwrap());
+        for (digest, hours) in digests.iter().zip([9, 4, 3, 2]) {
+            age(&store, digest, hours);
+        }
+        let needed: BTreeSet<Digest> = [digests[0]].into();
+        let left = || digests.map(|digest| u8::from(store.path(&digest).exists()));
+        assert_eq!(
+            (store.size().unwrap(), store.shrink(&needed, 22).unwrap(), left()),
+            (22, 22, [1, 1, 1, 1])
+        );
+        assert_eq!((store.shrink(&needed, 18).unwrap(), left()), (17, [1, 0, 1, 1]));
+        // What is asked for again is as good as new.
+        assert_eq!(store.keep(b"second").unwrap(), digests[2]);
+        assert_eq!((store.shrink(&needed, 0).unwrap(), left()), (12, [1, 0, 1, 0]));
+        assert_eq!(store.size_of(&digests), 12);
+        assert!(store.touch(&digests[0]) && !store.touch(&digests[1]));
+    }
 
     #[test]
     fn what_is_needed_or_new_is_not_swept_away() {

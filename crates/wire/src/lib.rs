@@ -29,8 +29,8 @@ pub use node::{
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{
-    BadCredentials, BadReference, Credentials, Patience, Reference, Registry, RegistryError, Repository,
-    Shelf, Tag,
+    BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
+    RegistryError, Repository, Shelf, Tag,
 };
 pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};

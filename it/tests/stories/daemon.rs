@@ -226,7 +226,7 @@ fn a_file_says_what_is_desired_and_nobody_else() {
     let file = folder.path().join("desired.toml");
     let write = |text: &str| std::fs::write(&file, text).unwrap();
     write(&packages().document("right0", &["sanity"]));
-    node.config = format!("document = \"{}\"\n", file.display());
+    node.settings = format!("document = \"{}\"\n", file.display());
     node.restart().unwrap();
     node.wait("the file is applied", || node.names().unwrap() == ["sanity"]);
     for arguments in [&["stop", "sanity"][..], &["stop", "--all"], &["rollback", "0"]] {

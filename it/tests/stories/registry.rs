@@ -1,6 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Registries: what is pushed is what is pulled, and a node needs them once.
 
+use std::io::Read;
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::os::unix::fs::PermissionsExt;
+
 use it::{DockerRegistry, Node, Pair, binary, run_in};
 
 use crate::packages;
@@ -60,6 +64,69 @@ fn what_was_pushed_survives_a_mirror_with_its_statements() {
         let verified = l3af(&pair, &format!("verify {place} --key {key}")).unwrap();
         assert!(verified.contains(&digest), "{verified}");
     }
+}
+
+#[test]
+fn how_far_a_package_is_is_shown_on_a_terminal_and_to_no_program() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let reference = registry.reference("l3af/shown:0.1.0");
+    let digest = push(&pair, "sanity", &reference);
+    let (l3af, typed) = (binary("l3af").unwrap(), packages().path("typed.sh"));
+    // `script` has a command run at a terminal, and passes on what that shows.
+    let shown = |command: &str| {
+        std::fs::write(&typed, format!("#!/bin/sh\nexec {} {command}\n", l3af.display())).unwrap();
+        std::fs::set_permissions(&typed, PermissionsExt::from_mode(0o755)).unwrap();
+        let at_terminal = format!("script --quiet --return --command {typed} /dev/null");
+        run_in(&pair.right.namespace, &at_terminal).unwrap()
+    };
+    let (one, two) = (packages().path("shown-1.oci"), packages().path("shown-2.oci"));
+    let pulled = shown(&format!("pull {reference} --output {one}"));
+    assert!(pulled.contains("pulling [====") && pulled.contains("iB/s"), "{pulled}");
+    let pushed = shown(&format!("push {one} {reference}"));
+    assert!(pushed.contains("pushing [===="), "{pushed}");
+    let json = shown(&format!("pull {reference} --output {two} --json"));
+    assert!(!json.contains("pulling"), "{json}");
+    let json: serde_json::Value = serde_json::from_str(&json).unwrap();
+    assert_eq!(json["reference"], format!("oci://{reference}@{digest}"));
+}
+
+/// A way to the registry at port 5000 on which each connection breaks after so many bytes of answers.
+fn breaking(pair: &Pair, limit_bytes: u64) -> &'static str {
+    let way = move || {
+        let listener = TcpListener::bind("127.0.0.1:5001").unwrap();
+        // A thread is in the namespace of the one that it comes from.
+        std::thread::spawn(move || listener.incoming().flatten().for_each(|here| pass_on(here, limit_bytes)))
+    };
+    drop(pair.right.inside(way).unwrap());
+    "127.0.0.1:5001"
+}
+
+/// Passes a connection on to the registry, until it has answered so many bytes.
+fn pass_on(mut here: TcpStream, limit_bytes: u64) {
+    let Ok(mut there) = TcpStream::connect("127.0.0.1:5000") else { return };
+    let (mut asks, mut asked) = (here.try_clone().unwrap(), there.try_clone().unwrap());
+    std::thread::spawn(move || drop(std::io::copy(&mut asks, &mut asked)));
+    std::thread::spawn(move || {
+        drop(std::io::copy(&mut Read::by_ref(&mut there).take(limit_bytes), &mut here));
+        // Either side may be gone.
+        drop((here.shutdown(Shutdown::Both), there.shutdown(Shutdown::Both)));
+    });
+}
+
+#[test]
+fn a_layer_arrives_although_no_connection_lasts_for_the_whole_of_it() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let digest = push(&pair, "sanity", &registry.reference("l3af/sanity:0.1.0"));
+    let sizes = layers("sanity").into_iter().map(|layer| {
+        std::fs::metadata(packages().path(&format!("sanity/blobs/sha256/{layer}"))).unwrap().len()
+    });
+    let place = breaking(&pair, sizes.max().unwrap() * 3 / 4);
+    let output = packages().path("broken.oci");
+    let pulled = l3af(&pair, &format!("pull {place}/l3af/sanity:0.1.0 --output {output}")).unwrap();
+    assert!(pulled.trim().ends_with(&digest), "{pulled}");
+    l3af(&pair, &format!("verify {output} --key {}", packages().path("key.pub"))).unwrap();
 }
 
 /// The digests of the images in an index.
@@ -127,6 +194,85 @@ fn a_node_fetches_once_and_needs_no_registry_after() {
     assert_eq!(after.len(), 1);
     assert_eq!(after[0].object_digest, before[0].object_digest);
     assert!(node.l3af(&["status"]).unwrap().contains("converged"));
+}
+
+#[test]
+fn a_node_asks_a_mirror_where_the_repository_is_gone() {
+    let pair = Pair::new().unwrap();
+    let mirror = DockerRegistry::start(&pair.right, 5001).unwrap();
+    push(&pair, "sanity", &mirror.reference("copies/l3af/sanity:0.1.0"));
+    let policy = format!("{}mirrors = [\"{}\"]\n", listed("127.0.0.1:5000"), mirror.reference("copies"));
+    let node = Node::start(&pair.right, &policy).unwrap();
+    // Nobody answers there.
+    let reference = "oci://127.0.0.1:5000/l3af/sanity:0.1.0";
+    node.apply(&document(reference)).unwrap().success().unwrap();
+    assert_eq!(node.members().unwrap().len(), 1);
+    drop(mirror);
+    let other = document("oci://127.0.0.1:5000/l3af/ratelimit:0.1.0");
+    let refused = node.apply(&other).unwrap().stderr;
+    for part in ["the 2 places", "`127.0.0.1:5000/l3af/ratelimit`", "`127.0.0.1:5001/copies/l3af/ratelimit`"]
+    {
+        assert!(refused.contains(part), "{refused}");
+    }
+}
+
+/// The layers of a package of this repository.
+fn layers(package: &str) -> Vec<String> {
+    let blob = |digest: &str| {
+        let name = digest.trim_start_matches("sha256:");
+        packages().path(&format!("{package}/blobs/sha256/{name}"))
+    };
+    let index = l3af_index(package);
+    let layers = images(&blob(&index)).into_iter().map(|image| {
+        let image: serde_json::Value = serde_json::from_slice(&std::fs::read(blob(&image)).unwrap()).unwrap();
+        image["layers"][0]["digest"].as_str().unwrap().trim_start_matches("sha256:").to_owned()
+    });
+    layers.collect()
+}
+
+/// The digest of a package of this repository.
+fn l3af_index(package: &str) -> String {
+    let list = std::fs::read(packages().path(&format!("{package}/index.json"))).unwrap();
+    let list: serde_json::Value = serde_json::from_slice(&list).unwrap();
+    list["manifests"][0]["digest"].as_str().unwrap().to_owned()
+}
+
+#[test]
+fn what_has_no_room_is_refused_before_its_layers_come() {
+    let pair = Pair::new().unwrap();
+    let registry = DockerRegistry::start(&pair.right, 5000).unwrap();
+    let oci = |package: &str| format!("oci://{}", registry.reference(&format!("l3af/{package}:roomy")));
+    for package in ["sanity", "ratelimit"] {
+        push(&pair, package, oci(package).trim_start_matches("oci://"));
+    }
+    let mut node = Node::start(&pair.right, &listed(&registry.reference("l3af"))).unwrap();
+    node.apply(&document(&oci("sanity"))).unwrap().success().unwrap();
+    let metrics = format!("curl -s --unix-socket {} http://l3afd/metrics", node.socket().display());
+    let metrics = run_in(&pair.right.namespace, &metrics).unwrap();
+    let size = metrics.lines().find_map(|line| line.strip_prefix("l3af_store_bytes ")).unwrap().to_owned();
+    assert!(metrics.contains("l3af_store_max_bytes 2147483648\n"), "{metrics}");
+
+    node.settings = format!("store_max = \"{size}B\"\n");
+    node.restart().unwrap();
+    let refused = node.apply(&document(&oci("ratelimit"))).unwrap().stderr;
+    assert!(refused.contains("there is no room for"), "{refused}");
+    assert!(refused.contains(&format!("most by `{}`", oci("sanity"))), "{refused}");
+    assert!(
+        refused.contains("hint: nothing of it was fetched, and what runs goes on; raise `store_max`"),
+        "{refused}"
+    );
+    let blobs = node.state().join("blobs/sha256");
+    assert!(layers("sanity").iter().any(|layer| blobs.join(layer).exists()));
+    assert!(!layers("ratelimit").iter().any(|layer| blobs.join(layer).exists()));
+    assert_eq!(node.members().unwrap()[0].package, "l3af/sanity");
+    // What is there needs no room, and a folder has no other way in.
+    node.l3af(&["change", "sanity", "--enforcement", "shadow"]).unwrap();
+    let folder = node.cli(&["run", &packages().path("ratelimit"), "--on", "right0"]).unwrap();
+    assert!(folder.stderr.contains("there is no room for"), "{}", folder.stderr);
+
+    node.settings = String::new();
+    node.restart().unwrap();
+    node.apply(&document(&oci("ratelimit"))).unwrap().success().unwrap();
 }
 
 #[test]

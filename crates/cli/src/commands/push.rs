@@ -2,12 +2,14 @@
 //! `l3af push`: puts a package, and what refers to it, into a registry.
 
 use package::{Package, Referrer, ReferrerKind};
+use serde_json::json;
 use wire::{Layout, Reference, Tag};
 
 use crate::arguments::Push;
 use crate::failure::{Failure, Outcome};
 use crate::output;
-use crate::package_source::{registry, wait};
+use crate::package_source::registry;
+use crate::progress::{Reader, watch};
 
 pub(crate) fn run(arguments: &Push) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
@@ -28,7 +30,7 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         referrers.extend(layout.referrers(kind)?.into_iter().map(|bytes| Referrer { kind, bytes }));
     }
     let repository = &reference.repository;
-    wait(async {
+    watch(&registry, ("pushing", Reader::of(arguments.json)), async {
         registry.push(repository, &tag, &package.index, &layout).await?;
         for referrer in &referrers {
             registry.push_referrer(repository, &descriptor, referrer).await?;
@@ -36,8 +38,12 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         Ok(())
     })?;
     let statements = referrers.iter().filter(|referrer| referrer.kind == ReferrerKind::Statement).count();
-    output::note(&format!("pushed with {statements} statements"));
     let (repository, digest) = (repository.clone(), Some(package.index));
-    output::data(&Reference { repository, tag: Some(tag), digest }.uri());
+    let uri = Reference { repository, tag: Some(tag), digest }.uri();
+    if arguments.json {
+        return output::json(&json!({"reference": uri, "statements": statements}));
+    }
+    output::note(&format!("pushed with {statements} statements"));
+    output::data(&uri);
     Ok(())
 }

@@ -75,10 +75,10 @@ impl Engine {
         let wanted = self.wanted();
         let observed = self.look(&wanted)?;
         let (desired, waiting) = leave_out(wanted, &observed);
-        let waited = std::mem::replace(&mut self.waiting, waiting).hooks;
+        let before = std::mem::replace(&mut self.waiting, waiting).hooks;
         let plan = reconcile(&desired, &observed)?;
         let changed = plan.steps.iter().filter_map(|planned| planned.step.hook());
-        let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !waited.contains(hook);
+        let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !before.contains(hook);
         let left: BTreeSet<Hook> = changed.filter(|hook| leave(hook)).cloned().collect();
         let (repaired, left_so) = plan.without_hooks(&left);
         self.carry_out(&repaired, &desired)?;

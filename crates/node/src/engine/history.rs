@@ -1,22 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Going back: to a generation that is kept, by hand, or by itself when one is on trial and nobody confirms it.
 
-use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::time::Duration;
 
-use package::{Digest, Package};
 use wire::{Applied, EventKind, GenerationSummary, Unconfirmed};
 
 use super::Engine;
 use super::accept::Order;
 use crate::Rejected;
 use crate::events::Happened;
-use crate::evidence::Documents;
 use crate::fetch::Fetched;
-use crate::generation::{Generation, Pinned};
+use crate::generation::Generation;
 use crate::resolve::Demand;
-use crate::store::Recorder;
 use crate::trial::Trial;
 
 impl Engine {
@@ -123,37 +119,6 @@ impl Engine {
             }
             Some(_) | None => Ok(()),
         }
-    }
-
-    /// Removes generations that are too many, and what only they needed.
-    pub(super) fn tidy_up(&self) -> Result<(), Rejected> {
-        let failed = |source| state("remove what is not needed", source);
-        if self.generations.prune().map_err(failed)? == 0 {
-            return Ok(());
-        }
-        let mut packages = BTreeMap::new();
-        for number in self.generations.numbers().map_err(failed)? {
-            let pinned = self.generations.read(number).map_err(failed)?.packages.into_values();
-            packages.extend(pinned.map(|pinned| (pinned.index, pinned)));
-        }
-        let found = self.evidence.retain(|package| packages.contains_key(package))?;
-        let mut needed: BTreeSet<Digest> =
-            packages.values().flat_map(|pinned| self.parts_of(pinned)).collect();
-        needed.extend(packages.keys().filter_map(|package| found.about(package)).flat_map(Documents::all));
-        let swept = self.store.sweep(&needed).map_err(failed)?;
-        tracing::debug!(swept, "removed what no generation needs");
-        Ok(())
-    }
-
-    /// The digests of all that a package consists of, and of what came with it.
-    fn parts_of(&self, pinned: &Pinned) -> Vec<Digest> {
-        let recorder = Recorder::new(&self.store);
-        // What cannot be read runs nowhere; what is left of it may go.
-        if let Err(error) = Package::read(&recorder, &pinned.index) {
-            tracing::warn!("a generation has the package {}, which cannot be read: {error}", pinned.index);
-        }
-        let came_along = pinned.statements.iter().chain(&pinned.roots).copied();
-        recorder.into_digests().chain(came_along).collect()
     }
 
     /// Has the generation before in force again, where nothing is applied and a trial waits for an end.

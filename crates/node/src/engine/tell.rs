@@ -101,11 +101,14 @@ impl Engine {
     pub fn metrics(&self) -> Result<String, Rejected> {
         let looked = self.memory.read()?.looked;
         let age = looked.map(|looked| (self.parts.clock)().duration_since(looked));
+        let size = self.store.size();
+        let size = size.map_err(|source| Rejected::State { action: "look at the packages", source })?;
         let metrics = Metrics {
             mode: self.trust.mode(),
             alarms: self.trust.alarms().len(),
             knowledge_age: age.map(|age| age.as_secs().max(0)),
             generation: self.current()?.map_or(0, |generation| generation.number),
+            store_bytes: [size, self.parts.config.store_max.bytes()],
             chains: &self.chain_views()?,
             repairs: &self.repairs,
             user_programs: &self.user_programs.views(),

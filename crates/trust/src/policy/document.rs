@@ -158,7 +158,7 @@ impl PolicyDocument {
             endorsers: every(self.endorsers, |endorser| endorser.resolve(files))?,
             revocations: every(self.revocations, WrittenRevocation::resolve)?,
             exceptions: self.exceptions,
-            repositories: self.repositories,
+            repositories: every(self.repositories, Repository::check)?,
             withdrawal: Withdrawal { on_revoked: self.on_revoked, at_hooks, max_age },
         })
     }
@@ -326,6 +326,22 @@ mod tests {
         assert_eq!(public("other.example.org:5000/a@sha256:00"), Some(true));
         assert_eq!(public("other.example.org:50001/a"), None);
         assert_eq!(public("other.example.org"), None);
+    }
+
+    #[test]
+    fn a_mirror_has_what_is_below_its_repository() {
+        let mirrors = "mirrors = [\"https://mirror.example.org/l3af/\", \"[::1]:5000\"]";
+        let policy = read(&format!("[[repository]]\nurl = \"hub.example.org/network/\"\n{mirrors}")).unwrap();
+        let reference = "hub.example.org/network/ratelimit:1.0.0";
+        let mirrored = policy.repository(reference).unwrap().mirrored(reference);
+        assert_eq!(mirrored, ["mirror.example.org/l3af/ratelimit:1.0.0", "[::1]:5000/ratelimit:1.0.0"]);
+        let with = |mirror: &str| {
+            refusal(&format!("[[repository]]\nurl = \"hub.example.org\"\nmirrors = [\"{mirror}\"]"))
+        };
+        insta::assert_snapshot!(with("http://mirror.example.org"), @"`http://mirror.example.org` is no mirror of `hub.example.org`: write host and the beginning of the name, as in `https://mirror.example.org/l3af`; all but this machine is spoken to over TLS");
+        for mirror in ["", "https://", "oci://a/b", "a/b:1", "a/b@sha256:00", "/a", "user@a"] {
+            assert!(with(mirror).contains("is no mirror"), "{mirror}");
+        }
     }
 
     #[test]

@@ -105,6 +105,17 @@ pub enum PolicyError {
         /// Its reason.
         reason: String,
     },
+    /// A mirror cannot be asked.
+    #[error(
+        "`{mirror}` is no mirror of `{repository}`: write host and the beginning of the name, as in \
+         `https://mirror.example.org/l3af`; all but this machine is spoken to over TLS"
+    )]
+    Mirror {
+        /// Of what.
+        repository: String,
+        /// What was written.
+        mirror: String,
+    },
     /// No signature would count.
     #[error(
         "`algorithms` is empty, so no signature would ever count; leave it out to accept all that are known"

@@ -107,6 +107,9 @@ pub struct Repository {
     /// Whether strangers may publish there: what comes from it needs an endorsement besides.
     #[serde(default)]
     pub public: bool,
+    /// Other places that have what is below the `url`, in the order in which nodes ask them, spelled as it is.
+    #[serde(default)]
+    pub mirrors: Vec<String>,
 }
 
 /// What becomes of what runs when it is no longer trusted.
@@ -233,7 +236,35 @@ impl Repository {
         })
     }
 
+    /// Where mirrors would have what a reference into this repository names; with its tag and digest.
+    pub fn mirrored(&self, reference: &str) -> Vec<String> {
+        let Some(rest) = reference.strip_prefix(self.name()) else { return Vec::new() };
+        self.mirrors.iter().map(|mirror| format!("{}{rest}", mirror_name(mirror))).collect()
+    }
+
     fn name(&self) -> &str {
         self.url.trim_end_matches('/')
     }
+
+    /// Refuses mirrors that nobody could ask.
+    pub(super) fn check(self) -> Result<Self, PolicyError> {
+        let letters = |letter: char| letter.is_ascii_alphanumeric() || "._-/:[]".contains(letter);
+        let is_one = |mirror: &str| {
+            let name = mirror_name(mirror);
+            let path = name.split_once('/').map(|(_, path)| path);
+            name.starts_with(|letter: char| letter.is_ascii_alphanumeric() || letter == '[')
+                && name.chars().all(letters)
+                && !name.contains("//")
+                && path.is_none_or(|path| !path.is_empty() && !path.contains(':'))
+        };
+        match self.mirrors.iter().find(|mirror| !is_one(mirror)) {
+            Some(mirror) => Err(PolicyError::Mirror { repository: self.url.clone(), mirror: mirror.clone() }),
+            None => Ok(self),
+        }
+    }
+}
+
+/// A mirror without what says that it is spoken to over TLS, which holds for all but this machine.
+fn mirror_name(mirror: &str) -> &str {
+    mirror.strip_prefix("https://").unwrap_or(mirror).trim_end_matches('/')
 }

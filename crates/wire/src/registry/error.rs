@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What goes wrong with a registry, and what to do about it.
 
+use std::error::Error as _;
 use std::io;
 use std::time::Duration;
 
@@ -122,6 +123,21 @@ pub enum RegistryError {
         #[source]
         source: Box<OciDistributionError>,
     },
+    /// Neither a repository nor its mirrors give it.
+    #[error("none of the {} places that were asked gives it: {}", asked.len(), told(asked))]
+    Nowhere {
+        /// Why not, place by place.
+        asked: Vec<RegistryError>,
+    },
+    /// A mirror knows of no statements, and those who must know cannot be asked.
+    #[error("`{mirror}` knows of no statement about it, and may not know all")]
+    NothingSaid {
+        /// Who was asked in the end.
+        mirror: Repository,
+        /// Why the repository itself was not.
+        #[source]
+        source: Box<RegistryError>,
+    },
     /// There is no client for uploads on this machine.
     #[error("nothing can be pushed from this machine")]
     NoUploads(#[source] OciDistributionError),
@@ -152,6 +168,11 @@ impl RegistryError {
                 "nothing of it was used; tell whoever runs the registry".to_owned()
             }
             Self::NotAPackage { .. } => "`l3af push` puts packages there".to_owned(),
+            Self::Nowhere { asked } => return asked.iter().find_map(Self::hint),
+            Self::NothingSaid { mirror, .. } => format!(
+                "copy the package to `{}` with its statements, by `l3af pull` and `l3af push`, or wait for the original",
+                mirror.host()
+            ),
             Self::Challenge { .. }
             | Self::Status { .. }
             | Self::Unkept(_)
@@ -162,4 +183,49 @@ impl RegistryError {
         };
         Some(hint)
     }
+
+    /// What several places say; the one where it is only one.
+    pub(super) fn nowhere(mut asked: Vec<Self>) -> Self {
+        match asked.pop() {
+            Some(only) if asked.is_empty() => only,
+            last => {
+                asked.extend(last);
+                Self::Nowhere { asked }
+            }
+        }
+    }
+
+    /// Whether the place cannot be reached for now, and has said nothing of what was asked for.
+    pub(super) fn is_silence(&self) -> bool {
+        if let Self::Status { status, .. } = self {
+            return *status >= 500 || *status == 429;
+        }
+        matches!(self, Self::Unreachable { .. } | Self::TooSlow { .. })
+    }
+
+    /// Whether another place may do better.
+    pub(super) fn is_of_place(&self) -> bool {
+        !matches!(
+            self,
+            Self::NoRelease(_)
+                | Self::Unkept(_)
+                | Self::Unread { .. }
+                | Self::NoUploads(_)
+                | Self::NoClient(_)
+        )
+    }
+}
+
+/// What went wrong at each place, with its causes.
+fn told(asked: &[RegistryError]) -> String {
+    let told = asked.iter().map(|error| {
+        let mut text = error.to_string();
+        let mut next = error.source();
+        while let Some(cause) = next {
+            text = format!("{text}: {cause}");
+            next = cause.source();
+        }
+        text
+    });
+    told.collect::<Vec<_>>().join("; ")
 }

@@ -6,7 +6,7 @@
 
 use std::time::Duration;
 
-use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RETRY_AFTER};
+use reqwest::header::{ACCEPT, CONTENT_TYPE, HeaderMap, RANGE, RETRY_AFTER};
 use reqwest::{Method, Response, StatusCode, Url};
 
 use super::login::Access;
@@ -80,7 +80,7 @@ impl Registry {
     /// Tries something until it succeeds, cannot succeed, or was tried often enough.
     pub(super) async fn persist<T>(
         &self,
-        attempt: impl AsyncFn() -> Result<T, Fault>,
+        mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
         let mut pause = self.patience.pause;
         for _ in 1..self.patience.attempts {
@@ -97,20 +97,43 @@ impl Registry {
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Option<Reply>, Fault> {
-        let mut response = self.send(call).await?;
+        let answer = self.send(call, 0).await?;
+        let Some(mut response) = self.successful(call, answer).await? else { return Ok(None) };
+        let mut bytes = Vec::new();
+        self.receive(call, &mut response, &mut bytes, |_| {}).await?;
+        Ok(Some(Reply { headers: response.headers().clone(), bytes }))
+    }
+
+    /// An answer that is a success; `None` when there is no such thing.
+    pub(super) async fn successful(
+        &self,
+        call: &Call<'_>,
+        mut response: Response,
+    ) -> Result<Option<Response>, Fault> {
         let status = response.status();
         if status == StatusCode::NOT_FOUND {
             return Ok(None);
         }
-        if !status.is_success() {
-            let asked = retry_after(response.headers());
-            let error = self.failure(call, &mut response).await;
-            let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
-            return Err(if is_passing { Fault::Passing(error, asked) } else { Fault::Lasting(error) });
+        if status.is_success() {
+            return Ok(Some(response));
         }
-        match receive(&mut response, call.max_bytes).await {
-            Ok(Some(bytes)) => Ok(Some(Reply { headers: response.headers().clone(), bytes })),
-            Ok(None) => {
+        let asked = retry_after(response.headers());
+        let error = self.failure(call, &mut response).await;
+        let is_passing = status.is_server_error() || status == StatusCode::TOO_MANY_REQUESTS;
+        Err(if is_passing { Fault::Passing(error, asked) } else { Fault::Lasting(error) })
+    }
+
+    /// Receives a body behind what was received before. All together is no more than there may be.
+    pub(super) async fn receive(
+        &self,
+        call: &Call<'_>,
+        response: &mut Response,
+        received: &mut Vec<u8>,
+        came: impl Fn(u64),
+    ) -> Result<(), Fault> {
+        match receive(response, call.max_bytes, received, came).await {
+            Ok(true) => Ok(()),
+            Ok(false) => {
                 let (repository, what) = (call.repository.clone(), call.what.to_owned());
                 Err(Fault::Lasting(RegistryError::TooLarge { what, repository, max_bytes: call.max_bytes }))
             }
@@ -118,11 +141,13 @@ impl Registry {
         }
     }
 
-    /// Sends a request, with what the registry gave for the login before, and once more after logging in.
-    async fn send(&self, call: &Call<'_>) -> Result<Response, Fault> {
+    /// Sends a request, with what the registry gave for the login before, and once more after logging in. What it asks for
+    /// begins behind so many bytes.
+    pub(super) async fn send(&self, call: &Call<'_>, begin: u64) -> Result<Response, Fault> {
         let client = self.client(call.repository)?;
         let request = || {
             let request = client.request(call.method.clone(), call.url.clone()).header(ACCEPT, call.accept);
+            let request = if begin > 0 { request.header(RANGE, format!("bytes={begin}-")) } else { request };
             match call.body {
                 Some((kind, bytes)) => request.header(CONTENT_TYPE, kind).body(bytes.to_vec()),
                 None => request,
@@ -147,7 +172,10 @@ impl Registry {
             StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unwelcome(call.repository),
             status => {
                 // What it says only explains; where it cannot be read there is the status.
-                let said = receive(response, MAX_MESSAGE_BYTES).await.ok().flatten().unwrap_or_default();
+                let mut said = Vec::new();
+                let is_read =
+                    matches!(receive(response, MAX_MESSAGE_BYTES, &mut said, |_| {}).await, Ok(true));
+                let said = if is_read { said } else { Vec::new() };
                 let (repository, status) = (call.repository.clone(), status.as_u16());
                 RegistryError::Status { repository, status, message: message(&said) }
             }
@@ -172,19 +200,21 @@ pub(super) fn broken(repository: &Repository, source: reqwest::Error) -> Fault {
     Fault::Passing(error, None)
 }
 
-/// Receives a body; `None` when it is larger than it may be.
+/// Receives a body behind what was received before; whether all together is no more than it may be.
 pub(super) async fn receive(
     response: &mut Response,
     max_bytes: u64,
-) -> Result<Option<Vec<u8>>, reqwest::Error> {
-    let mut received = Vec::new();
+    received: &mut Vec<u8>,
+    came: impl Fn(u64),
+) -> Result<bool, reqwest::Error> {
     while let Some(chunk) = response.chunk().await? {
         if (received.len() + chunk.len()) as u64 > max_bytes {
-            return Ok(None);
+            return Ok(false);
         }
         received.extend_from_slice(&chunk);
+        came(chunk.len() as u64);
     }
-    Ok(Some(received))
+    Ok(true)
 }
 
 /// How long to wait, in seconds (RFC 9110 section 10.2.3). Where it is a date, one's own pause does as well.

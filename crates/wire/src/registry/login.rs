@@ -112,9 +112,10 @@ impl Registry {
             }
             _ => return Err(Fault::Lasting(self.unwelcome(repository))),
         }
-        let answer =
-            receive(&mut response, MAX_TOKEN_BYTES).await.map_err(|source| broken(repository, source))?;
-        let token = answer.and_then(|bytes| serde_json::from_slice::<Token>(&bytes).ok());
+        let mut answer = Vec::new();
+        let is_whole = receive(&mut response, MAX_TOKEN_BYTES, &mut answer, |_| {}).await;
+        let is_whole = is_whole.map_err(|source| broken(repository, source))?;
+        let token = is_whole.then(|| serde_json::from_slice::<Token>(&answer).ok()).flatten();
         let token =
             token.ok_or_else(|| unusable(repository, "its token server gives no token".to_owned()))?;
         Ok(Grant::Bearer(token.token))

@@ -5,9 +5,12 @@
 //! decided elsewhere, by its statements.
 
 mod credentials;
+mod download;
 mod error;
 mod http;
 mod login;
+mod places;
+mod progress;
 mod pull;
 mod push;
 mod reference;
@@ -15,7 +18,7 @@ mod referrers;
 
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use reqwest::redirect::{Action, Attempt, Policy};
 use reqwest::{Client, Url};
@@ -25,6 +28,8 @@ pub use error::RegistryError;
 use http::Fault;
 pub use http::Patience;
 use login::{Access, Grant};
+pub use places::Places;
+pub use progress::Progress;
 pub use pull::Shelf;
 pub use reference::{BadReference, Reference, Repository, Tag};
 
@@ -40,13 +45,19 @@ pub struct Registry {
     credentials: Credentials,
     patience: Patience,
     grants: Mutex<BTreeMap<(Repository, Access), Grant>>,
+    progress: Arc<Progress>,
 }
 
 impl Registry {
     /// A client with these logins, which waits so long and no longer. Nothing is read or sent yet.
     pub fn new(credentials: Credentials, patience: Patience) -> Self {
-        let (remote, local, grants) = Default::default();
-        Self { remote, local, credentials, patience, grants }
+        let (remote, local, grants, progress) = Default::default();
+        Self { remote, local, credentials, patience, grants, progress }
+    }
+
+    /// How far what goes on is, of all that this client pulls and pushes.
+    pub fn progress(&self) -> Arc<Progress> {
+        Arc::clone(&self.progress)
     }
 
     /// The client for a repository. The first one reads the certificates of this machine, which takes longer than starting a

@@ -1,18 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Pulling a package: from a tag to a digest, and from a digest to all that it stands for.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use package::{
-    ARTIFACT_TYPE, BlobError, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_LAYER_BYTES,
-    MAX_MANIFEST_BYTES,
+    ARTIFACT_TYPE, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES,
 };
 use reqwest::Method;
 use serde::Deserialize;
 
 use super::http::{Call, Reply};
 use super::login::Access;
-use super::{Reference, Registry, RegistryError, Repository, url};
+use super::{Progress, Reference, Registry, RegistryError, Repository, url};
 
 /// The most platforms that a package is pulled for.
 const MAX_PLATFORMS: usize = 64;
@@ -36,8 +36,22 @@ pub(super) struct Image {
     pub(super) layers: Vec<Descriptor>,
 }
 
+/// What a package consists of beside its documents.
+struct Survey {
+    index_size: u64,
+    /// What is not on the shelf.
+    missing: Vec<Part>,
+}
+
+/// A configuration or a layer.
+struct Part {
+    digest: Digest,
+    /// The most that it may have.
+    max_bytes: u64,
+}
+
 /// Where something is found in a repository.
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Kind {
     Manifest,
     Blob,
@@ -75,32 +89,69 @@ impl Registry {
         self.in_time(repository, self.pull_all(repository, package, into)).await
     }
 
+    /// What of a package is not on the shelf, with the most bytes that each part may have. Its documents are put there.
+    ///
+    /// # Errors
+    /// When its documents are not there, too large, or other than their digests say.
+    pub async fn missing(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<BTreeMap<Digest, u64>, RegistryError> {
+        let Survey { missing, .. } = self.in_time(repository, self.survey(repository, package, into)).await?;
+        Ok(missing.into_iter().map(|part| (part.digest, part.max_bytes)).collect())
+    }
+
     async fn pull_all(
         &self,
         repository: &Repository,
         package: &Digest,
         into: &dyn Shelf,
     ) -> Result<Descriptor, RegistryError> {
-        let bytes = self.shelve(repository, (Kind::Manifest, package, MAX_MANIFEST_BYTES), into).await?;
-        for entry in index(repository, &bytes)?.manifests {
-            let at_most = entry.size.min(MAX_MANIFEST_BYTES);
-            let bytes = self.shelve(repository, (Kind::Manifest, &entry.digest, at_most), into).await?;
-            let Image { config, layers } = image(repository, &bytes)?;
-            self.shelve(repository, (Kind::Blob, &config.digest, config.size.min(MAX_MANIFEST_BYTES)), into)
-                .await?;
-            for layer in layers {
-                let at_most = layer.size.min(MAX_LAYER_BYTES);
-                self.shelve(repository, (Kind::Blob, &layer.digest, at_most), into).await?;
+        let Survey { index_size, missing } = self.survey(repository, package, into).await?;
+        self.progress.expect(missing.iter().map(|part| part.max_bytes).sum());
+        let mut lacks = Ok(());
+        for Part { digest, max_bytes } in &missing {
+            match self.fetch(repository, Kind::Blob, digest, *max_bytes).await {
+                Ok(bytes) => into.keep(&bytes).map_err(RegistryError::Unkept)?,
+                // A mirror may have it, and lack what is here.
+                Err(error @ RegistryError::Missing { .. }) => lacks = lacks.and(Err(error)),
+                Err(error) => return Err(error),
             }
         }
+        lacks?;
         Ok(Descriptor {
             media_type: INDEX_MEDIA_TYPE.to_owned(),
             artifact_type: Some(ARTIFACT_TYPE.to_owned()),
             digest: *package,
-            size: bytes.len() as u64,
+            size: index_size,
             platform: None,
-            annotations: std::collections::BTreeMap::new(),
+            annotations: BTreeMap::new(),
         })
+    }
+
+    /// Looks at what a package consists of, and at what of that is not on the shelf. Its index and manifests are put there.
+    async fn survey(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+        into: &dyn Shelf,
+    ) -> Result<Survey, RegistryError> {
+        let bytes = self.shelve(repository, (Kind::Manifest, package, MAX_MANIFEST_BYTES), into).await?;
+        let (index_size, mut missing) = (bytes.len() as u64, Vec::new());
+        for entry in index(repository, &bytes)?.manifests {
+            let at_most = entry.size.min(MAX_MANIFEST_BYTES);
+            let bytes = self.shelve(repository, (Kind::Manifest, &entry.digest, at_most), into).await?;
+            let Image { config, layers } = image(repository, &bytes)?;
+            let layers = layers.iter().map(|layer| part(layer, MAX_LAYER_BYTES));
+            missing.extend(std::iter::once(part(&config, MAX_MANIFEST_BYTES)).chain(layers));
+        }
+        let mut seen = BTreeSet::new();
+        missing.retain(|Part { digest, max_bytes }| {
+            seen.insert(*digest) && held(into, digest, *max_bytes).is_none()
+        });
+        Ok(Survey { index_size, missing })
     }
 
     /// The bytes under a digest: from the shelf, or fetched, checked and put there.
@@ -110,10 +161,8 @@ impl Registry {
         (kind, digest, max_bytes): (Kind, &Digest, u64),
         into: &dyn Shelf,
     ) -> Result<Vec<u8>, RegistryError> {
-        match into.blob(digest, max_bytes) {
-            Ok(bytes) if Digest::of(&bytes) == *digest => return Ok(bytes),
-            // Bytes that cannot be read or are damaged are fetched again like those that are not there.
-            Ok(_) | Err(BlobError::Missing | BlobError::TooLarge | BlobError::Other(_)) => {}
+        if let Some(bytes) = held(into, digest, max_bytes) {
+            return Ok(bytes);
         }
         let bytes = self.fetch(repository, kind, digest, max_bytes).await?;
         into.keep(&bytes).map_err(RegistryError::Unkept)?;
@@ -143,15 +192,11 @@ impl Registry {
             max_bytes,
             what: &what,
         };
-        let found = self.call(&call).await?;
         let missing = || RegistryError::Missing { what: what.clone(), repository: repository.clone() };
-        let Reply { bytes, .. } = found.ok_or_else(missing)?;
-        match Digest::of(&bytes) {
-            found if found == *digest => Ok(bytes),
-            found => {
-                Err(RegistryError::WrongDigest { wanted: *digest, found, repository: repository.clone() })
-            }
-        }
+        // Documents are small, and nobody knows beforehand how many there are.
+        let uncounted = Progress::default();
+        let progress = if kind == Kind::Blob { &*self.progress } else { &uncounted };
+        self.download(&call, digest, progress).await?.ok_or_else(missing)
     }
 
     /// Fetches a manifest or index by tag or digest; `None` when there is none.
@@ -178,6 +223,15 @@ impl Registry {
 /// [`INDEX_MEDIA_TYPE`] and `package::MANIFEST_MEDIA_TYPE`: what packages and their statements are made of.
 const ANY_MANIFEST: &str =
     "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+
+fn part(descriptor: &Descriptor, max_bytes: u64) -> Part {
+    Part { digest: descriptor.digest, max_bytes: descriptor.size.min(max_bytes) }
+}
+
+/// What the shelf holds under a digest. What cannot be read or is damaged is not held.
+fn held(shelf: &dyn Shelf, digest: &Digest, max_bytes: u64) -> Option<Vec<u8>> {
+    shelf.blob(digest, max_bytes).ok().filter(|bytes| Digest::of(bytes) == *digest)
+}
 
 /// Reads the index of a package.
 pub(super) fn index(repository: &Repository, bytes: &[u8]) -> Result<Index, RegistryError> {

@@ -3,6 +3,8 @@
 //!
 //! Uploads of blobs are those of `oci-client`.
 
+use bytes::Bytes;
+use futures_util::{Stream, stream};
 use oci_client::client::{ClientConfig, ClientProtocol};
 use oci_client::errors::OciDistributionError;
 use oci_client::{Client, Reference as OciReference};
@@ -21,6 +23,8 @@ use super::{Registry, RegistryError, Repository, Tag, url};
 
 /// The longest answer to a push that is read.
 const MAX_ANSWER_BYTES: u64 = 64 * 1024;
+/// How much of a blob goes at once.
+const PART_BYTES: usize = 4 * 1024 * 1024;
 /// How often a list of referrers is written when others write it at the same time.
 const MAX_REWRITES: usize = 5;
 
@@ -48,14 +52,20 @@ impl Registry {
     ) -> Result<(), RegistryError> {
         let uploads = self.uploads(repository).await?;
         let listed = read(blobs, package, MAX_MANIFEST_BYTES)?;
+        let mut images = Vec::new();
         for entry in index(repository, &listed)?.manifests {
             let document = read(blobs, &entry.digest, MAX_MANIFEST_BYTES)?;
-            let Image { config, layers } = image(repository, &document)?;
-            for part in [config].iter().chain(&layers) {
+            let Image { config, mut layers } = image(repository, &document)?;
+            layers.insert(0, config);
+            self.progress.expect(layers.iter().map(|part| part.size).sum());
+            images.push((entry.digest, document, layers));
+        }
+        for (digest, document, parts) in images {
+            for part in parts {
                 let bytes = read(blobs, &part.digest, MAX_LAYER_BYTES)?;
                 self.upload(&uploads, repository, bytes).await?;
             }
-            let name = entry.digest.to_string();
+            let name = digest.to_string();
             self.put_manifest(repository, &name, (MANIFEST_MEDIA_TYPE, &document)).await?;
         }
         self.put_manifest(repository, &tag.to_string(), (INDEX_MEDIA_TYPE, &listed)).await.map(drop)
@@ -75,6 +85,7 @@ impl Registry {
             let uploads = self.uploads(repository).await?;
             let ReferrerManifest { descriptor, mut blobs } = referrer.manifest(package);
             let Blob { media_type, bytes } = blobs.pop().expect("a referrer has its manifest last");
+            self.progress.expect(blobs.iter().map(|blob| blob.bytes.len() as u64).sum());
             for blob in blobs {
                 self.upload(&uploads, repository, blob.bytes).await?;
             }
@@ -173,18 +184,54 @@ impl Registry {
         repository: &Repository,
         bytes: Vec<u8>,
     ) -> Result<(), RegistryError> {
-        let digest = Digest::of(&bytes);
+        let (digest, bytes) = (Digest::of(&bytes), Bytes::from(bytes));
         let name = digest.to_string();
         let (host, path) = (repository.endpoint().to_owned(), repository.path().to_owned());
         let place = OciReference::with_digest(host, path, name.clone());
         self.persist(async || {
             let failed = |source| self.not_uploaded(repository, digest, source);
-            if uploads.blob_exists(&place, &name).await.map_err(failed)? {
-                return Ok(());
+            if !uploads.blob_exists(&place, &name).await.map_err(failed)? {
+                self.send_blob(uploads, &place, &bytes, &name).await.map_err(failed)?;
             }
-            uploads.push_blob(&place, bytes.clone(), &name).await.map(drop).map_err(failed)
+            self.progress.advance(bytes.len() as u64);
+            Ok(())
         })
         .await
+    }
+
+    async fn send_blob(
+        &self,
+        uploads: &Client,
+        place: &OciReference,
+        bytes: &Bytes,
+        name: &str,
+    ) -> Result<(), OciDistributionError> {
+        let before = self.progress.done_bytes();
+        let sent = match uploads.push_blob_stream(place, self.counted(bytes), name, None).await {
+            // It takes no parts.
+            Err(OciDistributionError::SpecViolationError(_)) => {
+                uploads.push_blob(place, bytes.clone(), name).await
+            }
+            sent => sent,
+        };
+        // Parts that went say nothing; what counts is that the blob is there.
+        self.progress.retreat(self.progress.done_bytes() - before);
+        sent.map(drop)
+    }
+
+    /// Bytes in parts, each of which counts when it goes.
+    fn counted(
+        &self,
+        bytes: &Bytes,
+    ) -> impl Stream<Item = Result<Bytes, OciDistributionError>> + Send + use<> {
+        let begins = (0..bytes.len()).step_by(PART_BYTES);
+        let parts: Vec<Bytes> =
+            begins.map(|begin| bytes.slice(begin..bytes.len().min(begin + PART_BYTES))).collect();
+        let progress = self.progress();
+        stream::iter(parts.into_iter().map(move |part| {
+            progress.advance(part.len() as u64);
+            Ok(part)
+        }))
     }
 
     fn not_uploaded(&self, repository: &Repository, digest: Digest, source: OciDistributionError) -> Fault {

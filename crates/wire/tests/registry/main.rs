@@ -4,6 +4,8 @@
 
 mod login;
 mod memory;
+mod mirrors;
+mod resume;
 mod server;
 mod well;
 mod wrong;

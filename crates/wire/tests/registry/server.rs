@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::ops::Range;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::Duration;
@@ -23,6 +24,8 @@ pub(crate) enum Answer {
     Whole(u16, Vec<(&'static str, String)>, Vec<u8>),
     /// Fewer bytes than were promised.
     Half(Vec<u8>),
+    /// The bytes from here to there, as `206 Partial Content` where they do not begin at the start, and then the connection breaks.
+    Broken(Vec<u8>, Range<usize>),
     /// One byte after the other, forever.
     Drip,
     /// Bytes without end.
@@ -122,6 +125,14 @@ fn write(stream: &mut TcpStream, answer: Answer, is_head: bool) -> std::io::Resu
         Answer::Half(body) => {
             write!(stream, "{open}Content-Length: {}\r\n\r\n", body.len() * 2)?;
             stream.write_all(&body)?;
+            stream.shutdown(std::net::Shutdown::Both)
+        }
+        Answer::Broken(body, Range { start, end }) => {
+            let (status, left, last) =
+                (if start > 0 { 206 } else { 200 }, body.len() - start, body.len() - 1);
+            write!(stream, "HTTP/1.1 {status} So\r\nConnection: close\r\nContent-Length: {left}\r\n")?;
+            write!(stream, "Content-Range: bytes {start}-{last}/{}\r\n\r\n", body.len())?;
+            stream.write_all(&body[start..end.min(body.len())])?;
             stream.shutdown(std::net::Shutdown::Both)
         }
         Answer::Drip => {

@@ -63,7 +63,9 @@ fn a_package_that_is_there_is_not_uploaded_again() {
     let uploads = || server.asked().iter().filter(|asked| asked.starts_with("POST")).count();
     let push = || {
         let tag = reference.tag.as_ref().unwrap();
-        wait(client().push(&reference.repository, tag, &descriptor.digest, &heap)).unwrap();
+        let client = client();
+        wait(client.push(&reference.repository, tag, &descriptor.digest, &heap)).unwrap();
+        assert_eq!((client.progress().done_bytes(), client.progress().expected_bytes()), (893, 893));
     };
     push();
     assert_eq!(uploads(), 2);
