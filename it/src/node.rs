@@ -26,6 +26,8 @@ pub struct Node {
     executable: PathBuf,
     /// What is said to it besides, from the next start on.
     pub flags: Vec<&'static str>,
+    /// What stands in its configuration besides, from the next start on.
+    pub config: String,
 }
 
 impl Node {
@@ -46,7 +48,15 @@ impl Node {
         fs::write(folder.path().join("trust.toml"), policy)?;
         let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
         let (namespace, executable) = (side.namespace.clone(), executable.to_owned());
-        let mut node = Self { namespace, folder, pins, child: None, executable, flags: Vec::new() };
+        let mut node = Self {
+            namespace,
+            folder,
+            pins,
+            child: None,
+            executable,
+            flags: Vec::new(),
+            config: String::new(),
+        };
         node.restart()?;
         Ok(node)
     }
@@ -58,7 +68,7 @@ impl Node {
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         let folder = self.folder.path();
-        fs::write(folder.join("l3afd.toml"), "poll_seconds = 1\n")?;
+        fs::write(folder.join("l3afd.toml"), format!("poll_seconds = 1\n{}", self.config))?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))

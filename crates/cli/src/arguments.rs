@@ -4,6 +4,7 @@
 pub(crate) mod history;
 mod key;
 mod logins;
+mod logs;
 mod naming;
 pub(crate) mod publisher;
 
@@ -21,6 +22,7 @@ use wire::Reference;
 pub(crate) use self::history::{Confirm, Diff, RollBack, Trial};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::logins::Logins;
+pub(crate) use self::logs::Logs;
 pub(crate) use self::naming::Naming;
 use crate::signing_key::Passphrase;
 
@@ -121,6 +123,7 @@ pub(crate) enum Command {
     Profile(Profile),
     Stop(Stop),
     Status(Status),
+    Logs(Logs),
     Detach(Detach),
 }
 

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
+mod user_log;
+
 use std::sync::Arc;
 
 use axum::Router;
@@ -12,6 +14,7 @@ use axum::routing::{delete, get, post, put};
 use package::{Interface, MemberName};
 use plan::Hook;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa::OpenApi;
 use wire::{
@@ -28,6 +31,8 @@ use crate::{Engine, Fetched, Fetcher, Rejected};
 struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
+    /// Becomes true when the daemon is to end, and with it what goes on until then.
+    end: watch::Receiver<bool>,
 }
 
 impl FromRef<Served> for Shared {
@@ -57,6 +62,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         probes,
         profile,
         end_profile,
+        user_log::user_log,
         metrics
     ),
     components(schemas(
@@ -90,13 +96,16 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::Ruling,
         wire::Verdict,
         wire::UserProgramView,
-        wire::UserProgramState
+        wire::UserProgramState,
+        wire::UserProgramLimit,
+        wire::LimitMeans,
+        wire::UserProgramLog
     ))
 )]
 struct Description;
 
-/// The routes of the API over an engine, and what fetches for it.
-pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
+/// The routes of the API over an engine, and what fetches for it; answers that go on do so until `end` becomes true.
+pub fn router(engine: Shared, fetcher: Arc<Fetcher>, end: watch::Receiver<bool>) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -110,12 +119,13 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>) -> Router {
         .route("/v1/chains", get(chains))
         .route("/v1/probes", get(probes))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher })
+        .with_state(Served { engine, fetcher, end })
 }
 
 /// How the node is

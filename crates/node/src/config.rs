@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use package::{CpuShare, MemorySize};
 use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
@@ -56,6 +58,11 @@ Configuration keys and their defaults:
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
   poll_seconds = 5                  how often the kernel is compared with the desired state
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
+  [user_programs]                   what packages run in user space
+  memory = \"64MiB\"                the most memory of each; left out: what it asks for
+  cpu = 50                          the most percent of a core of each; left out: what it asks for
+  failures = 10                     one that ends so often ...
+  window_seconds = 600              ... within this time is given up for as long
 
 Examples:
   l3afd --policy ./trust.toml         try it with a policy of your own
@@ -79,9 +86,25 @@ pub struct Config {
     pub poll_seconds: u64,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// The programs that packages run in user space.
+    pub user_programs: UserProgramsConfig,
     /// Whether nothing is applied. It is no key: a file would stay.
     #[serde(skip)]
     pub safe: bool,
+}
+
+/// How programs that packages run in user space are bounded, and when they are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserProgramsConfig {
+    /// The most memory of each, whatever it asks for. Default none: what it asks for.
+    pub memory: Option<MemorySize>,
+    /// The most time of processors of each, whatever it asks for. Default none: what it asks for.
+    pub cpu: Option<CpuShare>,
+    /// How often one may end within the window before it is given up. Default 10.
+    pub failures: NonZeroU32,
+    /// The window, and for how long one is given up, in seconds. Default 600.
+    pub window_seconds: NonZeroU32,
 }
 
 /// The configuration cannot be used.
@@ -110,6 +133,14 @@ pub enum BadConfig {
     NoPeriod,
 }
 
+impl Default for UserProgramsConfig {
+    fn default() -> Self {
+        let (failures, window_seconds) =
+            (const { NonZeroU32::new(10).unwrap() }, const { NonZeroU32::new(600).unwrap() });
+        Self { memory: None, cpu: None, failures, window_seconds }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -120,6 +151,7 @@ impl Default for Config {
             logins: usual_logins().filter(|file| file.exists()),
             poll_seconds: 5,
             commands: BTreeMap::new(),
+            user_programs: UserProgramsConfig::default(),
             safe: false,
         }
     }

@@ -32,7 +32,7 @@ pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> io::Result<Option<T
     }
 }
 
-/// Writes JSON, as [`write`] does.
+/// Writes JSON, as [`write()`] does.
 pub(crate) fn write_json(path: &Path, value: &impl Serialize) -> io::Result<()> {
     write(path, &serde_json::to_vec_pretty(value)?)
 }

@@ -47,8 +47,9 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     let hangup = (hangup, Arc::clone(&fetcher));
     let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, began, hangup, end.clone()));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served =
-        axum::serve(listener, router(Arc::clone(&engine), fetcher)).with_graceful_shutdown(ended(end)).await;
+    let served = axum::serve(listener, router(Arc::clone(&engine), fetcher, end.clone()))
+        .with_graceful_shutdown(ended(end))
+        .await;
     repairs.abort();
     looks.abort();
     checks.abort();

@@ -7,19 +7,21 @@ mod check;
 mod client;
 mod difference;
 mod document;
+mod events;
 mod layout;
 mod listing;
 mod node;
 mod probe;
 mod registry;
 mod trust;
+mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, NodeClient};
+pub use client::{CallError, NodeClient, UserLogLines};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use layout::{Layout, LayoutError};
-pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
+pub use listing::{Chains, Probes};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, Problem, Profile,
     ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
@@ -30,3 +32,6 @@ pub use registry::{
     Shelf, Tag,
 };
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
+pub use user_program::{
+    LimitMeans, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState, UserProgramView,
+};

@@ -123,6 +123,7 @@ impl Engine {
         }));
         self.desired = Some(desired);
         self.follow_in_user_space();
+        self.user_programs.try_again();
         self.waiting = waiting;
         self.problem = None;
         self.raise(withdrawn);

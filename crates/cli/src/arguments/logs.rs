@@ -1,0 +1,29 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The arguments of `l3af logs`.
+
+use clap::Args;
+use wire::UserProgramName;
+
+/// Show what the user program of a package wrote
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af logs telemetry
+  l3af logs example/telemetry -f -n 20
+
+A program that is started again goes on in the same log, and so does another release of its package. `l3af status` names
+the file.")]
+pub(crate) struct Logs {
+    /// Package, as `NAME` or `PUBLISHER/NAME`
+    #[arg(value_name = "PACKAGE")]
+    pub(crate) name: UserProgramName,
+    /// Go on with what it writes from now on; Ctrl-C ends that
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the last lines, at most 10000
+    #[arg(long, short = 'n', value_name = "LINES", default_value_t = 100, value_parser = clap::value_parser!(u32).range(..=10_000))]
+    pub(crate) lines: u32,
+    /// Print JSON; with `--follow` a text for each line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
