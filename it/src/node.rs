@@ -26,8 +26,10 @@ pub struct Node {
     executable: PathBuf,
     /// What is said to it besides, from the next start on.
     pub flags: Vec<&'static str>,
-    /// What stands in its configuration besides, from the next start on.
+    /// More lines of its configuration, from the next start on.
     pub config: String,
+    /// Between two regular comparisons, from the next start on.
+    pub poll_seconds: u32,
 }
 
 impl Node {
@@ -55,6 +57,7 @@ impl Node {
             child: None,
             executable,
             flags: Vec::new(),
+            poll_seconds: 1,
             config: String::new(),
         };
         node.restart()?;
@@ -68,7 +71,8 @@ impl Node {
     pub fn restart(&mut self) -> Result<()> {
         self.kill()?;
         let folder = self.folder.path();
-        fs::write(folder.join("l3afd.toml"), format!("poll_seconds = 1\n{}", self.config))?;
+        let config = format!("poll_seconds = {}\n{}", self.poll_seconds, self.config);
+        fs::write(folder.join("l3afd.toml"), config)?;
         let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
         let child = Command::new("nsenter")
             .arg(format!("--net=/run/netns/{}", self.namespace))

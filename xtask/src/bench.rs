@@ -24,6 +24,6 @@ pub(crate) fn run_in_guest(release: &str, arguments: &[String]) -> Result<()> {
 
 fn build() -> Result<PathBuf> {
     setup::install(setup::EVERYTHING)?;
-    shell::run(&mut command("cargo build --quiet --package it --bin l3af-bench"))?;
+    shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
     Ok(repository().join("target/debug/l3af-bench"))
 }

@@ -110,10 +110,12 @@ pub(crate) enum Command {
     Pull(Pull),
     Run(Run),
     Apply(Apply),
+    Plan(Plan),
     Confirm(Confirm),
     Rollback(RollBack),
     /// List the generations that are kept
     Generations(Listing),
+    Events(Events),
     Diff(Diff),
     Ps(Listing),
     /// List the probes
@@ -381,12 +383,22 @@ pub(crate) struct Profile {
     pub(crate) json: bool,
 }
 
+/// Tell what applying a document would do, and why; nothing is changed
+#[derive(Debug, Args)]
+pub(crate) struct Plan {
+    /// Desired state (TOML)
+    pub(crate) document: PathBuf,
+    /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Make a document the desired state
 #[derive(Debug, Args)]
 pub(crate) struct Apply {
     /// Desired state (TOML)
     pub(crate) document: PathBuf,
-    /// Print the steps, do nothing
+    /// Do nothing, and tell what would be done, as `l3af plan` does
     #[arg(long, conflicts_with = "confirm_within")]
     pub(crate) dry_run: bool,
     /// Refuse when the state in force is another generation than this
@@ -395,6 +407,17 @@ pub(crate) struct Apply {
     #[command(flatten)]
     pub(crate) trial: Trial,
     /// Print JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Tell what happened: changes, repairs of what others changed, problems, alarms
+#[derive(Debug, Args)]
+pub(crate) struct Events {
+    /// Go on with what happens from now on
+    #[arg(short, long)]
+    pub(crate) follow: bool,
+    /// Print JSON, one event in each line
     #[arg(long)]
     pub(crate) json: bool,
 }

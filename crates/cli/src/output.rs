@@ -35,6 +35,12 @@ pub(crate) fn json(data: &impl Serialize) -> Outcome {
     Ok(())
 }
 
+/// Prints data for programs, in one line.
+pub(crate) fn json_line(data: &impl Serialize) -> Outcome {
+    self::data(&serde_json::to_string(data)?);
+    Ok(())
+}
+
 /// Says something about the work.
 pub(crate) fn note(text: &str) {
     drop(writeln!(io::stderr().lock(), "{text}"));

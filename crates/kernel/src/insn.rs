@@ -166,6 +166,16 @@ impl Insn {
         Self::new(0x54, dst, 0, 0, imm)
     }
 
+    /// `dst <<= src`.
+    pub(crate) const fn shift_left_register(dst: u8, src: u8) -> Self {
+        Self::new(0x6f, dst, src, 0, 0)
+    }
+
+    /// `dst &= src`.
+    pub(crate) const fn and_register(dst: u8, src: u8) -> Self {
+        Self::new(0x5f, dst, src, 0, 0)
+    }
+
     /// `dst = *(base + offset)`.
     pub(crate) const fn load(width: Width, dst: u8, base: u8, offset: i16) -> Self {
         Self::new(0x61 | width.bits(), dst, base, offset, 0)

@@ -24,7 +24,8 @@ pub use fake::Fake;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{
-    Attached, Candidate, Foreign, Linux, Membership, Ran, Trial, Unopened, extensions_are_permitted,
+    Attached, Caller, Candidate, Foreign, Linux, Membership, Ran, Stir, Trial, Unopened, Watch,
+    extensions_are_permitted,
 };
 pub use port::{Cause, Halted, Kernel, Refused, Runs, Unseen, apply};
 pub use splice::{Counters, Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

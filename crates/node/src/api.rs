@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
+mod happened;
 mod user_log;
 
 use std::sync::Arc;
@@ -22,8 +23,9 @@ use wire::{
     Problem, Profile, Rollback, Status,
 };
 
+use crate::events::Events;
 use crate::metrics::CONTENT_TYPE;
-use crate::server::{Shared, with};
+use crate::server::{self, Shared, with};
 use crate::{Engine, Fetched, Fetcher, Rejected};
 
 /// What the calls need.
@@ -31,8 +33,15 @@ use crate::{Engine, Fetched, Fetcher, Rejected};
 struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
+    events: Arc<Events>,
     /// Becomes true when the daemon is to end, and with it what goes on until then.
     end: watch::Receiver<bool>,
+}
+
+impl FromRef<Served> for Arc<Events> {
+    fn from_ref(served: &Served) -> Self {
+        Arc::clone(&served.events)
+    }
 }
 
 impl FromRef<Served> for Shared {
@@ -60,6 +69,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         stop_all,
         chains,
         probes,
+        happened::events,
         profile,
         end_profile,
         user_log::user_log,
@@ -80,10 +90,14 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::ProbeView,
         Applied,
         Planned,
+        wire::PlannedStep,
+        wire::PlannedChain,
         ChainView,
         MemberView,
         Count,
         Profile,
+        wire::Event,
+        wire::EventKind,
         Problem,
         wire::ReadOnlyDataView,
         wire::RunTime,
@@ -104,8 +118,14 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
 )]
 struct Description;
 
-/// The routes of the API over an engine, and what fetches for it; answers that go on do so until `end` becomes true.
-pub fn router(engine: Shared, fetcher: Arc<Fetcher>, end: watch::Receiver<bool>) -> Router {
+/// The routes of the API over an engine, what fetches for it, and what happens; answers that go on do so until `end` becomes
+/// true.
+pub fn router(
+    engine: Shared,
+    fetcher: Arc<Fetcher>,
+    events: Arc<Events>,
+    end: watch::Receiver<bool>,
+) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -118,6 +138,7 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>, end: watch::Receiver<bool>)
         .route("/v1/plan", post(plan))
         .route("/v1/chains", get(chains))
         .route("/v1/probes", get(probes))
+        .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/metrics", get(metrics))
@@ -125,7 +146,7 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>, end: watch::Receiver<bool>)
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher, end })
+        .with_state(Served { engine, fetcher, events, end })
 }
 
 /// How the node is
@@ -340,13 +361,9 @@ async fn metrics(State(engine): State<Shared>) -> Response {
         .map_or_else(|refused| refused, |text| (kind, text).into_response())
 }
 
-/// Fetches what a document names in registries, on a thread that may wait for disks. The engine is free for others
-/// meanwhile.
+/// Fetches what a document names in registries.
 async fn fetch(served: &Served, document: &Document) -> Result<Fetched, Response> {
-    let in_force = ask(Arc::clone(&served.engine), |engine| engine.fetched_in_force()).await?;
-    let (fetcher, document) = (Arc::clone(&served.fetcher), document.clone());
-    let runtime = tokio::runtime::Handle::current();
-    finished(tokio::task::spawn_blocking(move || runtime.block_on(fetcher.fetch(&document, &in_force)))).await
+    finished(server::fetch(&served.engine, &served.fetcher, document)).await
 }
 
 /// Calls the engine, and answers with JSON.

@@ -56,7 +56,8 @@ Configuration keys and their defaults:
   pins   = \"/sys/fs/bpf/l3af\"       pinned programs, maps and links
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
   logins = \"~/.docker/config.json\"  for registries, as `docker login` writes them
-  poll_seconds = 5                  how often the kernel is compared with the desired state
+  poll_seconds = 2                  how often the kernel is compared with the desired state
+  document = none                   file with the desired state; then nobody else may change it
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
   [user_programs]                   what packages run in user space
   memory = \"64MiB\"                the most memory of each; left out: what it asks for
@@ -82,8 +83,11 @@ pub struct Config {
     pub policy: PathBuf,
     /// Logins for registries, as `docker login` writes them. Default `~/.docker/config.json`, if there is such a file.
     pub logins: Option<PathBuf>,
-    /// Seconds between two comparisons of the kernel with the desired state. Default 5.
+    /// Seconds between two comparisons of the kernel with the desired state. Default 2.
     pub poll_seconds: u64,
+    /// A file with the desired state (TOML), which is applied when it changes. Default none: callers of the API say what is
+    /// desired.
+    pub document: Option<PathBuf>,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
     /// The programs that packages run in user space.
@@ -149,7 +153,8 @@ impl Default for Config {
             pins: "/sys/fs/bpf/l3af".into(),
             policy: "/etc/l3af/trust.toml".into(),
             logins: usual_logins().filter(|file| file.exists()),
-            poll_seconds: 5,
+            poll_seconds: 2,
+            document: None,
             commands: BTreeMap::new(),
             user_programs: UserProgramsConfig::default(),
             safe: false,

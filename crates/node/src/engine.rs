@@ -2,21 +2,25 @@
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
 mod accept;
+mod drift;
 mod health;
 mod history;
 mod tell;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
-use plan::{Desired, Observed, Plan, reconcile};
+use plan::{Desired, Hook, Observed, Plan, Refusal, choose, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
-use wire::{Document, Planned, Problem, Profile};
+use wire::{Document, Planned, PlannedChain, PlannedStep, Problem, Profile};
 
+use crate::events::Events;
 use crate::evidence::EvidenceFile;
 use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
@@ -55,10 +59,15 @@ pub struct Engine {
     /// What of it waits for something that does not exist.
     waiting: Waiting,
     problem: Option<Problem>,
+    /// Why the document of the configured file is not accepted.
+    file_problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
-    /// Told when a trial begins, so that its end is not missed.
-    trial_began: Sender<u64>,
+    /// Told when another generation is in force.
+    in_force: Sender<u64>,
+    events: Arc<Events>,
+    /// How often each hook was repaired.
+    repairs: BTreeMap<Hook, u64>,
     /// Whether all checks of the generation on trial passed when they were carried out last.
     checks_pass: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
@@ -78,8 +87,11 @@ impl Engine {
             desired: None,
             waiting: Waiting::default(),
             problem: None,
+            file_problem: None,
             profiled_until: None,
-            trial_began: Sender::default(),
+            in_force: Sender::default(),
+            events: Arc::default(),
+            repairs: BTreeMap::new(),
             checks_pass: false,
             is_stand_in: false,
             parts,
@@ -92,7 +104,9 @@ impl Engine {
     /// When it cannot be reached; what runs is left as it is.
     pub fn resume(&mut self) -> Result<(), Rejected> {
         self.settle_trial()?;
-        self.tick().map(drop)
+        let plan = self.tick()?;
+        self.note_drift(&plan, &[]);
+        Ok(())
     }
 
     /// Verifies what runs again when that is due, compares the kernel with what is wanted, and repairs what differs.
@@ -106,7 +120,7 @@ impl Engine {
             return self.note_mode().map(|()| Plan::default());
         }
         if let Err(rejected) = self.end_trial_in_time() {
-            self.problem = Some(rejected.problem());
+            self.note_problem(Some(rejected.problem()));
             return Err(rejected);
         }
         let (verified, repaired) = (self.verify_again(), self.repair());
@@ -124,7 +138,7 @@ impl Engine {
             );
             Ok(Plan::default())
         });
-        self.problem = result.as_ref().err().map(Rejected::problem);
+        self.note_problem(result.as_ref().err().map(Rejected::problem));
         result
     }
 
@@ -149,8 +163,16 @@ impl Engine {
         self.settle_checks(document)?;
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
-        let (plan, _) = self.way_to(&resolved.desired)?;
-        Ok(Planned { steps: steps(&plan) })
+        let desired = resolved.desired;
+        let observed = self.look(&desired)?;
+        let (plan, waiting) = self.way_from(&observed, &desired)?;
+        let chosen = desired.chains().keys().map(|hook| {
+            let choice = choose(hook, &desired, &observed.facts)?;
+            let (hook, reason) = (hook.to_string(), choice.reason.to_owned());
+            Ok(PlannedChain { hook, mechanism: choice.mechanism, reason })
+        });
+        let chains = chosen.collect::<Result<_, Refusal>>()?;
+        Ok(Planned { chains, waiting_for: waiting.texts(), ..planned(&plan) })
     }
 
     /// Measures the run time of all members for a while, by instances that are swapped in and out again.
@@ -188,11 +210,14 @@ impl Engine {
     /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
     /// begins with that.
     fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
-        let observed = self.look(desired)?;
-        let (present, waiting) = leave_out(desired.clone(), &observed);
+        self.way_from(&self.look(desired)?, desired)
+    }
+
+    fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
+        let (present, waiting) = leave_out(desired.clone(), observed);
         let waits_already = waiting.hooks.iter().all(|hook| self.waiting.hooks.contains(hook))
             && waiting.probes.keys().all(|probe| self.waiting.probes.contains_key(probe));
-        Ok((reconcile(if waits_already { &present } else { desired }, &observed)?, waiting))
+        Ok((reconcile(if waits_already { &present } else { desired }, observed)?, waiting))
     }
 
     /// Reads the kernel, and looks for what the probes that are not attached would attach to.
@@ -210,14 +235,14 @@ impl Engine {
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
         if self.generations.is_detached() || self.desired.is_none() {
-            return Ok(Planned { steps: Vec::new() });
+            return Ok(planned(&Plan::default()));
         }
         let reached = self.reach();
         if reached.is_err() {
             // A member that cannot be timed runs on without.
             self.profiled_until = None;
         }
-        Ok(Planned { steps: steps(&reached?) })
+        Ok(planned(&reached?))
     }
 
     /// Compares, repairs, and ends measuring when its time has come.
@@ -316,6 +341,14 @@ impl Engine {
     fn current(&self) -> Result<Option<Generation>, Rejected> {
         self.generations.current().map_err(|source| Rejected::State { action: "read the generation", source })
     }
+}
+
+fn planned(plan: &Plan) -> Planned {
+    let steps = plan
+        .steps
+        .iter()
+        .map(|planned| PlannedStep { step: planned.step.to_string(), reason: planned.reason.to_owned() });
+    Planned { steps: steps.collect(), chains: Vec::new(), waiting_for: Vec::new() }
 }
 
 fn steps(plan: &Plan) -> Vec<String> {

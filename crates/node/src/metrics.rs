@@ -3,8 +3,10 @@
 //!
 //! All of it is asked of the kernel and the engine at the moment of the question; nothing is counted here.
 
+use std::collections::BTreeMap;
 use std::fmt;
 
+use plan::Hook;
 use wire::{ChainView, Count, MemberView, TrustMode, UserProgramState, UserProgramView};
 
 /// What the answer of `/metrics` is.
@@ -18,6 +20,8 @@ pub(crate) struct Metrics<'a> {
     pub(crate) knowledge_age: Option<i64>,
     pub(crate) generation: u64,
     pub(crate) chains: &'a [ChainView],
+    /// How often each hook was repaired since the daemon started.
+    pub(crate) repairs: &'a BTreeMap<Hook, u64>,
     pub(crate) user_programs: &'a [UserProgramView],
 }
 
@@ -42,6 +46,12 @@ impl fmt::Display for Metrics<'_> {
         }
         text.family("l3af_generation", "gauge", "The number of the desired state in force")?;
         text.sample("l3af_generation", &[], self.generation)?;
+        let help = "How often a hook was repaired that somebody else had changed";
+        text.family("l3af_hook_repairs", "counter", help)?;
+        for (hook, times) in self.repairs {
+            let labels = [("interface", hook.interface.to_string()), ("hook", hook.point.to_string())];
+            text.sample("l3af_hook_repairs_total", &labels, times)?;
+        }
         self.members(&mut text)?;
         self.user_programs(&mut text)?;
         f.write_str("# EOF\n")
@@ -147,12 +157,15 @@ mod tests {
 
     #[test]
     fn a_node_without_chains_still_tells_its_mode_and_its_alarms() {
+        let hook = Hook { interface: "eth0".parse().unwrap(), point: package::HookPoint::Xdp };
+        let repairs = BTreeMap::from([(hook, 2)]);
         let metrics = Metrics {
             mode: TrustMode::Normal,
             alarms: 1,
             knowledge_age: Some(7),
             generation: 3,
             chains: &[],
+            repairs: &repairs,
             user_programs: &[],
         };
         insta::assert_snapshot!(metrics, @r##"
@@ -170,6 +183,9 @@ mod tests {
         # TYPE l3af_generation gauge
         # HELP l3af_generation The number of the desired state in force.
         l3af_generation 3
+        # TYPE l3af_hook_repairs counter
+        # HELP l3af_hook_repairs How often a hook was repaired that somebody else had changed.
+        l3af_hook_repairs_total{interface="eth0",hook="xdp"} 2
         # TYPE l3af_member_seen_packets counter
         # HELP l3af_member_seen_packets What reached a member of a chain.
         # UNIT l3af_member_seen_packets packets

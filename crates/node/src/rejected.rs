@@ -39,6 +39,21 @@ pub enum Rejected {
     /// There is nothing to confirm.
     #[error("no generation is on trial")]
     NoTrial,
+    /// Somebody else says what is desired.
+    #[error("the desired state is that of {owner}")]
+    Owned {
+        /// Who.
+        owner: String,
+    },
+    /// The file with the desired state is not what it should be.
+    #[error("the desired state in `{}` cannot be used", path.display())]
+    BadFile {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: Box<dyn Error + Send + Sync>,
+    },
     /// A trial with checks is not over before they passed.
     #[error("the checks of generation {number} did not all pass so far")]
     ChecksPending {
@@ -243,12 +258,14 @@ impl Rejected {
             Self::NoMember { .. } | Self::NoGeneration { .. } | Self::NoUserProgram { .. } => 404,
             Self::SeveralUserPrograms { .. }
             | Self::Safe
+            | Self::Owned { .. }
             | Self::OnTrial { .. }
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
+            | Self::BadFile { .. }
             | Self::BadCheck(_)
             | Self::UnfitCheck { .. }
             | Self::TwoChains { .. }
@@ -284,6 +301,10 @@ impl Rejected {
             ),
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
             Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
+            Self::Owned { owner } => Some(format!(
+                "change {owner}, or take `document` out of the daemon's configuration; `l3af detach --all` takes off what runs"
+            )),
+            Self::BadFile { .. } => Some("correct it; what runs is left alone, and the file is read again when it changes".to_owned()),
             Self::ChecksPending { .. } => Some(
                 "they are carried out every second: try again soon; the log of the daemon says which of them fail".to_owned(),
             ),
@@ -370,6 +391,8 @@ impl Rejected {
             Self::Safe => "safe",
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
+            Self::Owned { .. } => "owned",
+            Self::BadFile { .. } => "document",
             Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",
             Self::BadCheck(_) | Self::UnfitCheck { .. } => "check",

@@ -10,12 +10,14 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::net::UnixListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
+use wire::Document;
 
-use crate::{Config, Engine, Fetcher, check, router};
+use crate::document_file::DocumentFile;
+use crate::repairs::Repairs;
+use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router};
 
 /// The engine, as all tasks share it. It does one thing at a time.
 pub(crate) type Shared = Arc<Mutex<Engine>>;
@@ -40,19 +42,42 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     let listener = listen(&config.socket).map_err(unserved)?;
     let (end, hangup) =
         (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
-    let began = engine.trial_began();
+    let (in_force, events) = (engine.generations_in_force(), engine.events());
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
-    let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), began.clone()));
-    let hangup = (hangup, Arc::clone(&fetcher));
-    let repairs = tokio::spawn(repair(Arc::clone(&engine), config.poll_seconds, began, hangup, end.clone()));
+    let file = config.document.clone().map(|path| {
+        let file = DocumentFile {
+            path,
+            state: config.state.clone(),
+            engine: Arc::clone(&engine),
+            fetcher: Arc::clone(&fetcher),
+        };
+        tokio::spawn(file.follow())
+    });
+    let checks = tokio::spawn(check::run(Arc::clone(&engine), config.clone(), in_force.clone()));
+    let repairs = Repairs {
+        engine: Arc::clone(&engine),
+        seconds: config.poll_seconds,
+        in_force,
+        hangup,
+        fetcher: Arc::clone(&fetcher),
+        end: end.clone(),
+    };
+    let repairs = tokio::spawn(repairs.run());
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(Arc::clone(&engine), fetcher, end.clone()))
-        .with_graceful_shutdown(ended(end))
+    let router = router(Arc::clone(&engine), fetcher, Arc::clone(&events), end.clone());
+    let served = axum::serve(listener, router)
+        .with_graceful_shutdown(async move {
+            ended(end).await;
+            events.end();
+        })
         .await;
     repairs.abort();
     looks.abort();
     checks.abort();
+    if let Some(file) = file {
+        file.abort();
+    }
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
@@ -77,57 +102,6 @@ fn listen(socket: &Path) -> io::Result<UnixListener> {
     // Whoever may connect may load programs into the kernel.
     fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
     Ok(listener)
-}
-
-/// Compares the kernel with what is wanted, at every tick, and looks at the policy again when it is told to (SIGHUP).
-async fn repair(
-    engine: Shared,
-    seconds: u64,
-    mut trial_began: watch::Receiver<u64>,
-    (mut hangup, fetcher): (Signal, Arc<Fetcher>),
-    mut end: watch::Receiver<bool>,
-) {
-    let mut ticks = interval(Duration::from_secs(seconds));
-    ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut told = None;
-    loop {
-        let mut is_told = false;
-        // A trial that begins from here on is not missed.
-        trial_began.mark_unchanged();
-        let left = with(&engine, |engine| engine.trial_left()).await.ok().flatten();
-        tokio::select! {
-            _ = ticks.tick() => {}
-            () = tokio::time::sleep(left.unwrap_or_default()), if left.is_some() => {}
-            _ = trial_began.changed() => continue,
-            _ = hangup.recv() => {
-                is_told = true;
-                fetcher.look_soon();
-            }
-            _ = end.changed() => return,
-        }
-        let ticked = with(&engine, move |engine| {
-            if is_told {
-                engine.look_again();
-            }
-            engine.tick()
-        });
-        match ticked.await {
-            Ok(Ok(plan)) if plan.steps.is_empty() => told = None,
-            Ok(Ok(plan)) => {
-                told = None;
-                tracing::warn!(steps = plan.steps.len(), "the kernel had drifted; repaired:\n{plan}");
-            }
-            Ok(Err(rejected)) => {
-                let problem = rejected.problem();
-                // Once, and not at every tick.
-                if told.as_ref() != Some(&problem) {
-                    tracing::error!(problem = %problem.kind, "cannot reach the desired state: {problem}");
-                }
-                told = Some(problem);
-            }
-            Err(panicked) => tracing::error!("a repair failed inside: {panicked}"),
-        }
-    }
 }
 
 /// Asks the repositories of what runs for statements and roots that came since: at the start, hourly, and when told to. One
@@ -173,6 +147,20 @@ pub(crate) fn with<T: Send + 'static>(
 ) -> JoinHandle<T> {
     let engine = Arc::clone(engine);
     tokio::task::spawn_blocking(move || call(&mut lock(&engine)))
+}
+
+/// Fetches what a document names in registries, on a thread that may wait for disks. The engine is free for others meanwhile.
+pub(crate) fn fetch(
+    engine: &Shared,
+    fetcher: &Arc<Fetcher>,
+    document: &Document,
+) -> JoinHandle<Result<Fetched, Rejected>> {
+    let (engine, fetcher, document) = (Arc::clone(engine), Arc::clone(fetcher), document.clone());
+    let runtime = tokio::runtime::Handle::current();
+    tokio::task::spawn_blocking(move || {
+        let in_force = lock(&engine).fetched_in_force()?;
+        runtime.block_on(fetcher.fetch(&document, &in_force))
+    })
 }
 
 /// An engine keeps its truth in the kernel and on disk: one whose last call panicked can go on.

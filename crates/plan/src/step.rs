@@ -178,6 +178,32 @@ pub enum Step {
     Probe(ProbeStep),
 }
 
+impl Step {
+    /// The hook that it is about; none where it is about no single one.
+    pub fn hook(&self) -> Option<&Hook> {
+        match self {
+            Self::CreateRoot { hook, .. }
+            | Self::Carry { hook, .. }
+            | Self::Hold { hook }
+            | Self::Include { hook }
+            | Self::Load { hook, .. }
+            | Self::Link { hook, .. }
+            | Self::LinkIncumbent { hook, .. }
+            | Self::Dispatch { hook, .. }
+            | Self::Attach { hook, .. }
+            | Self::Turn { hook, .. }
+            | Self::DropDispatcher { hook, .. }
+            | Self::DropRoot { hook, .. }
+            | Self::Detach { hook }
+            | Self::Account { hook, .. }
+            | Self::Unload { hook, .. }
+            | Self::Forget { hook, .. }
+            | Self::RemoveRoot { hook } => Some(hook),
+            Self::Settle | Self::ForgetShared { .. } | Self::Probe(_) => None,
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {

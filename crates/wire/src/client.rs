@@ -12,8 +12,8 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 use crate::{
-    Applied, Chains, Document, Explained, Generation, GenerationSummary, Planned, Probes, Problem, Profile,
-    Rollback, Status,
+    Applied, Chains, Document, Event, Explained, Generation, GenerationSummary, Planned, Probes, Problem,
+    Profile, Rollback, Status,
 };
 
 pub use user_log::UserLogLines;
@@ -201,6 +201,24 @@ impl NodeClient {
         self.answer(self.request(Method::GET, "/v1/probes")).await
     }
 
+    /// What happened, the latest last, behind an event that is known already.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn events(&self, after: u64) -> Result<Vec<Event>, CallError> {
+        self.answer(self.request(Method::GET, &format!("/v1/events?after={after}"))).await
+    }
+
+    /// What happens from now on, behind an event that is known already.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn follow_events(&self, after: u64) -> Result<Following, CallError> {
+        let request = self.request(Method::GET, &format!("/v1/events?after={after}"));
+        let response = self.response(request.header("accept", "text/event-stream")).await?;
+        Ok(Following { response, socket: self.socket.clone(), unread: Vec::new() })
+    }
+
     /// Measures the run time of all members for a while.
     ///
     /// # Errors
@@ -222,11 +240,11 @@ impl NodeClient {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        self.send(request).await?.json().await.map_err(|source| self.broken(source))
+        self.response(request).await?.json().await.map_err(|source| self.broken(source))
     }
 
-    /// Sends a request, and tells a refusal apart from an answer.
-    async fn send(&self, request: RequestBuilder) -> Result<Response, CallError> {
+    /// The answer to a call, if it is a good one.
+    async fn response(&self, request: RequestBuilder) -> Result<Response, CallError> {
         // A socket that nobody listens to is told apart from a call that broke off.
         if let Err(source) = std::os::unix::net::UnixStream::connect(&self.socket) {
             return Err(CallError::Unreachable { socket: self.socket.clone(), source });
@@ -240,6 +258,45 @@ impl NodeClient {
 
     fn broken(&self, source: reqwest::Error) -> CallError {
         CallError::Broken { socket: self.socket.clone(), source }
+    }
+}
+
+/// Events as they happen: server-sent events (the HTML standard, section 9.2).
+#[derive(Debug)]
+pub struct Following {
+    response: Response,
+    socket: PathBuf,
+    unread: Vec<u8>,
+}
+
+impl Following {
+    /// Waits for the next one; none when the node ends.
+    ///
+    /// # Errors
+    /// When the connection breaks.
+    pub async fn next(&mut self) -> Result<Option<Event>, CallError> {
+        loop {
+            if let Some(event) = self.read() {
+                return Ok(Some(event));
+            }
+            let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
+            match self.response.chunk().await.map_err(broken)? {
+                Some(bytes) => self.unread.extend(bytes),
+                None => return Ok(None),
+            }
+        }
+    }
+
+    /// The next event in what came already. What is no data, and data of later versions, is passed over.
+    fn read(&mut self) -> Option<Event> {
+        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
+            let line: Vec<u8> = self.unread.drain(..=end).collect();
+            let event = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
+            if event.is_some() {
+                return event;
+            }
+        }
+        None
     }
 }
 

@@ -7,30 +7,34 @@ mod check;
 mod client;
 mod difference;
 mod document;
-mod events;
+mod event;
 mod layout;
 mod listing;
 mod node;
 mod probe;
 mod registry;
+mod settle;
+mod text_events;
 mod trust;
 mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, NodeClient, UserLogLines};
+pub use client::{CallError, Following, NodeClient, UserLogLines};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
+pub use event::{Event, EventKind};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
 pub use node::{
-    Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, Problem, Profile,
-    ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
+    Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
+    Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
 pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Reference, Registry, RegistryError, Repository,
     Shelf, Tag,
 };
+pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
 pub use user_program::{
     LimitMeans, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState, UserProgramView,

@@ -8,7 +8,7 @@ use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMo
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Alarm, Document, Ruling, TrustMode, UserProgramView};
+use crate::{Alarm, Document, Event, Ruling, TrustMode, UserProgramView};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -22,6 +22,9 @@ pub struct Status {
     /// That it is on trial, where it is.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub unconfirmed: Option<Unconfirmed>,
+    /// The file that says what is desired, where one does; then nobody else may.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub document: Option<String>,
     /// Whether that state is reached.
     pub state: State,
     /// Why it is not.
@@ -39,6 +42,12 @@ pub struct Status {
     /// The programs that packages run in user space.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub user_programs: Vec<UserProgramView>,
+    /// How often hooks were repaired that somebody else had changed, since the daemon started.
+    #[serde(default)]
+    pub drifts: u64,
+    /// The last time that something was repaired.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub last_drift: Option<Event>,
     /// The running kernel.
     pub kernel: String,
     /// The folder of pins.
@@ -146,7 +155,46 @@ pub struct Applied {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Planned {
     /// The steps, in order; none when there is nothing to do.
-    pub steps: Vec<String>,
+    pub steps: Vec<PlannedStep>,
+    /// How each chain would be made.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub chains: Vec<PlannedChain>,
+    /// What would wait for something that does not exist.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub waiting_for: Vec<String>,
+}
+
+/// A step, and why it is taken.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedStep {
+    /// What would be done.
+    pub step: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// How a chain would be made.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct PlannedChain {
+    /// Its hook, `<interface>/<hook>`.
+    pub hook: String,
+    /// How its programs come after each other.
+    #[schema(value_type = String)]
+    pub mechanism: Mechanism,
+    /// Why that way.
+    pub reason: String,
+}
+
+impl fmt::Display for PlannedStep {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ({})", self.step, self.reason)
+    }
+}
+
+impl fmt::Display for PlannedChain {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {} ({})", self.hook, self.mechanism, self.reason)
+    }
 }
 
 /// A chain as it is in the kernel.

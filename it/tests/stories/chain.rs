@@ -100,13 +100,33 @@ fn a_member_after_which_nothing_goes_on_ends_the_chain() {
 }
 
 #[test]
+fn a_plan_tells_its_steps_its_choices_and_why_and_changes_nothing() {
+    let (_pair, node) = scene();
+    let folder = tempfile::tempdir().unwrap();
+    let document = folder.path().join("desired.toml");
+    std::fs::write(&document, packages().document("right0", &["sanity", "ratelimit"])).unwrap();
+    let path = document.to_string_lossy().into_owned();
+    let planned = node.l3af(&["plan", &path]).unwrap();
+    let lines: Vec<&str> = planned.lines().collect();
+    assert!(lines[0].starts_with("right0/xdp: splice ("), "{planned}");
+    assert!(
+        lines[1].starts_with("  1. right0/xdp: create the root (") && lines[1].ends_with(')'),
+        "{planned}"
+    );
+    assert!(node.chains().unwrap().is_empty());
+    let json = node.l3af(&["plan", &path, "--json"]).unwrap();
+    let json: wire::Planned = serde_json::from_str(&json).unwrap();
+    assert!(json.steps.iter().all(|step| !step.reason.is_empty()) && json.chains.len() == 1, "{json:?}");
+}
+
+#[test]
 fn what_others_detach_is_attached_again() {
     let (_pair, node) = scene();
     node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
     let link = node.pins.join("right0/xdp/root/link");
     it::run(&format!("bpftool link detach pinned {}", link.display())).unwrap();
     let begin = std::time::Instant::now();
-    while !node.log().contains("the kernel had drifted; repaired") {
+    while !node.log().contains("the kernel had drifted: right0/xdp repaired") {
         assert!(begin.elapsed().as_secs() < 60, "it was not repaired:\n{}", node.log());
         std::thread::yield_now();
     }

@@ -205,6 +205,7 @@ fn the_api_describes_itself() {
             "/v1/desired/confirmation",
             "/v1/desired/explanations",
             "/v1/desired/members/{member}",
+            "/v1/events",
             "/v1/generations",
             "/v1/generations/{number}",
             "/v1/plan",
@@ -217,4 +218,50 @@ fn the_api_describes_itself() {
     );
     let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();
     assert!(missing.contains("there is no such resource"), "{missing}");
+}
+
+#[test]
+fn a_file_says_what_is_desired_and_nobody_else() {
+    let (pair, mut node) = scene();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("desired.toml");
+    let write = |text: &str| std::fs::write(&file, text).unwrap();
+    write(&packages().document("right0", &["sanity"]));
+    node.config = format!("document = \"{}\"\n", file.display());
+    node.restart().unwrap();
+    node.wait("the file is applied", || node.names().unwrap() == ["sanity"]);
+    for arguments in [&["stop", "sanity"][..], &["stop", "--all"], &["rollback", "0"]] {
+        let refused = node.cli(arguments).unwrap();
+        let words = format!("the desired state is that of the file `{}`", file.display());
+        assert!(!refused.ok && refused.stderr.contains(&words), "{}", refused.stderr);
+    }
+    let refused = node.apply(&packages().document("right0", &["ratelimit"])).unwrap();
+    assert!(
+        refused.stderr.contains("take `document` out of the daemon's configuration"),
+        "{}",
+        refused.stderr
+    );
+
+    write(&packages().document("right0", &["sanity", "ratelimit"]));
+    node.wait("the change is applied", || node.names().unwrap() == ["sanity", "ratelimit"]);
+    write("[[chain]]\ninterface = 5\n");
+    node.wait("it is refused", || node.l3af(&["status"]).unwrap().contains("invalid type: integer `5`"));
+    assert_eq!(node.names().unwrap(), ["sanity", "ratelimit"]);
+    assert_eq!(node.status().unwrap().state, wire::State::Refused);
+    // The same document is no new generation, a restart neither.
+    write(&packages().document("right0", &["sanity", "ratelimit"]));
+    node.wait("it is well again", || node.status().unwrap().state == wire::State::Converged);
+    node.restart().unwrap();
+    assert_eq!((node.names().unwrap().len(), node.status().unwrap().generation), (2, 2));
+
+    let (pins, state) = (node.pins.to_string_lossy().into_owned(), node.state());
+    node.cli(&["detach", "--all", "--pins", &pins, "--state", &state.to_string_lossy()])
+        .unwrap()
+        .success()
+        .unwrap();
+    assert_eq!(it::ping(&pair, 2).unwrap(), 2);
+    node.restart().unwrap();
+    assert!(node.names().unwrap().is_empty());
+    write(&packages().document("right0", &["ratelimit"]));
+    node.wait("what was written since is applied", || node.names().unwrap() == ["ratelimit"]);
 }

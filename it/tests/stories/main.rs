@@ -15,6 +15,7 @@ mod daemon;
 mod demo;
 mod dice;
 mod dispatched;
+mod drift;
 mod exclusive;
 mod head;
 mod history;

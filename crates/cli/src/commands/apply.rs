@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af apply`: makes a document the desired state.
+//! `l3af apply` and `plan`: makes a document the desired state, or tells what that would do.
 
 use std::fs;
 use std::path::Path;
 
 use wire::Document;
 
-use super::daemon::{call, report, settle_paths};
-use crate::arguments::Apply;
+use super::daemon::{call, report};
+use crate::arguments::{Apply, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -17,21 +17,34 @@ pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
         .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
     let mut document = Document::parse_toml(&text)
         .map_err(|error| Failure::new(format!("`{}`: {error}", path.display())))?;
-    settle_paths(&mut document, path.parent().unwrap_or(Path::new(".")))?;
+    document.settle(path.parent().unwrap_or(Path::new(".")))?;
     Ok(document)
 }
 
-pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
+/// `l3af plan`: what applying a document would do, and why.
+pub(crate) fn plan(socket: &Path, arguments: &Plan) -> Outcome {
     let document = read(&arguments.document)?;
-    if arguments.dry_run {
-        let planned = call(socket, async |node| node.plan(&document).await)?;
-        if arguments.json {
-            return output::json(&planned);
-        }
-        planned.steps.iter().for_each(|step| output::data(step));
-        output::note(&format!("{} steps; nothing was changed", planned.steps.len()));
-        return Ok(());
+    let planned = call(socket, async |node| node.plan(&document).await)?;
+    if arguments.json {
+        return output::json(&planned);
     }
+    planned.chains.iter().for_each(|chain| output::data(&chain.to_string()));
+    for (number, step) in planned.steps.iter().enumerate() {
+        output::data(&format!("{:>3}. {step}", number + 1));
+    }
+    planned
+        .waiting_for
+        .iter()
+        .for_each(|place| output::note(&format!("{place} would wait: it does not exist")));
+    output::note(&format!("{} steps; nothing was changed", planned.steps.len()));
+    Ok(())
+}
+
+pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
+    if arguments.dry_run {
+        return plan(socket, &Plan { document: arguments.document.clone(), json: arguments.json });
+    }
+    let document = read(&arguments.document)?;
     let (expect_generation, confirm_within) = (arguments.expect_generation, arguments.trial.confirm_within);
     let applied = call(socket, async |node| node.apply(&document, expect_generation, confirm_within).await)?;
     if arguments.json {

@@ -3,9 +3,9 @@
 
 use std::path::Path;
 
-use wire::{ChainDocument, Document, MemberDocument, ProbeDocument};
+use wire::{ChainDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
-use super::daemon::{call, reference, report};
+use super::daemon::{call, report};
 use crate::arguments::Change;
 use crate::failure::{Failure, Outcome};
 
@@ -61,7 +61,7 @@ fn edit_probe(probe: &mut ProbeDocument, arguments: &Change) -> Outcome {
         )));
     }
     if let Some(package) = &arguments.package {
-        probe.package = reference(&package.to_string_lossy(), Path::new("."))?;
+        probe.package = settle_reference(&package.to_string_lossy(), Path::new("."))?;
     }
     probe.config.extend(arguments.set.iter().cloned());
     if arguments.disable || arguments.enable {
@@ -104,7 +104,7 @@ fn find<'a>(
 
 fn edit(member: &mut MemberDocument, arguments: &Change) -> Outcome {
     if let Some(package) = &arguments.package {
-        member.package = reference(&package.to_string_lossy(), Path::new("."))?;
+        member.package = settle_reference(&package.to_string_lossy(), Path::new("."))?;
     }
     if let Some(proceed) = &arguments.proceed {
         member.proceed = Some(proceed.clone());

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Talking to the daemon, one call at a time.
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-use wire::{Applied, CallError, Document, NodeClient, Reference};
+use wire::{Applied, CallError, NodeClient};
 
 use crate::failure::Failure;
 use crate::output;
@@ -28,28 +28,4 @@ pub(crate) fn report(applied: &Applied) {
     for note in &applied.notes {
         output::note(&format!("note: {note}"));
     }
-}
-
-/// Makes paths of packages what the daemon understands, whatever folder it runs in.
-pub(crate) fn settle_paths(document: &mut Document, folder: &Path) -> Result<(), Failure> {
-    for member in document.chains.iter_mut().flat_map(|chain| &mut chain.members) {
-        member.package = reference(&member.package, folder)?;
-    }
-    for probe in &mut document.probes {
-        probe.package = reference(&probe.package, folder)?;
-    }
-    Ok(())
-}
-
-/// A package folder as a reference. Relative paths begin at `folder`; a package in a registry is one already.
-pub(crate) fn reference(path: &str, folder: &Path) -> Result<String, Failure> {
-    if let Some(reference) = Reference::in_uri(path) {
-        return Ok(reference?.uri());
-    }
-    let path = path.strip_prefix("file:").unwrap_or(path);
-    let found: PathBuf = folder.join(path).canonicalize().map_err(|error| {
-        Failure::new(format!("there is no package folder `{}`: {error}", folder.join(path).display()))
-            .with_hint("`l3af build` makes one")
-    })?;
-    Ok(format!("file:{}", found.display()))
 }

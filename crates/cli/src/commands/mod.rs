@@ -9,6 +9,7 @@ mod clang;
 mod daemon;
 mod detach;
 mod endorse;
+mod events;
 mod history;
 mod inspect;
 mod key;
@@ -43,7 +44,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Run(arguments) => run::run(&socket, arguments),
         Command::Apply(arguments) => apply::run(&socket, &arguments),
+        Command::Plan(arguments) => apply::plan(&socket, &arguments),
         Command::Generations(arguments) => history::generations(&socket, &arguments),
+        Command::Events(arguments) => events::run(&socket, &arguments),
         Command::Diff(arguments) => history::diff(&socket, &arguments),
         Command::Confirm(arguments) => history::confirm(&socket, &arguments),
         Command::Rollback(arguments) => history::roll_back(&socket, &arguments),

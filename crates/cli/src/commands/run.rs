@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use package::{HookPoint, Interface, MemberName, Package};
-use wire::{ChainDocument, Document, MemberDocument, ProbeDocument};
+use wire::{ChainDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
-use super::daemon::{call, reference, report};
+use super::daemon::{call, report};
 use crate::arguments::Run;
 use crate::failure::{Failure, Outcome};
 use crate::package_source::PackageSource;
@@ -41,7 +41,7 @@ fn name(given: Option<MemberName>, package: &Package) -> Result<MemberName, Fail
 fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> {
     Ok(MemberDocument {
         name: name(arguments.name, package)?,
-        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        package: settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?,
         program: arguments.program,
         proceed: arguments.proceed,
         enforcement: arguments.enforcement,
@@ -53,7 +53,7 @@ fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> 
 fn probe(arguments: Run, package: &Package) -> Result<ProbeDocument, Failure> {
     Ok(ProbeDocument {
         name: name(arguments.name, package)?,
-        package: reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        package: settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?,
         program: arguments.program,
         attach: arguments.attach.into_iter().collect(),
         enabled: true,

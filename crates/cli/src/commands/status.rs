@@ -46,8 +46,17 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         );
         lines.insert(2, ("confirmed", trial));
     }
+    lines.extend(
+        status.document.clone().map(|file| ("document", format!("{file}; nobody else may change it"))),
+    );
     if !status.waiting_for.is_empty() {
         lines.push(("waiting for", status.waiting_for.join(", ")));
+    }
+    if let Some(drift) = &status.last_drift {
+        lines.push((
+            "drift",
+            format!("{} repaired since the daemon started; the last: {drift}", status.drifts),
+        ));
     }
     lines.extend(status.user_programs.iter().map(|program| ("user program", user_program(program))));
     if let Some(problem) = &status.problem {

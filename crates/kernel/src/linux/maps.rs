@@ -25,19 +25,19 @@ const LEDGER_BYTES: u32 = 256 * 1024;
 
 /// A program array of one slot.
 pub(super) fn create_slot(name: &str) -> io::Result<MapHandle> {
-    create(MapType::ProgArray, name, 4, 1)
+    create(MapType::ProgArray, name, (4, 4), 1)
 }
 
 /// The counters of one instance.
 pub(super) fn create_counters(point: HookPoint) -> io::Result<MapHandle> {
-    create(MapType::PercpuArray, "l3af_counters", CELL_BYTES, Reading::cells(point))
+    create(MapType::PercpuArray, "l3af_counters", (4, CELL_BYTES), Reading::cells(point))
 }
 
 /// The numbers of the cells of an instance, for programs that have no stack to write one to.
 pub(super) fn create_keys(point: HookPoint) -> io::Result<MapHandle> {
     let numbers: Vec<u8> = (0..Reading::cells(point)).flat_map(u32::to_ne_bytes).collect();
     let length = u32::try_from(numbers.len()).map_err(io::Error::other)?;
-    let map = create(MapType::Array, "l3af_keys", length, 1)?;
+    let map = create(MapType::Array, "l3af_keys", (4, length), 1)?;
     map.update(&FIRST, &numbers, MapFlags::ANY).map_err(plain)?;
     Ok(map)
 }
@@ -70,7 +70,7 @@ pub(super) fn create_ledger() -> io::Result<MapHandle> {
 }
 
 fn create_ledger_of(room: u32, ledger: &Ledger) -> io::Result<MapHandle> {
-    let map = create(MapType::Array, "l3af_ledger", room, 1)?;
+    let map = create(MapType::Array, "l3af_ledger", (4, room), 1)?;
     write_value(&map, ledger, room)?;
     Ok(map)
 }
@@ -79,7 +79,7 @@ fn create_ledger_of(room: u32, ledger: &Ledger) -> io::Result<MapHandle> {
 pub(super) fn create_record(value: &impl Serialize) -> io::Result<MapHandle> {
     // One byte more: what is read ends with a zero.
     let length = u32::try_from(serde_json::to_vec(value)?.len() + 1).map_err(io::Error::other)?;
-    let map = create(MapType::Array, "l3af_record", length, 1)?;
+    let map = create(MapType::Array, "l3af_record", (4, length), 1)?;
     write_value(&map, value, length)?;
     map.freeze().map_err(plain)?;
     Ok(map)
@@ -90,12 +90,18 @@ pub(super) fn write_first(map: &MapHandle, bytes: &[u8]) -> io::Result<()> {
     map.update(&FIRST, bytes, MapFlags::ANY).map_err(plain)
 }
 
-fn create(kind: MapType, name: &str, value_bytes: u32, entries: u32) -> io::Result<MapHandle> {
+/// A map of keys and values of these sizes.
+pub(super) fn create(
+    kind: MapType,
+    name: &str,
+    (key_bytes, value_bytes): (u32, u32),
+    entries: u32,
+) -> io::Result<MapHandle> {
     let opts = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
         ..libbpf_sys::bpf_map_create_opts::default()
     };
-    MapHandle::create(kind, Some(name), 4, value_bytes, entries, &opts).map_err(plain)
+    MapHandle::create(kind, Some(name), key_bytes, value_bytes, entries, &opts).map_err(plain)
 }
 
 /// Waits until all programs that were running have finished.
@@ -103,7 +109,7 @@ fn create(kind: MapType, name: &str, value_bytes: u32, entries: u32) -> io::Resu
 /// An update of a map of maps does, so that user space may rely on it (`maybe_wait_bpf_programs` of
 /// `kernel/bpf/syscall.c`, Linux 5.0).
 pub(super) fn wait_for_running_programs() -> io::Result<()> {
-    let inner = create(MapType::Array, "l3af_settle", 4, 1)?;
+    let inner = create(MapType::Array, "l3af_settle", (4, 4), 1)?;
     let outer = create_outer("l3af_settle", &inner, 1)?;
     write_descriptor(&outer, inner.as_fd())
 }

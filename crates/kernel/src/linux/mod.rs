@@ -25,6 +25,7 @@ mod state;
 mod sys;
 mod template;
 mod trial;
+mod watch;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
@@ -41,6 +42,7 @@ pub use dispatcher::extensions_are_permitted;
 use known::Known;
 use pins::Pins;
 pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
+pub use watch::{Caller, Stir, Watch};
 
 /// The kernel of this machine, as seen from one network namespace.
 #[derive(Debug)]

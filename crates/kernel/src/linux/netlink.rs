@@ -3,9 +3,14 @@
 //! attributes.
 
 use std::io;
+use std::os::fd::OwnedFd;
 
+use rustix::io::Errno;
 use rustix::net::netlink::{GENERIC, SocketAddrNetlink};
-use rustix::net::{AddressFamily, Protocol, RecvFlags, SendFlags, SocketType, recv, sendto, socket};
+use rustix::net::{
+    AddressFamily, Protocol, RecvFlags, SendFlags, SocketFlags, SocketType, bind, recv, sendto, socket,
+    socket_with,
+};
 
 /// The header of a message.
 const HEADER_BYTES: usize = 16;
@@ -68,6 +73,29 @@ pub(super) fn dump_generic(family: &str, command: u8) -> io::Result<Vec<Message>
         value(FAMILY_ID)?.first_chunk::<2>().map(|bytes| u16::from_ne_bytes(*bytes))
     });
     number.map_or(Ok(Vec::new()), |number| ask(number, command))
+}
+
+/// A socket that hears of changes in groups of rtnetlink (`RTMGRP_LINK` and its like in `linux/rtnetlink.h`).
+pub(super) fn listen(groups: u32) -> io::Result<OwnedFd> {
+    let flags = SocketFlags::CLOEXEC | SocketFlags::NONBLOCK;
+    let socket = socket_with(AddressFamily::NETLINK, SocketType::RAW, flags, None)?;
+    bind(&socket, &SocketAddrNetlink::new(0, groups))?;
+    Ok(socket)
+}
+
+/// Reads all that a socket heard. Returns whether that was anything; what was lost counts as well.
+pub(super) fn hear(socket: &OwnedFd) -> io::Result<bool> {
+    let mut is_something = false;
+    let mut buffer = [0; 64];
+    loop {
+        // What does not fit is cut off: that it came is enough.
+        match recv(socket, &mut buffer, RecvFlags::empty()) {
+            Ok(_) | Err(Errno::NOBUFS) => is_something = true,
+            Err(Errno::WOULDBLOCK) => return Ok(is_something),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
+    }
 }
 
 /// Asks rtnetlink for all of a kind, with these words behind the header.

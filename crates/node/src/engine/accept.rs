@@ -4,9 +4,10 @@
 
 use package::MemberName;
 use plan::Hook;
-use wire::{Applied, Document};
+use wire::{Applied, Document, EventKind};
 
 use super::{Engine, steps};
+use crate::events::Happened;
 use crate::fetch::Fetched;
 use crate::generation::Generation;
 use crate::resolve::{Demand, Resolved};
@@ -45,10 +46,24 @@ impl Engine {
         trial: Option<u32>,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
+        self.may_call()?;
         if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
             return Err(Rejected::TrialTime { seconds });
         }
         self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
+    }
+
+    /// Accepts the document of the configured file, unless it was accepted already, or given up.
+    ///
+    /// # Errors
+    /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
+    pub(crate) fn apply_file(&mut self, document: Document, fetched: &Fetched) -> Result<(), Rejected> {
+        self.may_apply()?;
+        let last = self.generations.numbers().map_err(unkept)?.last().copied();
+        if last.is_some_and(|last| self.kept(last).is_ok_and(|kept| kept.document == document)) {
+            return Ok(());
+        }
+        self.accept(document, Order::new(Demand::New), fetched).map(drop)
     }
 
     /// Takes a member out of its chain; `None` takes all members out of all chains, and ends a trial for that.
@@ -56,7 +71,7 @@ impl Engine {
     /// # Errors
     /// When there is no such member, or the rest cannot be reached.
     pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
-        self.may_apply()?;
+        self.may_call()?;
         let mut document = Document::default();
         if let Some(member) = member {
             document = self.current()?.map(|generation| generation.document).unwrap_or_default();
@@ -125,13 +140,25 @@ impl Engine {
         self.follow_in_user_space();
         self.user_programs.try_again();
         self.waiting = waiting;
-        self.problem = None;
+        self.note_problem(None);
         self.raise(withdrawn);
         // What is kept too long is in nobody's way.
         if let Err(rejected) = self.tidy_up() {
             tracing::warn!("{}", rejected.problem());
         }
-        Ok(Applied { generation: number, steps: steps(&plan), notes })
+        let steps = steps(&plan);
+        let what = again.map_or_else(String::new, |again| format!(", which brings {again} back"));
+        let text = format!("generation {number}{what}: {} steps", steps.len());
+        self.tell(Happened { steps: steps.clone(), ..Happened::new(EventKind::Accepted, text) });
+        self.in_force.send_replace(number);
+        Ok(Applied { generation: number, steps, notes })
+    }
+
+    /// Refuses callers where a file says what is desired, and all where nothing is applied.
+    pub(super) fn may_call(&self) -> Result<(), Rejected> {
+        self.may_apply()?;
+        let owner = self.parts.config.document.as_ref().map(|file| format!("the file `{}`", file.display()));
+        owner.map_or(Ok(()), |owner| Err(Rejected::Owned { owner }))
     }
 
     /// Refuses where whoever started the daemon wants nothing applied.
@@ -162,20 +189,19 @@ impl Engine {
             // The trial takes somewhat longer.
             tracing::warn!(generation = trial.number, "cannot write when the trial began: {error}");
         }
-        self.trial_began.send_replace(trial.number);
     }
 
     /// Returns to what was in force before a generation that the kernel refused.
     fn withdraw(&mut self, generation: &Generation) {
         if let Err(source) = self.generations.withdraw(generation) {
-            self.problem = Some(Rejected::State { action: "withdraw the generation", source }.problem());
+            self.note_problem(Some(Rejected::State { action: "withdraw the generation", source }.problem()));
         }
         // A generation that was never taken up says nothing about what ran before this one.
         if self.desired.is_none() && generation.previous != 0 {
             return;
         }
         if let Err(rejected) = self.reach() {
-            self.problem = Some(rejected.problem());
+            self.note_problem(Some(rejected.problem()));
         }
     }
 }

@@ -6,12 +6,12 @@ use std::io;
 use std::time::Duration;
 
 use package::{Digest, Package};
-use tokio::sync::watch;
-use wire::{Applied, GenerationSummary, Unconfirmed};
+use wire::{Applied, EventKind, GenerationSummary, Unconfirmed};
 
 use super::Engine;
 use super::accept::Order;
 use crate::Rejected;
+use crate::events::Happened;
 use crate::evidence::Documents;
 use crate::fetch::Fetched;
 use crate::generation::{Generation, Pinned};
@@ -26,7 +26,7 @@ impl Engine {
     /// # Errors
     /// When it is not kept, something of it is not trusted, or it cannot be reached.
     pub fn roll_back(&mut self, to: Option<u64>, expected: Option<u64>) -> Result<Applied, Rejected> {
-        self.may_apply()?;
+        self.may_call()?;
         let current = self.current()?.unwrap_or_else(Generation::none);
         let back = to.unwrap_or(current.previous);
         if let Some(trial) = self.trial()?.filter(|_| back == current.previous) {
@@ -51,6 +51,7 @@ impl Engine {
         }
         self.generations.confirm(&trial).map_err(|source| state("confirm the generation", source))?;
         tracing::info!(generation = trial.number, "confirmed");
+        self.tell(Happened::new(EventKind::Confirmed, format!("generation {} stays", trial.number)));
         self.desired()
     }
 
@@ -101,11 +102,6 @@ impl Engine {
     pub(crate) fn trial_left(&self) -> Option<Duration> {
         // What cannot be read is told at the next comparison.
         self.trial().ok().flatten().map(|trial| trial.left()).filter(|left| !left.is_zero())
-    }
-
-    /// Is told when a trial begins.
-    pub(crate) fn trial_began(&self) -> watch::Receiver<u64> {
-        self.trial_began.subscribe()
     }
 
     /// The generation that waits to be confirmed, if one does.
@@ -165,6 +161,7 @@ impl Engine {
         let Some(trial) = self.trial()? else { return Ok(()) };
         self.generations.return_from(&trial, why).map_err(not_returned)?;
         tracing::warn!(generation = trial.number, "given up: {why}");
+        self.tell(Happened::new(EventKind::GivenUp, format!("generation {}: {why}", trial.number)));
         Ok(())
     }
 
@@ -184,7 +181,10 @@ impl Engine {
         }
         self.verify_again()?;
         let steps = super::steps(&self.reach()?);
-        self.problem = None;
+        self.note_problem(None);
+        let text = format!("generation {}: {why}; the one before is in force again", trial.number);
+        self.tell(Happened { steps: steps.clone(), ..Happened::new(EventKind::GivenUp, text) });
+        self.in_force.send_replace(trial.number);
         Ok(steps)
     }
 

@@ -2,7 +2,7 @@
 //! What the engine tells: how it is, what runs, and why that is trusted. Nothing here changes anything.
 
 use plan::choose;
-use wire::{ChainView, Chains, Explained, ProbeView, Probes, State, Status, UserProgramName};
+use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, Status, UserProgramName};
 
 use super::Engine;
 use crate::generation::Generation;
@@ -66,7 +66,7 @@ impl Engine {
             State::Safe
         } else if self.generations.is_detached() {
             State::Detached
-        } else if self.problem.is_some() {
+        } else if self.problem.is_some() || self.file_problem.is_some() {
             State::Refused
         } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
             State::Converged
@@ -81,11 +81,14 @@ impl Engine {
             generation: self.current()?.map_or(0, |generation| generation.number),
             unconfirmed: self.unconfirmed()?,
             state,
-            problem: self.problem.clone(),
+            problem: self.problem.clone().or_else(|| self.file_problem.clone()),
+            document: self.parts.config.document.as_ref().map(|file| file.display().to_string()),
             waiting_for: self.waiting.texts(),
             alarms: self.trust.alarms().to_vec(),
             looked: looked.map(|at| at.to_string()),
             user_programs: self.user_programs.views(),
+            drifts: self.repairs.values().sum(),
+            last_drift: self.events.last(EventKind::Drift),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })
@@ -104,6 +107,7 @@ impl Engine {
             knowledge_age: age.map(|age| age.as_secs().max(0)),
             generation: self.current()?.map_or(0, |generation| generation.number),
             chains: &self.chain_views()?,
+            repairs: &self.repairs,
             user_programs: &self.user_programs.views(),
         };
         Ok(metrics.to_string())

@@ -11,10 +11,11 @@ use jiff::{SignedDuration, Timestamp};
 use package::{Blobs, Digest};
 use plan::Desired;
 use trust::{Explanation, Mode, Policy};
-use wire::{Alarm, Document, TrustMode};
+use wire::{Alarm, Document, EventKind, TrustMode};
 
 use super::Engine;
 use crate::Rejected;
+use crate::events::Happened;
 use crate::evidence::Found;
 use crate::fetch::Fetched;
 use crate::policy::PolicyFiles;
@@ -188,7 +189,16 @@ impl Engine {
 
     /// Raises an alarm for each package that is trusted no longer, and for no other. Returns whether that is news.
     pub(super) fn raise(&mut self, withdrawn: Vec<Withdrawn>) -> bool {
+        let before = self.trust.alarms.clone();
         let is_news = self.trust.raise(withdrawn.iter().map(Withdrawn::alarm).collect());
+        for (kind, ones, others) in [
+            (EventKind::Alarm, &self.trust.alarms, &before),
+            (EventKind::AlarmOver, &before, &self.trust.alarms),
+        ] {
+            for alarm in ones.iter().filter(|alarm| !others.contains(alarm)) {
+                self.tell(Happened::new(kind, alarm.to_string()));
+            }
+        }
         let told = withdrawn.into_iter().map(|package| (package.reference, package.explanation));
         self.trust.withdrawn = told.collect();
         is_news

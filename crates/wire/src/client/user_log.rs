@@ -4,14 +4,14 @@
 use reqwest::{Method, Response};
 
 use super::{CallError, NodeClient};
-use crate::events::Events;
+use crate::text_events::TextEvents;
 use crate::{UserProgramLog, UserProgramName};
 
 /// What a program in user space writes, line by line, as it is written.
 #[derive(Debug)]
 pub struct UserLogLines {
     response: Response,
-    events: Events,
+    events: TextEvents,
     node: NodeClient,
 }
 
@@ -34,8 +34,8 @@ impl NodeClient {
         lines: u32,
     ) -> Result<UserLogLines, CallError> {
         let path = path(name, &format!("lines={lines}&follow=true"));
-        let response = self.send(self.request(Method::GET, &path)).await?;
-        Ok(UserLogLines { response, events: Events::default(), node: self.clone() })
+        let response = self.response(self.request(Method::GET, &path)).await?;
+        Ok(UserLogLines { response, events: TextEvents::default(), node: self.clone() })
     }
 }
 

@@ -7,6 +7,7 @@
 mod chain;
 mod change;
 mod dispatched;
+mod drift;
 mod plot;
 mod programs;
 mod traffic;
@@ -34,6 +35,8 @@ enum Bench {
     Compile,
     /// How long a change of a running chain takes, and what packets see of it
     Change(Options),
+    /// How long a chain that somebody detached is detached
+    Drift(Options),
     /// How long a package of 1 MiB is verified, and how long its program is loaded
     Verify(Options),
 }
@@ -46,7 +49,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain, verify), or changes of each kind (change)
+    /// Rounds of measuring (chain, drift, verify), or changes of each kind (change)
     #[arg(long)]
     rounds: Option<usize>,
     /// Runs in one sample (chain); emulated machines take a hundred times as long for one
@@ -60,6 +63,7 @@ fn main() -> ExitCode {
         Bench::Chain(options) => chain::run(&options),
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
+        Bench::Drift(options) => drift::run(&options),
         Bench::Verify(options) => verify::run(&options),
     };
     finish(result)

@@ -8,8 +8,8 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 
 use libbpf_sys::{bpf_attach_type, bpf_prog_type};
 use package::{
-    AbsolutePath, Attachment, CgroupEvent, Moment, NetfilterFamily, NetfilterHook, Pace, PerfCounter, Side,
-    Traced,
+    AbsolutePath, Attachment, CgroupEvent, EventName, Moment, NetfilterFamily, NetfilterHook, Pace,
+    PerfCounter, Side, Traced,
 };
 
 use super::super::device::{interface_index, within};
@@ -105,11 +105,7 @@ pub(super) fn attach(program: BorrowedFd<'_>, attachment: &Attachment) -> io::Re
             one(link_event(program, &event, *cookie))
         }
         Attachment::Tracepoint { category, name, cookie } => {
-            // `PERF_TYPE_TRACEPOINT`
-            let (kind, config) = (2, target::tracepoint_id(category, name)?);
-            let sample = Sample::Period(0);
-            let event = PerfEvent { kind, config, name: None, offset: 0, sample, pid: -1, cpu: 0 };
-            one(link_event(program, &sys::open_perf_event(&event)?, *cookie))
+            one(link_tracepoint(program, (category, name), *cookie))
         }
         Attachment::RawTracepoint { name, cookie } => {
             one(sys::open_raw_tracepoint(program, &c_string(name.as_ref())?, *cookie))
@@ -139,6 +135,18 @@ pub(super) fn attach(program: BorrowedFd<'_>, attachment: &Attachment) -> io::Re
         }
         Attachment::Usdt { .. } => Err(io::Error::other("it is attached while it is loaded")),
     }
+}
+
+/// Attaches to a tracepoint, by its category and its name.
+pub(in super::super) fn link_tracepoint(
+    program: BorrowedFd<'_>,
+    (category, name): (&EventName, &EventName),
+    cookie: u64,
+) -> io::Result<OwnedFd> {
+    // `PERF_TYPE_TRACEPOINT`
+    let (kind, config) = (2, target::tracepoint_id(category, name)?);
+    let event = PerfEvent { kind, config, name: None, offset: 0, sample: Sample::Period(0), pid: -1, cpu: 0 };
+    link_event(program, &sys::open_perf_event(&event)?, cookie)
 }
 
 /// Opens a probe in code: of the kernel, or of a file.

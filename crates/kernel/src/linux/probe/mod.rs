@@ -31,6 +31,7 @@ use super::{execute, maps, sys};
 use crate::Refused;
 use crate::probe_record::ProbeRecord;
 
+pub(super) use attach::link_tracepoint;
 pub(super) use observe::{lacks, observe, runs};
 pub(super) use target::{missing, mount_tracefs};
 

@@ -10,7 +10,7 @@ const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes a stream apart, in whatever pieces it comes.
 #[derive(Debug, Default)]
-pub(crate) struct Events {
+pub(crate) struct TextEvents {
     begun: Vec<u8>,
     data: VecDeque<String>,
 }
@@ -26,7 +26,7 @@ pub(crate) enum NoEvent {
     Data(#[from] serde_json::Error),
 }
 
-impl Events {
+impl TextEvents {
     /// Takes the next piece.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Result<(), NoEvent> {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
@@ -61,7 +61,7 @@ mod tests {
     use super::*;
 
     fn read(pieces: &[&[u8]]) -> Result<Vec<String>, String> {
-        let mut events = Events::default();
+        let mut events = TextEvents::default();
         for piece in pieces {
             events.take(piece).map_err(|error| error.to_string())?;
         }

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What happened, as a list, or as it happens.
+
+use std::convert::Infallible;
+use std::sync::Arc;
+
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{Query, State};
+use axum::http::{HeaderMap, header};
+use axum::response::sse::{self, KeepAlive, Sse};
+use axum::response::{IntoResponse, Response};
+use futures_util::stream::{self, Stream};
+use serde::Deserialize;
+use wire::{Event, Problem};
+
+use super::refuse;
+use crate::events::Events;
+
+/// What is asked for.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Asked {
+    after: Option<u64>,
+}
+
+/// What happened, the latest last; with `Accept: text/event-stream` also what happens from now on
+#[utoipa::path(
+    get, path = "/v1/events",
+    params(
+        ("after" = Option<u64>, Query, description = "the number of the last event that is known already"),
+        ("Last-Event-ID" = Option<u64>, Header, description = "the same, as clients of server-sent events tell it")
+    ),
+    responses(
+        (status = 200, content((Vec<Event> = "application/json"), (String = "text/event-stream")), description = "events; the daemon keeps the last 1000 since its start"),
+        (status = "default", body = Problem)
+    )
+)]
+pub(super) async fn events(
+    State(events): State<Arc<Events>>,
+    headers: HeaderMap,
+    asked: Result<Query<Asked>, QueryRejection>,
+) -> Response {
+    let after = match asked {
+        Ok(Query(asked)) => asked.after,
+        Err(rejection) => {
+            return refuse(400, "query", &rejection.body_text(), "`after` takes the number of an event");
+        }
+    };
+    let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
+    let known = text("last-event-id".parse().expect("it is a name")).and_then(|number| number.parse().ok());
+    let after = after.or(known).unwrap_or_default();
+    if text(header::ACCEPT).is_some_and(|accepted| accepted.contains("text/event-stream")) {
+        return Sse::new(follow(events, after)).keep_alive(KeepAlive::default()).into_response();
+    }
+    axum::Json(events.after(after)).into_response()
+}
+
+/// One event after the other, as they happen.
+fn follow(events: Arc<Events>, after: u64) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let news = events.listen();
+    stream::unfold((events, news, after, Vec::new()), async |(events, mut news, mut after, mut waiting)| {
+        while waiting.is_empty() {
+            news.mark_unchanged();
+            waiting = events.after(after);
+            waiting.reverse();
+            if waiting.is_empty() && (events.is_over() || news.changed().await.is_err()) {
+                return None;
+            }
+        }
+        let event: Event = waiting.pop()?;
+        after = event.number;
+        let told = sse::Event::default().id(event.number.to_string()).json_data(&event);
+        // What cannot be written is nothing that a client could read.
+        let told = told.unwrap_or_default();
+        Some((Ok(told), (events, news, after, waiting)))
+    })
+}

@@ -1,0 +1,184 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What others change is repaired as soon as it is heard, and told. The daemons of these stories compare by themselves only once
+//! in an hour.
+
+use std::io::{BufRead, BufReader};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+
+use ::package::KernelVersion;
+use it::{Node, Pair, binary, ping, run, run_in, stream_while};
+use wire::{Event, EventKind};
+
+use crate::mechanism::of_corpus;
+use crate::packages;
+use crate::tc::passing;
+
+fn scene() -> (Pair, Node) {
+    let pair = Pair::new().unwrap();
+    let mut node = Node::start(&pair.right, &packages().policy()).unwrap();
+    node.poll_seconds = 3600;
+    node.restart().unwrap();
+    (pair, node)
+}
+
+fn drifts(node: &Node) -> Vec<Event> {
+    let lines = node.l3af(&["events", "--json"]).unwrap();
+    let events = lines.lines().map(|line| serde_json::from_str::<Event>(line).unwrap());
+    events.filter(|event| event.kind == EventKind::Drift).collect()
+}
+
+/// Waits until a chain is attached again, and returns what is told of that.
+fn repaired(node: &Node, before: usize) -> Event {
+    node.wait("it is repaired", || drifts(node).len() > before);
+    let is_attached = || node.chains().unwrap().first().is_some_and(|chain| chain.attached);
+    node.wait("it is attached", is_attached);
+    drifts(node).pop().unwrap()
+}
+
+/// Whether calls of others are heard: tracepoints are attached by link since 5.15.
+fn hears_calls() -> bool {
+    crate::kernel() >= KernelVersion { major: 5, minor: 15 }
+}
+
+fn link(node: &Node) -> String {
+    node.pins.join("right0/xdp/root/link").display().to_string()
+}
+
+#[test]
+fn a_link_that_somebody_detaches_is_attached_again_and_who_did_it_is_told() {
+    if !hears_calls() {
+        return;
+    }
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    for before in 0..crate::rounds(5, 2) {
+        run(&format!("bpftool link detach pinned {}", link(&node))).unwrap();
+        let event = repaired(&node, before);
+        // Others may have made calls just then as well.
+        let is_it =
+            |by: &String| by.starts_with("`bpftool` (process ") && by.ends_with(" by BPF_LINK_DETACH");
+        assert!(event.by.iter().any(is_it), "{event:?}");
+        assert!(event.text.starts_with("right0/xdp repaired in "), "{event:?}");
+    }
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains("repaired since the daemon started; the last: "), "{status}");
+    assert!(node.l3af(&["events"]).unwrap().contains("BPF_LINK_DETACH"));
+}
+
+/// Lets another program run behind a link, as anybody may who may do all.
+fn update_link(link: &str, program: &Path) {
+    let script = "import ctypes, os, struct, sys\n\
+        number = {'x86_64': 321, 'aarch64': 280}[os.uname().machine]\n\
+        libc = ctypes.CDLL(None, use_errno=True)\n\
+        def bpf(command, attr):\n\
+        \x20   attr = ctypes.create_string_buffer(attr, 128)\n\
+        \x20   done = libc.syscall(number, command, attr, 128)\n\
+        \x20   assert done >= 0, os.strerror(ctypes.get_errno())\n\
+        \x20   return done\n\
+        def get(path):\n\
+        \x20   path = ctypes.create_string_buffer(path.encode())\n\
+        \x20   return bpf(7, struct.pack('Q', ctypes.addressof(path)))\n\
+        bpf(29, struct.pack('II', get(sys.argv[1]), get(sys.argv[2])))\n";
+    let status = Command::new("python3").args(["-c", script, link]).arg(program).status().unwrap();
+    assert!(status.success());
+}
+
+#[test]
+fn a_program_that_somebody_puts_behind_the_link_goes_and_no_packet_is_lost() {
+    if !hears_calls() {
+        return;
+    }
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    let foreign = PathBuf::from(format!("{}-foreign", node.pins.display()));
+    let object = it::repository().join("target/corpus/passes.bpf.o");
+    of_corpus("passes", "passes", "xdp");
+    run(&format!("bpftool prog load {} {}", object.display(), foreign.display())).unwrap();
+    let (sent, received, ()) = stream_while(&pair, || {
+        for before in 0..crate::rounds(5, 2) {
+            update_link(&link(&node), &foreign);
+            let event = repaired(&node, before);
+            assert!(event.by.iter().any(|by| by.contains("BPF_LINK_UPDATE")), "{event:?}");
+        }
+        Ok(())
+    })
+    .unwrap();
+    assert_eq!(sent, received);
+    std::fs::remove_file(foreign).unwrap();
+}
+
+#[test]
+fn an_interface_that_is_made_again_gets_its_chain_again() {
+    let (pair, node) = scene();
+    run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    node.apply(&packages().document("spare0", &["sanity"])).unwrap().success().unwrap();
+    for before in 0..3 {
+        run_in(&pair.right.namespace, "ip link del spare0").unwrap();
+        node.wait("it waits", || !node.status().unwrap().waiting_for.is_empty());
+        run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+        repaired(&node, before);
+    }
+}
+
+#[test]
+fn a_chain_on_tc_that_is_taken_off_is_attached_again() {
+    let (pair, node) = scene();
+    node.l3af(&["run", &passing("tc-ingress"), "--on", "right0"]).unwrap();
+    let is_linked = crate::kernel() >= KernelVersion { major: 6, minor: 6 };
+    for before in 0..3 {
+        if is_linked {
+            let link = node.pins.join("right0/tc-ingress/root/link");
+            run(&format!("bpftool link detach pinned {}", link.display())).unwrap();
+        } else {
+            run_in(&pair.right.namespace, "tc qdisc del dev right0 clsact").unwrap();
+        }
+        repaired(&node, before);
+    }
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+}
+
+#[test]
+fn in_another_network_namespace_it_is_heard_as_well() {
+    let pair = Pair::new().unwrap();
+    let mut node = Node::start(&pair.left, &packages().policy()).unwrap();
+    node.poll_seconds = 3600;
+    node.restart().unwrap();
+    run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    let interface = format!("{}:spare0", pair.right.namespace);
+    node.apply(&packages().document(&interface, &["sanity"])).unwrap().success().unwrap();
+    run_in(&pair.right.namespace, "ip link del spare0").unwrap();
+    node.wait("it waits", || !node.status().unwrap().waiting_for.is_empty());
+    run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();
+    repaired(&node, 0);
+}
+
+#[test]
+fn events_are_told_as_they_happen_until_the_daemon_ends() {
+    let (_pair, mut node) = scene();
+    let mut follower = Command::new(binary("l3af").unwrap())
+        .args(["--socket", &node.socket().to_string_lossy(), "events", "--follow", "--json"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(follower.stdout.take().unwrap()).lines();
+    let mut next = || serde_json::from_str::<Event>(&lines.next().unwrap().unwrap()).unwrap();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    let accepted = next();
+    assert_eq!((accepted.kind, accepted.by.len()), (EventKind::Accepted, 0));
+    assert!(accepted.text.starts_with("generation 1: ") && !accepted.steps.is_empty(), "{accepted:?}");
+    node.apply_with(&packages().document("right0", &["ratelimit"]), &["--confirm-within", "1h"])
+        .unwrap()
+        .success()
+        .unwrap();
+    assert_eq!(next().kind, EventKind::Accepted);
+    node.l3af(&["rollback"]).unwrap();
+    let given_up = next();
+    assert_eq!(given_up.kind, EventKind::GivenUp);
+    assert!(given_up.text.starts_with("generation 2: somebody rolled it back"), "{given_up:?}");
+    assert!(given_up.number > accepted.number);
+    node.end().unwrap();
+    assert!(follower.wait().unwrap().success(), "a daemon that ends lets go whoever listens");
+}
