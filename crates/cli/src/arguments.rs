@@ -6,15 +6,14 @@ mod key;
 mod logins;
 mod naming;
 pub(crate) mod publisher;
+mod shown;
 
 use std::path::PathBuf;
 
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use package::{
-    AttachKey, AttachValue, Enforcement, Interface, MemberName, ParameterValue, Platform, ProgramName,
-};
+use package::{AttachKey, AttachValue, Enforcement, MemberName, ParameterValue, Platform, ProgramName};
 use trust::Pen;
 use wire::Reference;
 
@@ -22,6 +21,7 @@ pub(crate) use self::history::{Confirm, Diff, RollBack, Trial};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
+pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
 use crate::signing_key::Passphrase;
 
 /// Builds, signs and runs eBPF packages.
@@ -123,6 +123,7 @@ pub(crate) enum Command {
     Profile(Profile),
     Stop(Stop),
     Status(Status),
+    Logs(Logs),
     Detach(Detach),
 }
 
@@ -409,46 +410,6 @@ pub(crate) struct Apply {
     pub(crate) expect_generation: Option<u64>,
     #[command(flatten)]
     pub(crate) trial: Trial,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Tell what happened: changes, repairs of what others changed, problems, alarms
-#[derive(Debug, Args)]
-pub(crate) struct Events {
-    /// Go on with what happens from now on
-    #[arg(short, long)]
-    pub(crate) follow: bool,
-    /// Print JSON, one event in each line
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// List the members of all chains
-#[derive(Debug, Args)]
-pub(crate) struct Listing {
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Tell how the daemon is, and why it trusts what it runs
-#[derive(Debug, Args)]
-pub(crate) struct Status {
-    /// List for each package each rule of trust, what it looked at, and how it ended when the package was accepted
-    #[arg(long)]
-    pub(crate) explain: bool,
-    /// Print JSON
-    #[arg(long)]
-    pub(crate) json: bool,
-}
-
-/// Draw chains with the packets that went through
-#[derive(Debug, Args)]
-pub(crate) struct Chain {
-    /// Interface [default: all]
-    pub(crate) interface: Option<Interface>,
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,

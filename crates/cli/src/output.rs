@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What people and programs see: data on stdout, words about the work on stderr.
 
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
@@ -11,6 +11,22 @@ use crate::failure::Outcome;
 /// Prints data. A reader that has seen enough and left is no failure, and there is nobody else to tell.
 pub(crate) fn data(text: &str) {
     drop(writeln!(io::stdout().lock(), "{text}"));
+}
+
+/// Prints a line that others wrote. Returns whether anybody still reads. A terminal does not get what would have it do something.
+pub(crate) fn foreign(line: &str) -> bool {
+    let mut stdout = io::stdout().lock();
+    if stdout.is_terminal() { writeln!(stdout, "{}", harmless(line)) } else { writeln!(stdout, "{line}") }
+        .is_ok()
+}
+
+/// Control characters as they are written in programs, tabs apart.
+fn harmless(line: &str) -> String {
+    let spelled = |letter: char| {
+        let acts = letter.is_control() && letter != '\t';
+        if acts { letter.escape_default().to_string() } else { letter.to_string() }
+    };
+    line.chars().map(spelled).collect()
 }
 
 /// Prints data for programs.
@@ -52,6 +68,11 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
 
 #[cfg(test)]
 mod tests {
+    #[test]
+    fn what_others_wrote_does_nothing_to_a_terminal() {
+        assert_eq!(super::harmless("a\tb \u{1b}[2Jc\r\u{9b}"), "a\tb \\u{1b}[2Jc\\r\\u{9b}");
+    }
+
     #[test]
     fn a_table_is_as_wide_as_what_is_in_it() {
         let rows = vec![vec!["sanity".to_owned(), "1".to_owned()], vec!["x".to_owned(), "20".to_owned()]];

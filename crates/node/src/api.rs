@@ -2,6 +2,7 @@
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
 mod happened;
+mod user_log;
 
 use std::sync::Arc;
 
@@ -14,6 +15,7 @@ use axum::routing::{delete, get, post, put};
 use package::{Interface, MemberName};
 use plan::Hook;
 use serde::{Deserialize, Serialize};
+use tokio::sync::watch;
 use tokio::task::JoinHandle;
 use utoipa::OpenApi;
 use wire::{
@@ -32,6 +34,8 @@ struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
     events: Arc<Events>,
+    /// Becomes true when the daemon is to end, and with it what goes on until then.
+    end: watch::Receiver<bool>,
 }
 
 impl FromRef<Served> for Arc<Events> {
@@ -68,6 +72,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         happened::events,
         profile,
         end_profile,
+        user_log::user_log,
         metrics
     ),
     components(schemas(
@@ -105,13 +110,22 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::Ruling,
         wire::Verdict,
         wire::UserProgramView,
-        wire::UserProgramState
+        wire::UserProgramState,
+        wire::UserProgramLimit,
+        wire::LimitMeans,
+        wire::UserProgramLog
     ))
 )]
 struct Description;
 
-/// The routes of the API over an engine, and what fetches for it.
-pub fn router(engine: Shared, fetcher: Arc<Fetcher>, events: Arc<Events>) -> Router {
+/// The routes of the API over an engine, what fetches for it, and what happens; answers that go on do so until `end` becomes
+/// true.
+pub fn router(
+    engine: Shared,
+    fetcher: Arc<Fetcher>,
+    events: Arc<Events>,
+    end: watch::Receiver<bool>,
+) -> Router {
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -126,12 +140,13 @@ pub fn router(engine: Shared, fetcher: Arc<Fetcher>, events: Arc<Events>) -> Rou
         .route("/v1/probes", get(probes))
         .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/metrics", get(metrics))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher, events })
+        .with_state(Served { engine, fetcher, events, end })
 }
 
 /// How the node is

@@ -4,9 +4,11 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
+use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
+use package::{CpuShare, MemorySize};
 use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
@@ -60,6 +62,11 @@ Configuration keys and their defaults:
   document = none                   file with the desired state; then nobody else may change it
   store_max = \"2GiB\"               how much room packages may take in the folder of state
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
+  [user_programs]                   what packages run in user space
+  memory = \"64MiB\"                the most memory of each; left out: what it asks for
+  cpu = 50                          the most percent of a core of each; left out: what it asks for
+  failures = 10                     one that ends so often ...
+  window_seconds = 600              ... within this time is given up for as long
 
 Examples:
   l3afd --policy ./trust.toml         try it with a policy of your own
@@ -88,9 +95,25 @@ pub struct Config {
     pub store_max: Size,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// The programs that packages run in user space.
+    pub user_programs: UserProgramsConfig,
     /// Whether nothing is applied. It is no key: a file would stay.
     #[serde(skip)]
     pub safe: bool,
+}
+
+/// How programs that packages run in user space are bounded, and when they are given up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct UserProgramsConfig {
+    /// The most memory of each, whatever it asks for. Default none: what it asks for.
+    pub memory: Option<MemorySize>,
+    /// The most time of processors of each, whatever it asks for. Default none: what it asks for.
+    pub cpu: Option<CpuShare>,
+    /// How often one may end within the window before it is given up. Default 10.
+    pub failures: NonZeroU32,
+    /// The window, and for how long one is given up, in seconds. Default 600.
+    pub window_seconds: NonZeroU32,
 }
 
 /// The configuration cannot be used.
@@ -119,6 +142,14 @@ pub enum BadConfig {
     NoPeriod,
 }
 
+impl Default for UserProgramsConfig {
+    fn default() -> Self {
+        let (failures, window_seconds) =
+            (const { NonZeroU32::new(10).unwrap() }, const { NonZeroU32::new(600).unwrap() });
+        Self { memory: None, cpu: None, failures, window_seconds }
+    }
+}
+
 impl Default for Config {
     fn default() -> Self {
         Self {
@@ -131,6 +162,7 @@ impl Default for Config {
             document: None,
             store_max: Size::of(2 << 30),
             commands: BTreeMap::new(),
+            user_programs: UserProgramsConfig::default(),
             safe: false,
         }
     }

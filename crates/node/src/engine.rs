@@ -88,7 +88,7 @@ impl Engine {
             memory: MemoryFile::new(&parts.config.state),
             evidence: EvidenceFile::new(&parts.config.state),
             trust: TrustWatch::default(),
-            user_programs: UserPrograms::new(&parts.config.state),
+            user_programs: UserPrograms::new(&parts.config),
             desired: None,
             waiting: Waiting::default(),
             problem: None,

@@ -102,6 +102,11 @@ impl Metrics<'_> {
             let runs = u8::from(program.state == UserProgramState::Running);
             text.sample("l3af_user_program_running", &labels(program), runs)?;
         }
+        text.family("l3af_user_program_failed", "gauge", "Whether it is given up for a while")?;
+        for program in self.user_programs {
+            let failed = u8::from(program.state == UserProgramState::Failed);
+            text.sample("l3af_user_program_failed", &labels(program), failed)?;
+        }
         text.family("l3af_user_program_restarts", "counter", "How often it was started again")?;
         for program in self.user_programs {
             text.sample("l3af_user_program_restarts_total", &labels(program), program.restarts)?;
@@ -213,6 +218,8 @@ mod tests {
         # UNIT l3af_member_left_bytes bytes
         # TYPE l3af_user_program_running gauge
         # HELP l3af_user_program_running Whether a program in user space runs.
+        # TYPE l3af_user_program_failed gauge
+        # HELP l3af_user_program_failed Whether it is given up for a while.
         # TYPE l3af_user_program_restarts counter
         # HELP l3af_user_program_restarts How often it was started again.
         # EOF

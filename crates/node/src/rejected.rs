@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Why the daemon does not do what was asked, and how that is told over the API.
 
+use std::collections::BTreeSet;
 use std::error::Error;
 use std::io;
 use std::path::PathBuf;
@@ -91,6 +92,29 @@ pub enum Rejected {
     NoMember {
         /// The name.
         member: MemberName,
+    },
+    /// No package with a user program is called so, or none that is wanted.
+    #[error("no user program of a package `{name}` is to run")]
+    NoUserProgram {
+        /// The name.
+        name: String,
+    },
+    /// Packages of several publishers are called so.
+    #[error("several packages `{name}` have a user program")]
+    SeveralUserPrograms {
+        /// The name.
+        name: String,
+        /// Their full names.
+        names: BTreeSet<String>,
+    },
+    /// What a user program wrote cannot be read.
+    #[error("what the user program wrote cannot be read from `{}`", path.display())]
+    UserLog {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
     },
     /// Nothing can be measured for so long.
     #[error("run time can be measured for 1 to 3600 seconds, not for {seconds}")]
@@ -247,13 +271,21 @@ pub enum Rejected {
     },
 }
 
+/// What it means to begin without what repositories told.
+const LOST_EVIDENCE: &str = "restore it from a backup; if you remove it, keys that were revoked beside a package count again until \
+                             its repository was asked, within the hour or at SIGHUP";
+/// What it means to begin without what was accepted.
+const LOST_MEMORY: &str =
+    "restore it from a backup; if you remove it, releases older than those that ran are accepted again";
+
 impl Rejected {
     /// The HTTP status that tells it.
     pub fn status(&self) -> u16 {
         match self {
             Self::Changed { .. } => 412,
-            Self::NoMember { .. } | Self::NoGeneration { .. } => 404,
-            Self::Safe
+            Self::NoMember { .. } | Self::NoGeneration { .. } | Self::NoUserProgram { .. } => 404,
+            Self::SeveralUserPrograms { .. }
+            | Self::Safe
             | Self::Owned { .. }
             | Self::OnTrial { .. }
             | Self::NoTrial
@@ -281,6 +313,7 @@ impl Rejected {
             | Self::Evidence { .. }
             | Self::Unseen(_)
             | Self::State { .. }
+            | Self::UserLog { .. }
             | Self::NoWatchdog(_) => 500,
         }
     }
@@ -308,6 +341,11 @@ impl Rejected {
             Self::NoTrial => Some("`l3af apply --confirm-within 60` begins a trial; the time for the last one may be over".to_owned()),
             Self::NoGeneration { .. } => Some("`l3af generations` lists those that are kept".to_owned()),
             Self::NoMember { .. } => Some("`l3af ps` lists the members, `l3af probes` the probes".to_owned()),
+            Self::NoUserProgram { .. } => Some("`l3af status` lists the user programs with their packages".to_owned()),
+            Self::SeveralUserPrograms { names, .. } => {
+                let names: Vec<&str> = names.iter().map(String::as_str).collect();
+                Some(format!("name the publisher besides: {}", names.join(", ")))
+            }
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } | Self::BadReference { .. } => Some(
                 "use `file:` and the absolute path of an OCI layout folder, or `oci://host/name:tag`"
@@ -330,15 +368,8 @@ impl Rejected {
             }
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
-            Self::Evidence { .. } => Some(
-                "restore it from a backup; if you remove it, keys that were revoked beside a package count again until its \
-                 repository was asked, within the hour or at SIGHUP"
-                    .to_owned(),
-            ),
-            Self::Memory { .. } => Some(
-                "restore it from a backup; if you remove it, releases older than those that ran are accepted again"
-                    .to_owned(),
-            ),
+            Self::Evidence { .. } => Some(LOST_EVIDENCE.to_owned()),
+            Self::Memory { .. } => Some(LOST_MEMORY.to_owned()),
             Self::Untrusted { source, .. } => Some(source.hint()),
             Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
             Self::Unfit { .. } | Self::UnfitProbe { .. } => {
@@ -354,6 +385,7 @@ impl Rejected {
             | Self::Duplicate(_)
             | Self::DuplicateProbe(_)
             | Self::Unseen(_)
+            | Self::UserLog { .. }
             | Self::State { .. } => None,
         }
     }
@@ -396,6 +428,8 @@ impl Rejected {
             Self::NoWatchdog(_) => "no-watchdog",
             Self::NoGeneration { .. } => "no-generation",
             Self::NoMember { .. } => "no-member",
+            Self::NoUserProgram { .. } | Self::SeveralUserPrograms { .. } => "user-program",
+            Self::UserLog { .. } => "user-log",
             Self::ProfileTime { .. } => "profile",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
             Self::Reference { .. } | Self::BadReference { .. } => "reference",

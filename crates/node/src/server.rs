@@ -65,7 +65,8 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     };
     let repairs = tokio::spawn(repairs.run());
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let served = axum::serve(listener, router(Arc::clone(&engine), fetcher, Arc::clone(&events)))
+    let router = router(Arc::clone(&engine), fetcher, Arc::clone(&events), end.clone());
+    let served = axum::serve(listener, router)
         .with_graceful_shutdown(async move {
             ended(end).await;
             events.end();

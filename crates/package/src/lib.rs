@@ -9,6 +9,7 @@ mod attach;
 mod attachment;
 mod btf;
 mod bytecode;
+mod capability;
 mod digest;
 mod enforcement;
 mod event;
@@ -16,6 +17,7 @@ mod format;
 mod hook;
 mod interface;
 mod layout;
+mod limits;
 mod manifest;
 mod mechanism;
 mod names;
@@ -31,12 +33,14 @@ mod read;
 mod referrer;
 mod section;
 mod settle;
+mod user_program;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
 pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
 pub use attachment::{Attachment, Moment, Pace, Side, Traced};
 pub use bytecode::Bytecode;
+pub use capability::{Capability, Privileges, UnknownCapability};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, Enforcement, Share};
 pub use event::{CgroupEvent, NetfilterFamily, NetfilterHook, PerfCounter, UnknownEvent};
@@ -44,9 +48,9 @@ pub use format::{Format, UnknownFormat};
 pub use hook::{BadHookPoint, HookPoint, ProceedSet, UnknownVerdict, Verdict};
 pub use interface::{BadPlace, Interface, NetworkNamespace};
 pub use layout::{Difference, Layout};
+pub use limits::{BadCpuShare, BadMemorySize, CpuShare, MemorySize};
 pub use manifest::{
-    Build, KernelRequirement, Manifest, ManifestError, MapSpec, Need, PackageInfo, ProgramSpec, Scope,
-    Upgrade, UserProgram,
+    Build, KernelRequirement, Manifest, ManifestError, MapSpec, PackageInfo, ProgramSpec, Scope, Upgrade,
 };
 pub use mechanism::Mechanism;
 pub use names::{
@@ -64,4 +68,5 @@ pub use probe::{BadProgramKind, ProbeKind, ProgramKind};
 pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};
 pub use referrer::{BUNDLE_MEDIA_TYPE, COSIGN_PREDICATE_TYPE, Referrer, ReferrerKind, ReferrerManifest};
 pub use semver::Version;
+pub use user_program::{Need, UserProgram};
 pub use version::{BadKernelVersion, KernelVersion};

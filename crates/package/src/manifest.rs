@@ -13,7 +13,7 @@ use thiserror::Error;
 use crate::archive::is_safe_path;
 use crate::{
     AttachOptions, BadAttachment, Digest, KernelVersion, PackageName, Platform, ProbeKind, ProceedSet,
-    ProgramKind, ProgramName, PublisherName,
+    ProgramKind, ProgramName, PublisherName, UserProgram,
 };
 
 /// What a package says of itself.
@@ -129,32 +129,6 @@ pub enum Upgrade {
     Keep,
     /// The new release begins with an empty map.
     Fresh,
-}
-
-/// A program that cooperates from user space.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct UserProgram {
-    /// The executable, a file of the package.
-    pub command: String,
-    /// Its arguments.
-    #[serde(default)]
-    pub args: Vec<String>,
-    /// What must be installed for it to run.
-    #[serde(default)]
-    pub needs: Vec<Need>,
-}
-
-/// Something that must be installed.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Need {
-    /// What.
-    pub name: String,
-    /// Which versions, in its own way of counting.
-    pub version: String,
-    /// What for.
-    pub why: String,
 }
 
 /// What building a package again takes to get the same bytes.

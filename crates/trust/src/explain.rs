@@ -31,6 +31,8 @@ pub enum Rule {
     PublisherPlatform,
     /// The publisher is trusted for these hooks.
     Hooks,
+    /// What the user program asks for is granted to the publisher.
+    UserPrivileges,
     /// No higher version was accepted before.
     MinimumVersion,
     /// The publisher's root follows the pinned one, and has not expired.
@@ -179,6 +181,7 @@ impl fmt::Display for Rule {
             Self::Package => "package",
             Self::PublisherPlatform => "publisher-platform",
             Self::Hooks => "hooks",
+            Self::UserPrivileges => "user-privileges",
             Self::MinimumVersion => "minimum-version",
             Self::Root => "root",
             Self::Certification => "certification",

@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{
-    Bytecode, Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, ProgramKind,
-    PublisherName, Version,
+    Bytecode, Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, Privileges,
+    ProgramKind, PublisherName, Version,
 };
 
 /// What a single file is called in a statement.
@@ -23,6 +23,8 @@ pub struct Found {
     pub version: Version,
     /// The digest of its index; none for a single object.
     pub index: Option<Digest>,
+    /// What its user program asks for; nothing where it has none.
+    pub privileges: Privileges,
     /// What there is for the platform.
     pub entry: FoundPlatform,
 }
@@ -54,6 +56,12 @@ impl Found {
             package: info.name.clone(),
             version: info.version.clone(),
             index: Some(package.index),
+            privileges: package
+                .manifest
+                .user
+                .as_ref()
+                .map(|user| user.privileges.clone())
+                .unwrap_or_default(),
             entry: FoundPlatform {
                 platform: entry.platform.clone(),
                 format: Format::Elf,
@@ -95,7 +103,7 @@ impl Found {
     /// What a single object is, under the name that somebody gives it: there is nothing in it that says one.
     pub fn object(release: (PublisherName, PackageName, Version), entry: FoundPlatform) -> Self {
         let (publisher, package, version) = release;
-        Self { publisher, package, version, index: None, entry }
+        Self { publisher, package, version, index: None, privileges: Privileges::default(), entry }
     }
 
     /// All its digests, each with what it is the digest of.

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A client of the node's API over its unix socket.
 
+mod user_log;
+
 use std::io;
 use std::path::{Path, PathBuf};
 
@@ -13,6 +15,8 @@ use crate::{
     Applied, Chains, Document, Event, Explained, Generation, GenerationSummary, Planned, Probes, Problem,
     Profile, Rollback, Status,
 };
+
+pub use user_log::UserLogLines;
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -42,6 +46,15 @@ pub enum CallError {
         #[source]
         source: reqwest::Error,
     },
+    /// What it tells as it happens is not what a node tells.
+    #[error("the daemon at `{}` tells something that cannot be understood", socket.display())]
+    Garbled {
+        /// The socket.
+        socket: PathBuf,
+        /// What is wrong with it.
+        #[source]
+        source: Box<dyn std::error::Error + Send + Sync>,
+    },
     /// The node refused.
     #[error("{0}")]
     Refused(Box<Problem>),
@@ -54,7 +67,9 @@ impl CallError {
             Self::Unreachable { .. } => {
                 Some("is `l3afd` running, and are you root? `--socket` names another socket".to_owned())
             }
-            Self::Broken { .. } => Some("are `l3af` and `l3afd` of the same version?".to_owned()),
+            Self::Broken { .. } | Self::Garbled { .. } => {
+                Some("are `l3af` and `l3afd` of the same version?".to_owned())
+            }
             Self::Refused(problem) => problem.hint.clone(),
         }
     }
@@ -225,23 +240,24 @@ impl NodeClient {
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
-        let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
-        self.response(request).await?.json().await.map_err(broken)
+        self.response(request).await?.json().await.map_err(|source| self.broken(source))
     }
 
     /// The answer to a call, if it is a good one.
     async fn response(&self, request: RequestBuilder) -> Result<Response, CallError> {
-        let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
         // A socket that nobody listens to is told apart from a call that broke off.
         if let Err(source) = std::os::unix::net::UnixStream::connect(&self.socket) {
             return Err(CallError::Unreachable { socket: self.socket.clone(), source });
         }
-        let response: Response = request.send().await.map_err(broken)?;
+        let response = request.send().await.map_err(|source| self.broken(source))?;
         if response.status().is_success() {
-            Ok(response)
-        } else {
-            Err(CallError::Refused(Box::new(response.json().await.map_err(broken)?)))
+            return Ok(response);
         }
+        Err(CallError::Refused(Box::new(response.json().await.map_err(|source| self.broken(source))?)))
+    }
+
+    fn broken(&self, source: reqwest::Error) -> CallError {
+        CallError::Broken { socket: self.socket.clone(), source }
     }
 }
 

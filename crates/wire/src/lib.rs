@@ -14,15 +14,17 @@ mod node;
 mod probe;
 mod registry;
 mod settle;
+mod text_events;
 mod trust;
+mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, Following, NodeClient};
+pub use client::{CallError, Following, NodeClient, UserLogLines};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};
 pub use layout::{Layout, LayoutError};
-pub use listing::{Chains, Probes, UserProgramState, UserProgramView};
+pub use listing::{Chains, Probes};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
@@ -34,3 +36,6 @@ pub use registry::{
 };
 pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
+pub use user_program::{
+    LimitMeans, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState, UserProgramView,
+};

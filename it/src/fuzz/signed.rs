@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str;
 
-use package::{Digest, Format, Platform};
+use package::{Digest, Format, Platform, Privileges};
 use trust::{
     Circumstances, Endorsement, Envelope, Evidence, Found, FoundPlatform, Glob, Memory, Mode, PAYLOAD_TYPE,
     Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer, Statement,
@@ -29,6 +29,7 @@ fn lets_in_unsigned(policy: &Policy) -> bool {
         package: "a".parse().expect("a name"),
         version: "1.0.0".parse().expect("a version"),
         index: None,
+        privileges: Privileges::default(),
         entry: FoundPlatform {
             platform: machine.clone(),
             format: Format::Elf,

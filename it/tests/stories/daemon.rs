@@ -212,7 +212,8 @@ fn the_api_describes_itself() {
             "/v1/probes",
             "/v1/profile",
             "/v1/rollback",
-            "/v1/status"
+            "/v1/status",
+            "/v1/user-programs/{name}/log"
         ]
     );
     let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();

@@ -2,10 +2,12 @@
 //! Programs in user space: they run from the bytes that were signed, again and again, and go with their package.
 
 use std::fs;
+use std::io::{BufRead, BufReader};
 use std::path::PathBuf;
+use std::process::{Command, Stdio};
 
-use it::{Node, Pair, run};
-use wire::{UserProgramState, UserProgramView};
+use it::{Node, Pair, binary, run};
+use wire::{LimitMeans, UserProgramState, UserProgramView};
 
 use crate::packages;
 
@@ -24,12 +26,17 @@ const USER_PART: &str = "#include <stdio.h>\n#include <unistd.h>\nextern char **
 
 /// Builds and signs a package whose user program is made of these bytes.
 fn package(name: &str, version: &str, user: &[u8]) -> String {
+    asking(name, version, user, "")
+}
+
+/// The same, with a user program that asks for something.
+fn asking(name: &str, version: &str, user: &[u8], asks: &str) -> String {
     let folder = packages().path(&format!("{name}-{version}"));
     fs::create_dir_all(&folder).unwrap();
     fs::write(format!("{folder}/helper"), user).unwrap();
     let manifest = format!(
         "[[program]]\nfunction = \"passes\"\nobject = \"{name}.bpf.o\"\nsource = \"{name}.bpf.c\"\nhook = \"xdp\"\n\n\
-         [user]\ncommand = \"helper\"\nargs = [\"--level\", \"a b\"]\n\n"
+         [user]\ncommand = \"helper\"\nargs = [\"--level\", \"a b\"]\n{asks}\n\n"
     );
     packages().from_source((name, version), KERNEL_PART, &manifest).unwrap()
 }
@@ -180,4 +187,252 @@ fn a_script_runs_from_its_sealed_bytes_too_and_what_cannot_run_says_why() {
     };
     node.wait("it is refused", || said(&node).contains("neither an ELF file nor a script"));
     assert_eq!(node.members().unwrap().len(), 1, "the chain runs all the same");
+}
+
+/// A daemon with more in its configuration.
+fn configured(config: &str) -> (Pair, Node) {
+    let (pair, mut node) = scene();
+    config.clone_into(&mut node.settings);
+    node.restart().unwrap();
+    (pair, node)
+}
+
+/// The policy with more in the table of the publisher.
+fn granting(grants: &str) -> String {
+    format!("{}{grants}\n", packages().policy())
+}
+
+/// A line of `/proc/PID/status`, in words.
+fn status_of(pid: u32, key: &str) -> Vec<String> {
+    let status = fs::read_to_string(format!("/proc/{pid}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix(key)?.strip_prefix(':')).unwrap();
+    line.split_whitespace().map(str::to_owned).collect()
+}
+
+/// All sets of capabilities of a process, as one, which they must be.
+fn capabilities_of(pid: u32) -> u64 {
+    let sets = ["CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb"].map(|set| status_of(pid, set)[0].clone());
+    assert!(sets.windows(2).all(|two| two[0] == two[1]), "{sets:?}");
+    u64::from_str_radix(&sets[0], 16).unwrap()
+}
+
+#[test]
+fn a_user_program_is_a_user_of_its_own_and_may_do_nothing_in_particular() {
+    let (_pair, node) = scene();
+    let bytes = compiled("plain-user");
+    let both = format!("{}{}", document(&package("plain", "1.0.0", &bytes)), {
+        let other = package("other-plain", "1.0.0", &bytes);
+        format!("[[chain.member]]\nname = \"o\"\npackage = \"{other}\"\n")
+    });
+    node.apply(&both).unwrap().success().unwrap();
+    let run_as_own = |view: &UserProgramView| {
+        let executes = |pid: &u32| fs::read_link(format!("/proc/{pid}/exe")).ok();
+        view.pid.as_ref().and_then(executes).is_some_and(|path| path.to_string_lossy().starts_with("/memfd:"))
+    };
+    node.wait("both run", || {
+        let programs = node.status().unwrap().user_programs;
+        programs.len() == 2 && programs.iter().all(run_as_own)
+    });
+    let programs = node.status().unwrap().user_programs;
+    assert_ne!(programs[0].user, programs[1].user);
+    for program in &programs {
+        let (pid, user) = (program.pid.unwrap(), program.user.unwrap());
+        assert!((61_184..=65_519).contains(&user));
+        assert_eq!(status_of(pid, "Uid"), vec![user.to_string(); 4]);
+        assert_eq!(status_of(pid, "Gid"), vec![user.to_string(); 4]);
+        assert_eq!(status_of(pid, "Groups"), Vec::<String>::new());
+        assert_eq!(status_of(pid, "NoNewPrivs"), ["1"]);
+        assert_eq!(status_of(pid, "Umask"), ["0077"]);
+        assert_eq!(capabilities_of(pid), 0);
+    }
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains(&format!(", as user {}", programs[0].user.unwrap())), "{status}");
+}
+
+#[test]
+fn more_is_given_only_where_the_policy_grants_it() {
+    const NET_ADMIN: u64 = 1 << 12;
+    const BPF: u64 = 1 << 39;
+    let (_pair, mut node) = scene();
+    let bytes = compiled("capable-user");
+    let capable = asking("capable", "1.0.0", &bytes, "capabilities = [\"net_admin\", \"bpf\"]");
+    node.trust(&granting("user_capabilities = [\"net_admin\"]"));
+    let refused = node.apply(&document(&capable)).unwrap();
+    assert!(!refused.ok);
+    let words = "the user program of package `capable` asks for the capability `bpf`, which the policy does not grant to `l3af`";
+    assert!(refused.stderr.contains(words), "{}", refused.stderr);
+    let hint = "hint: if you trust them with it, add `\"bpf\"` to the `user_capabilities` of the `[[publisher]]` named `l3af`";
+    assert!(refused.stderr.contains(hint), "{}", refused.stderr);
+    node.trust(&granting("user_capabilities = [\"net_admin\", \"bpf\", \"kill\"]"));
+    node.apply(&document(&capable)).unwrap().success().unwrap();
+    let pid = running(&node);
+    assert_ne!(status_of(pid, "Uid")[0], "0");
+    assert_eq!(capabilities_of(pid), NET_ADMIN | BPF);
+    assert_eq!(only(&node).capabilities, ["net_admin", "bpf"]);
+    node.kill().unwrap();
+    node.wait("it dies with a daemon that is killed", || !exists(pid));
+    node.restart().unwrap();
+    let rooted = asking("rooted", "1.0.0", &bytes, "root = true");
+    let refused = node.apply(&document(&rooted)).unwrap();
+    assert!(refused.stderr.contains("add `user_root = true` to the `[[publisher]]`"), "{}", refused.stderr);
+    node.trust(&granting("user_root = true"));
+    node.apply(&document(&rooted)).unwrap().success().unwrap();
+    let is_rooted =
+        || node.status().unwrap().user_programs.iter().all(|view| view.package.as_ref() == "rooted");
+    node.wait("the other one is gone", is_rooted);
+    let pid = running(&node);
+    assert_eq!(status_of(pid, "Uid"), vec!["0"; 4]);
+    assert_eq!((only(&node).user, status_of(pid, "Umask")), (Some(0), vec!["0077".to_owned()]));
+    // A grant that is taken back takes out what runs.
+    node.trust(&packages().policy());
+    node.wait("it ends", || node.status().unwrap().user_programs.is_empty());
+}
+
+#[test]
+fn a_program_that_ends_again_and_again_is_given_up_for_a_while() {
+    let (_pair, node) = configured("[user_programs]\nfailures = 2\nwindow_seconds = 30\n");
+    let failing = package("failing", "1.0.0", b"#!/bin/sh\necho tried\nexit 3\n");
+    node.apply(&document(&failing)).unwrap().success().unwrap();
+    node.wait("it is given up", || only(&node).state == UserProgramState::Failed);
+    let view = only(&node);
+    assert_eq!((view.restarts, view.pid), (1, None));
+    assert!(view.retry_seconds.is_some_and(|seconds| seconds <= 30), "{view:?}");
+    assert_eq!(view.last.as_deref(), Some("it ended: exit status: 3"));
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains("is given up, and tried again in "), "{status}");
+    assert!(
+        node.log().contains("that were 2 times within 30 s: it is given up for as long"),
+        "{}",
+        node.log()
+    );
+    let socket = node.socket().to_string_lossy().into_owned();
+    let metrics = run(&format!("curl -s --unix-socket {socket} http://l3afd/metrics")).unwrap();
+    let failed = "l3af_user_program_failed{package=\"l3af/failing\",version=\"1.0.0\"} 1";
+    assert!(metrics.contains(failed), "{metrics}");
+    // The same document again: whoever applies it wants to see whether it works now.
+    node.apply(&document(&failing)).unwrap().success().unwrap();
+    node.wait("it is tried again", || only(&node).restarts >= 2);
+    node.wait("it is given up once more", || only(&node).state == UserProgramState::Failed);
+    assert_eq!(only(&node).restarts, 3);
+    node.wait("it is tried after the window by itself", || only(&node).restarts >= 4);
+    node.l3af(&["stop", "--all"]).unwrap();
+    node.wait("it is not shown", || node.status().unwrap().user_programs.is_empty());
+}
+
+#[test]
+fn what_a_program_writes_is_told_and_followed_through_restarts_and_rotation() {
+    let (_pair, node) = scene();
+    let script = "#!/bin/sh\necho \"begun $$\"\necho complaint >&2\nwhile :; do sleep 1; done\n";
+    let talking = package("talking", "1.0.0", script.as_bytes());
+    node.apply(&document(&talking)).unwrap().success().unwrap();
+    let said = || node.l3af(&["logs", "l3af/talking", "-n", "2"]).unwrap();
+    node.wait("it writes", || said().ends_with("complaint\n"));
+    let first = said();
+    assert!(first.starts_with("begun "), "{first}");
+    assert_eq!(node.l3af(&["logs", "talking", "--lines", "1"]).unwrap(), "complaint\n");
+    let json: wire::UserProgramLog =
+        serde_json::from_str(&node.l3af(&["logs", "talking", "--json"]).unwrap()).unwrap();
+    assert_eq!(json.lines.len(), 2);
+    // It is put aside when the program starts again.
+    let log = only(&node).log;
+    let mut child = Command::new(binary("l3af").unwrap())
+        .arg("--socket")
+        .arg(node.socket())
+        .args(["logs", "talking", "-f", "-n", "1"])
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines().map(Result::unwrap);
+    assert_eq!(lines.next().unwrap(), "complaint");
+    let mut file = fs::File::options().append(true).open(&log).unwrap();
+    std::io::Write::write_all(&mut file, format!("{}\nbefore\n", "x".repeat(1 << 20)).as_bytes()).unwrap();
+    kill(only(&node).pid.unwrap());
+    let mut lines = lines.filter(|line| !line.starts_with('x'));
+    assert_eq!(lines.next().unwrap(), "before");
+    let again = lines.next().unwrap();
+    assert!(again.starts_with("begun ") && !first.starts_with(&again), "{again}");
+    assert_eq!(lines.next().unwrap(), "complaint");
+    assert!(fs::exists(format!("{log}.old")).unwrap(), "it was put aside");
+    assert_eq!(node.l3af(&["logs", "talking", "-n", "3"]).unwrap(), format!("before\n{again}\ncomplaint\n"));
+    // Another release goes on in the same log.
+    let next = package("talking", "1.0.1", b"#!/bin/sh\necho next\nsleep 600\n");
+    node.apply(&document(&next)).unwrap().success().unwrap();
+    assert_eq!(lines.next().unwrap(), "next");
+    run(&format!("kill -INT {}", child.id())).unwrap();
+    assert!(child.wait().unwrap().success(), "Ctrl-C is how it ends");
+}
+
+#[test]
+fn a_log_is_found_by_the_name_of_a_package_and_no_other_way() {
+    let (_pair, mut node) = scene();
+    let quiet = package("quiet", "1.0.0", b"#!/bin/sh\necho here\nsleep 600\n");
+    node.apply(&document(&quiet)).unwrap().success().unwrap();
+    let unknown = node.cli(&["logs", "loud"]).unwrap();
+    assert!(unknown.stderr.contains("no user program of a package `loud` is to run"), "{}", unknown.stderr);
+    assert!(unknown.stderr.contains("hint: `l3af status` lists the user programs"), "{}", unknown.stderr);
+    let socket = node.socket().to_string_lossy().into_owned();
+    let get = |path: &str| {
+        run(&format!("curl -s --path-as-is --unix-socket {socket} http://l3afd/v1/user-programs/{path}"))
+            .unwrap()
+    };
+    for path in
+        ["..%2F..%2Fetc%2Fpasswd/log", "%2Fetc%2Fpasswd/log", "user-l3af_quiet.log/log", "../logs/log"]
+    {
+        let answer = get(path);
+        assert!(answer.contains("\"status\":40"), "{path}: {answer}");
+    }
+    assert!(get("quiet/log?lines=10001").contains("at most 10000 lines"));
+    assert!(get("quiet/log?path=x").contains("unknown field `path`"));
+    // A daemon that ends does not wait for those who follow.
+    node.wait("it writes", || node.l3af(&["logs", "quiet"]).unwrap() == "here\n");
+    let mut command = Command::new(binary("l3af").unwrap());
+    command.arg("--socket").arg(node.socket()).args(["logs", "quiet", "-f"]);
+    let mut child = command.stderr(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    assert_eq!(lines.next().unwrap().unwrap(), "here");
+    node.end().unwrap();
+    let ended = child.wait_with_output().unwrap();
+    let said = String::from_utf8_lossy(&ended.stderr).into_owned();
+    assert!(ended.status.success() && said.contains("or the daemon ended"), "{said}");
+}
+
+/// Takes 96 MiB at once, and says how that went.
+const HUNGRY: &str = "#include <stdio.h>\n#include <stdlib.h>\n#include <string.h>\n#include <unistd.h>\n\
+                      int main(void)\n{\n\
+                      char *taken = malloc(96 << 20);\n\
+                      puts(taken ? \"granted\" : \"refused\");\n\
+                      fflush(stdout);\n\
+                      if (taken) { memset(taken, 1, 96 << 20); puts(\"used\"); fflush(stdout); }\n\
+                      for (;;) pause();\n}\n";
+
+#[test]
+fn a_program_gets_no_more_memory_than_it_asks_for_and_the_node_allows() {
+    let (_pair, node) = configured("[user_programs]\nmemory = \"64MiB\"\n");
+    let (source, output) = (packages().path("hungry.c"), packages().path("hungry.bin"));
+    fs::write(&source, HUNGRY).unwrap();
+    run(&format!("cc -static -O0 -o {output} {source}")).unwrap();
+    let hungry = asking("hungry", "1.0.0", &fs::read(output).unwrap(), "memory = \"1GiB\"\ncpu = 50");
+    node.apply(&document(&hungry)).unwrap().success().unwrap();
+    let said = || node.l3af(&["logs", "hungry"]).unwrap();
+    node.wait("it begins", || !said().is_empty());
+    let limits = only(&node).limits;
+    assert_eq!((limits[0].resource.as_str(), limits[0].limit.as_str()), ("memory", "64MiB"));
+    assert_eq!((limits[1].resource.as_str(), limits[1].limit.as_str()), ("cpu", "50%"));
+    if limits[0].means == LimitMeans::Cgroup {
+        // The control group lets it have the address space, and kills it when it uses that.
+        node.wait("it is killed", || only(&node).last.is_some_and(|last| last.contains("signal: 9")));
+        assert!(!said().contains("used"));
+    } else {
+        assert_eq!((said().as_str(), limits[0].means), ("refused\n", LimitMeans::Rlimit));
+        let limit = fs::read_to_string(format!("/proc/{}/limits", only(&node).pid.unwrap())).unwrap();
+        assert!(
+            limit.lines().any(|line| line.starts_with("Max address space") && line.contains("67108864")),
+            "{limit}"
+        );
+    }
+    let status = node.l3af(&["status"]).unwrap();
+    assert!(status.contains("; memory 64MiB "), "{status}");
+    if limits[1].means == LimitMeans::None {
+        assert!(status.contains("; cpu NOT limited to 50%: "), "{status}");
+    }
 }

@@ -6,7 +6,7 @@ mod image;
 
 use std::collections::BTreeMap;
 
-use package::{Digest, Object, Package, ParameterValue, ProceedSet, ReferrerKind};
+use package::{Digest, Object, Package, ParameterValue, ProceedSet, ReferrerKind, UserProgram};
 use serde::Serialize;
 use trust::Envelope;
 
@@ -31,6 +31,7 @@ struct Report {
     parameters: Vec<ParameterReport>,
     objects: BTreeMap<String, ObjectReport>,
     user_program: Option<String>,
+    asks: Vec<String>,
     needs: Vec<String>,
     signatures: Vec<Vec<String>>,
 }
@@ -120,6 +121,7 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
             .map(|(path, (bytes, object))| ((*path).to_owned(), describe(bytes, object)))
             .collect(),
         user_program: manifest.user.as_ref().map(|user| user.command.clone()),
+        asks: manifest.user.as_ref().map(asks).unwrap_or_default(),
         needs: manifest
             .user
             .iter()
@@ -128,6 +130,14 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
             .collect(),
         signatures: signatures(envelopes),
     }
+}
+
+/// What a user program asks of the node, and of its policy.
+fn asks(user: &UserProgram) -> Vec<String> {
+    let privileges = (!user.privileges.are_none()).then(|| user.privileges.to_string());
+    let memory = user.memory.map(|memory| format!("{memory} of memory"));
+    let cpu = user.cpu.map(|cpu| format!("{cpu} of a core"));
+    privileges.into_iter().chain(memory).chain(cpu).collect()
 }
 
 /// The keys that each envelope says signed it.
@@ -197,7 +207,9 @@ fn print(report: &Report) {
         output::data(&format!("  {path}: {}, licence `{licence}`, {btf}", object.digest));
     }
     if let Some(user) = &report.user_program {
-        output::data(&format!("  user program `{user}`; needs {}", report.needs.join(", ")));
+        let list = |items: &[String]| if items.is_empty() { "nothing".to_owned() } else { items.join(", ") };
+        let (asks, needs) = (list(&report.asks), list(&report.needs));
+        output::data(&format!("  user program `{user}`; asks for {asks}; needs {needs}"));
     }
     print_signatures(&report.signatures);
     print_tables(report);

@@ -13,6 +13,7 @@ mod events;
 mod history;
 mod inspect;
 mod key;
+mod logs;
 mod probes;
 mod profile;
 mod ps;
@@ -56,6 +57,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Profile(arguments) => profile::run(&socket, &arguments),
         Command::Stop(arguments) => stop::run(&socket, &arguments),
         Command::Status(arguments) => status::run(&socket, &arguments),
+        Command::Logs(arguments) => logs::run(&socket, &arguments),
         Command::Detach(arguments) => detach::run(&socket, &arguments),
     }
 }

@@ -80,14 +80,30 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
 }
 
 fn user_program(program: &UserProgramView) -> String {
-    let UserProgramView { publisher, package, version, name, state, restarts, .. } = program;
+    let UserProgramView { publisher, package, version, name, state, restarts, user, .. } = program;
     let state = match (state, program.pid) {
         (wire::UserProgramState::Running, Some(pid)) => format!("runs as process {pid}"),
         (wire::UserProgramState::Running | wire::UserProgramState::Waiting, _) => "waits".to_owned(),
+        (wire::UserProgramState::Failed, _) => {
+            format!("is given up, and tried again in {} s", program.retry_seconds.unwrap_or_default())
+        }
         (wire::UserProgramState::Stopping, _) => "is stopping".to_owned(),
     };
     let last = program.last.as_ref().map(|last| format!("; {last}")).unwrap_or_default();
-    format!("`{name}` of {publisher}/{package} {version} {state}, started again {restarts} times{last}")
+    let user = match user {
+        Some(0) => ", as root".to_owned(),
+        Some(user) => format!(", as user {user}"),
+        None => String::new(),
+    };
+    let can = match program.capabilities.as_slice() {
+        [] => String::new(),
+        capabilities => format!(" with {}", capabilities.join(", ")),
+    };
+    let limits: Vec<String> = program.limits.iter().map(|limit| format!("; {limit}")).collect();
+    let limits = limits.concat();
+    format!(
+        "`{name}` of {publisher}/{package} {version} {state}{user}{can}, started again {restarts} times{limits}{last}"
+    )
 }
 
 /// The rules that let a package in, and those that would not today.

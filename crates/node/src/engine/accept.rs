@@ -140,6 +140,7 @@ impl Engine {
         self.desired = Some(desired);
         self.left = Left::default();
         self.follow_in_user_space();
+        self.user_programs.try_again();
         self.waiting = waiting;
         self.note_problem(None);
         self.raise(withdrawn);

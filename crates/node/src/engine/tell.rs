@@ -2,12 +2,13 @@
 //! What the engine tells: how it is, what runs, and why that is trusted. Nothing here changes anything.
 
 use plan::choose;
-use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, Status};
+use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, Status, UserProgramName};
 
 use super::Engine;
 use crate::generation::Generation;
 use crate::metrics::Metrics;
 use crate::standing::rulings;
+use crate::user::{Named, NotNamed};
 use crate::{Rejected, view};
 
 impl Engine {
@@ -114,6 +115,17 @@ impl Engine {
             user_programs: &self.user_programs.views(),
         };
         Ok(metrics.to_string())
+    }
+
+    /// The user program that somebody names.
+    ///
+    /// # Errors
+    /// When there is none, or several.
+    pub(crate) fn user_program(&self, name: &UserProgramName) -> Result<Named, Rejected> {
+        self.user_programs.find(name).map_err(|not| match not {
+            NotNamed::Unknown => Rejected::NoUserProgram { name: name.to_string() },
+            NotNamed::Several(names) => Rejected::SeveralUserPrograms { name: name.to_string(), names },
+        })
     }
 
     fn chain_views(&self) -> Result<Vec<ChainView>, Rejected> {

@@ -2,9 +2,9 @@
 //! How a process of the daemon's becomes a user program.
 //!
 //! The daemon starts itself again under the name [`USER_PROGRAM`], with the sealed program as standard input. That
-//! process is alone with its one thread, so it can make a session of its own, and be sure which descriptors it leaves
-//! open, before it executes the sealed bytes. Between `fork` and `exec` the daemon itself could do none of that without
-//! unsafe code.
+//! process is alone with its one thread, so it can make a session of its own, give up what the program is not to have, and be
+//! sure which descriptors it leaves open, before it executes the sealed bytes. Between `fork` and `exec` the daemon itself
+//! could do none of that without unsafe code.
 
 use std::ffi::OsString;
 use std::fs::File;
@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
 
 use super::sealed::Sealed;
+use super::terms::Terms;
 
 /// What the daemon calls itself where it is about to become a user program.
 pub const USER_PROGRAM: &str = "l3afd-user-program";
@@ -24,18 +25,24 @@ pub const USER_PROGRAM: &str = "l3afd-user-program";
 /// The environment of user programs. Nothing of the daemon's own is in it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The command that becomes a sealed program, and writes to a file.
-pub(super) fn command(sealed: Sealed, name: &str, arguments: &[String], log: &File) -> io::Result<Command> {
+/// The command that becomes a sealed program with a name and arguments, on some terms, and writes to a file.
+pub(super) fn command(
+    sealed: Sealed,
+    (name, arguments): (&str, &[String]),
+    terms: &Terms,
+    log: &File,
+) -> io::Result<Command> {
     // The running daemon, also when its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
-    command.arg0(USER_PROGRAM).arg(std::process::id().to_string()).arg(name).args(arguments);
+    command.arg0(USER_PROGRAM).arg(std::process::id().to_string()).args(terms.arguments());
+    command.arg(name).args(arguments);
     command.env_clear().env("PATH", PATH).current_dir("/");
     command.stdin(sealed.into_file()).stdout(log.try_clone()?).stderr(log.try_clone()?);
     Ok(command)
 }
 
-/// Becomes the program that standard input is. The arguments are the daemon's process, the program's name, and its own
-/// arguments. Returns only when it cannot.
+/// Becomes the program that standard input is. The arguments are the daemon's process, the terms, the program's name, and its
+/// own arguments. Returns only when it cannot.
 pub fn become_user_program(mut arguments: impl Iterator<Item = OsString>) -> io::Error {
     match prepare(&mut arguments) {
         Ok(mut command) => command.exec(),
@@ -46,9 +53,12 @@ pub fn become_user_program(mut arguments: impl Iterator<Item = OsString>) -> io:
 fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command> {
     let missing = || io::Error::new(io::ErrorKind::InvalidInput, "only the daemon starts this");
     let daemon: i32 = arguments.next().and_then(|text| text.to_str()?.parse().ok()).ok_or_else(missing)?;
+    let terms = Terms::read(&mut *arguments).ok_or_else(missing)?;
     let name = arguments.next().ok_or_else(missing)?;
     setsid()?;
-    // Nobody would watch it any more, and the next daemon starts one of its own.
+    terms.hold()?;
+    // Nobody would watch it any more, and the next daemon starts one of its own. Whoever becomes another user forgets the
+    // signal (`commit_creds`), so it is asked for only now.
     set_parent_process_death_signal(Some(Signal::KILL))?;
     if getppid().is_none_or(|parent| parent.as_raw_pid() != daemon) {
         return Err(io::Error::other("the daemon ended meanwhile"));

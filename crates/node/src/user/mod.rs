@@ -6,40 +6,64 @@
 //! ends, and told to end when its package leaves the desired state. It ends with the daemon.
 
 mod birth;
+mod cgroup;
+mod failures;
+mod identity;
+mod limits;
+pub(crate) mod log;
 mod process;
 mod sealed;
+mod terms;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use package::Digest;
 use plan::{Desired, Member, Probe};
 use trust::Verified;
-use wire::UserProgramView;
+use wire::{UserProgramName, UserProgramView};
+
+use crate::Config;
+use crate::config::UserProgramsConfig;
 
 pub use birth::{USER_PROGRAM, become_user_program};
 
-use process::{GRACE, Program, Watched};
+use cgroup::Cgroups;
+use failures::Patience;
+use identity::Identities;
+use limits::Limits;
+use process::{GRACE, Program, Watched, full_name};
 
 /// The user programs of one node, by the digests of their packages.
 #[derive(Debug)]
 pub(crate) struct UserPrograms {
     logs: PathBuf,
+    config: UserProgramsConfig,
+    identities: Identities,
+    cgroups: Arc<Cgroups>,
     running: BTreeMap<Digest, Arc<Watched>>,
     ending: Vec<Arc<Watched>>,
 }
 
 impl UserPrograms {
     /// None yet; what they write goes to files in the folder of state.
-    pub(crate) fn new(state: &Path) -> Self {
-        Self { logs: state.join("logs"), running: BTreeMap::new(), ending: Vec::new() }
+    pub(crate) fn new(config: &Config) -> Self {
+        Self {
+            logs: config.state.join("logs"),
+            config: config.user_programs,
+            identities: Identities::default(),
+            cgroups: Arc::new(Cgroups::new(&config.state)),
+            running: BTreeMap::new(),
+            ending: Vec::new(),
+        }
     }
 
     /// Starts what a desired state has and stops what it has not. What is to end ends beside other work.
     pub(crate) fn follow(&mut self, desired: &Desired) {
         self.ending.retain(|watched| !watched.has_ended());
+        self.running.values().for_each(|watched| watched.bound_log());
         let wanted = wanted(desired);
         let gone: Vec<Digest> =
             self.running.keys().filter(|index| !wanted.contains_key(index)).copied().collect();
@@ -49,9 +73,16 @@ impl UserPrograms {
             std::thread::spawn(move || watched.end(Instant::now() + GRACE));
         }
         for (index, package) in wanted {
-            let start = || Watched::start(program(package, &self.logs));
-            self.running.entry(index).or_insert_with(start);
+            if !self.running.contains_key(&index) {
+                let watched = Watched::start(self.program(package));
+                self.running.insert(index, watched);
+            }
         }
+    }
+
+    /// Tries those again that were given up.
+    pub(crate) fn try_again(&self) {
+        self.running.values().for_each(|watched| watched.try_again());
     }
 
     /// Ends all of them, and waits for that.
@@ -65,8 +96,80 @@ impl UserPrograms {
 
     /// How they are.
     pub(crate) fn views(&self) -> Vec<UserProgramView> {
-        let ending = self.ending.iter().filter(|watched| !watched.has_ended());
-        self.running.values().chain(ending).map(|watched| watched.view()).collect()
+        self.all().map(|watched| watched.view()).collect()
+    }
+
+    /// The program that somebody names.
+    pub(crate) fn find(&self, name: &UserProgramName) -> Result<Named, NotNamed> {
+        let is_it = |watched: &&Arc<Watched>| {
+            let program = watched.program();
+            name.names(&program.publisher, &program.package)
+        };
+        // Those that are wanted come first: one that is ending may have a successor.
+        let found: Vec<&Arc<Watched>> = self.all().filter(is_it).collect();
+        let full = |watched: &&Arc<Watched>| {
+            let program = watched.program();
+            format!("{}/{}", program.publisher, program.package)
+        };
+        let names: BTreeSet<String> = found.iter().map(full).collect();
+        match found.first() {
+            None => Err(NotNamed::Unknown),
+            Some(_) if names.len() > 1 => Err(NotNamed::Several(names)),
+            Some(watched) => Ok(Named(Arc::clone(watched))),
+        }
+    }
+
+    fn all(&self) -> impl Iterator<Item = &Arc<Watched>> {
+        self.running.values().chain(self.ending.iter().filter(|watched| !watched.has_ended()))
+    }
+
+    fn program(&mut self, verified: &Arc<Verified>) -> Program {
+        let manifest = &verified.package().manifest;
+        let user = manifest.user.as_ref().expect("only packages with a user program are asked for one");
+        let info = &manifest.package;
+        let bytes = verified.platform().files.bytes(&user.command);
+        let UserProgramsConfig { failures, window_seconds, .. } = self.config;
+        let window = Duration::from_secs(window_seconds.get().into());
+        Program {
+            publisher: info.publisher.clone(),
+            package: info.name.clone(),
+            version: info.version.clone(),
+            name: user.command.clone(),
+            arguments: user.args.clone(),
+            digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
+            verified: Arc::clone(verified),
+            log: self.logs.join(format!("user-{}.log", full_name(&info.publisher, &info.name))),
+            // Who verified the package compared what it asks for with what the policy grants.
+            identity: self.identities.of(&info.publisher, &info.name, &user.privileges),
+            limits: Limits::of(user, &self.config),
+            patience: Patience { most: failures.get(), window },
+            cgroups: Arc::clone(&self.cgroups),
+        }
+    }
+}
+
+/// A program that somebody named.
+#[derive(Debug)]
+pub(crate) struct Named(Arc<Watched>);
+
+/// What somebody named is no one program.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum NotNamed {
+    /// There is none.
+    Unknown,
+    /// There are several: these.
+    Several(BTreeSet<String>),
+}
+
+impl Named {
+    /// The file with what it wrote.
+    pub(crate) fn log(&self) -> &Path {
+        &self.0.program().log
+    }
+
+    /// Whether it is gone for good.
+    pub(crate) fn has_ended(&self) -> bool {
+        self.0.has_ended()
     }
 }
 
@@ -77,21 +180,4 @@ fn wanted(desired: &Desired) -> BTreeMap<Digest, &Arc<Verified>> {
     let packages = members.map(Member::verified).chain(probes.map(Probe::verified));
     let with_program = packages.filter(|package| package.package().manifest.user.is_some());
     with_program.map(|package| (package.package().index, package)).collect()
-}
-
-fn program(verified: &Arc<Verified>, logs: &Path) -> Program {
-    let manifest = &verified.package().manifest;
-    let user = manifest.user.as_ref().expect("only packages with a user program are asked for one");
-    let info = &manifest.package;
-    let bytes = verified.platform().files.bytes(&user.command);
-    Program {
-        publisher: info.publisher.clone(),
-        package: info.name.clone(),
-        version: info.version.clone(),
-        name: user.command.clone(),
-        arguments: user.args.clone(),
-        digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
-        verified: Arc::clone(verified),
-        log: logs.join(format!("user-{}-{}.log", info.publisher, info.name)),
-    }
 }

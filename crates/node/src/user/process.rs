@@ -3,7 +3,7 @@
 //!
 //! A thread waits for its process. Others see how it is, and tell it to stop, through [`Watched`].
 
-use std::fs::{self, File};
+use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::path::PathBuf;
@@ -11,16 +11,21 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use package::{Digest, PackageName, PublisherName, Version};
+use package::{Capability, Digest, PackageName, PublisherName, Version};
 use rustix::io::Errno;
 use rustix::process::{
     Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
 };
 use trust::Verified;
-use wire::{UserProgramState, UserProgramView};
+use wire::{UserProgramLimit, UserProgramState, UserProgramView};
 
-use super::birth;
+use super::cgroup::Cgroups;
+use super::failures::{Failures, Patience};
+use super::identity::Identity;
+use super::limits::{Enforced, Limits};
 use super::sealed::Sealed;
+use super::terms::Terms;
+use super::{birth, log};
 
 /// How long it has from being asked to end to being killed.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -29,8 +34,6 @@ const FIRST_PAUSE: Duration = Duration::from_secs(1);
 const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// A program that ran for so long starts with the first pause again.
 const STEADY: Duration = Duration::from_mins(1);
-/// What a log may have before it is put aside. One older log is kept.
-const MAX_LOG_BYTES: u64 = 1024 * 1024;
 
 /// What is to run, of a verified package.
 #[derive(Debug, Clone)]
@@ -45,6 +48,13 @@ pub(super) struct Program {
     pub(super) digest: Digest,
     pub(super) verified: Arc<Verified>,
     pub(super) log: PathBuf,
+    /// Who it is; none where no number is free for it.
+    pub(super) identity: Option<Identity>,
+    pub(super) limits: Limits,
+    /// When it is given up for a while.
+    pub(super) patience: Patience,
+    /// Where limits are set.
+    pub(super) cgroups: Arc<Cgroups>,
 }
 
 /// A program, as others see it.
@@ -61,19 +71,55 @@ struct Now {
     is_wanted: bool,
     restarts: u64,
     last: Option<String>,
+    /// What became of its limits when it was started last.
+    limits: Vec<UserProgramLimit>,
 }
 
 #[derive(Debug)]
 enum Phase {
     Waiting,
-    Running { pid: Pid, handle: OwnedFd },
+    Running {
+        pid: Pid,
+        handle: OwnedFd,
+    },
+    /// It is given up until then.
+    Failed {
+        until: Instant,
+    },
     Ended,
+}
+
+/// What comes before it is started again.
+#[derive(Debug)]
+enum Rest {
+    Pause(Duration),
+    GivenUp(Patience),
+}
+
+impl Program {
+    /// Publisher and package. Names have no underscores, so that no two have one of these.
+    pub(super) fn full_name(&self) -> String {
+        full_name(&self.publisher, &self.package)
+    }
+
+    /// The capabilities that it has, where it is not root.
+    fn capabilities(&self) -> Vec<String> {
+        let Some(Identity::Own { capabilities, .. }) = self.identity else { return Vec::new() };
+        let has = |capability: &Capability| capabilities >> capability.number() & 1 == 1;
+        Capability::all().filter(has).map(String::from).collect()
+    }
+}
+
+/// The name of what belongs to the user program of a package.
+pub(super) fn full_name(publisher: &PublisherName, package: &PackageName) -> String {
+    format!("{publisher}_{package}")
 }
 
 impl Watched {
     /// Starts a program, and keeps it running.
     pub(super) fn start(program: Program) -> Arc<Self> {
-        let now = Now { phase: Phase::Waiting, is_wanted: true, restarts: 0, last: None };
+        let (restarts, last, limits) = (0, None, Vec::new());
+        let now = Now { phase: Phase::Waiting, is_wanted: true, restarts, last, limits };
         let watched = Arc::new(Self { program, now: Mutex::new(now), changed: Condvar::new() });
         let watching = Arc::clone(&watched);
         std::thread::spawn(move || watching.watch());
@@ -86,6 +132,22 @@ impl Watched {
         now.is_wanted = false;
         now.signal(Signal::TERM);
         self.changed.notify_all();
+    }
+
+    /// Tries it again now, where it was given up.
+    pub(super) fn try_again(&self) {
+        let mut now = self.now();
+        if let Phase::Failed { .. } = now.phase {
+            now.phase = Phase::Waiting;
+            self.changed.notify_all();
+        }
+    }
+
+    /// Keeps what it writes from growing without end.
+    pub(super) fn bound_log(&self) {
+        if let Err(error) = log::bound(&self.program.log) {
+            tracing::warn!(package.name = %self.program.package, "the log of the user program cannot be put aside: {error}");
+        }
     }
 
     /// Waits until it ended, and kills it when that takes until `deadline`.
@@ -109,12 +171,25 @@ impl Watched {
         matches!(self.now().phase, Phase::Ended)
     }
 
+    /// What is to run.
+    pub(super) fn program(&self) -> &Program {
+        &self.program
+    }
+
     /// How it is.
     pub(super) fn view(&self) -> UserProgramView {
         let (program, now) = (&self.program, self.now());
-        let (state, pid) = match &now.phase {
-            Phase::Running { pid, .. } => (UserProgramState::Running, Some(pid.as_raw_nonzero().get())),
-            Phase::Waiting | Phase::Ended => (UserProgramState::Waiting, None),
+        let (mut pid, mut retry_seconds) = (None, None);
+        let state = match &now.phase {
+            Phase::Running { pid: process, .. } => {
+                pid = Some(process.as_raw_nonzero().get());
+                UserProgramState::Running
+            }
+            Phase::Failed { until } => {
+                retry_seconds = Some(until.saturating_duration_since(Instant::now()).as_secs());
+                UserProgramState::Failed
+            }
+            Phase::Waiting | Phase::Ended => UserProgramState::Waiting,
         };
         UserProgramView {
             publisher: program.publisher.clone(),
@@ -124,14 +199,19 @@ impl Watched {
             digest: program.digest.to_string(),
             state: if now.is_wanted { state } else { UserProgramState::Stopping },
             pid: pid.and_then(|pid| pid.try_into().ok()),
+            user: program.identity.map(Identity::user),
+            capabilities: program.capabilities(),
+            limits: now.limits.clone(),
             restarts: now.restarts,
             last: now.last.clone(),
+            retry_seconds,
             log: program.log.display().to_string(),
         }
     }
 
     fn watch(&self) {
         let mut pause = FIRST_PAUSE;
+        let mut failures = Failures::new(self.program.patience);
         loop {
             let begin = Instant::now();
             let last = match self.run() {
@@ -141,10 +221,13 @@ impl Watched {
             if begin.elapsed() >= STEADY {
                 pause = FIRST_PAUSE;
             }
-            if !self.rest(pause, last) {
+            let now = Instant::now();
+            let is_given_up = failures.are_too_many(now);
+            let rest = if is_given_up { Rest::GivenUp(self.program.patience) } else { Rest::Pause(pause) };
+            if !self.rest(&rest, last) {
                 return;
             }
-            pause = (pause * 2).min(LONGEST_PAUSE);
+            pause = if is_given_up { FIRST_PAUSE } else { (pause * 2).min(LONGEST_PAUSE) };
         }
     }
 
@@ -156,8 +239,17 @@ impl Watched {
         let sealed = Sealed::new(self.program.package.as_ref(), bytes, digest);
         let sealed = sealed.map_err(|unsealed| chain(&unsealed))?;
         let told = |error: io::Error| error.to_string();
-        let log = open_log(&self.program.log).map_err(told)?;
-        let child = birth::command(sealed, name, arguments, &log).and_then(|mut command| command.spawn());
+        let log = log::open(&self.program.log).map_err(told)?;
+        let identity = self.program.identity;
+        let identity = identity.ok_or("every user number that is kept for user programs is taken")?;
+        // The control group goes when this returns.
+        let Enforced { cgroup, address_space, told: limits } =
+            self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
+        self.now().limits = limits;
+        let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
+        let terms = Terms { identity, address_space, cgroup: folder };
+        let command = birth::command(sealed, (name, arguments), &terms, &log);
+        let child = command.and_then(|mut command| command.spawn());
         self.attend(child.map_err(told)?).map_err(told)
     }
 
@@ -191,15 +283,23 @@ impl Watched {
     }
 
     /// Notes how it ended, and waits before it is started again. Returns false when nobody wants that.
-    fn rest(&self, pause: Duration, last: String) -> bool {
+    fn rest(&self, rest: &Rest, last: String) -> bool {
         let name = &self.program.package;
         let mut now = self.now();
         now.phase = Phase::Waiting;
         if now.is_wanted {
-            tracing::warn!(package.name = %name, pause_s = pause.as_secs(), "the user program of `{name}`: {last}; it is started again");
+            tracing::warn!(package.name = %name, "the user program of `{name}`: {last}; {rest}");
             now.last = Some(last);
-            let waited = self.changed.wait_timeout_while(now, pause, |now| now.is_wanted);
+            let waited = match rest {
+                Rest::Pause(pause) => self.changed.wait_timeout_while(now, *pause, |now| now.is_wanted),
+                Rest::GivenUp(Patience { window, .. }) => {
+                    now.phase = Phase::Failed { until: Instant::now() + *window };
+                    let rests = |now: &mut Now| now.is_wanted && matches!(now.phase, Phase::Failed { .. });
+                    self.changed.wait_timeout_while(now, *window, rests)
+                }
+            };
             now = waited.unwrap_or_else(PoisonError::into_inner).0;
+            now.phase = Phase::Waiting;
         }
         if now.is_wanted {
             now.restarts += 1;
@@ -225,14 +325,20 @@ impl Now {
     }
 }
 
-fn open_log(path: &PathBuf) -> io::Result<File> {
-    if let Some(folder) = path.parent() {
-        fs::create_dir_all(folder)?;
+/// As the end of a sentence.
+impl fmt::Display for Rest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Pause(pause) => write!(f, "it is started again in {} s", pause.as_secs()),
+            Self::GivenUp(Patience { most, window }) => {
+                let window = window.as_secs();
+                write!(
+                    f,
+                    "that were {most} times within {window} s: it is given up for as long, or until a document is applied"
+                )
+            }
+        }
     }
-    if fs::metadata(path).is_ok_and(|log| log.len() > MAX_LOG_BYTES) {
-        fs::rename(path, path.with_extension("log.old"))?;
-    }
-    File::options().create(true).append(true).open(path)
 }
 
 fn chain(error: &dyn std::error::Error) -> String {

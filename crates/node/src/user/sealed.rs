@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Bytes that are executed and that nobody can change any more, in memory and not in a file system.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{self, Read, Seek, Write};
 use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
 
 use package::Digest;
 use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
@@ -62,6 +63,8 @@ fn create(name: &str) -> io::Result<OwnedFd> {
 
 fn seal(file: &mut File, bytes: &[u8]) -> io::Result<Digest> {
     file.write_all(bytes)?;
+    // A program that is not root must be able to execute it, and its interpreter to read it.
+    file.set_permissions(Permissions::from_mode(0o555))?;
     fcntl_add_seals(&*file, SealFlags::WRITE | SealFlags::GROW | SealFlags::SHRINK | SealFlags::SEAL)?;
     let mut sealed = Vec::with_capacity(bytes.len());
     file.rewind()?;

@@ -15,7 +15,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
-use package::{BadPlatform, Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{
+    BadPlatform, Capability, Digest, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version,
+};
 use serde::Deserialize;
 
 use super::anchor::WrittenAnchor;
@@ -56,6 +58,10 @@ struct WrittenPublisher {
     packages: Vec<Glob>,
     platforms: Option<BTreeSet<PlatformName>>,
     hooks: Option<BTreeSet<ProgramKind>>,
+    #[serde(default)]
+    user_capabilities: BTreeSet<Capability>,
+    #[serde(default)]
+    user_root: bool,
     #[serde(default)]
     require: BTreeSet<Family>,
     #[serde(default)]
@@ -208,6 +214,11 @@ impl WrittenPublisher {
             packages: self.packages,
             platforms: self.platforms.map(|named| named.into_iter().map(|name| name.0).collect()),
             hooks: self.hooks,
+            user: if self.user_root {
+                Privileges::Root
+            } else {
+                Privileges::Capabilities(self.user_capabilities)
+            },
             require: self.require,
             authorities,
             pen: self.pen,

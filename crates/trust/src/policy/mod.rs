@@ -12,7 +12,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{Digest, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version};
 use serde::{Deserialize, Serialize};
 
 use crate::{Algorithm, Certificate, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
@@ -61,6 +61,8 @@ pub struct Publisher {
     pub platforms: Option<BTreeSet<Platform>>,
     /// For which hooks and kinds of probes; none means all.
     pub hooks: Option<BTreeSet<ProgramKind>>,
+    /// What their user programs may be given beyond what every process may do.
+    pub user: Privileges,
     /// The families of which each signer must have a key.
     pub require: BTreeSet<Family>,
     /// The authorities of which one must certify a key of each signer; none means that nobody need.
@@ -154,6 +156,7 @@ impl Policy {
             packages: vec![Glob::all()],
             platforms: None,
             hooks: None,
+            user: Privileges::default(),
             require: BTreeSet::new(),
             authorities: Vec::new(),
             pen: None,

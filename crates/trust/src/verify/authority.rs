@@ -47,6 +47,7 @@ impl Authority {
         trail.rule(Rule::Package, &found.package, theirs(publisher, found))?;
         trail.rule(Rule::PublisherPlatform, &found.entry.platform, on_platform(publisher, found))?;
         trail.rule(Rule::Hooks, hooks(found), at_hooks(publisher, found))?;
+        user_privileges(Some(publisher), found, trail)?;
         minimum_version(Some(publisher), found, at, trail)?;
         let (quorum, roots) = signers(&found.publisher, &publisher.anchor, (evidence, at), trail)?;
         let certifications = certifications(publisher, &roots, (evidence, at), trail);
@@ -71,6 +72,7 @@ impl Authority {
         });
         let unknown = || Refused::UnknownPublisher { publisher: found.publisher.clone() };
         let (endorser, root) = trail.rule(Rule::Publisher, &found.publisher, speaks.ok_or_else(unknown))?;
+        user_privileges(None, found, trail)?;
         minimum_version(None, found, at, trail)?;
         let anchor = Anchor::RootDigest(root);
         let (quorum, roots) = signers(&found.publisher, &anchor, (evidence, at), trail)?;
@@ -277,6 +279,20 @@ fn at_hooks(publisher: &Publisher, found: &Found) -> Result<(), Refused> {
         }),
         None => Ok(()),
     }
+}
+
+/// A user program gets what the policy grants to the publisher by name; an endorser grants nothing. Most packages ask for
+/// nothing, and are not asked.
+fn user_privileges(publisher: Option<&Publisher>, found: &Found, trail: &mut Trail) -> Result<(), Refused> {
+    if found.privileges.are_none() {
+        return Ok(());
+    }
+    let granted = publisher.map(|publisher| publisher.user.clone()).unwrap_or_default();
+    let result = found.privileges.beyond(&granted).map_or(Ok(()), |missing| {
+        let (publisher, package) = (found.publisher.clone(), found.package.clone());
+        Err(Refused::UserPrivileges { publisher, package, missing })
+    });
+    trail.rule(Rule::UserPrivileges, &found.privileges, result)
 }
 
 fn minimum_version(

@@ -4,7 +4,7 @@
 use std::fmt;
 
 use jiff::Timestamp;
-use package::{Digest, Format, PackageName, Platform, ProgramKind, PublisherName, Version};
+use package::{Digest, Format, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version};
 use thiserror::Error;
 
 use crate::explain::with_causes;
@@ -94,6 +94,18 @@ pub enum Refused {
         package: PackageName,
         /// The hook, or the kind of probe.
         hook: ProgramKind,
+    },
+    /// Its user program asks for more than the policy grants.
+    #[error(
+        "the user program of package `{package}` asks for {missing}, which the policy does not grant to `{publisher}`"
+    )]
+    UserPrivileges {
+        /// The publisher.
+        publisher: PublisherName,
+        /// The package.
+        package: PackageName,
+        /// What is not granted.
+        missing: Privileges,
     },
     /// A higher version was accepted before, or is demanded.
     #[error(
@@ -256,6 +268,17 @@ fn all(mismatches: &[Mismatch]) -> String {
     mismatches.iter().map(|mismatch| with_causes(mismatch)).collect::<Vec<_>>().join("; ")
 }
 
+/// The line of a policy that grants privileges.
+fn grant(privileges: &Privileges) -> String {
+    match privileges {
+        Privileges::Root => "`user_root = true` to".to_owned(),
+        Privileges::Capabilities(capabilities) => {
+            let names: Vec<String> = capabilities.iter().map(|name| format!("\"{name}\"")).collect();
+            format!("`{}` to the `user_capabilities` of", names.join(", "))
+        }
+    }
+}
+
 fn last(looked: Option<&Timestamp>) -> String {
     looked.map_or_else(|| "nobody ever looked".to_owned(), |at| format!("somebody looked last at {at}"))
 }
@@ -311,6 +334,10 @@ impl Refused {
             Self::Hook { hook, .. } => {
                 format!("if you trust them for it, add `{hook}` to their `hooks` in the policy")
             }
+            Self::UserPrivileges { publisher, missing, .. } => format!(
+                "if you trust them with it, add {} the `[[publisher]]` named `{publisher}` in the policy",
+                grant(missing)
+            ),
             Self::Version { .. } => "take a newer release; `l3af rollback` returns to what ran before, and an \
                                      `[[exception]]` with the digest lets this one in"
                 .to_owned(),

@@ -6,7 +6,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use jiff::Timestamp;
-use package::{BlobError, Blobs, Digest, Format, PackFile, PackSource, Package, Platform, pack};
+use package::{BlobError, Blobs, Digest, Format, PackFile, PackSource, Package, Platform, Privileges, pack};
 use serde::Deserialize;
 use trust::{
     Assurance, Circumstances, Endorsement, Evidence, Found, FoundPlatform, Judgement, Memory, Occasion, Pen,
@@ -59,6 +59,8 @@ pub(crate) struct ReleaseRecipe {
     pub(crate) version: String,
     pub(crate) platforms: Vec<String>,
     pub(crate) hook: String,
+    /// What stands in `[user]` beside its command; empty where there is no user program.
+    pub(crate) user: String,
     pub(crate) readme: String,
     pub(crate) single: bool,
 }
@@ -148,6 +150,7 @@ impl Default for ReleaseRecipe {
             version: "1.0.0".to_owned(),
             platforms: vec!["linux/amd64".to_owned(), "windows/amd64".to_owned()],
             hook: "xdp".to_owned(),
+            user: String::new(),
             readme: "# small".to_owned(),
             single: false,
         }
@@ -292,6 +295,7 @@ impl ReleaseRecipe {
             package: self.package.parse().unwrap(),
             version: self.version.parse().unwrap(),
             index: None,
+            privileges: Privileges::default(),
             entry: FoundPlatform {
                 platform: self.platforms[0].parse().unwrap(),
                 format: Format::Elf,
@@ -304,7 +308,11 @@ impl ReleaseRecipe {
     }
 
     fn manifest(&self) -> String {
-        let Self { publisher, package, version, hook, .. } = self;
+        let Self { publisher, package, version, hook, user, .. } = self;
+        let user = match user.as_str() {
+            "" => String::new(),
+            rest => format!("[user]\ncommand = \"small.bpf.o\"\n{rest}\n"),
+        };
         let platforms = self.platforms.iter().map(|platform| {
             let (os, architecture) = platform.split_once('/').unwrap();
             format!("[[platform]]\nos = \"{os}\"\narchitecture = \"{architecture}\"\n")
@@ -313,7 +321,7 @@ impl ReleaseRecipe {
             "[package]\nname = \"{package}\"\npublisher = \"{publisher}\"\nversion = \"{version}\"\ndescription = \"d\"\n\
              category = \"a\"\nsubcategory = \"b\"\nlicense = \"MIT\"\ndocumentation = \"README.md\"\n\
              [kernel]\nmin = \"5.10\"\n{}\
-             [[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n",
+             [[program]]\nfunction = \"first\"\nobject = \"small.bpf.o\"\nhook = \"{hook}\"\n{user}",
             platforms.collect::<String>()
         )
     }

@@ -5,7 +5,7 @@ mod roots;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Digest, Format};
+use package::{Digest, Format, Privileges};
 
 use super::*;
 use crate::certificate::forge::{Body, policies};
@@ -26,6 +26,7 @@ fn found() -> Found {
         package: "small".parse().unwrap(),
         version: "1.0.0".parse().unwrap(),
         index: None,
+        privileges: Privileges::default(),
         entry: FoundPlatform {
             platform: Platform::new("linux", "amd64").unwrap(),
             format: Format::Elf,

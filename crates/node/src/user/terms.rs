@@ -1,0 +1,137 @@
+// SPDX-License-Identifier: Apache-2.0
+//! On what terms a process becomes a user program: who it is, and what it may use. The daemon says so in arguments, and the
+//! process that it starts carries it out on itself before it executes the program.
+
+use std::ffi::OsString;
+use std::fs;
+use std::io;
+use std::path::PathBuf;
+
+use rustix::fs::Mode;
+use rustix::io::Errno;
+use rustix::process::{Gid, Resource, Rlimit, Uid, setrlimit, umask};
+use rustix::thread::{
+    CapabilitySet, CapabilitySets, configure_capability_in_ambient_set, remove_capability_from_bounding_set,
+    set_capabilities, set_keep_capabilities, set_no_new_privs, set_thread_groups, set_thread_res_gid,
+    set_thread_res_uid,
+};
+
+use super::identity::Identity;
+
+/// Who it is, and what it may use.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Terms {
+    pub(super) identity: Identity,
+    /// The most bytes of its address space, where no control group counts its memory.
+    pub(super) address_space: Option<u64>,
+    /// The control group that it belongs to.
+    pub(super) cgroup: Option<PathBuf>,
+}
+
+impl Terms {
+    /// The arguments that say so.
+    pub(super) fn arguments(&self) -> [OsString; 4] {
+        let (user, capabilities) = match self.identity {
+            Identity::Root => ("root".to_owned(), 0),
+            Identity::Own { user, capabilities } => (user.to_string(), capabilities),
+        };
+        let address_space = self.address_space.map(|bytes| bytes.to_string()).unwrap_or_default();
+        let cgroup = self.cgroup.clone().unwrap_or_default();
+        [user.into(), format!("{capabilities:x}").into(), address_space.into(), cgroup.into()]
+    }
+
+    /// What the arguments say.
+    pub(super) fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
+        let mut text = || arguments.next()?.into_string().ok();
+        let (user, capabilities, address_space) = (text()?, text()?, text()?);
+        let identity = match user.as_str() {
+            "root" => Identity::Root,
+            number => Identity::Own {
+                user: number.parse().ok()?,
+                capabilities: u64::from_str_radix(&capabilities, 16).ok()?,
+            },
+        };
+        let address_space = match address_space.as_str() {
+            "" => None,
+            bytes => Some(bytes.parse().ok()?),
+        };
+        let cgroup = arguments.next().map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
+        Some(Self { identity, address_space, cgroup })
+    }
+
+    /// Has them hold for this process, which must have one thread, and for what it executes.
+    pub(super) fn hold(&self) -> io::Result<()> {
+        if let Some(cgroup) = &self.cgroup {
+            // 0 is whoever writes it (cgroup v2, `cgroup.procs`).
+            fs::write(cgroup.join("cgroup.procs"), "0")
+                .map_err(|error| failed("join its control group", &error))?;
+        }
+        if let Some(bytes) = self.address_space {
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            setrlimit(Resource::As, limit).map_err(|error| failed("limit its memory", &error.into()))?;
+        }
+        umask(Mode::RWXG | Mode::RWXO);
+        let identify = || -> Result<(), Errno> {
+            set_thread_groups(&[])?;
+            match self.identity {
+                Identity::Root => Ok(()),
+                Identity::Own { user, capabilities } => {
+                    become_user(user, CapabilitySet::from_bits_retain(capabilities))
+                }
+            }
+        };
+        identify().map_err(|error| failed("give up privileges", &error.into()))
+    }
+}
+
+fn failed(what: &str, error: &io::Error) -> io::Error {
+    io::Error::new(error.kind(), format!("cannot {what}: {error}"))
+}
+
+/// Becomes a user, with nothing but these capabilities, now and whatever it executes.
+fn become_user(user: u32, capabilities: CapabilitySet) -> Result<(), Errno> {
+    let single = |number: u32| CapabilitySet::from_bits_retain(1 << number);
+    for capability in (0..64).map(single).filter(|capability| !capabilities.contains(*capability)) {
+        match remove_capability_from_bounding_set(capability) {
+            // There are no more.
+            Err(Errno::INVAL) => break,
+            other => other?,
+        }
+    }
+    // Who stops to be root loses all capabilities otherwise, and those that it is to have with them.
+    set_keep_capabilities(true)?;
+    let (user, group) = (Uid::from_raw(user), Gid::from_raw(user));
+    set_thread_res_gid(group, group, group)?;
+    set_thread_res_uid(user, user, user)?;
+    let (effective, permitted, inheritable) = (capabilities, capabilities, capabilities);
+    set_capabilities(None, CapabilitySets { effective, permitted, inheritable })?;
+    // What a user executes has the ambient capabilities and no others (capabilities(7)).
+    for capability in (0..64).map(single).filter(|capability| capabilities.contains(*capability)) {
+        configure_capability_in_ambient_set(capability, true)?;
+    }
+    set_no_new_privs(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn arguments_that_are_cut_off_say_nothing() {
+        let arguments = |words: &[&str]| Terms::read(words.iter().map(OsString::from));
+        assert_eq!(arguments(&["61184", "0"]), None);
+        assert_eq!(arguments(&["somebody", "0", "", ""]), None);
+        assert_eq!(arguments(&["61184", "x", "", ""]), None);
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, folder: Option<u8>) {
+            let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
+            for identity in [Identity::Root, Identity::Own { user, capabilities }] {
+                let terms = Terms { identity, address_space: bytes, cgroup: cgroup.clone() };
+                assert_eq!(Terms::read(terms.arguments().into_iter()), Some(terms));
+            }
+        }
+    }
+}

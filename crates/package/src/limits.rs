@@ -1,0 +1,159 @@
+// SPDX-License-Identifier: Apache-2.0
+//! How much of a machine a user program may use.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// Less than that holds no program that was started.
+const LEAST_BYTES: u64 = MIB;
+const KIB: u64 = 1024;
+const MIB: u64 = 1024 * KIB;
+const GIB: u64 = 1024 * MIB;
+
+/// An amount of memory, at least a mebibyte, as in `64MiB`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct MemorySize(u64);
+
+/// A share of the time of one core, in percent. More than 100 is more than one core.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(try_from = "u32", into = "u32")]
+pub struct CpuShare(u32);
+
+/// A text is not an amount of memory.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error(
+    "`{given}` is not an amount of memory: write a whole number with `KiB`, `MiB` or `GiB`, at least `1MiB`"
+)]
+pub struct BadMemorySize {
+    /// What was given.
+    pub given: String,
+}
+
+/// A number is not a share of a core.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{given}` is not a share of a core: it takes 1 to 100000 percent, and 200 is two cores")]
+pub struct BadCpuShare {
+    /// What was given.
+    pub given: u32,
+}
+
+impl MemorySize {
+    /// In bytes.
+    pub fn bytes(self) -> u64 {
+        self.0
+    }
+}
+
+impl CpuShare {
+    /// In percent of one core.
+    pub fn percent(self) -> u32 {
+        self.0
+    }
+}
+
+impl FromStr for MemorySize {
+    type Err = BadMemorySize;
+
+    fn from_str(text: &str) -> Result<Self, BadMemorySize> {
+        let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
+        let split = units.into_iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
+        // `+1` is a number to Rust.
+        let number = split.filter(|(number, _)| number.starts_with(|first: char| first.is_ascii_digit()));
+        let bytes = number.and_then(|(number, unit)| number.parse::<u64>().ok()?.checked_mul(unit));
+        let enough = bytes.filter(|bytes| *bytes >= LEAST_BYTES);
+        enough.map(Self).ok_or_else(|| BadMemorySize { given: text.to_owned() })
+    }
+}
+
+impl TryFrom<String> for MemorySize {
+    type Error = BadMemorySize;
+
+    fn try_from(text: String) -> Result<Self, BadMemorySize> {
+        text.parse()
+    }
+}
+
+impl From<MemorySize> for String {
+    fn from(size: MemorySize) -> Self {
+        size.to_string()
+    }
+}
+
+impl TryFrom<u32> for CpuShare {
+    type Error = BadCpuShare;
+
+    fn try_from(percent: u32) -> Result<Self, BadCpuShare> {
+        if (1..=100_000).contains(&percent) { Ok(Self(percent)) } else { Err(BadCpuShare { given: percent }) }
+    }
+}
+
+impl From<CpuShare> for u32 {
+    fn from(share: CpuShare) -> Self {
+        share.0
+    }
+}
+
+/// In the largest unit that leaves a whole number.
+impl fmt::Display for MemorySize {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (unit, name) = [(GIB, "GiB"), (MIB, "MiB")]
+            .into_iter()
+            .find(|(unit, _)| self.0.is_multiple_of(*unit))
+            .unwrap_or((KIB, "KiB"));
+        write!(f, "{}{name}", self.0 / unit)
+    }
+}
+
+impl fmt::Display for CpuShare {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}%", self.0)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn amounts_of_memory_have_a_unit_and_hold_a_program() {
+        let bytes = |text: &str| text.parse::<MemorySize>().map(MemorySize::bytes);
+        assert_eq!(bytes("64MiB"), Ok(64 * MIB));
+        assert_eq!(bytes("1024KiB"), Ok(MIB));
+        assert_eq!(bytes("2GiB"), Ok(2 * GIB));
+        for bad in [
+            "64",
+            "64MB",
+            "64 MiB",
+            "",
+            "MiB",
+            "0MiB",
+            "1023KiB",
+            "-1MiB",
+            "+1MiB",
+            "1.5GiB",
+            "17179869184GiB",
+        ] {
+            assert!(bytes(bad).is_err(), "{bad}");
+        }
+        assert!(CpuShare::try_from(0).is_err() && CpuShare::try_from(100_001).is_err());
+        assert_eq!(CpuShare::try_from(150).unwrap().to_string(), "150%");
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn an_amount_is_read_as_it_is_written(kibibytes in 1024..u64::MAX / 1024) {
+            let size = format!("{kibibytes}KiB").parse::<MemorySize>().unwrap();
+            assert_eq!(size.to_string().parse::<MemorySize>(), Ok(size));
+            assert_eq!(size.bytes(), kibibytes * 1024);
+        }
+
+        #[test]
+        fn no_text_makes_the_reader_panic(text: String) {
+            drop(text.parse::<MemorySize>());
+        }
+    }
+}
