@@ -52,6 +52,8 @@ const TEST: &[Need] = &[
     need("openssl", "openssl"),
     need("softhsm2-util", "softhsm2"),
     need("script", "bsdutils"),
+    // The manager of services, as far as it can be tried without being the first process.
+    need("systemd-socket-activate", "systemd"),
     need("docker-registry", "docker-registry"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.

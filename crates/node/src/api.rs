@@ -38,12 +38,6 @@ struct Served {
     end: watch::Receiver<bool>,
 }
 
-impl FromRef<Served> for Arc<Events> {
-    fn from_ref(served: &Served) -> Self {
-        Arc::clone(&served.events)
-    }
-}
-
 impl FromRef<Served> for Shared {
     fn from_ref(served: &Served) -> Self {
         Arc::clone(&served.engine)
@@ -73,7 +67,9 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         profile,
         end_profile,
         user_log::user_log,
-        metrics
+        metrics,
+        healthy,
+        ready
     ),
     components(schemas(
         Status,
@@ -142,6 +138,8 @@ pub fn router(
         .route("/v1/profile", put(profile).delete(end_profile))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/metrics", get(metrics))
+        .route("/healthz", get(healthy))
+        .route("/readyz", get(ready))
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
@@ -359,6 +357,26 @@ async fn metrics(State(engine): State<Shared>) -> Response {
     ask(engine, |engine| engine.metrics())
         .await
         .map_or_else(|refused| refused, |text| (kind, text).into_response())
+}
+
+/// Whether the daemon is alive: it answers
+#[utoipa::path(get, path = "/healthz", responses((status = 200, body = String, content_type = "text/plain"), (status = "default", body = Problem)))]
+async fn healthy(State(engine): State<Shared>) -> Response {
+    ask(engine, |_| Ok(())).await.map_or_else(|refused| refused, |()| "alive\n".into_response())
+}
+
+/// Whether what is desired runs, or waits for interfaces only
+#[utoipa::path(get, path = "/readyz", responses((status = 200, body = String, content_type = "text/plain"), (status = 503, body = String, content_type = "text/plain"), (status = "default", body = Problem)))]
+async fn ready(State(engine): State<Shared>) -> Response {
+    let asked = ask(engine, |engine| Ok(engine.status()?.state)).await;
+    asked.map_or_else(
+        |refused| refused,
+        |state| {
+            let is_ready = matches!(state, wire::State::Converged | wire::State::Waiting);
+            let status = if is_ready { StatusCode::OK } else { StatusCode::SERVICE_UNAVAILABLE };
+            (status, format!("{state}\n")).into_response()
+        },
+    )
 }
 
 /// Fetches what a document names in registries.

@@ -2,7 +2,6 @@
 //! What happened on the node: the last of it is kept in memory, and whoever listens is told at once.
 
 use std::collections::VecDeque;
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use jiff::Timestamp;
@@ -18,7 +17,6 @@ pub struct Events {
     kept: Mutex<VecDeque<Event>>,
     /// The number of the last one.
     last: watch::Sender<u64>,
-    is_over: AtomicBool,
 }
 
 /// What an event is about.
@@ -64,17 +62,6 @@ impl Events {
     /// Is told of each that comes.
     pub(crate) fn listen(&self) -> watch::Receiver<u64> {
         self.last.subscribe()
-    }
-
-    /// Lets go whoever listens: the daemon ends.
-    pub(crate) fn end(&self) {
-        self.is_over.store(true, Ordering::Release);
-        self.last.send_modify(|_| ());
-    }
-
-    /// Whether nothing comes any more.
-    pub(crate) fn is_over(&self) -> bool {
-        self.is_over.load(Ordering::Acquire)
     }
 
     fn kept(&self) -> MutexGuard<'_, VecDeque<Event>> {

@@ -23,6 +23,7 @@ mod rejected;
 mod repairs;
 mod resolve;
 mod server;
+mod service;
 mod size;
 mod standing;
 mod store;

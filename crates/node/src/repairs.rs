@@ -76,6 +76,7 @@ impl Repairs {
             let mut stirs = std::mem::take(&mut heard);
             if !drift.is_empty() {
                 // A call has its effect before it ends and is heard.
+                stirs.extend(ears.calling());
                 sleep(ECHO).await;
                 stirs.extend(ears.take());
                 drop(with(&self.engine, move |engine| engine.note_drift(&drift, &stirs)).await);
@@ -131,6 +132,12 @@ impl Ears {
         if let Some(watch) = &self.watch {
             watch.follow(namespaces);
         }
+    }
+
+    /// Who is changing something just now.
+    fn calling(&self) -> Vec<Stir> {
+        let calling = self.watch.as_ref().map(|watch| watch.calling()).unwrap_or_default();
+        calling.into_iter().map(Stir::Call).collect()
     }
 
     /// What was heard meanwhile.

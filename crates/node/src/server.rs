@@ -17,7 +17,7 @@ use wire::Document;
 
 use crate::document_file::DocumentFile;
 use crate::repairs::Repairs;
-use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router};
+use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router, service};
 
 /// The engine, as all tasks share it. It does one thing at a time.
 pub(crate) type Shared = Arc<Mutex<Engine>>;
@@ -39,10 +39,13 @@ pub struct Unserved {
 /// When the socket cannot be made.
 pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<(), Unserved> {
     let unserved = |source| Unserved { socket: config.socket.clone(), source };
-    let listener = listen(&config.socket).map_err(unserved)?;
+    let inherited = service::inherited_listener().map_err(unserved)?;
+    let is_inherited = inherited.is_some();
+    let listener = inherited.map_or_else(|| listen(&config.socket), adopt).map_err(unserved)?;
     let (end, hangup) =
         (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
     let (in_force, events) = (engine.generations_in_force(), engine.events());
+    let generation = engine.desired().map_or(0, |desired| desired.number);
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
     let file = config.document.clone().map(|path| {
@@ -64,26 +67,28 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
         end: end.clone(),
     };
     let repairs = tokio::spawn(repairs.run());
+    let alive = tokio::spawn(service::stay_alive(Arc::clone(&engine)));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    let router = router(Arc::clone(&engine), fetcher, Arc::clone(&events), end.clone());
-    let served = axum::serve(listener, router)
-        .with_graceful_shutdown(async move {
-            ended(end).await;
-            events.end();
-        })
-        .await;
-    repairs.abort();
-    looks.abort();
-    checks.abort();
-    if let Some(file) = file {
-        file.abort();
-    }
+    service::is_ready(generation);
+    let router = router(Arc::clone(&engine), fetcher, events, end.clone());
+    let served = axum::serve(listener, router).with_graceful_shutdown(ended(end)).await;
+    service::is_ending();
+    let works = [repairs, looks, checks, alive].into_iter().chain(file);
+    works.for_each(|work| work.abort());
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
     }
-    let removed = fs::remove_file(&config.socket);
-    served.and(removed).map_err(unserved)
+    if is_inherited {
+        return served.map_err(unserved);
+    }
+    served.and(fs::remove_file(&config.socket)).map_err(unserved)
+}
+
+/// Takes a socket from whoever held it.
+fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
 }
 
 /// Takes the socket over from a daemon that is gone, and never from one that answers.

@@ -199,7 +199,9 @@ fn the_api_describes_itself() {
     assert_eq!(
         paths,
         [
+            "/healthz",
             "/metrics",
+            "/readyz",
             "/v1/chains",
             "/v1/desired",
             "/v1/desired/confirmation",

@@ -27,6 +27,7 @@ mod plan;
 mod probe_life;
 mod probes;
 mod registry;
+mod service;
 mod share;
 mod tc;
 mod trust;

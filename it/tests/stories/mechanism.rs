@@ -225,7 +225,7 @@ fn a_member_that_loses_its_place_in_a_dispatcher_gets_it_back() {
     let dispatchers = node.pins.join("right0/xdp/dispatchers");
     fs::remove_file(dispatchers.join("1/links/1")).unwrap();
     let begin = std::time::Instant::now();
-    while !node.log().contains("the kernel had drifted; repaired") {
+    while !node.log().contains("the kernel had drifted: right0/xdp repaired") {
         assert!(begin.elapsed().as_secs() < 60, "it was not repaired:\n{}", node.log());
         std::thread::yield_now();
     }

@@ -424,6 +424,7 @@ fn a_program_gets_no_more_memory_than_it_asks_for_and_the_node_allows() {
         assert!(!said().contains("used"));
     } else {
         assert_eq!((said().as_str(), limits[0].means), ("refused\n", LimitMeans::Rlimit));
+        node.wait("its process is known", || only(&node).pid.is_some());
         let limit = fs::read_to_string(format!("/proc/{}/limits", only(&node).pid.unwrap())).unwrap();
         assert!(
             limit.lines().any(|line| line.starts_with("Max address space") && line.contains("67108864")),

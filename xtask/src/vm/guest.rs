@@ -105,6 +105,7 @@ pub(crate) fn script(image: &Image, line: &str) -> String {
         "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L3AF_VM=1 RUST_BACKTRACE=0\n\
          mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
          cp {configuration} /lib/modules/{release}/config\n\
+         mkdir -p /dev/pts && mount -t devpts devpts /dev/pts\n\
          mount -t bpf bpf /sys/fs/bpf\n\
          mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
          mount -t securityfs securityfs /sys/kernel/security\n\

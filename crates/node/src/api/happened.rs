@@ -11,9 +11,10 @@ use axum::response::sse::{self, KeepAlive, Sse};
 use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, Stream};
 use serde::Deserialize;
+use tokio::sync::watch;
 use wire::{Event, Problem};
 
-use super::refuse;
+use super::{Served, refuse};
 use crate::events::Events;
 
 /// What is asked for.
@@ -36,7 +37,7 @@ pub(super) struct Asked {
     )
 )]
 pub(super) async fn events(
-    State(events): State<Arc<Events>>,
+    State(Served { events, end, .. }): State<Served>,
     headers: HeaderMap,
     asked: Result<Query<Asked>, QueryRejection>,
 ) -> Response {
@@ -50,21 +51,29 @@ pub(super) async fn events(
     let known = text("last-event-id".parse().expect("it is a name")).and_then(|number| number.parse().ok());
     let after = after.or(known).unwrap_or_default();
     if text(header::ACCEPT).is_some_and(|accepted| accepted.contains("text/event-stream")) {
-        return Sse::new(follow(events, after)).keep_alive(KeepAlive::default()).into_response();
+        return Sse::new(follow(events, end, after)).keep_alive(KeepAlive::default()).into_response();
     }
     axum::Json(events.after(after)).into_response()
 }
 
-/// One event after the other, as they happen.
-fn follow(events: Arc<Events>, after: u64) -> impl Stream<Item = Result<sse::Event, Infallible>> {
-    let news = events.listen();
-    stream::unfold((events, news, after, Vec::new()), async |(events, mut news, mut after, mut waiting)| {
+/// One event after the other, as they happen, until the daemon ends.
+fn follow(
+    events: Arc<Events>,
+    end: watch::Receiver<bool>,
+    after: u64,
+) -> impl Stream<Item = Result<sse::Event, Infallible>> {
+    let ears = (events.listen(), end);
+    stream::unfold((events, ears, after, Vec::new()), async |(events, mut ears, mut after, mut waiting)| {
+        let (news, end) = &mut ears;
         while waiting.is_empty() {
             news.mark_unchanged();
             waiting = events.after(after);
             waiting.reverse();
-            if waiting.is_empty() && (events.is_over() || news.changed().await.is_err()) {
-                return None;
+            if waiting.is_empty() {
+                tokio::select! {
+                    changed = news.changed() => changed.ok()?,
+                    _ = end.wait_for(|ends| *ends) => return None,
+                }
             }
         }
         let event: Event = waiting.pop()?;
@@ -72,6 +81,6 @@ fn follow(events: Arc<Events>, after: u64) -> impl Stream<Item = Result<sse::Eve
         let told = sse::Event::default().id(event.number.to_string()).json_data(&event);
         // What cannot be written is nothing that a client could read.
         let told = told.unwrap_or_default();
-        Some((Ok(told), (events, news, after, waiting)))
+        Some((Ok(told), (events, ears, after, waiting)))
     })
 }

@@ -6,11 +6,12 @@
 //! program does from inside the kernel (`bpf_sys_bpf`), and a link that goes with its last descriptor, is not seen.
 
 use std::ffi::CStr;
+use std::fs;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd};
 use std::sync::{Arc, Mutex, PoisonError};
 
-use libbpf_rs::{MapHandle, MapType, RingBuffer, RingBufferBuilder};
+use libbpf_rs::{MapCore, MapFlags, MapHandle, MapType, RingBuffer, RingBufferBuilder};
 
 use super::super::maps;
 use super::super::probe::link_tracepoint;
@@ -47,6 +48,8 @@ pub(super) struct Calls {
     ring: RingBuffer<'static>,
     heard: Arc<Mutex<Vec<Caller>>>,
     map: MapHandle,
+    /// What threads are about, by thread.
+    pending: MapHandle,
     _links: [OwnedFd; 2],
 }
 
@@ -69,13 +72,25 @@ impl Calls {
             attach(c"l3af_call", "sys_enter_bpf", &entry(&pending, std::process::id()))?,
             attach(c"l3af_called", "sys_exit_bpf", &end(&pending, &map))?,
         ];
-        Ok(Self { ring, heard, map, _links: links })
+        Ok(Self { ring, heard, map, pending, _links: links })
     }
 
     /// What was heard since.
     pub(super) fn take(&self) -> io::Result<Vec<Caller>> {
         self.ring.consume().map_err(maps::plain)?;
         Ok(std::mem::take(&mut *self.heard.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Who is in the middle of such a call. What it changes may be so already.
+    pub(super) fn calling(&self) -> Vec<Caller> {
+        let calls = self.pending.keys().filter_map(|thread| {
+            let command = self.pending.lookup(&thread, MapFlags::ANY).ok()??;
+            let number = |bytes: &[u8]| bytes.first_chunk().map(|bytes| u64::from_ne_bytes(*bytes));
+            let pid = u32::try_from(number(&thread)? >> 32).ok()?;
+            let name = fs::read_to_string(format!("/proc/{pid}/comm")).unwrap_or_default();
+            Some(Caller { pid, name: name.trim_end().to_owned(), command: command_name(number(&command)?)? })
+        });
+        calls.collect()
     }
 
     /// Is readable while something was heard.
@@ -168,10 +183,14 @@ fn finish(mut insns: Vec<Insn>) -> Vec<Insn> {
     insns
 }
 
+fn command_name(number: u64) -> Option<&'static str> {
+    COMMANDS.iter().find(|(command, _)| *command == number).map(|(_, name)| *name)
+}
+
 fn parse(bytes: &[u8]) -> Option<Caller> {
     let bytes: &[u8; TOLD_BYTES] = bytes.first_chunk()?;
     let number = |at: usize| u64::from_ne_bytes(*bytes[at..].first_chunk().expect("it has that many bytes"));
-    let command = COMMANDS.iter().find(|(command, _)| *command == number(8)).map(|(_, name)| *name)?;
+    let command = command_name(number(8))?;
     let name = CStr::from_bytes_until_nul(&bytes[16..]).ok()?.to_string_lossy().into_owned();
     Some(Caller { pid: u32::try_from(number(0) >> 32).ok()?, name, command })
 }

@@ -119,6 +119,11 @@ impl Watch {
         }
     }
 
+    /// Who is changing something just now.
+    pub fn calling(&self) -> Vec<Caller> {
+        self.ears().calls.as_ref().map(Calls::calling).unwrap_or_default()
+    }
+
     /// Waits until something is heard.
     ///
     /// # Errors
