@@ -304,6 +304,8 @@ trait Rules {
     fn is_bound(&self, instance: &Instance) -> bool;
     /// Whether there is a program that could hold the hook.
     fn has(&self, entry: &Entry) -> bool;
+    /// What is told to hold a hook that nothing is attached to: the first that could.
+    fn first_entry(&self) -> Entry;
 }
 
 impl Rules for ObservedHook {
@@ -321,14 +323,29 @@ impl Rules for ObservedHook {
             Entry::Root(buffers) => self.roots.contains_key(buffers),
             Entry::Dispatcher(serial) => self.dispatchers.get(serial).is_some_and(Option::is_some),
             Entry::Alone(instance) => self.loaded_as(instance) == Some(Mechanism::Alone),
-            Entry::Head(instance) => self.loaded_as(instance) == Some(Mechanism::Splice),
+            Entry::Head(instance) => {
+                self.loaded_as(instance) == Some(Mechanism::Splice) && self.is_bound(instance)
+            }
         }
+    }
+
+    fn first_entry(&self) -> Entry {
+        let roots = self.roots.keys().copied().map(Entry::Root);
+        let dispatchers = self.dispatchers.keys().copied().map(Entry::Dispatcher);
+        let own =
+            self.instances.keys().flat_map(|name| [Entry::Alone(name.clone()), Entry::Head(name.clone())]);
+        let own = own.filter(|entry| self.has(entry));
+        roots.chain(dispatchers).chain(own).next().unwrap_or_default()
     }
 }
 
 impl Kernel for Fake {
     fn observe(&self, _: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
-        Ok(self.observed.clone())
+        let mut observed = self.observed.clone();
+        for found in observed.hooks.values_mut().filter(|found| found.root != Root::Attached) {
+            found.entry = found.first_entry();
+        }
+        Ok(observed)
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {

@@ -45,6 +45,7 @@ impl DocumentFile {
         loop {
             let is_due = |tried: &Tried| tried.again.is_some_and(|again| Instant::now() >= again);
             match read(&self.path) {
+                Ok(_) if self.is_held() => tried = None,
                 Ok(bytes) if tried.as_ref().is_some_and(|tried| tried.bytes == bytes && !is_due(tried)) => {}
                 Ok(bytes) => {
                     let outcome = self.apply(&bytes).await;
@@ -62,9 +63,6 @@ impl DocumentFile {
     }
 
     async fn apply(&self, bytes: &[u8]) -> Result<(), Rejected> {
-        if self.is_held() {
-            return Ok(());
-        }
         let document = self.parse(bytes)?;
         let fetched = server::fetch(&self.engine, &self.fetcher, &document).await.map_err(panicked)??;
         let applied = with(&self.engine, move |engine| engine.apply_file(document, &fetched)).await;

@@ -264,6 +264,6 @@ fn a_file_says_what_is_desired_and_nobody_else() {
     assert_eq!(it::ping(&pair, 2).unwrap(), 2);
     node.restart().unwrap();
     assert!(node.names().unwrap().is_empty());
-    write(&packages().document("right0", &["ratelimit"]));
-    node.wait("what was written since is applied", || node.names().unwrap() == ["ratelimit"]);
+    write(&packages().document("right0", &["sanity", "ratelimit"]));
+    node.wait("what was written since is applied", || node.names().unwrap() == ["sanity", "ratelimit"]);
 }

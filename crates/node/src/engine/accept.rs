@@ -61,7 +61,9 @@ impl Engine {
     pub(crate) fn apply_file(&mut self, document: Document, fetched: &Fetched) -> Result<(), Rejected> {
         self.may_apply()?;
         let last = self.generations.numbers().map_err(unkept)?.last().copied();
-        if last.is_some_and(|last| self.kept(last).is_ok_and(|kept| kept.document == document)) {
+        let is_known = last.is_some_and(|last| self.kept(last).is_ok_and(|kept| kept.document == document));
+        // After everything was taken off by hand, the file was written again.
+        if is_known && !self.generations.is_detached() {
             return Ok(());
         }
         self.accept(document, Order::new(Demand::New), fetched).map(drop)
