@@ -8,12 +8,10 @@ use std::num::NonZeroU32;
 use std::path::{Path, PathBuf};
 
 use clap::Parser;
-use package::{CpuShare, MemorySize};
+use package::{CpuShare, MemorySize, Size};
 use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
-
-use crate::Size;
 
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///

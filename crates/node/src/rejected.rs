@@ -6,13 +6,12 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use package::{MemberName, ReadError};
+use package::{MemberName, ReadError, Size};
 use plan::{DuplicateMember, DuplicateProbe, Hook, Refusal, Unfit, UnfitProbe};
 use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
 
-use crate::Size;
 use crate::standing::failed;
 
 /// A request that was not carried out. Nothing of it is in force.

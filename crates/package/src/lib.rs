@@ -33,6 +33,7 @@ mod read;
 mod referrer;
 mod section;
 mod settle;
+mod size;
 mod user_program;
 mod version;
 
@@ -68,5 +69,6 @@ pub use probe::{BadProgramKind, ProbeKind, ProgramKind};
 pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, PackagePlatform, ReadError};
 pub use referrer::{BUNDLE_MEDIA_TYPE, COSIGN_PREDICATE_TYPE, Referrer, ReferrerKind, ReferrerManifest};
 pub use semver::Version;
+pub use size::{BadSize, Size};
 pub use user_program::{Need, UserProgram};
 pub use version::{BadKernelVersion, KernelVersion};

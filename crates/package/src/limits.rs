@@ -7,16 +7,15 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
+use crate::Size;
+
 /// Less than that holds no program that was started.
-const LEAST_BYTES: u64 = MIB;
-const KIB: u64 = 1024;
-const MIB: u64 = 1024 * KIB;
-const GIB: u64 = 1024 * MIB;
+const LEAST: Size = Size::of(1 << 20);
 
 /// An amount of memory, at least a mebibyte, as in `64MiB`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
-pub struct MemorySize(u64);
+pub struct MemorySize(Size);
 
 /// A share of the time of one core, in percent. More than 100 is more than one core.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -44,7 +43,7 @@ pub struct BadCpuShare {
 impl MemorySize {
     /// In bytes.
     pub fn bytes(self) -> u64 {
-        self.0
+        self.0.bytes()
     }
 }
 
@@ -59,13 +58,8 @@ impl FromStr for MemorySize {
     type Err = BadMemorySize;
 
     fn from_str(text: &str) -> Result<Self, BadMemorySize> {
-        let units = [("KiB", KIB), ("MiB", MIB), ("GiB", GIB)];
-        let split = units.into_iter().find_map(|(unit, bytes)| Some((text.strip_suffix(unit)?, bytes)));
-        // `+1` is a number to Rust.
-        let number = split.filter(|(number, _)| number.starts_with(|first: char| first.is_ascii_digit()));
-        let bytes = number.and_then(|(number, unit)| number.parse::<u64>().ok()?.checked_mul(unit));
-        let enough = bytes.filter(|bytes| *bytes >= LEAST_BYTES);
-        enough.map(Self).ok_or_else(|| BadMemorySize { given: text.to_owned() })
+        let size = text.parse().ok().filter(|size| *size >= LEAST);
+        size.map(Self).ok_or_else(|| BadMemorySize { given: text.to_owned() })
     }
 }
 
@@ -97,14 +91,9 @@ impl From<CpuShare> for u32 {
     }
 }
 
-/// In the largest unit that leaves a whole number.
 impl fmt::Display for MemorySize {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (unit, name) = [(GIB, "GiB"), (MIB, "MiB")]
-            .into_iter()
-            .find(|(unit, _)| self.0.is_multiple_of(*unit))
-            .unwrap_or((KIB, "KiB"));
-        write!(f, "{}{name}", self.0 / unit)
+        f.write_str(&self.0.exact())
     }
 }
 
@@ -121,22 +110,11 @@ mod tests {
     #[test]
     fn amounts_of_memory_have_a_unit_and_hold_a_program() {
         let bytes = |text: &str| text.parse::<MemorySize>().map(MemorySize::bytes);
-        assert_eq!(bytes("64MiB"), Ok(64 * MIB));
-        assert_eq!(bytes("1024KiB"), Ok(MIB));
-        assert_eq!(bytes("2GiB"), Ok(2 * GIB));
-        for bad in [
-            "64",
-            "64MB",
-            "64 MiB",
-            "",
-            "MiB",
-            "0MiB",
-            "1023KiB",
-            "-1MiB",
-            "+1MiB",
-            "1.5GiB",
-            "17179869184GiB",
-        ] {
+        assert_eq!([bytes("64MiB"), bytes("64 MiB")], [Ok(64 << 20), Ok(64 << 20)]);
+        assert_eq!(bytes("1024KiB"), Ok(1 << 20));
+        assert_eq!(bytes("2GiB"), Ok(2 << 30));
+        for bad in ["64", "64MB", "", "MiB", "0MiB", "1023KiB", "-1MiB", "+1MiB", "1.5GiB", "17179869184GiB"]
+        {
             assert!(bytes(bad).is_err(), "{bad}");
         }
         assert!(CpuShare::try_from(0).is_err() && CpuShare::try_from(100_001).is_err());

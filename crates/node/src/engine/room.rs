@@ -4,13 +4,13 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{BlobError, Digest, Package, ReadError};
+use package::{BlobError, Digest, Package, ReadError, Size};
 
 use super::Engine;
+use crate::Rejected;
 use crate::evidence::Documents;
 use crate::generation::Pinned;
 use crate::store::Recorder;
-use crate::{Rejected, Size};
 
 /// What the generations that are kept need.
 struct Needs {

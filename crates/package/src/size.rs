@@ -22,7 +22,8 @@ pub struct Size(u64);
     "`{given}` is no size: write a whole number and one of `B`, `KiB`, `MiB`, `GiB` and `TiB`, as in `2GiB`"
 )]
 pub struct BadSize {
-    given: String,
+    /// What was given.
+    pub given: String,
 }
 
 impl Size {
@@ -58,7 +59,16 @@ impl TryFrom<String> for Size {
     }
 }
 
-/// In the largest unit of which there is one, with a tenth where it is not whole.
+impl Size {
+    /// In the largest unit that leaves a whole number, as it is read.
+    pub(crate) fn exact(self) -> String {
+        let whole = UNITS.into_iter().find(|(_, factor)| self.0 > 0 && self.0.is_multiple_of(*factor));
+        let (name, factor) = whole.unwrap_or(("B", 1));
+        format!("{}{name}", self.0 / factor)
+    }
+}
+
+/// For people: in the largest unit of which there is one, with a tenth where it is not whole.
 impl fmt::Display for Size {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let fitting = UNITS.into_iter().find(|(_, factor)| self.0 >= *factor);
