@@ -268,7 +268,10 @@ fn parse_package(name: &str) -> Option<Extent> {
 /// The names in a folder, sorted; none when there is no such folder.
 pub(super) fn names(folder: &Path) -> io::Result<Vec<String>> {
     let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        // What others put there, where a folder would be, is nothing of ours.
+        Err(error) if matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => {
+            return Ok(Vec::new());
+        }
         entries => entries?,
     };
     let mut names = Vec::new();

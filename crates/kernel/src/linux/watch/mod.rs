@@ -53,7 +53,8 @@ pub struct Caller {
 
 impl fmt::Display for Caller {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "`{}` (process {}) by {}", self.name, self.pid, self.command)
+        // A process names itself.
+        write!(f, "`{}` (process {}) by {}", self.name.escape_debug(), self.pid, self.command)
     }
 }
 
