@@ -35,10 +35,10 @@ pub(crate) fn json(data: &impl Serialize) -> Outcome {
     Ok(())
 }
 
-/// Prints data for programs, in one line.
-pub(crate) fn json_line(data: &impl Serialize) -> Outcome {
-    self::data(&serde_json::to_string(data)?);
-    Ok(())
+/// Prints data for programs, in one line. Returns whether anybody still reads.
+pub(crate) fn json_line(data: &impl Serialize) -> bool {
+    // What came as JSON goes as JSON.
+    serde_json::to_string(data).is_ok_and(|line| writeln!(io::stdout().lock(), "{line}").is_ok())
 }
 
 /// Says something about the work.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A client of the node's API over its unix socket.
 
+mod following;
 mod user_log;
 
 use std::io;
@@ -16,7 +17,7 @@ use crate::{
     Profile, Rollback, Status,
 };
 
-pub use user_log::UserLogLines;
+pub use following::Following;
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
@@ -213,10 +214,9 @@ impl NodeClient {
     ///
     /// # Errors
     /// When the node does not answer or refuses.
-    pub async fn follow_events(&self, after: u64) -> Result<Following, CallError> {
+    pub async fn follow_events(&self, after: u64) -> Result<Following<Event>, CallError> {
         let request = self.request(Method::GET, &format!("/v1/events?after={after}"));
-        let response = self.response(request.header("accept", "text/event-stream")).await?;
-        Ok(Following { response, socket: self.socket.clone(), unread: Vec::new() })
+        self.follow(request.header("accept", "text/event-stream")).await
     }
 
     /// Measures the run time of all members for a while.
@@ -258,45 +258,6 @@ impl NodeClient {
 
     fn broken(&self, source: reqwest::Error) -> CallError {
         CallError::Broken { socket: self.socket.clone(), source }
-    }
-}
-
-/// Events as they happen: server-sent events (the HTML standard, section 9.2).
-#[derive(Debug)]
-pub struct Following {
-    response: Response,
-    socket: PathBuf,
-    unread: Vec<u8>,
-}
-
-impl Following {
-    /// Waits for the next one; none when the node ends.
-    ///
-    /// # Errors
-    /// When the connection breaks.
-    pub async fn next(&mut self) -> Result<Option<Event>, CallError> {
-        loop {
-            if let Some(event) = self.read() {
-                return Ok(Some(event));
-            }
-            let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
-            match self.response.chunk().await.map_err(broken)? {
-                Some(bytes) => self.unread.extend(bytes),
-                None => return Ok(None),
-            }
-        }
-    }
-
-    /// The next event in what came already. What is no data, and data of later versions, is passed over.
-    fn read(&mut self) -> Option<Event> {
-        while let Some(end) = self.unread.iter().position(|byte| *byte == b'\n') {
-            let line: Vec<u8> = self.unread.drain(..=end).collect();
-            let event = line.strip_prefix(b"data:").and_then(|data| serde_json::from_slice(data).ok());
-            if event.is_some() {
-                return event;
-            }
-        }
-        None
     }
 }
 

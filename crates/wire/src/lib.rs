@@ -13,13 +13,13 @@ mod listing;
 mod node;
 mod probe;
 mod registry;
+mod server_events;
 mod settle;
-mod text_events;
 mod trust;
 mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, Following, NodeClient, UserLogLines};
+pub use client::{CallError, Following, NodeClient};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};

@@ -1,18 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Server-sent events (WHATWG HTML 9.2), as far as the node's API has them: the data of each is one JSON string.
+//! Server-sent events (WHATWG HTML 9.2), as far as the node's API has them: the data of each is JSON in one line.
 
 use std::collections::VecDeque;
 
+use serde::de::DeserializeOwned;
 use thiserror::Error;
 
 /// More than that without the end of a line is not what a node sends.
 const MAX_LINE_BYTES: usize = 4 * 1024 * 1024;
 
 /// Takes a stream apart, in whatever pieces it comes.
-#[derive(Debug, Default)]
-pub(crate) struct TextEvents {
+#[derive(Debug)]
+pub(crate) struct ServerEvents<T> {
     begun: Vec<u8>,
-    data: VecDeque<String>,
+    data: VecDeque<T>,
 }
 
 /// What came is no stream of such events.
@@ -22,11 +23,16 @@ pub(crate) enum NoEvent {
     #[error("a line has more than {MAX_LINE_BYTES} bytes")]
     Endless,
     /// The data is something else.
-    #[error("the data of an event is no JSON string")]
+    #[error("the data of an event is not what it should be")]
     Data(#[from] serde_json::Error),
 }
 
-impl TextEvents {
+impl<T: DeserializeOwned> ServerEvents<T> {
+    /// Before anything came.
+    pub(crate) fn new() -> Self {
+        Self { begun: Vec::new(), data: VecDeque::new() }
+    }
+
     /// Takes the next piece.
     pub(crate) fn take(&mut self, piece: &[u8]) -> Result<(), NoEvent> {
         for part in piece.split_inclusive(|byte| *byte == b'\n') {
@@ -50,8 +56,8 @@ impl TextEvents {
         Ok(())
     }
 
-    /// The next text that is whole.
-    pub(crate) fn next(&mut self) -> Option<String> {
+    /// The next that is whole.
+    pub(crate) fn next(&mut self) -> Option<T> {
         self.data.pop_front()
     }
 }
@@ -61,7 +67,7 @@ mod tests {
     use super::*;
 
     fn read(pieces: &[&[u8]]) -> Result<Vec<String>, String> {
-        let mut events = TextEvents::default();
+        let mut events = ServerEvents::<String>::new();
         for piece in pieces {
             events.take(piece).map_err(|error| error.to_string())?;
         }
@@ -76,7 +82,10 @@ mod tests {
             Ok(vec!["a\rb".to_owned(), String::new()])
         );
         assert_eq!(read_whole("data: \"half"), Ok(Vec::new()));
-        assert_eq!(read_whole("data: half\n"), Err("the data of an event is no JSON string".to_owned()));
+        assert_eq!(
+            read_whole("data: half\n"),
+            Err("the data of an event is not what it should be".to_owned())
+        );
     }
 
     proptest::proptest! {

@@ -3,7 +3,8 @@
 
 use std::path::Path;
 
-use wire::{Applied, CallError, NodeClient};
+use serde::de::DeserializeOwned;
+use wire::{Applied, CallError, Following, NodeClient};
 
 use crate::failure::Failure;
 use crate::output;
@@ -27,5 +28,28 @@ pub(crate) fn report(applied: &Applied) {
     output::note(&format!("generation {}: {done}", applied.generation));
     for note in &applied.notes {
         output::note(&format!("note: {note}"));
+    }
+}
+
+/// Tells what comes until nothing does any more, somebody ends it by Ctrl-C, or whoever reads has seen enough, which `tell` says.
+pub(crate) async fn follow<T: DeserializeOwned>(
+    mut coming: Following<T>,
+    over: &str,
+    tell: impl Fn(&T) -> bool,
+) -> Result<(), CallError> {
+    loop {
+        let next = tokio::select! {
+            // Where it cannot be waited for, Ctrl-C ends this program by itself.
+            Ok(()) = tokio::signal::ctrl_c() => return Ok(()),
+            next = coming.next() => next?,
+        };
+        match next {
+            Some(next) if tell(&next) => {}
+            Some(_) => return Ok(()),
+            None => {
+                output::note(over);
+                return Ok(());
+            }
+        }
     }
 }

@@ -3,36 +3,29 @@
 
 use std::path::Path;
 
-use wire::{CallError, Event, NodeClient};
+use wire::Event;
 
-use super::daemon::call;
+use super::daemon::{call, follow};
 use crate::arguments::Events;
 use crate::failure::Outcome;
 use crate::output;
 
 pub(crate) fn run(socket: &Path, arguments: &Events) -> Outcome {
-    let json = arguments.json;
-    call(socket, async |node: NodeClient| {
-        if !arguments.follow {
-            node.events(0).await?.iter().for_each(|event| tell(event, json));
-            return Ok::<(), CallError>(());
-        }
-        let mut events = node.follow_events(0).await?;
-        while let Some(event) = events.next().await? {
-            tell(&event, json);
-        }
-        output::note("the daemon ended");
-        Ok(())
-    })
+    let tell = |event: &Event| if arguments.json { output::json_line(event) } else { lines(event) };
+    if arguments.follow {
+        return call(socket, async |node| {
+            follow(node.follow_events(0).await?, "the daemon ended", tell).await
+        });
+    }
+    let events = call(socket, async |node| node.events(0).await)?;
+    // A reader that has seen enough is no failure.
+    events.iter().all(tell);
+    Ok(())
 }
 
-fn tell(event: &Event, json: bool) {
-    if json {
-        drop(output::json_line(event));
-        return;
-    }
-    output::data(&event.to_string());
-    for step in &event.steps {
-        output::data(&format!("    {step}"));
-    }
+/// Prints an event and its steps. Returns whether anybody still reads.
+fn lines(event: &Event) -> bool {
+    // Processes name themselves.
+    output::foreign(&event.to_string())
+        && event.steps.iter().all(|step| output::foreign(&format!("    {step}")))
 }
