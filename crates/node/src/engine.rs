@@ -139,7 +139,7 @@ impl Engine {
                 self.remember(&self.in_force())?;
             }
             if verified != Reverified::Otherwise {
-                return Ok(drift);
+                return Ok(drift.seen_at((self.parts.clock)()));
             }
             let plan = drift.into_repaired();
             tracing::info!(

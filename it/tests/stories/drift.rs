@@ -111,6 +111,38 @@ fn a_program_that_somebody_puts_behind_the_link_goes_and_no_packet_is_lost() {
 }
 
 #[test]
+fn what_others_try_against_the_link_changes_nothing() {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
+    of_corpus("passes", "passes", "xdp");
+    let object = it::repository().join("target/corpus/passes.bpf.o");
+    let (object, pin) = (object.display(), format!("{}-other", node.pins.display()));
+    run(&format!("bpftool prog load {object} {pin}")).unwrap();
+    let id = || {
+        let link = run(&format!("bpftool -j link show pinned {}", link(&node))).unwrap();
+        let link = serde_json::from_str::<serde_json::Value>(&link).unwrap();
+        (link["id"].clone(), link["prog_id"].clone())
+    };
+    let before = id();
+    for (attempt, is_refused) in [
+        ("ip link set dev right0 xdp off".to_owned(), true),
+        ("ip link set dev right0 xdpdrv off".to_owned(), true),
+        // The kernel says yes, and does nothing.
+        ("ip link set dev right0 xdpgeneric off".to_owned(), false),
+        (format!("ip link set dev right0 xdpdrv pinned {pin}"), true),
+        (format!("ip -force link set dev right0 xdpdrv pinned {pin}"), true),
+        (format!("ip link set dev right0 xdpgeneric pinned {pin}"), true),
+        (format!("bpftool net attach xdpdrv pinned {pin} dev right0 overwrite"), true),
+        ("bpftool net detach xdpdrv dev right0".to_owned(), true),
+    ] {
+        assert_eq!(run_in(&pair.right.namespace, &attempt).is_err(), is_refused, "{attempt}");
+        assert_eq!(id(), before, "{attempt}");
+    }
+    assert!(drifts(&node).is_empty(), "{:?}", drifts(&node));
+    std::fs::remove_file(pin).unwrap();
+}
+
+#[test]
 fn an_interface_that_is_made_again_gets_its_chain_again() {
     let (pair, node) = scene();
     run_in(&pair.right.namespace, "ip link add spare0 type veth peer name spare1").unwrap();

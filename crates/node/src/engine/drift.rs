@@ -4,6 +4,7 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use jiff::Timestamp;
 use kernel::Stir;
 use package::{NetworkNamespace, OnDrift};
 use plan::{Hook, Plan, Step, reconcile};
@@ -22,6 +23,8 @@ pub(crate) struct Drift {
     repaired: Plan,
     /// What would be done about the rest, as far as it is news.
     left: Plan,
+    /// When that was over.
+    at: Timestamp,
 }
 
 /// What others changed that is left so.
@@ -35,7 +38,11 @@ pub(super) struct Left {
 
 impl Drift {
     pub(super) fn repaired(repaired: Plan) -> Self {
-        Self { repaired, left: Plan::default() }
+        Self { repaired, ..Self::default() }
+    }
+
+    pub(super) fn seen_at(self, at: Timestamp) -> Self {
+        Self { at, ..self }
     }
 
     /// What was done.
@@ -93,7 +100,7 @@ impl Engine {
             self.reach()?;
         }
         let (_, left) = left_so.without_hooks(&news);
-        Ok(Drift { repaired, left })
+        Ok(Drift { repaired, left, ..Drift::default() })
     }
 
     /// The hooks that others changed and that are left so.
@@ -122,11 +129,10 @@ impl Engine {
                 by = by.join(", "),
                 "the kernel had drifted: {text}\n{plan}"
             );
-            self.tell(Happened {
-                steps: steps(plan),
-                by: by.clone(),
-                ..Happened::new(EventKind::Drift, text)
-            });
+            let happened =
+                Happened { steps: steps(plan), by: by.clone(), ..Happened::new(EventKind::Drift, text) };
+            // Who did it became known only since.
+            self.events.tell(drift.at, happened);
         }
         let hooks = drift.repaired.steps.iter().filter_map(|planned| planned.step.hook());
         for hook in hooks.cloned().collect::<BTreeSet<Hook>>() {
