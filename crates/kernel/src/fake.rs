@@ -37,7 +37,8 @@ impl Fake {
             extensions: true,
             lacks: BTreeMap::new(),
         };
-        let interfaces: BTreeSet<Interface> = interfaces.into_iter().collect();
+        let interfaces: BTreeMap<Interface, _> =
+            interfaces.into_iter().map(|interface| (interface, None)).collect();
         Self {
             observed: Observed {
                 facts,
@@ -121,7 +122,7 @@ impl Fake {
 
     /// Makes an interface, or one of the same name anew.
     pub fn add_interface(&mut self, interface: Interface) {
-        self.observed.interfaces.insert(interface);
+        self.observed.interfaces.insert(interface, None);
     }
 
     /// Makes it a kernel that knows no programs which are bound to a device, as before Linux 6.3.
@@ -238,7 +239,7 @@ impl Fake {
         if exchanged != (means == Means::Exchange) {
             return Err("the hook is occupied, or is not");
         }
-        if !self.observed.interfaces.contains(&hook.interface) {
+        if !self.observed.interfaces.contains_key(&hook.interface) {
             return Err("there is no such interface");
         }
         let found = self.hook(hook);

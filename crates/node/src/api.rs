@@ -12,8 +12,8 @@ use axum::extract::{FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
-use package::{Interface, MemberName};
-use plan::Hook;
+use package::MemberName;
+use plan::Hooks;
 use serde::{Deserialize, Serialize};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
@@ -304,11 +304,11 @@ async fn stop(
         Ok(member) => member,
         Err(bad) => return refuse(400, "name", &bad.to_string(), "`l3af ps` lists the members"),
     };
-    let hook = match place.hook.as_deref().map(parse_hook).transpose() {
-        Ok(hook) => hook,
-        Err(bad) => return refuse(400, "hook", &bad, "name it as `eth0/xdp`"),
+    let hooks = match place.hook.as_deref().map(str::parse::<Hooks>).transpose() {
+        Ok(hooks) => hooks,
+        Err(bad) => return refuse(400, "hook", &bad.to_string(), "name it as `eth0/xdp`"),
     };
-    answer(engine, move |engine| engine.stop(Some(&member), hook.as_ref())).await
+    answer(engine, move |engine| engine.stop(Some(&member), hooks.as_ref())).await
 }
 
 /// Takes all members out of all chains
@@ -418,14 +418,6 @@ fn rejection(rejected: &Rejected) -> Response {
     let problem = rejected.problem();
     tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
     problem_response(&problem)
-}
-
-fn parse_hook(text: &str) -> Result<Hook, String> {
-    match Interface::parse_place(text) {
-        Ok((interface, Some(point))) => Ok(Hook { interface, point }),
-        Ok((_, None)) => Err(format!("`{text}` is not a hook")),
-        Err(bad) => Err(bad.to_string()),
-    }
 }
 
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {

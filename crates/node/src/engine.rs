@@ -173,8 +173,7 @@ impl Engine {
         self.settle_checks(document)?;
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
-        let desired = resolved.desired;
-        let observed = self.look(&desired)?;
+        let (desired, observed) = self.look(resolved.desired)?;
         let (plan, waiting) = self.way_from(&observed, &desired)?;
         let chosen = desired.chains().keys().map(|hook| {
             let choice = choose(hook, &desired, &observed.facts)?;
@@ -220,7 +219,8 @@ impl Engine {
     /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
     /// begins with that.
     fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
-        self.way_from(&self.look(desired)?, desired)
+        let (desired, observed) = self.look(desired.clone())?;
+        self.way_from(&observed, &desired)
     }
 
     fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
@@ -230,9 +230,10 @@ impl Engine {
         Ok((reconcile(if waits_already { &present } else { desired }, observed)?, waiting))
     }
 
-    /// Reads the kernel, and looks for what the probes that are not attached would attach to.
-    fn look(&self, desired: &Desired) -> Result<Observed, Rejected> {
-        let mut observed = self.observe(desired)?;
+    /// Reads the kernel, and looks for what the probes that are not attached would attach to. What is desired is spread over
+    /// the interfaces that exist.
+    fn look(&self, desired: Desired) -> Result<(Desired, Observed), Rejected> {
+        let mut observed = self.observe(&desired)?;
         for (name, probe) in desired.probes().iter().filter(|(_, probe)| probe.is_enabled()) {
             if !observed.probes.is_attached(probe.spec())
                 && let Some(missing) = self.parts.kernel.missing(&probe.spec().attach)
@@ -240,7 +241,7 @@ impl Engine {
                 observed.probes.absent.insert(name.clone(), missing);
             }
         }
-        Ok(observed)
+        Ok((desired.spread_over(&observed), observed))
     }
 
     fn reach_profile(&mut self) -> Result<Planned, Rejected> {
@@ -278,8 +279,7 @@ impl Engine {
 
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
-        let wanted = self.wanted();
-        let observed = self.look(&wanted)?;
+        let (wanted, observed) = self.look(self.wanted())?;
         let (desired, waiting) = leave_out(wanted, &observed);
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;

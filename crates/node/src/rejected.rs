@@ -7,7 +7,7 @@ use std::io;
 use std::path::PathBuf;
 
 use package::{MemberName, ReadError, Size};
-use plan::{DuplicateMember, DuplicateProbe, Hook, Refusal, Unfit, UnfitProbe};
+use plan::{DuplicateMember, DuplicateProbe, Refusal, Unfit, UnfitProbe};
 use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
@@ -122,10 +122,10 @@ pub enum Rejected {
         seconds: u32,
     },
     /// A hook appears twice in a document.
-    #[error("the document has two chains for `{hook}`")]
+    #[error("the document has two chains for `{place}`")]
     TwoChains {
         /// The hook.
-        hook: Hook,
+        place: String,
     },
     /// A package reference is of no known kind.
     #[error("`{reference}` is not a package reference")]
@@ -227,10 +227,10 @@ pub enum Rejected {
         explanation: Explanation,
     },
     /// A package cannot do what the document asks of it.
-    #[error("the chain on `{hook}` cannot be made")]
+    #[error("the chain on `{place}` cannot be made")]
     Unfit {
         /// The chain.
-        hook: Hook,
+        place: String,
         /// Why not.
         #[source]
         source: Unfit,

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use package::{Blobs, Digest, Package, Platform, ReferrerKind};
-use plan::{Desired, Hook, Member, MemberWish, Placement, Probe, ProbeWish};
+use plan::{Desired, Hooks, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
 use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference};
 
@@ -92,19 +92,24 @@ impl Resolver<'_> {
         standings: &mut BTreeMap<&str, Standing>,
         resolved: &mut Resolved,
     ) -> Result<(), Rejected> {
+        let mut places = BTreeSet::new();
         for chain in &document.chains {
-            let hook = Hook { interface: chain.interface.clone(), point: chain.hook };
-            if resolved.desired.chains().contains_key(&hook) {
-                return Err(Rejected::TwoChains { hook });
+            let hooks = Hooks { interfaces: chain.interface.clone(), point: chain.hook };
+            if !places.insert(hooks.clone()) {
+                return Err(Rejected::TwoChains { place: hooks.to_string() });
             }
             let mut members = Vec::new();
             for wanted in &chain.members {
-                let (place, what) = (hook.to_string(), format!("{hook} {}", wanted.name));
+                let (place, what) = (hooks.to_string(), format!("{hooks} {}", wanted.name));
                 let package = self.runs_at(&wanted.package, (&place, what), standings, resolved)?;
-                members.extend(package.map(|package| member(wanted, &hook, &package)).transpose()?);
+                members.extend(package.map(|package| member(wanted, &hooks, &package)).transpose()?);
             }
             let ChainDocument { mode, occupied, drift, .. } = *chain;
             let placement = Placement { mode, position: chain.position.clone(), occupied, drift };
+            let Some(hook) = hooks.only() else {
+                resolved.desired.chain_wherever(hooks, members, placement, chain.mechanism)?;
+                continue;
+            };
             resolved.desired.place(hook.clone(), placement);
             if let Some(mechanism) = chain.mechanism {
                 resolved.desired.set_mechanism(hook.clone(), mechanism);
@@ -246,7 +251,7 @@ fn folder(reference: &str) -> Result<PathBuf, Rejected> {
     }
 }
 
-fn member(wanted: &MemberDocument, hook: &Hook, package: &Arc<Verified>) -> Result<Member, Rejected> {
+fn member(wanted: &MemberDocument, hooks: &Hooks, package: &Arc<Verified>) -> Result<Member, Rejected> {
     let wish = MemberWish {
         program: wanted.program.clone(),
         proceed: wanted.proceed.clone(),
@@ -254,8 +259,8 @@ fn member(wanted: &MemberDocument, hook: &Hook, package: &Arc<Verified>) -> Resu
         disabled: !wanted.enabled,
         config: wanted.config.clone(),
     };
-    Member::new(wanted.name.clone(), hook.point, package, wish)
-        .map_err(|source| Rejected::Unfit { hook: hook.clone(), source })
+    Member::new(wanted.name.clone(), hooks.point, package, wish)
+        .map_err(|source| Rejected::Unfit { place: hooks.to_string(), source })
 }
 
 fn probe(wanted: &ProbeDocument, package: &Arc<Verified>) -> Result<Probe, Rejected> {

@@ -6,9 +6,8 @@ use std::path::PathBuf;
 use std::str::FromStr;
 
 use serde::{Deserialize, Serialize};
-use thiserror::Error;
 
-use crate::{BadHookPoint, BadName, HookPoint, InterfaceName};
+use crate::{BadName, InterfaceName};
 
 /// A network interface: its name, and the network namespace that it is in.
 ///
@@ -66,31 +65,6 @@ impl FromStr for NetworkNamespace {
     }
 }
 
-impl Interface {
-    /// Reads an interface, and a hook on it if one is named behind a slash, as in `eth0/xdp`.
-    ///
-    /// # Errors
-    /// When either is not what it should be.
-    pub fn parse_place(text: &str) -> Result<(Self, Option<HookPoint>), BadPlace> {
-        let name = text.rfind(':').map_or(0, |colon| colon + 1);
-        match text[name..].split_once('/') {
-            Some((short, point)) => Ok((text[..name + short.len()].parse()?, Some(point.parse()?))),
-            None => Ok((text.parse()?, None)),
-        }
-    }
-}
-
-/// A text is not the name of a hook on an interface.
-#[derive(Debug, Clone, PartialEq, Eq, Error)]
-pub enum BadPlace {
-    /// The interface is not one.
-    #[error(transparent)]
-    Interface(#[from] BadName),
-    /// The hook is not one.
-    #[error(transparent)]
-    Point(#[from] BadHookPoint),
-}
-
 impl From<InterfaceName> for Interface {
     fn from(name: InterfaceName) -> Self {
         Self { namespace: None, name }
@@ -144,21 +118,6 @@ mod tests {
         let path = |text: &str| text.parse::<Interface>().unwrap().namespace.unwrap().path();
         assert_eq!(path("blue:eth0"), PathBuf::from("/run/netns/blue"));
         assert_eq!(path("/proc/1/ns/net:eth0"), PathBuf::from("/proc/1/ns/net"));
-    }
-
-    #[test]
-    fn a_place_is_an_interface_and_perhaps_a_hook() {
-        let parts = |text: &str| {
-            Interface::parse_place(text).map(|(interface, point)| (interface.to_string(), point))
-        };
-        assert_eq!(parts("eth0"), Ok(("eth0".to_owned(), None)));
-        assert_eq!(
-            parts("/run/netns/x:eth0/xdp"),
-            Ok(("/run/netns/x:eth0".to_owned(), Some(HookPoint::Xdp)))
-        );
-        assert_eq!(parts("blue:eth0/tc-egress"), Ok(("blue:eth0".to_owned(), Some(HookPoint::TcEgress))));
-        assert!(parts("eth0/xpd").is_err());
-        assert!(parts("").is_err());
     }
 
     #[test]

@@ -18,7 +18,7 @@ pub(crate) fn admit(
     observed: &Observed,
 ) -> Result<(), Refusal> {
     let Facts { kernel, .. } = &observed.facts;
-    if !observed.interfaces.contains(&hook.interface) {
+    if !observed.interfaces.contains_key(&hook.interface) {
         return Err(Refusal::NoInterface { hook: hook.clone() });
     }
     placement.admit(hook, &observed.facts)?;

@@ -2,13 +2,14 @@
 //! What is wanted of one machine, made of verified packages only.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::sync::Arc;
 
 use package::{Digest, Mechanism, MemberName, NetworkNamespace};
 use thiserror::Error;
 use trust::Verified;
 
-use crate::{Hook, Member, Observed, Placement, Probe};
+use crate::{Hook, Hooks, Member, Observed, Placement, Probe};
 
 /// The chains and probes that one machine should run.
 #[derive(Debug, Clone, Default)]
@@ -16,7 +17,20 @@ pub struct Desired {
     chains: BTreeMap<Hook, Vec<Member>>,
     placements: BTreeMap<Hook, Placement>,
     mechanisms: BTreeMap<Hook, Mechanism>,
+    /// Chains for whichever interfaces match and have none of their own; the first that matches counts.
+    wherever: Vec<Wherever>,
+    /// Where none of those is.
+    not_at: BTreeSet<Hook>,
     probes: BTreeMap<MemberName, Probe>,
+}
+
+/// A chain for interfaces that match, and have none of their own.
+#[derive(Debug, Clone)]
+struct Wherever {
+    hooks: Hooks,
+    members: Vec<Member>,
+    placement: Placement,
+    mechanism: Option<Mechanism>,
 }
 
 /// Two probes have the same name.
@@ -29,30 +43,78 @@ pub struct DuplicateProbe {
 
 /// Two members of a chain have the same name.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("the chain on `{hook}` has two members named `{member}`")]
+#[error("the chain on `{place}` has two members named `{member}`")]
 pub struct DuplicateMember {
     /// The chain.
-    pub hook: Hook,
+    pub place: String,
     /// The name that is taken.
     pub member: MemberName,
 }
 
 impl Desired {
-    /// Puts a chain on a hook, in the order packets meet its members. A chain without members means none.
+    /// Puts a chain on a hook, in the order packets meet its members. A chain without members means none, and none by a
+    /// match either.
     ///
     /// # Errors
     /// When two members have the same name.
     pub fn chain(&mut self, hook: Hook, members: Vec<Member>) -> Result<(), DuplicateMember> {
-        let mut names = BTreeSet::new();
-        if let Some(twice) = members.iter().find(|member| !names.insert(&member.spec().name)) {
-            return Err(DuplicateMember { member: twice.spec().name.clone(), hook });
-        }
+        differ(&members, &hook)?;
         if members.is_empty() {
             self.chains.remove(&hook);
+            self.not_at.insert(hook);
         } else {
             self.chains.insert(hook, members);
         }
         Ok(())
+    }
+
+    /// Puts a chain on each of these hooks that has no chain of its own, and none by a call before this one.
+    ///
+    /// # Errors
+    /// When two members have the same name.
+    pub fn chain_wherever(
+        &mut self,
+        hooks: Hooks,
+        members: Vec<Member>,
+        placement: Placement,
+        mechanism: Option<Mechanism>,
+    ) -> Result<(), DuplicateMember> {
+        differ(&members, &hooks)?;
+        self.wherever.push(Wherever { hooks, members, placement, mechanism });
+        Ok(())
+    }
+
+    /// The same, with the chains for interfaces that match on those that exist.
+    #[must_use]
+    pub fn spread_over(mut self, observed: &Observed) -> Self {
+        for wherever in std::mem::take(&mut self.wherever) {
+            for hook in wherever.hooks.among(&observed.interfaces) {
+                self.put(&wherever, hook);
+            }
+            self.wherever.push(wherever);
+        }
+        self
+    }
+
+    /// Puts one of those chains on a hook, unless something is said of that already.
+    fn put(&mut self, wherever: &Wherever, hook: Hook) {
+        let Wherever { members, placement, mechanism, .. } = wherever;
+        if self.chains.contains_key(&hook) || self.not_at.contains(&hook) {
+            return;
+        }
+        if members.is_empty() {
+            self.not_at.insert(hook);
+            return;
+        }
+        self.placements.insert(hook.clone(), placement.clone());
+        self.mechanisms.extend(mechanism.map(|mechanism| (hook.clone(), mechanism)));
+        self.chains.insert(hook, members.clone());
+    }
+
+    /// The chains for interfaces that match of which there is none.
+    pub fn nowhere(&self, observed: &Observed) -> Vec<&Hooks> {
+        let hooks = self.wherever.iter().map(|wherever| &wherever.hooks);
+        hooks.filter(|hooks| hooks.among(&observed.interfaces).next().is_none()).collect()
     }
 
     /// Says how the chain on a hook is to be attached.
@@ -67,7 +129,9 @@ impl Desired {
 
     /// The network namespaces that chains are in, besides that of the daemon.
     pub fn namespaces(&self) -> BTreeSet<NetworkNamespace> {
-        self.chains.keys().filter_map(|hook| hook.interface.namespace.clone()).collect()
+        let named = self.chains.keys().filter_map(|hook| hook.interface.namespace.as_ref());
+        let matching = self.wherever.iter().filter_map(|wherever| wherever.hooks.interfaces.namespace());
+        named.chain(matching).cloned().collect()
     }
 
     /// Says by what mechanism the members of a hook follow each other, where that is not for the plan to choose.
@@ -100,7 +164,7 @@ impl Desired {
 
     /// Whether nothing is wanted.
     pub fn is_empty(&self) -> bool {
-        self.chains.is_empty() && self.probes.is_empty()
+        self.chains.is_empty() && self.wherever.is_empty() && self.probes.is_empty()
     }
 
     /// The chains by hook, each in the order packets meet its members. None is empty.
@@ -129,12 +193,13 @@ impl Desired {
     #[must_use]
     pub fn without_hooks(mut self, hooks: &BTreeSet<Hook>) -> Desired {
         self.chains.retain(|hook, _| !hooks.contains(hook));
+        self.not_at.extend(hooks.iter().cloned());
         self
     }
 
     /// Splits off the chains whose interface does not exist: a machine that lacks one card runs the rest.
     pub fn without_missing_interfaces(mut self, observed: &Observed) -> (Desired, Vec<Hook>) {
-        let present = |hook: &Hook| observed.interfaces.contains(&hook.interface);
+        let present = |hook: &Hook| observed.interfaces.contains_key(&hook.interface);
         let missing = self.chains.keys().filter(|hook| !present(hook)).cloned().collect();
         self.chains.retain(|hook, _| present(hook));
         (self, missing)
@@ -160,10 +225,21 @@ impl Desired {
     #[must_use]
     pub fn timed(mut self) -> Self {
         self.chains.values_mut().flatten().for_each(Member::time);
+        self.wherever.iter_mut().flat_map(|wherever| &mut wherever.members).for_each(Member::time);
         self
     }
 
-    fn members(&self) -> impl Iterator<Item = &Member> {
-        self.chains.values().flatten()
+    /// The members of all chains, wherever they are.
+    pub fn members(&self) -> impl Iterator<Item = &Member> {
+        self.chains.values().flatten().chain(self.wherever.iter().flat_map(|wherever| &wherever.members))
     }
+}
+
+/// Refuses two members of one name in a chain.
+fn differ(members: &[Member], place: &dyn fmt::Display) -> Result<(), DuplicateMember> {
+    let mut names = BTreeSet::new();
+    let twice = members.iter().find(|member| !names.insert(&member.spec().name));
+    twice.map_or(Ok(()), |twice| {
+        Err(DuplicateMember { member: twice.spec().name.clone(), place: place.to_string() })
+    })
 }

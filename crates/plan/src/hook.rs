@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The names by which a plan speaks of places and things in a kernel.
 
+use std::collections::BTreeMap;
 use std::fmt;
+use std::str::FromStr;
 
-use package::{Digest, HookPoint, Interface, MemberName};
+use package::{BadPlace, Digest, HookPoint, Interface, Interfaces, MacAddress, MemberName};
 use serde::{Deserialize, Serialize};
+use thiserror::Error;
 
 use crate::MemberSpec;
 
@@ -20,6 +23,67 @@ pub struct Hook {
 impl fmt::Display for Hook {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}/{}", self.interface, self.point)
+    }
+}
+
+/// The places in a kernel that a chain is for: one, or one on each interface that is meant.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Hooks {
+    /// Which interfaces are meant.
+    pub interfaces: Interfaces,
+    /// Where on them.
+    pub point: HookPoint,
+}
+
+impl Hooks {
+    /// The only one, where an interface is meant by its name.
+    pub fn only(&self) -> Option<Hook> {
+        self.interfaces.name().map(|interface| Hook { interface: interface.clone(), point: self.point })
+    }
+
+    /// Whether a hook on an interface with this address is one of them.
+    pub fn contain(&self, hook: &Hook, address: Option<MacAddress>) -> bool {
+        self.point == hook.point && self.interfaces.contain(&hook.interface, address)
+    }
+
+    /// Those on the interfaces that exist.
+    pub(crate) fn among<'a>(
+        &'a self,
+        interfaces: &'a BTreeMap<Interface, Option<MacAddress>>,
+    ) -> impl Iterator<Item = Hook> + 'a {
+        let meant =
+            interfaces.iter().filter(|(interface, address)| self.interfaces.contain(interface, **address));
+        meant.map(|(interface, _)| Hook { interface: interface.clone(), point: self.point })
+    }
+}
+
+/// A text does not say on which hooks.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub enum BadHooks {
+    /// Something of it is not what it should be.
+    #[error(transparent)]
+    Place(#[from] BadPlace),
+    /// It names interfaces and no hook on them.
+    #[error("`{given}` names no hook: behind a slash it must have `xdp`, `tc-ingress` or `tc-egress`")]
+    NoPoint {
+        /// What was given.
+        given: String,
+    },
+}
+
+impl FromStr for Hooks {
+    type Err = BadHooks;
+
+    fn from_str(text: &str) -> Result<Self, BadHooks> {
+        let (interfaces, point) = Interfaces::parse_place(text)?;
+        let point = point.ok_or_else(|| BadHooks::NoPoint { given: text.to_owned() })?;
+        Ok(Self { interfaces, point })
+    }
+}
+
+impl fmt::Display for Hooks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", self.interfaces, self.point)
     }
 }
 

@@ -28,7 +28,7 @@ mod step;
 pub use bound::{NotBound, Unbindable};
 pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest, ReadOnlyData};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
-pub use hook::{Buffers, Entry, Hook, Instance, State};
+pub use hook::{BadHooks, Buffers, Entry, Hook, Hooks, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What was seen in a kernel, in names and digests. Never a kernel id, never what was meant.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
-use package::{Interface, KernelVersion, Layout, ProbeKind, XdpMode};
+use package::{Interface, KernelVersion, Layout, MacAddress, ProbeKind, XdpMode};
 
 use crate::{
     Buffers, Code, Entry, Hook, Incumbent, Instance, MemberSpec, Neighbours, ObservedProbes, SharedMap,
@@ -15,8 +15,9 @@ use crate::{
 pub struct Observed {
     /// What this kernel can do.
     pub facts: Facts,
-    /// The interfaces that exist in the namespaces that were looked at, the loopback included.
-    pub interfaces: BTreeSet<Interface>,
+    /// The interfaces that exist in the namespaces that were looked at, the loopback included, with the hardware addresses
+    /// of those that have one.
+    pub interfaces: BTreeMap<Interface, Option<MacAddress>>,
     /// Those of them that can have no XDP program which is bound to them, and why.
     pub unbindable: BTreeMap<Interface, Unbindable>,
     /// The hooks where anything of ours was found.

@@ -5,10 +5,9 @@
 //! endorses nobody.
 
 use jiff::Timestamp;
-use package::{Digest, PublisherName};
+use package::{Digest, Glob, PublisherName};
 use serde::{Deserialize, Serialize};
 
-use crate::Glob;
 use crate::found::Found;
 use crate::in_toto::{Predicate, Statement, Subject};
 

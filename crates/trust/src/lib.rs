@@ -16,7 +16,6 @@ mod dsse;
 mod endorsement;
 mod explain;
 mod found;
-mod glob;
 mod in_toto;
 mod json;
 mod keys;
@@ -42,7 +41,6 @@ pub use dsse::{BadEnvelope, Envelope, MAX_ENVELOPE_BYTES, PAYLOAD_TYPE, Unsigned
 pub use endorsement::{Endorsed, Endorsement};
 pub use explain::{Explanation, Outcome, Rule, Ruling};
 pub use found::{Found, FoundPlatform};
-pub use glob::Glob;
 pub use in_toto::{Predicate, Statement, StatementError, Subject};
 pub use json::{BadJson, MAX_JSON_BYTES, MAX_JSON_DEPTH};
 pub use keys::{BadKey, BadKeyId, KeyId, PublicKey};

@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Enforcement, HookPoint, Interface, Mechanism, MemberName, Occupied, OnDrift, ParameterValue, Position,
+    Enforcement, HookPoint, Interfaces, Mechanism, MemberName, Occupied, OnDrift, ParameterValue, Position,
     ProgramName, XdpMode,
 };
 use serde::{Deserialize, Serialize};
@@ -53,9 +53,10 @@ pub struct Document {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ChainDocument {
-    /// The network interface: `eth0`, or `blue:eth0` in the network namespace `blue`, by name or by path.
+    /// The network interface: `eth0`, or `blue:eth0` in the network namespace `blue`, by name or by path. Or several: `eth*` for
+    /// those whose names match, `mac=02:00:5e:10:00:01` for those with that address, if they have no chain of their own.
     #[schema(value_type = String)]
-    pub interface: Interface,
+    pub interface: Interfaces,
     /// `xdp`, `tc-ingress` or `tc-egress`.
     #[schema(value_type = String)]
     pub hook: HookPoint,
@@ -91,7 +92,7 @@ pub struct ChainDocument {
 
 impl ChainDocument {
     /// A chain without members, attached as the daemon chooses.
-    pub fn new(interface: Interface, hook: HookPoint) -> Self {
+    pub fn new(interface: Interfaces, hook: HookPoint) -> Self {
         Self {
             interface,
             hook,

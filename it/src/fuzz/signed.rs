@@ -4,11 +4,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::str;
 
-use package::{Digest, Format, Platform, Privileges};
+use package::{Digest, Format, Glob, Platform, Privileges};
 use trust::{
-    Circumstances, Endorsement, Envelope, Evidence, Found, FoundPlatform, Glob, Memory, Mode, PAYLOAD_TYPE,
-    Policy, PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer, Statement,
-    judge,
+    Circumstances, Endorsement, Envelope, Evidence, Found, FoundPlatform, Memory, Mode, PAYLOAD_TYPE, Policy,
+    PolicyDocument, Predicate, PrivateKey, PublicKey, Quorum, Release, Releases, Signer, Statement, judge,
 };
 
 /// Any policy is read or refused; in whatever policy that verifies at all, nothing passes that nobody signed.

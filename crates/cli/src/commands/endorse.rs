@@ -4,8 +4,8 @@
 use std::fs;
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, Referrer, ReferrerKind};
-use trust::{Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Sign, Statement};
+use package::{Digest, Glob, Referrer, ReferrerKind};
+use trust::{Endorsed, Endorsement, Envelope, PAYLOAD_TYPE, Sign, Statement};
 
 use crate::arguments::Endorse;
 use crate::failure::{Failure, Outcome};

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::path::Path;
 
-use package::{HookPoint, Interface, MemberName, Package};
+use package::{HookPoint, Interfaces, MemberName, Package};
 use wire::{ChainDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
 use super::daemon::{call, report};
@@ -62,8 +62,8 @@ fn probe(arguments: Run, package: &Package) -> Result<ProbeDocument, Failure> {
 }
 
 /// Where to run: the hook that was named, or the only one that the package has programs for.
-fn place(on: &str, package: &Package) -> Result<(Interface, HookPoint), Failure> {
-    let (interface, hook) = Interface::parse_place(on)?;
+fn place(on: &str, package: &Package) -> Result<(Interfaces, HookPoint), Failure> {
+    let (interface, hook) = Interfaces::parse_place(on)?;
     if let Some(hook) = hook {
         return Ok((interface, hook));
     }
@@ -80,7 +80,7 @@ fn place(on: &str, package: &Package) -> Result<(Interface, HookPoint), Failure>
 
 fn insert(
     document: &mut Document,
-    (interface, hook): (Interface, HookPoint),
+    (interface, hook): (Interfaces, HookPoint),
     member: MemberDocument,
     position: Option<usize>,
 ) -> Outcome {

@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::thread;
 
-use package::{Interface, InterfaceName, NetworkNamespace, XdpMode};
+use package::{Interface, InterfaceName, MacAddress, NetworkNamespace, XdpMode};
 use rustix::net::netdevice::name_to_index;
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 
@@ -18,6 +18,8 @@ use super::netlink::{GENERIC_BYTES, Message, attributes, dump, dump_generic, wor
 pub(super) struct Device {
     /// Its index, which is unique in its namespace.
     pub(super) index: u32,
+    /// Its hardware address, if that has 48 bits.
+    pub(super) address: Option<MacAddress>,
     /// The XDP program that it runs.
     pub(super) xdp: Option<Xdp>,
     /// Whether its driver runs XDP programs, as far as the kernel tells (Linux 6.3).
@@ -73,6 +75,7 @@ fn list() -> io::Result<BTreeMap<InterfaceName, Device>> {
     /// `struct ifinfomsg`: the index is at 4.
     const INFO_BYTES: usize = 16;
     const INDEX_AT: usize = 4;
+    const ADDRESS: u16 = 1;
     const NAME: u16 = 3;
     const XDP: u16 = 43;
     let mut devices = BTreeMap::new();
@@ -84,7 +87,8 @@ fn list() -> io::Result<BTreeMap<InterfaceName, Device>> {
         let name = name.and_then(|name| name.trim_end_matches('\0').parse().ok());
         if let (NEW_LINK, Some(name), Some(index)) = (message.kind, name, message.word(INDEX_AT)) {
             let xdp = value(XDP).and_then(xdp);
-            devices.insert(name, Device { index, xdp, runs_xdp: drivers.contains(&index) });
+            let address = value(ADDRESS).and_then(|bytes| bytes.try_into().ok()).map(MacAddress);
+            devices.insert(name, Device { index, address, xdp, runs_xdp: drivers.contains(&index) });
         }
     }
     Ok(devices)

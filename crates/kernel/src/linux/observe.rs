@@ -61,7 +61,7 @@ pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> R
     };
     let probes = super::probe::observe(pins).map_err(unseen("the pins of the probes"))?;
     let unbindable = unbindable(&devices, &foreign, &hooks);
-    let interfaces = devices.into_keys().collect();
+    let interfaces = devices.into_iter().map(|(interface, device)| (interface, device.address)).collect();
     Ok(Observed { facts, interfaces, unbindable, hooks, shared, foreign, probes })
 }
 

@@ -3,7 +3,7 @@
 //! any part of it is refused.
 
 use package::MemberName;
-use plan::Hook;
+use plan::Hooks;
 use wire::{Applied, Document, EventKind};
 
 use super::drift::Left;
@@ -73,12 +73,12 @@ impl Engine {
     ///
     /// # Errors
     /// When there is no such member, or the rest cannot be reached.
-    pub fn stop(&mut self, member: Option<&MemberName>, hook: Option<&Hook>) -> Result<Applied, Rejected> {
+    pub fn stop(&mut self, member: Option<&MemberName>, hooks: Option<&Hooks>) -> Result<Applied, Rejected> {
         self.may_call()?;
         let mut document = Document::default();
         if let Some(member) = member {
             document = self.current()?.map(|generation| generation.document).unwrap_or_default();
-            remove_member(&mut document, member, hook)?;
+            remove_member(&mut document, member, hooks)?;
         } else {
             self.end_trial_on_paper("everything was taken off by hand")?;
         }
@@ -233,10 +233,14 @@ fn on_trial(trial: &Trial, back_to: u64, has_checks: bool) -> String {
 }
 
 /// Takes a member or a probe out of a document, with the checks of what it drops.
-fn remove_member(document: &mut Document, member: &MemberName, hook: Option<&Hook>) -> Result<(), Rejected> {
+fn remove_member(
+    document: &mut Document,
+    member: &MemberName,
+    hooks: Option<&Hooks>,
+) -> Result<(), Rejected> {
     let mut found = false;
     for chain in &mut document.chains {
-        let here = hook.is_none_or(|hook| hook.interface == chain.interface && hook.point == chain.hook);
+        let here = hooks.is_none_or(|hooks| hooks.interfaces == chain.interface && hooks.point == chain.hook);
         if here {
             let before = chain.members.len();
             chain.members.retain(|candidate| candidate.name != *member);
@@ -244,7 +248,7 @@ fn remove_member(document: &mut Document, member: &MemberName, hook: Option<&Hoo
         }
     }
     document.chains.retain(|chain| !chain.members.is_empty());
-    if hook.is_none() {
+    if hooks.is_none() {
         let before = document.probes.len();
         document.probes.retain(|probe| probe.name != *member);
         found |= document.probes.len() < before;

@@ -79,13 +79,17 @@ impl Engine {
     /// As [`Engine::reach`], but for hooks that others changed and whose chain says not to repair that. What waited for its
     /// interface is no such hook, and neither is what is left already.
     pub(super) fn reach_or_leave(&mut self) -> Result<Drift, Rejected> {
-        let wanted = self.wanted();
-        let observed = self.look(&wanted)?;
+        let named = self.wanted();
+        let (wanted, observed) = self.look(named.clone())?;
         let (desired, waiting) = leave_out(wanted, &observed);
         let before = std::mem::replace(&mut self.waiting, waiting).hooks;
         let plan = reconcile(&desired, &observed)?;
         let changed = plan.steps.iter().filter_map(|planned| planned.step.hook());
-        let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !before.contains(hook);
+        // An interface that came and matches had no chain that others could have changed.
+        let is_new = |hook: &Hook| {
+            before.contains(hook) || !named.chains().contains_key(hook) && !observed.hooks.contains_key(hook)
+        };
+        let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !is_new(hook);
         let left: BTreeSet<Hook> = changed.filter(|hook| leave(hook)).cloned().collect();
         let (repaired, left_so) = plan.without_hooks(&left);
         self.carry_out(&repaired, &desired)?;

@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use plan::{Hook, Hooks};
 use wire::{Check, Document, DropsDocument};
 
 use super::Engine;
@@ -26,13 +27,8 @@ impl Engine {
                 Check::Command(name) if !self.parts.config.commands.contains_key(name) => {
                     Some(format!("the configuration of the daemon has no command `{name}`"))
                 }
-                Check::Drops(bound) if bound.at_most_percent > 100 => {
-                    Some(format!("`at_most_percent` goes to 100, and is {}", bound.at_most_percent))
-                }
-                Check::Drops(bound) if !has_member(document, bound) => {
-                    Some(format!("no such chain has a member `{}`", bound.member))
-                }
-                Check::Ping(_) | Check::Tcp(_) | Check::Http(_) | Check::Drops(_) | Check::Command(_) => None,
+                Check::Drops(bound) => unfit_drops(document, bound),
+                Check::Ping(_) | Check::Tcp(_) | Check::Http(_) | Check::Command(_) => None,
             };
             let twice =
                 checks.insert(wanted.name.clone(), check).map(|_| "there are two of this name".to_owned());
@@ -49,9 +45,12 @@ impl Engine {
     /// When the kernel cannot be read.
     pub(crate) fn dropped(&self, bound: &DropsDocument) -> Result<Dropped, Rejected> {
         let mut sum = Dropped::default();
+        let interfaces = self.observe(&self.in_force())?.interfaces;
+        let meant = bound.on.as_deref().and_then(|on| on.parse::<Hooks>().ok());
         for chain in self.chains()?.chains {
-            let place = format!("{}/{}", chain.interface, chain.hook);
-            if bound.on.as_ref().is_some_and(|on| *on != place) {
+            let hook = Hook { interface: chain.interface, point: chain.hook };
+            let address = interfaces.get(&hook.interface).copied().flatten();
+            if meant.as_ref().is_some_and(|meant| !meant.contain(&hook, address)) {
                 continue;
             }
             for member in chain.members.iter().filter(|member| member.name == bound.member) {
@@ -79,10 +78,26 @@ impl Engine {
     }
 }
 
+/// Why a document cannot have a bound.
+fn unfit_drops(document: &Document, bound: &DropsDocument) -> Option<String> {
+    if bound.at_most_percent > 100 {
+        return Some(format!("`at_most_percent` goes to 100, and is {}", bound.at_most_percent));
+    }
+    if let Some(Err(bad)) = bound.on.as_deref().map(str::parse::<Hooks>) {
+        return Some(bad.to_string());
+    }
+    (!has_member(document, bound)).then(|| format!("no such chain has a member `{}`", bound.member))
+}
+
 /// Whether a document has what a bound is for.
 pub(super) fn has_member(document: &Document, bound: &DropsDocument) -> bool {
     document.chains.iter().any(|chain| {
-        let is_here = bound.on.as_ref().is_none_or(|on| *on == format!("{}/{}", chain.interface, chain.hook));
+        let hooks = Hooks { interfaces: chain.interface.clone(), point: chain.hook };
+        let is_here = bound.on.as_ref().is_none_or(|on| {
+            // One of the interfaces that match may be meant.
+            let meant = on.parse::<Hooks>().ok();
+            meant.is_some_and(|on| on == hooks || on.only().is_some_and(|hook| hooks.contain(&hook, None)))
+        });
         is_here && chain.members.iter().any(|member| member.name == bound.member)
     })
 }

@@ -68,7 +68,7 @@ impl Engine {
             State::Detached
         } else if self.problem.is_some() || self.file_problem.is_some() {
             State::Refused
-        } else if self.waiting.hooks.is_empty() && self.waiting.probes.is_empty() {
+        } else if self.waiting.is_empty() {
             State::Converged
         } else {
             State::Waiting
@@ -131,6 +131,7 @@ impl Engine {
     fn chain_views(&self) -> Result<Vec<ChainView>, Rejected> {
         let desired = self.in_force();
         let observed = self.observe(&desired)?;
+        let desired = desired.spread_over(&observed);
         let views = observed.hooks.iter().map(|(hook, found)| {
             let is_wanted = desired.chains().contains_key(hook);
             let chosen = choose(hook, &desired, &observed.facts).ok().filter(|_| is_wanted);

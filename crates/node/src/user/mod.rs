@@ -175,7 +175,7 @@ impl Named {
 
 /// The packages with a user program of which something is to run.
 fn wanted(desired: &Desired) -> BTreeMap<Digest, &Arc<Verified>> {
-    let members = desired.chains().values().flatten().filter(|member| member.is_enabled());
+    let members = desired.members().filter(|member| member.is_enabled());
     let probes = desired.probes().values().filter(|probe| probe.is_enabled());
     let packages = members.map(Member::verified).chain(probes.map(Probe::verified));
     let with_program = packages.filter(|package| package.package().manifest.user.is_some());

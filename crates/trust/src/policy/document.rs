@@ -16,7 +16,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::{SignedDuration, Timestamp};
 use package::{
-    BadPlatform, Capability, Digest, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version,
+    BadPlatform, Capability, Digest, Glob, PackageName, Platform, Privileges, ProgramKind, PublisherName,
+    Version,
 };
 use serde::Deserialize;
 
@@ -25,7 +26,7 @@ use super::{
     Algorithms, Endorser, Exception, Mode, OnRevoked, Policy, PolicyError, Publisher, Releases, Repository,
     Revocation, Revoked, Withdrawal,
 };
-use crate::{Algorithm, Certificate, Family, Glob, KeyId, Pen};
+use crate::{Algorithm, Certificate, Family, KeyId, Pen};
 
 /// A policy as it is written, with the files it names not yet read.
 #[derive(Debug, Clone, Deserialize)]

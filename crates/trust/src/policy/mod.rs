@@ -12,10 +12,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use jiff::{SignedDuration, Timestamp};
-use package::{Digest, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version};
+use package::{Digest, Glob, PackageName, Platform, Privileges, ProgramKind, PublisherName, Version};
 use serde::{Deserialize, Serialize};
 
-use crate::{Algorithm, Certificate, Discount, Family, Glob, KeyId, Pen, Quorum, Signer};
+use crate::{Algorithm, Certificate, Discount, Family, KeyId, Pen, Quorum, Signer};
 
 pub use anchor::Anchor;
 pub use document::PolicyDocument;

@@ -5,8 +5,8 @@ use super::{NOW, found, key};
 use crate::certificate::forge::{Body, policies};
 use crate::verify::*;
 use crate::{
-    Chain, Draft, Endorsed, Endorsement, Envelope, Glob, PAYLOAD_TYPE, Pen, PolicyDocument, PrivateKey,
-    Release, Role, Root, RootCertification, Sign, Signer, Statement, Terms, pem,
+    Chain, Draft, Endorsed, Endorsement, Envelope, PAYLOAD_TYPE, Pen, PolicyDocument, PrivateKey, Release,
+    Role, Root, RootCertification, Sign, Signer, Statement, Terms, pem,
 };
 
 const EXPIRES: &str = "2031-01-01T00:00:00Z";
@@ -53,7 +53,7 @@ fn release(by: &PrivateKey) -> Vec<u8> {
 }
 
 fn endorsement(publisher: &str, root: &Root, by: &PrivateKey) -> Vec<u8> {
-    let (root, packages) = (root.digest(), vec![Glob::all()]);
+    let (root, packages) = (root.digest(), vec![package::Glob::all()]);
     let endorsement = Endorsement {
         publisher: publisher.parse().unwrap(),
         endorses: Endorsed::Publisher { root, packages },
