@@ -337,7 +337,7 @@ pub(crate) struct Run {
     pub(crate) trial: Trial,
 }
 
-/// Change a member while packets go on: its package, place, verdicts, parameters; or a probe
+/// Change a member while packets go on: its package, place, verdicts, parameters; or a probe, or a deployment
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -346,7 +346,7 @@ Examples:
   l3af change ratelimit --at 1 --set burst=40
   l3af change ratelimit --disable")]
 pub(crate) struct Change {
-    /// Member or probe
+    /// Member, probe or deployment
     pub(crate) member: MemberName,
     /// Hook, where several chains have a member of this name
     #[arg(long, value_name = "INTERFACE/HOOK")]

@@ -4,9 +4,9 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Scope, Version,
+    Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Version,
 };
-use plan::{Code, PackageRef, ProbeSpec};
+use plan::{Code, PackageRef, ProbeSpec, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance of a probe. It is stored as JSON in a frozen map of one value.
@@ -22,7 +22,7 @@ pub(crate) struct ProbeRecord {
     attach: Attachment,
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    shares: BTreeMap<String, (Scope, Digest)>,
+    shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<Code>,
 }

@@ -5,9 +5,9 @@ use std::collections::BTreeMap;
 
 use package::{
     Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ParameterValue, ProceedSet,
-    ProgramName, PublisherName, Scope, UnknownVerdict, Version,
+    ProgramName, PublisherName, UnknownVerdict, Version,
 };
-use plan::{Buffers, Code, MemberSpec, PackageRef};
+use plan::{Buffers, Code, MemberSpec, PackageRef, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance. It is stored as JSON in a frozen map of one value.
@@ -33,7 +33,7 @@ pub(crate) struct Record {
     device_bound: bool,
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    shares: BTreeMap<String, (Scope, Digest)>,
+    shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<Code>,
 }

@@ -81,7 +81,7 @@ impl Fetcher {
         room: &(dyn Fn(u64) -> Result<(), Rejected> + Sync),
     ) -> Result<Fetched, Rejected> {
         let (mut fetched, mut wanted, mut missing) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
-        for reference in references(document).filter(|reference| is_remote(reference)) {
+        for reference in document.references().filter(|reference| is_remote(reference)) {
             if let Some(pinned) = in_force.0.get(reference) {
                 fetched.insert(reference.to_owned(), pinned.clone());
             } else if !wanted.contains_key(reference) {
@@ -230,13 +230,6 @@ impl Blobs for Fresh<'_> {
 /// Whether a package is in a registry.
 pub(crate) fn is_remote(reference: &str) -> bool {
     reference.starts_with("oci://")
-}
-
-/// The package references of a document.
-fn references(document: &Document) -> impl Iterator<Item = &str> {
-    let in_chains = document.chains.iter().flat_map(|chain| &chain.members);
-    let in_chains = in_chains.map(|member| member.package.as_str());
-    in_chains.chain(document.probes.iter().map(|probe| probe.package.as_str()))
 }
 
 fn unfetched(reference: &str, source: impl Error + Send + Sync + 'static) -> Rejected {

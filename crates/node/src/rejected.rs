@@ -12,6 +12,7 @@ use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
 
+use crate::resolve::BadDeployment;
 use crate::standing::failed;
 
 /// A request that was not carried out. Nothing of it is in force.
@@ -127,6 +128,9 @@ pub enum Rejected {
         /// The hook.
         place: String,
     },
+    /// A deployment is not what it should be.
+    #[error(transparent)]
+    Deployment(#[from] BadDeployment),
     /// A package reference is of no known kind.
     #[error("`{reference}` is not a package reference")]
     Reference {
@@ -296,6 +300,7 @@ impl Rejected {
             | Self::BadCheck(_)
             | Self::UnfitCheck { .. }
             | Self::TwoChains { .. }
+            | Self::Deployment(_)
             | Self::Reference { .. }
             | Self::BadReference { .. }
             | Self::Unfetched { .. }
@@ -345,6 +350,7 @@ impl Rejected {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 Some(format!("name the publisher besides: {}", names.join(", ")))
             }
+            Self::Deployment(bad) => Some(bad.hint().to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } | Self::BadReference { .. } => Some(
                 "use `file:` and the absolute path of an OCI layout folder, or `oci://host/name:tag`"
@@ -431,6 +437,7 @@ impl Rejected {
             Self::UserLog { .. } => "user-log",
             Self::ProfileTime { .. } => "profile",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
+            Self::Deployment(_) => "deployment",
             Self::Reference { .. } | Self::BadReference { .. } => "reference",
             Self::Unlisted { .. } => "unlisted",
             Self::Unfetched { .. } => "unfetched",

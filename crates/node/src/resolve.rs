@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! From a document to a desired state: fetch each package, verify it, settle each member.
 
+mod deployment;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::path::{Path, PathBuf};
@@ -9,7 +11,7 @@ use std::sync::Arc;
 use package::{Blobs, Digest, Package, Platform, ReferrerKind};
 use plan::{Desired, Hooks, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
-use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference};
+use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference, Source};
 
 use crate::Rejected;
 use crate::evidence::Found;
@@ -17,6 +19,8 @@ use crate::generation::Pinned;
 use crate::memory::Remembered;
 use crate::standing::{Explanations, Standing, Withdrawn, probe_hook};
 use crate::store::{Recorder, Store};
+
+pub(crate) use self::deployment::BadDeployment;
 
 /// What [`trust`] accepts as an envelope, and as a root.
 pub(crate) const MAX_DOCUMENT_BYTES: u64 = 4 * 1024 * 1024;
@@ -65,9 +69,7 @@ impl Resolver<'_> {
     pub(crate) fn resolve(&self, document: &Document, demand: Demand) -> Result<Resolved, Rejected> {
         let mut resolved = Resolved::default();
         let mut standings: BTreeMap<&str, Standing> = BTreeMap::new();
-        let in_chains = document.chains.iter().flat_map(|chain| &chain.members);
-        let references = in_chains.map(|member| member.package.as_str());
-        for reference in references.chain(document.probes.iter().map(|probe| probe.package.as_str())) {
+        for reference in document.references() {
             if standings.contains_key(reference) {
                 continue;
             }
@@ -81,6 +83,7 @@ impl Resolver<'_> {
             resolved.packages.insert(reference.to_owned(), pinned);
             standings.insert(reference, standing);
         }
+        deployment::check(document)?;
         self.settle(document, &mut standings, &mut resolved)?;
         resolved.withdrawn = standings.into_values().filter_map(Standing::withdrawn).collect();
         Ok(resolved)
@@ -101,8 +104,10 @@ impl Resolver<'_> {
             let mut members = Vec::new();
             for wanted in &chain.members {
                 let (place, what) = (hooks.to_string(), format!("{hooks} {}", wanted.name));
-                let package = self.runs_at(&wanted.package, (&place, what), standings, resolved)?;
-                members.extend(package.map(|package| member(wanted, &hooks, &package)).transpose()?);
+                let source = wanted.source(document).map_err(BadDeployment::from)?;
+                let package = self.runs_at(source.package, (&place, what), standings, resolved)?;
+                let settled = package.map(|package| member(wanted, source, &hooks, &package)).transpose()?;
+                members.extend(settled);
             }
             let ChainDocument { mode, occupied, drift, .. } = *chain;
             let placement = Placement { mode, position: chain.position.clone(), occupied, drift };
@@ -116,12 +121,23 @@ impl Resolver<'_> {
             }
             resolved.desired.chain(hook, members)?;
         }
+        self.settle_probes(document, standings, resolved)?;
+        Ok(deployment::check_parameters(document, &resolved.desired)?)
+    }
+
+    fn settle_probes(
+        &self,
+        document: &Document,
+        standings: &mut BTreeMap<&str, Standing>,
+        resolved: &mut Resolved,
+    ) -> Result<(), Rejected> {
         for wanted in &document.probes {
             let place = probe_hook(&wanted.name);
+            let source = wanted.source(document).map_err(BadDeployment::from)?;
             if let Some(package) =
-                self.runs_at(&wanted.package, (&place, place.clone()), standings, resolved)?
+                self.runs_at(source.package, (&place, place.clone()), standings, resolved)?
             {
-                resolved.desired.probe(probe(wanted, &package)?)?;
+                resolved.desired.probe(probe(wanted, source, &package)?)?;
             }
         }
         Ok(())
@@ -251,23 +267,30 @@ fn folder(reference: &str) -> Result<PathBuf, Rejected> {
     }
 }
 
-fn member(wanted: &MemberDocument, hooks: &Hooks, package: &Arc<Verified>) -> Result<Member, Rejected> {
+fn member(
+    wanted: &MemberDocument,
+    source: Source<'_>,
+    hooks: &Hooks,
+    package: &Arc<Verified>,
+) -> Result<Member, Rejected> {
     let wish = MemberWish {
         program: wanted.program.clone(),
         proceed: wanted.proceed.clone(),
         enforcement: wanted.enforcement,
-        disabled: !wanted.enabled,
+        disabled: !(wanted.enabled && deployment::is_enabled(source)),
+        deployment: source.deployment.map(deployment::part),
         config: wanted.config.clone(),
     };
     Member::new(wanted.name.clone(), hooks.point, package, wish)
         .map_err(|source| Rejected::Unfit { place: hooks.to_string(), source })
 }
 
-fn probe(wanted: &ProbeDocument, package: &Arc<Verified>) -> Result<Probe, Rejected> {
+fn probe(wanted: &ProbeDocument, source: Source<'_>, package: &Arc<Verified>) -> Result<Probe, Rejected> {
     let wish = ProbeWish {
         program: wanted.program.clone(),
         attach: wanted.attach.clone(),
-        disabled: !wanted.enabled,
+        disabled: !(wanted.enabled && deployment::is_enabled(source)),
+        deployment: source.deployment.map(deployment::part),
         config: wanted.config.clone(),
     };
     Probe::new(wanted.name.clone(), package, wish)

@@ -30,7 +30,7 @@ pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest, ReadOnlyData};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{BadHooks, Buffers, Entry, Hook, Hooks, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
-pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Unfit};
+pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Part, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
 pub use placement::{Incumbent, Neighbours, Placement, name_in_kernel};
 pub use probe::{
@@ -38,5 +38,5 @@ pub use probe::{
 };
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
-pub use shared::{Extent, SharedMap};
+pub use shared::{Extent, SharedMap, Sharing};
 pub use step::{Means, Plan, Planned, Slot, Step};

@@ -14,7 +14,7 @@ use trust::Verified;
 
 use crate::Buffers;
 use crate::bound::must_be_bound;
-use crate::shared::digest;
+use crate::shared::{Sharing, digest};
 
 /// A release, by name and by digest.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -56,7 +56,7 @@ pub struct MemberSpec {
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
-    pub shares: BTreeMap<String, (Scope, Digest)>,
+    pub shares: BTreeMap<String, (Sharing, Digest)>,
 }
 
 /// What somebody asks of a member; what is left out comes from the package.
@@ -70,7 +70,18 @@ pub struct MemberWish {
     pub enforcement: Enforcement,
     /// Whether it stays out of its chain for now.
     pub disabled: bool,
+    /// The deployment that it is part of.
+    pub deployment: Option<Part>,
     /// Values for parameters of the object.
+    pub config: BTreeMap<String, ParameterValue>,
+}
+
+/// What a deployment says of its members and probes.
+#[derive(Debug, Clone)]
+pub struct Part {
+    /// Its name.
+    pub deployment: MemberName,
+    /// Values for parameters, of the objects that have them.
     pub config: BTreeMap<String, ParameterValue>,
 }
 
@@ -79,6 +90,7 @@ pub struct MemberWish {
 pub struct Member {
     spec: MemberSpec,
     enabled: bool,
+    deployment: Option<MemberName>,
     needs: Needs,
     layout: Layout,
     verified: Arc<Verified>,
@@ -203,7 +215,7 @@ impl Member {
         };
         let object: Arc<[u8]> = verified.platform().object(program).into();
         let read = Object::parse(&object).expect("a package that was read has objects that parse");
-        check_config(program, &read, &wish.config)?;
+        let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
         let needs = Needs::of(point, program, &read);
         let spec = MemberSpec {
             name,
@@ -216,11 +228,12 @@ impl Member {
             buffers: Buffers::One,
             mechanism: Mechanism::Splice,
             device_bound: must_be_bound(point, &read),
-            config: wish.config,
-            shares: shares(manifest, &read.layout),
+            config,
+            shares: shares(manifest, &read.layout, wish.deployment.as_ref()),
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
-        Ok(Self { spec, enabled, needs, layout: read.layout, verified, object })
+        let deployment = wish.deployment.map(|part| part.deployment);
+        Ok(Self { spec, enabled, deployment, needs, layout: read.layout, verified, object })
     }
 
     /// What it runs and how.
@@ -236,6 +249,11 @@ impl Member {
     /// What it needs of its chain.
     pub fn needs(&self) -> Needs {
         self.needs
+    }
+
+    /// The deployment that it is part of.
+    pub fn deployment(&self) -> Option<&MemberName> {
+        self.deployment.as_ref()
     }
 
     /// What lies where in its maps.
@@ -293,12 +311,25 @@ impl Needs {
 const PROGRAM_ARRAY: &str = "type: 3";
 
 /// The maps of an object that others use as well.
-pub(crate) fn shares(manifest: &Manifest, layout: &Layout) -> BTreeMap<String, (Scope, Digest)> {
-    let shared = manifest.maps.values().filter(|map| map.share != Scope::Member);
+pub(crate) fn shares(
+    manifest: &Manifest,
+    layout: &Layout,
+    part: Option<&Part>,
+) -> BTreeMap<String, (Sharing, Digest)> {
     // A program array belongs to one instance.
     let is_bound = |lines: &Vec<String>| lines.first().is_some_and(|line| line == PROGRAM_ARRAY);
-    let here = shared.filter(|map| layout.0.get(&map.name).is_some_and(|lines| !is_bound(lines)));
-    here.map(|map| (map.name.clone(), (map.share, digest(layout, &map.name)))).collect()
+    let here = layout.0.iter().filter(|(_, lines)| !is_bound(lines));
+    let shared = here.filter_map(|(map, _)| {
+        let scope = manifest.maps.get(map).map_or(Scope::Member, |spec| spec.share);
+        let sharing = match scope {
+            Scope::Member => Sharing::Deployment(part?.deployment.clone()),
+            Scope::Package => Sharing::Package,
+            Scope::Chain => Sharing::Chain,
+            Scope::Node => Sharing::Node,
+        };
+        Some((map.clone(), (sharing, digest(layout, map))))
+    });
+    shared.collect()
 }
 
 fn choose<'a>(
@@ -322,7 +353,22 @@ fn choose<'a>(
     }
 }
 
-pub(crate) fn check_config(
+/// The parameters of a program: its own, and of those of its deployment the ones that its object has.
+pub(crate) fn settle_config(
+    program: &ProgramSpec,
+    object: &Object,
+    own: BTreeMap<String, ParameterValue>,
+    part: Option<&Part>,
+) -> Result<BTreeMap<String, ParameterValue>, Unfit> {
+    let is_known = |name: &str| object.parameters.iter().any(|parameter| parameter.name == name);
+    let common = part.into_iter().flat_map(|part| &part.config).filter(|(name, _)| is_known(name));
+    let mut config: BTreeMap<_, _> = common.map(|(name, value)| (name.clone(), *value)).collect();
+    config.extend(own);
+    check_config(program, object, &config)?;
+    Ok(config)
+}
+
+fn check_config(
     program: &ProgramSpec,
     object: &Object,
     config: &BTreeMap<String, ParameterValue>,

@@ -4,7 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use package::{Difference, Digest, Layout, MemberName, PackageName, PublisherName, Scope};
+use package::{Difference, Digest, Layout, MemberName, PackageName, PublisherName};
+use serde::{Deserialize, Serialize};
 
 use crate::{Desired, Hook, MemberSpec, Observed, PackageRef, ProbeSpec, Refusal};
 
@@ -19,6 +20,20 @@ pub struct SharedMap {
     pub layout: Digest,
 }
 
+/// With whom a member or a probe shares a map.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Sharing {
+    /// The programs of its package.
+    Package,
+    /// The members of its chain.
+    Chain,
+    /// All programs.
+    Node,
+    /// The programs of its deployment.
+    Deployment(MemberName),
+}
+
 /// Who can use a shared map.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Extent {
@@ -31,6 +46,8 @@ pub enum Extent {
     },
     /// The members of a chain.
     Chain(Hook),
+    /// The programs of a deployment.
+    Deployment(MemberName),
     /// All.
     Node,
 }
@@ -40,6 +57,7 @@ impl fmt::Display for Extent {
         match self {
             Self::Package { publisher, name } => write!(f, "package `{publisher}/{name}`"),
             Self::Chain(hook) => write!(f, "the chain on `{hook}`"),
+            Self::Deployment(name) => write!(f, "the deployment `{name}`"),
             Self::Node => f.write_str("the node"),
         }
     }
@@ -58,18 +76,18 @@ impl SharedMap {
 }
 
 fn shared(
-    shares: &BTreeMap<String, (Scope, Digest)>,
+    shares: &BTreeMap<String, (Sharing, Digest)>,
     package: &PackageRef,
     hook: Option<&Hook>,
 ) -> Vec<SharedMap> {
-    let found = shares.iter().filter_map(|(map, (scope, layout))| {
-        let extent = match scope {
-            Scope::Member => return None,
-            Scope::Package => {
+    let found = shares.iter().filter_map(|(map, (sharing, layout))| {
+        let extent = match sharing {
+            Sharing::Package => {
                 Extent::Package { publisher: package.publisher.clone(), name: package.name.clone() }
             }
-            Scope::Chain => Extent::Chain(hook?.clone()),
-            Scope::Node => Extent::Node,
+            Sharing::Chain => Extent::Chain(hook?.clone()),
+            Sharing::Deployment(name) => Extent::Deployment(name.clone()),
+            Sharing::Node => Extent::Node,
         };
         Some(SharedMap { extent, map: map.clone(), layout: *layout })
     });

@@ -12,7 +12,7 @@ use crate::{ChainDocument, Generation};
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Where: `<interface>/<hook>`, or `probe:<name>`.
+    /// Where: `<interface>/<hook>`, `probe:<name>`, or `deployment:<name>`.
     pub place: String,
     /// The member; none where it is about the chain or the probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -154,7 +154,11 @@ fn hooks(generation: &Generation) -> BTreeMap<String, Thing> {
     let probes = generation.document.probes.iter().map(|probe| {
         (format!("probe:{}", probe.name), Thing { said: spoken(probe, generation), ..Thing::default() })
     });
-    chains.chain(probes).collect()
+    let deployments = generation.document.deployments.iter().map(|deployment| {
+        let place = format!("deployment:{}", deployment.name);
+        (place, Thing { said: spoken(deployment, generation), ..Thing::default() })
+    });
+    chains.chain(probes).chain(deployments).collect()
 }
 
 /// What a document says of something, with the digest of its package where that is known.

@@ -32,12 +32,15 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::{CheckDocument, ProbeDocument};
+use crate::{CheckDocument, DeploymentDocument, ProbeDocument};
 
 /// The chains and probes that a node should run. Hooks that are not in it run none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct Document {
+    /// Uses of packages whose programs run in several places.
+    #[serde(default, rename = "deployment", skip_serializing_if = "Vec::is_empty")]
+    pub deployments: Vec<DeploymentDocument>,
     /// The chains, one for each hook.
     #[serde(default, rename = "chain")]
     pub chains: Vec<ChainDocument>,
@@ -113,8 +116,14 @@ pub struct MemberDocument {
     /// Its name, unique in the chain.
     #[schema(value_type = String)]
     pub name: MemberName,
-    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry.
-    pub package: String,
+    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry. Left out, it
+    /// is part of a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The deployment that it is part of, where that is not the one of its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub deployment: Option<MemberName>,
     /// The function, where the package has several for the hook.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -5,6 +5,7 @@
 
 mod check;
 mod client;
+mod deployment;
 mod difference;
 mod document;
 mod event;
@@ -20,6 +21,7 @@ mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
 pub use client::{CallError, Following, NodeClient};
+pub use deployment::{DeploymentDocument, NoSource, Source};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};

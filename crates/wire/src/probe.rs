@@ -17,8 +17,14 @@ pub struct ProbeDocument {
     /// Its name, unique among the probes of the node.
     #[schema(value_type = String)]
     pub name: MemberName,
-    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry.
-    pub package: String,
+    /// Where the package is: `file:` and the path of an OCI layout folder, or `oci://` and a reference into a registry. Left out, it
+    /// is part of a deployment.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub package: Option<String>,
+    /// The deployment that it is part of, where that is not the one of its own name.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>)]
+    pub deployment: Option<MemberName>,
     /// The function, where the package has several probes.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>)]

@@ -26,8 +26,10 @@ impl Document {
     /// When a reference into a registry is none.
     pub fn settle(&mut self, folder: &Path) -> Result<(), BadReference> {
         let members = self.chains.iter_mut().flat_map(|chain| &mut chain.members);
-        let packages = members.map(|member| &mut member.package);
-        for package in packages.chain(self.probes.iter_mut().map(|probe| &mut probe.package)) {
+        let members = members.filter_map(|member| member.package.as_mut());
+        let probes = self.probes.iter_mut().filter_map(|probe| probe.package.as_mut());
+        let deployments = self.deployments.iter_mut().map(|deployment| &mut deployment.package);
+        for package in members.chain(probes).chain(deployments) {
             *package = settle_reference(package, folder)?;
         }
         Ok(())

@@ -13,6 +13,7 @@ mod code;
 mod corpus;
 mod daemon;
 mod demo;
+mod deployment;
 mod dice;
 mod dispatched;
 mod drift;

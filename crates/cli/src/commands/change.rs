@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af change`: changes one member or probe of the state in force, and leaves the rest as it is.
+//! `l3af change`: changes one member, probe or deployment of the state in force, and leaves the rest as it is.
 
 use std::path::Path;
 
-use wire::{ChainDocument, Document, MemberDocument, ProbeDocument, settle_reference};
+use package::MemberName;
+use wire::{ChainDocument, DeploymentDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
 use super::daemon::{call, report};
 use crate::arguments::Change;
@@ -13,15 +14,54 @@ pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
     let confirm_within = arguments.trial.confirm_within;
     let before = call(socket, async |node| node.desired().await)?;
     let mut document = before.document;
-    match find_probe(&mut document, arguments) {
-        Some(probe) => edit_probe(probe, arguments)?,
-        None => change_member(&mut document, arguments)?,
-    }
+    change(&mut document, arguments)?;
     // Somebody else's change in between is noticed, not overwritten.
     let applied =
         call(socket, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
     report(&applied);
     Ok(())
+}
+
+fn change(document: &mut Document, arguments: &Change) -> Outcome {
+    if let Some(deployment) = find_deployment(document, arguments) {
+        return edit_deployment(deployment, arguments);
+    }
+    match find_probe(document, arguments) {
+        Some(probe) => edit_probe(probe, arguments),
+        None => change_member(document, arguments),
+    }
+}
+
+/// The deployment of this name, unless one of its members is named by its hook, or something is asked that is said of members.
+fn find_deployment<'a>(document: &'a mut Document, arguments: &Change) -> Option<&'a mut DeploymentDocument> {
+    let is_for_members =
+        arguments.at.is_some() || arguments.proceed.is_some() || arguments.enforcement.is_some();
+    if arguments.on.is_some() || is_for_members {
+        return None;
+    }
+    document.deployments.iter_mut().find(|deployment| deployment.name == arguments.member)
+}
+
+fn edit_deployment(deployment: &mut DeploymentDocument, arguments: &Change) -> Outcome {
+    if let Some(package) = &arguments.package {
+        deployment.package = settle_reference(&package.to_string_lossy(), Path::new("."))?;
+    }
+    deployment.config.extend(arguments.set.iter().cloned());
+    if arguments.disable || arguments.enable {
+        deployment.enabled = arguments.enable;
+    }
+    Ok(())
+}
+
+/// The package that something is to run instead.
+fn other_package(package: &Path, deployment: Option<&MemberName>) -> Result<Option<String>, Failure> {
+    match deployment {
+        Some(deployment) => Err(Failure::new(format!(
+            "it is part of the deployment `{deployment}`, all of which runs one package"
+        ))
+        .with_hint(format!("`l3af change {deployment} --package {}`", package.display()))),
+        None => Ok(Some(settle_reference(&package.to_string_lossy(), Path::new("."))?)),
+    }
 }
 
 fn change_member(document: &mut Document, arguments: &Change) -> Outcome {
@@ -61,7 +101,7 @@ fn edit_probe(probe: &mut ProbeDocument, arguments: &Change) -> Outcome {
         )));
     }
     if let Some(package) = &arguments.package {
-        probe.package = settle_reference(&package.to_string_lossy(), Path::new("."))?;
+        probe.package = other_package(package, probe.deployment())?;
     }
     probe.config.extend(arguments.set.iter().cloned());
     if arguments.disable || arguments.enable {
@@ -104,7 +144,7 @@ fn find<'a>(
 
 fn edit(member: &mut MemberDocument, arguments: &Change) -> Outcome {
     if let Some(package) = &arguments.package {
-        member.package = settle_reference(&package.to_string_lossy(), Path::new("."))?;
+        member.package = other_package(package, member.deployment())?;
     }
     if let Some(proceed) = &arguments.proceed {
         member.proceed = Some(proceed.clone());

@@ -41,7 +41,8 @@ fn name(given: Option<MemberName>, package: &Package) -> Result<MemberName, Fail
 fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> {
     Ok(MemberDocument {
         name: name(arguments.name, package)?,
-        package: settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        package: Some(settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?),
+        deployment: None,
         program: arguments.program,
         proceed: arguments.proceed,
         enforcement: arguments.enforcement,
@@ -53,7 +54,8 @@ fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> 
 fn probe(arguments: Run, package: &Package) -> Result<ProbeDocument, Failure> {
     Ok(ProbeDocument {
         name: name(arguments.name, package)?,
-        package: settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?,
+        package: Some(settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?),
+        deployment: None,
         program: arguments.program,
         attach: arguments.attach.into_iter().collect(),
         enabled: true,

@@ -11,6 +11,7 @@
 //! <pins>/<interface>/<point>/incumbent/{program, link, stub, next, counters}     of somebody else whose place we have
 //! <pins>/<interface>/<point>/shared/<map>#<layout digest>/{map, layout}    what the members of a chain share
 //! <pins>/maps-of-packages/<publisher>#<package>/<map>#<layout digest>/     what the programs of a package share
+//! <pins>/maps-of-deployments/<deployment>/<map>#<layout digest>/           what the programs of a deployment share
 //! <pins>/maps-of-the-node/<map>#<layout digest>/                           what all share
 //! <pins>/network-namespaces/<namespace>/<interface>/…            interfaces in other network namespaces
 //! <pins>/probes-outside-of-chains/                see `probe/mod.rs`
@@ -36,6 +37,8 @@ pub(super) const FILTER: &str = "filter";
 const NAMESPACES: &str = "network-namespaces";
 /// The folder of maps that the programs of a package share.
 const PACKAGES: &str = "maps-of-packages";
+/// The folder of maps that the programs of a deployment share.
+const DEPLOYMENTS: &str = "maps-of-deployments";
 /// The folder of maps that all share.
 const NODE: &str = "maps-of-the-node";
 /// The folder in that of a hook of maps that its members share.
@@ -105,6 +108,7 @@ impl Pins {
         let folder = match &shared.extent {
             Extent::Package { publisher, name } => self.0.join(PACKAGES).join(format!("{publisher}#{name}")),
             Extent::Chain(hook) => self.hook(hook).join(CHAIN),
+            Extent::Deployment(name) => self.0.join(DEPLOYMENTS).join(name.as_ref()),
             Extent::Node => self.0.join(NODE),
         };
         folder.join(format!("{}#{}", shared.map.replace('.', ":"), shared.layout.hex()))
@@ -129,6 +133,11 @@ impl Pins {
         for package in names(&self.0.join(PACKAGES))? {
             if let Some(extent) = parse_package(&package) {
                 read(&self.0.join(PACKAGES).join(package), extent)?;
+            }
+        }
+        for deployment in names(&self.0.join(DEPLOYMENTS))? {
+            if let Ok(name) = deployment.parse() {
+                read(&self.0.join(DEPLOYMENTS).join(deployment), Extent::Deployment(name))?;
             }
         }
         read(&self.0.join(NODE), Extent::Node)?;

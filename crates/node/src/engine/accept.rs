@@ -2,6 +2,8 @@
 //! Taking on a document as the next generation: on trial where somebody must confirm it, and as if nothing had been asked where
 //! any part of it is refused.
 
+use std::collections::BTreeSet;
+
 use package::MemberName;
 use plan::Hooks;
 use wire::{Applied, Document, EventKind};
@@ -232,7 +234,7 @@ fn on_trial(trial: &Trial, back_to: u64, has_checks: bool) -> String {
     }
 }
 
-/// Takes a member or a probe out of a document, with the checks of what it drops.
+/// Takes a member, a probe or a deployment out of a document, with the checks of what it drops.
 fn remove_member(
     document: &mut Document,
     member: &MemberName,
@@ -243,19 +245,25 @@ fn remove_member(
         let here = hooks.is_none_or(|hooks| hooks.interfaces == chain.interface && hooks.point == chain.hook);
         if here {
             let before = chain.members.len();
-            chain.members.retain(|candidate| candidate.name != *member);
+            chain
+                .members
+                .retain(|candidate| candidate.name != *member && candidate.deployment() != Some(member));
             found |= chain.members.len() < before;
         }
     }
     document.chains.retain(|chain| !chain.members.is_empty());
     if hooks.is_none() {
         let before = document.probes.len();
-        document.probes.retain(|probe| probe.name != *member);
+        document.probes.retain(|probe| probe.name != *member && probe.deployment() != Some(member));
         found |= document.probes.len() < before;
     }
     if !found {
         return Err(Rejected::NoMember { member: member.clone() });
     }
+    let mut deployments = std::mem::take(&mut document.deployments);
+    let deployed: BTreeSet<&MemberName> = document.deployed().collect();
+    deployments.retain(|deployment| deployed.contains(&deployment.name));
+    document.deployments = deployments;
     let mut checks = std::mem::take(&mut document.checks);
     checks.retain(|wanted| {
         wanted.drops.as_ref().is_none_or(|bound| super::health::has_member(document, bound))

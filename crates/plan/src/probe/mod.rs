@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use package::{
     AttachOptions, Attachment, BadAttachment, Digest, Layout, Manifest, MemberName, Object, PackageName,
-    ParameterValue, ProbeKind, ProgramName, ProgramSpec, Scope, Upgrade,
+    ParameterValue, ProbeKind, ProgramName, ProgramSpec, Upgrade,
 };
 use thiserror::Error;
 use trust::Verified;
 
-use crate::member::{check_config, list, shares};
+use crate::member::{Part, list, settle_config, shares};
+use crate::shared::Sharing;
 use crate::{PackageRef, State, Unfit};
 
 pub use observed::{ObservedProbe, ObservedProbes};
@@ -41,7 +42,7 @@ pub struct ProbeSpec {
     /// The parameters that differ from the object's defaults.
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
-    pub shares: BTreeMap<String, (Scope, Digest)>,
+    pub shares: BTreeMap<String, (Sharing, Digest)>,
 }
 
 /// What somebody asks of a probe; what is left out comes from the package.
@@ -53,6 +54,8 @@ pub struct ProbeWish {
     pub attach: AttachOptions,
     /// Whether it stays out for now.
     pub disabled: bool,
+    /// The deployment that it is part of.
+    pub deployment: Option<Part>,
     /// Values for parameters of the object.
     pub config: BTreeMap<String, ParameterValue>,
 }
@@ -62,6 +65,7 @@ pub struct ProbeWish {
 pub struct Probe {
     spec: ProbeSpec,
     enabled: bool,
+    deployment: Option<MemberName>,
     layout: Layout,
     verified: Arc<Verified>,
     object: Arc<[u8]>,
@@ -115,7 +119,7 @@ impl Probe {
         let (program, kind) = choose(&verified.package().manifest, wish.program.as_ref())?;
         let object: Arc<[u8]> = verified.platform().object(program).into();
         let read = Object::parse(&object).expect("a package that was read has objects that parse");
-        check_config(program, &read, &wish.config)?;
+        let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
         let section = read.program(&program.function).map_or("", |found| found.section.as_str());
         let attach = Attachment::settle(kind, section, &wish.attach.or(&program.attach))
             .map_err(|source| UnfitProbe::Attach { program: program.function.clone(), source })?;
@@ -125,11 +129,12 @@ impl Probe {
             object: Digest::of(&object),
             function: program.function.clone(),
             attach,
-            config: wish.config,
-            shares: shares(&verified.package().manifest, &read.layout),
+            config,
+            shares: shares(&verified.package().manifest, &read.layout, wish.deployment.as_ref()),
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
-        Ok(Self { spec, enabled, layout: read.layout, verified, object })
+        let deployment = wish.deployment.map(|part| part.deployment);
+        Ok(Self { spec, enabled, deployment, layout: read.layout, verified, object })
     }
 
     /// What it runs and how.
@@ -145,6 +150,11 @@ impl Probe {
     /// Lets it stay out.
     pub(crate) fn disable(&mut self) {
         self.enabled = false;
+    }
+
+    /// The deployment that it is part of.
+    pub fn deployment(&self) -> Option<&MemberName> {
+        self.deployment.as_ref()
     }
 
     /// What lies where in its maps.
