@@ -229,7 +229,7 @@ impl Member {
             mechanism: Mechanism::Splice,
             device_bound: must_be_bound(point, &read),
             config,
-            shares: shares(manifest, &read.layout, wish.deployment.as_ref()),
+            shares: shares(manifest, &program.object, &read.layout, wish.deployment.as_ref()),
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
@@ -313,6 +313,7 @@ const PROGRAM_ARRAY: &str = "type: 3";
 /// The maps of an object that others use as well.
 pub(crate) fn shares(
     manifest: &Manifest,
+    object: &str,
     layout: &Layout,
     part: Option<&Part>,
 ) -> BTreeMap<String, (Sharing, Digest)> {
@@ -322,6 +323,9 @@ pub(crate) fn shares(
     let shared = here.filter_map(|(map, _)| {
         let scope = manifest.maps.get(map).map_or(Scope::Member, |spec| spec.share);
         let sharing = match scope {
+            Scope::Member if map.starts_with('.') => {
+                Sharing::Object(part?.deployment.clone(), Digest::of(object.as_bytes()))
+            }
             Scope::Member => Sharing::Deployment(part?.deployment.clone()),
             Scope::Package => Sharing::Package,
             Scope::Chain => Sharing::Chain,

@@ -32,6 +32,9 @@ pub enum Sharing {
     Node,
     /// The programs of its deployment.
     Deployment(MemberName),
+    /// The programs of its deployment that come from the same object, by the digest of the object's path in the package. Global
+    /// variables belong to an object.
+    Object(MemberName, Digest),
 }
 
 /// Who can use a shared map.
@@ -48,6 +51,8 @@ pub enum Extent {
     Chain(Hook),
     /// The programs of a deployment.
     Deployment(MemberName),
+    /// The programs of a deployment that come from one object, by the digest of its path in the package.
+    Object(MemberName, Digest),
     /// All.
     Node,
 }
@@ -57,7 +62,7 @@ impl fmt::Display for Extent {
         match self {
             Self::Package { publisher, name } => write!(f, "package `{publisher}/{name}`"),
             Self::Chain(hook) => write!(f, "the chain on `{hook}`"),
-            Self::Deployment(name) => write!(f, "the deployment `{name}`"),
+            Self::Deployment(name) | Self::Object(name, _) => write!(f, "the deployment `{name}`"),
             Self::Node => f.write_str("the node"),
         }
     }
@@ -87,6 +92,7 @@ fn shared(
             }
             Sharing::Chain => Extent::Chain(hook?.clone()),
             Sharing::Deployment(name) => Extent::Deployment(name.clone()),
+            Sharing::Object(name, object) => Extent::Object(name.clone(), *object),
             Sharing::Node => Extent::Node,
         };
         Some(SharedMap { extent, map: map.clone(), layout: *layout })

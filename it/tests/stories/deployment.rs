@@ -16,10 +16,10 @@ fn release(version: &str, step: u32) -> String {
          #include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
          struct {{ __uint(type, BPF_MAP_TYPE_ARRAY); __uint(max_entries, 1); __type(key, __u32);\n\
          __type(value, __u64); }} entries SEC(\".maps\");\n\
-         const volatile __u32 times = 1;\n\
+         const volatile __u32 times = 1; __u64 all;\n\
          static __always_inline int count(int verdict) {{ __u32 key = 0;\n\
          __u64 *entry = bpf_map_lookup_elem(&entries, &key);\n\
-         if (entry) __sync_fetch_and_add(entry, {step} * times);\n\
+         if (entry) {{ __sync_fetch_and_add(entry, {step} * times); __sync_fetch_and_add(&all, 1); }}\n\
          return verdict; }}\n\
          SEC(\"xdp\") int received(struct xdp_md *context) {{ return count(XDP_PASS); }}\n\
          SEC(\"tc\") int sent(struct __sk_buff *packet) {{ return count(0); }}\n\
@@ -89,6 +89,13 @@ fn programs_of_a_deployment_have_one_name_one_set_of_maps_and_one_release() {
     // `ip netns exec true` is two programs.
     counts(&spans, 1, || drop(run_in(&pair.left.namespace, "true").unwrap()));
 
+    // Global variables as well: all programs are of one object.
+    let folder = node.pins.join("maps-of-deployments");
+    let is_of_object = |path: &PathBuf| path.to_string_lossy().contains("/spans#");
+    let objects: Vec<PathBuf> =
+        fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(is_of_object).collect();
+    assert_eq!(objects.len(), 1, "{objects:?}");
+
     // One upgrade for all of it; what was counted stays.
     let (before, newer) = (counted(&spans), release("1.1.0", 1000));
     node.l3af(&["change", "spans", "--package", &newer]).unwrap();
@@ -108,7 +115,7 @@ fn programs_of_a_deployment_have_one_name_one_set_of_maps_and_one_release() {
 
     node.l3af(&["stop", "spans"]).unwrap();
     assert_eq!((members(&node).len(), node.probes().unwrap().len()), (1, 0));
-    assert!(!node.pins.join("maps-of-deployments/spans").exists());
+    assert!(!objects[0].exists() && !node.pins.join("maps-of-deployments/spans").exists());
     node.l3af(&["rollback"]).unwrap();
     assert_eq!((members(&node).len(), node.probes().unwrap().len()), (3, 1));
     node.l3af(&["stop", "--all"]).unwrap();

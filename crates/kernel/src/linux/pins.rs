@@ -12,6 +12,7 @@
 //! <pins>/<interface>/<point>/shared/<map>#<layout digest>/{map, layout}    what the members of a chain share
 //! <pins>/maps-of-packages/<publisher>#<package>/<map>#<layout digest>/     what the programs of a package share
 //! <pins>/maps-of-deployments/<deployment>/<map>#<layout digest>/           what the programs of a deployment share
+//! <pins>/maps-of-deployments/<deployment>#<object>/<section>#<layout digest>/    the global variables of one of its objects
 //! <pins>/maps-of-the-node/<map>#<layout digest>/                           what all share
 //! <pins>/network-namespaces/<namespace>/<interface>/…            interfaces in other network namespaces
 //! <pins>/probes-outside-of-chains/                see `probe/mod.rs`
@@ -109,6 +110,7 @@ impl Pins {
             Extent::Package { publisher, name } => self.0.join(PACKAGES).join(format!("{publisher}#{name}")),
             Extent::Chain(hook) => self.hook(hook).join(CHAIN),
             Extent::Deployment(name) => self.0.join(DEPLOYMENTS).join(name.as_ref()),
+            Extent::Object(name, object) => self.0.join(DEPLOYMENTS).join(format!("{name}#{}", object.hex())),
             Extent::Node => self.0.join(NODE),
         };
         folder.join(format!("{}#{}", shared.map.replace('.', ":"), shared.layout.hex()))
@@ -136,8 +138,8 @@ impl Pins {
             }
         }
         for deployment in names(&self.0.join(DEPLOYMENTS))? {
-            if let Ok(name) = deployment.parse() {
-                read(&self.0.join(DEPLOYMENTS).join(deployment), Extent::Deployment(name))?;
+            if let Some(extent) = parse_deployment(&deployment) {
+                read(&self.0.join(DEPLOYMENTS).join(deployment), extent)?;
             }
         }
         read(&self.0.join(NODE), Extent::Node)?;
@@ -272,6 +274,14 @@ fn parse_shared(name: &str, extent: Extent) -> Option<SharedMap> {
 fn parse_package(name: &str) -> Option<Extent> {
     let (publisher, name) = name.split_once('#')?;
     Some(Extent::Package { publisher: publisher.parse().ok()?, name: name.parse().ok()? })
+}
+
+/// Reads `<deployment>`, or `<deployment>#<digest of an object's path>`.
+fn parse_deployment(name: &str) -> Option<Extent> {
+    match name.split_once('#') {
+        Some((name, hex)) => Some(Extent::Object(name.parse().ok()?, format!("sha256:{hex}").parse().ok()?)),
+        None => Some(Extent::Deployment(name.parse().ok()?)),
+    }
 }
 
 /// The names in a folder, sorted; none when there is no such folder.

@@ -130,7 +130,12 @@ impl Probe {
             function: program.function.clone(),
             attach,
             config,
-            shares: shares(&verified.package().manifest, &read.layout, wish.deployment.as_ref()),
+            shares: shares(
+                &verified.package().manifest,
+                &program.object,
+                &read.layout,
+                wish.deployment.as_ref(),
+            ),
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
