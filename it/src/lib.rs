@@ -7,6 +7,7 @@
 mod command;
 mod corpus;
 pub mod fuzz;
+mod kills;
 mod net;
 mod node;
 mod packages;
@@ -16,6 +17,7 @@ mod traffic;
 
 pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
+pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use net::{Pair, Side, unique};
 pub use node::Node;
 pub use packages::{Packages, repository, unverified};

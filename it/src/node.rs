@@ -145,6 +145,23 @@ impl Node {
         run(&format!("kill -{name} {}", child.id())).map(drop)
     }
 
+    /// The process of the daemon.
+    ///
+    /// # Errors
+    /// When none was started.
+    pub fn process(&self) -> Result<u32> {
+        Ok(self.child.as_ref().context("no daemon runs")?.id())
+    }
+
+    /// Whether the daemon that was started runs still.
+    ///
+    /// # Errors
+    /// When nobody knows.
+    pub fn runs(&mut self) -> Result<bool> {
+        let child = self.child.as_mut().context("no daemon runs")?;
+        Ok(child.try_wait()?.is_none())
+    }
+
     /// The file of the policy.
     pub fn policy(&self) -> PathBuf {
         self.folder.path().join("trust.toml")

@@ -51,6 +51,7 @@ const TEST: &[Need] = &[
     // Signers and verifiers of others, and a terminal.
     need("openssl", "openssl"),
     need("softhsm2-util", "softhsm2"),
+    need("strace", "strace"),
     need("script", "bsdutils"),
     // The manager of services, as far as it can be tried without being the first process.
     need("systemd-socket-activate", "systemd"),

@@ -22,6 +22,7 @@ mod head;
 mod history;
 mod hitless;
 mod interfaces;
+mod kills;
 mod mechanism;
 mod members;
 mod package;

@@ -8,6 +8,7 @@ mod chain;
 mod change;
 mod dispatched;
 mod drift;
+mod kills;
 mod plot;
 mod programs;
 mod traffic;
@@ -37,6 +38,8 @@ enum Bench {
     Change(Options),
     /// How long a chain that somebody detached is detached
     Drift(Options),
+    /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
+    Kills(Options),
     /// How long a package of 1 MiB is verified, and how long its program is loaded
     Verify(Options),
 }
@@ -49,7 +52,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain, drift, verify), or changes of each kind (change)
+    /// Rounds of measuring (chain, drift, verify), changes of each kind (change), or documents applied (kills)
     #[arg(long)]
     rounds: Option<usize>,
     /// Runs in one sample (chain); emulated machines take a hundred times as long for one
@@ -64,6 +67,7 @@ fn main() -> ExitCode {
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
         Bench::Drift(options) => drift::run(&options),
+        Bench::Kills(options) => kills::run(&options),
         Bench::Verify(options) => verify::run(&options),
     };
     finish(result)
