@@ -19,7 +19,9 @@ use crate::{Node, Packages, repository, run, specimen};
 const PATIENCE: Duration = Duration::from_secs(30);
 
 /// The calls that something may be left half done between: of eBPF, and those that change files or make them last.
-const CALLS: &str = "bpf,fsync,fdatasync,rename,renameat,renameat2,unlink,unlinkat,mkdir,mkdirat,rmdir";
+/// Each is counted for itself.
+const CALLS: [&str; 5] =
+    ["bpf", "fsync,fdatasync", "rename,renameat,renameat2", "unlink,unlinkat,rmdir", "mkdir,mkdirat"];
 
 /// What came of it.
 #[derive(Debug, Default)]
@@ -118,8 +120,8 @@ pub fn documents(packages: &Packages) -> Result<[String; 3]> {
     ])
 }
 
-/// Applies documents in turn, and kills the daemon meanwhile: before the first of its calls, then before the one that comes
-/// `stride` calls later, and so on until it survives; then goes on to the next document, until there were so many runs. After each the
+/// Applies documents in turn, and kills the daemon meanwhile: before the first of its calls of a kind, then before the one that comes
+/// `stride` calls later, and so on until it survives; so for each kind; then goes on to the next document, until there were so many runs. After each the
 /// daemon is started again, and must have one of the two documents in force, whole, with nothing besides.
 ///
 /// # Errors
@@ -130,13 +132,12 @@ pub fn kill_through(node: &mut Node, documents: &[String], runs: usize, stride: 
         node.apply(document)?.success()?;
         truths.push(Truth::of(node)?);
     }
-    let mut course = Course { node, documents, truths, kills: Kills::default() };
+    let mut course = Course { node, documents, truths, runs, kills: Kills::default() };
     // A later round begins at another call, so that strides meet in the end.
     for first in (1..=stride).cycle() {
         for (next, document) in documents.iter().enumerate() {
-            let mut call = first;
-            while course.kills.runs < runs && course.kill_before(call, next)? {
-                call += stride;
+            for calls in CALLS {
+                course.kill_before_each(calls, (first..).step_by(stride), next)?;
             }
             if course.kills.runs >= runs {
                 return Ok(course.kills);
@@ -152,21 +153,38 @@ struct Course<'a> {
     node: &'a mut Node,
     documents: &'a [String],
     truths: Vec<Truth>,
+    /// How many there are to be.
+    runs: usize,
     kills: Kills,
 }
 
 impl Course<'_> {
+    /// Kills before calls of these numbers, one after the other, until the daemon survives.
+    fn kill_before_each(
+        &mut self,
+        calls: &str,
+        numbers: impl Iterator<Item = usize>,
+        next: usize,
+    ) -> Result<()> {
+        for number in numbers {
+            if self.kills.runs >= self.runs || !self.kill_before((calls, number), next)? {
+                break;
+            }
+        }
+        Ok(())
+    }
+
     /// Applies a document where the one before it is in force, kills the daemon before a call, and looks what is in force
     /// then; the one before is again at the end. Returns whether it was killed.
-    fn kill_before(&mut self, call: usize, next: usize) -> Result<bool> {
+    fn kill_before(&mut self, call: (&str, usize), next: usize) -> Result<bool> {
         let at = next.checked_sub(1).unwrap_or(self.documents.len() - 1);
         let applied = apply_and_kill(self.node, &self.documents[next], call)
-            .with_context(|| format!("killed before call {call} of document {next}"))?;
+            .with_context(|| format!("killed before call {call:?} of document {next}"))?;
         let truth = Truth::of(self.node)?;
         let is_after = truth == self.truths[next];
         ensure!(
             is_after || !applied.acknowledged && truth == self.truths[at],
-            "after it was killed before call {call} of document {next}, it has neither document whole:\n{truth:#?}\n\
+            "after it was killed before call {call:?} of document {next}, it has neither document whole:\n{truth:#?}\n\
              and not\n{:#?}\nnor\n{:#?}\n{}",
             self.truths[at],
             self.truths[next],
@@ -194,7 +212,7 @@ struct Applied {
 
 /// Applies a document and kills the daemon before the call of this number, on whichever thread makes so many. A daemon that was
 /// killed is started again.
-fn apply_and_kill(node: &mut Node, document: &str, call: usize) -> Result<Applied> {
+fn apply_and_kill(node: &mut Node, document: &str, call: (&str, usize)) -> Result<Applied> {
     let mut tracer = Tracer::attach(node.process()?, call)?;
     let ran = node.apply(document)?;
     let begin = Instant::now();
@@ -219,12 +237,12 @@ struct Tracer {
 }
 
 impl Tracer {
-    fn attach(process: u32, call: usize) -> Result<Self> {
+    fn attach(process: u32, (calls, number): (&str, usize)) -> Result<Self> {
         let folder = tempfile::tempdir()?;
         let heard = folder.path().join("calls");
         let mut child = Command::new("strace")
-            .args(["-f", "-s", "0", "-e", &format!("trace={CALLS}")])
-            .args(["-e", &format!("inject={CALLS}:signal=SIGKILL:when={call}")])
+            .args(["-f", "-s", "0", "-e", &format!("trace={calls}")])
+            .args(["-e", &format!("inject={calls}:signal=SIGKILL:when={number}")])
             .args(["-o", &heard.to_string_lossy(), "-p", &process.to_string()])
             .stderr(Stdio::piped())
             .spawn()

@@ -13,7 +13,7 @@ use plan::{
     ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
-use crate::{Kernel, Refused, Runs, Totals, Unseen};
+use crate::{Glance, Kernel, Refused, Runs, Totals, Unseen};
 
 mod probes;
 
@@ -347,6 +347,10 @@ impl Kernel for Fake {
             found.entry = found.first_entry();
         }
         Ok(observed)
+    }
+
+    fn glance(&mut self, _: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen> {
+        Ok(None)
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {

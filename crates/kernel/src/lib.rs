@@ -27,5 +27,5 @@ pub use linux::{
     Attached, Caller, Candidate, Foreign, Linux, Membership, Ran, Stir, Trial, Unopened, Watch,
     extensions_are_permitted,
 };
-pub use port::{Cause, Halted, Kernel, Refused, Runs, Unseen, apply};
+pub use port::{Cause, Glance, Halted, Kernel, Refused, Runs, Unseen, apply};
 pub use splice::{Counters, Moved, Splice, Spliced, Unspliceable, Way, splice, ways};

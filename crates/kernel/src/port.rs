@@ -20,6 +20,13 @@ pub trait Kernel {
     /// When the kernel or the file system of pins cannot be read.
     fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen>;
 
+    /// Looks shortly whether anything changed that [`Kernel::observe`] tells of the same namespaces. None where only that can
+    /// tell, as always just after a change.
+    ///
+    /// # Errors
+    /// When the kernel or the file system of pins cannot be read.
+    fn glance(&mut self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen>;
+
     /// Carries out one step. Objects that the step loads are taken from `desired`.
     ///
     /// # Errors
@@ -41,6 +48,10 @@ pub trait Kernel {
     /// When the counters cannot be read.
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen>;
 }
+
+/// What was seen in a short look. While two of them are equal, nothing changed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Glance(pub(crate) u64);
 
 /// How often a program ran, and for how long in all.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]

@@ -2,6 +2,7 @@
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
 mod accept;
+mod calm;
 mod drift;
 mod health;
 mod history;
@@ -32,6 +33,7 @@ use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
+use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
 use self::watch::{Reverified, TrustWatch};
@@ -73,6 +75,8 @@ pub struct Engine {
     repairs: BTreeMap<Hook, u64>,
     /// What others changed that is left so, until the next document.
     left: Left,
+    /// What a comparison that found nothing to do began with.
+    calm: Option<Calm>,
     /// Whether all checks of the generation on trial passed when they were carried out last.
     checks_pass: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
@@ -98,6 +102,7 @@ impl Engine {
             events: Arc::default(),
             repairs: BTreeMap::new(),
             left: Left::default(),
+            calm: None,
             checks_pass: false,
             is_stand_in: false,
             parts,
@@ -132,7 +137,14 @@ impl Engine {
         let is_taken_up = self.desired.is_some();
         let verified = self.verify_again();
         let is_wanted_as_before = is_taken_up && !matches!(verified, Ok(Reverified::Otherwise));
+        let glance = self.glance();
+        if is_wanted_as_before && matches!(verified, Ok(Reverified::NotDue)) && self.is_calm(glance) {
+            self.user_programs.look_after();
+            return Ok(Drift::default());
+        }
         let repaired = self.repair(is_wanted_as_before);
+        let found_nothing = repaired.as_ref().is_ok_and(Drift::is_empty);
+        self.note_calm(glance.filter(|_| found_nothing));
         let result = verified.and_then(|verified| {
             let drift = repaired?;
             if verified != Reverified::NotDue {

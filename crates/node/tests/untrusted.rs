@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kernel::{Fake, Kernel, Refused, Runs, Totals, Unseen};
+use kernel::{Fake, Glance, Kernel, Refused, Runs, Totals, Unseen};
 use node::{Config, Engine, Fetched, Parts, Rejected};
 use package::{
     Attachment, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
@@ -31,6 +31,10 @@ struct Counting {
 impl Kernel for Counting {
     fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         self.kernel.observe(namespaces)
+    }
+
+    fn glance(&mut self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen> {
+        self.kernel.glance(namespaces)
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {

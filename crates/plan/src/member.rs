@@ -88,13 +88,12 @@ pub struct Part {
 /// A member that is wanted, with the verified package that provides it.
 #[derive(Debug, Clone)]
 pub struct Member {
-    spec: MemberSpec,
+    spec: Arc<MemberSpec>,
     enabled: bool,
     deployment: Option<MemberName>,
     needs: Needs,
-    layout: Layout,
+    layout: Arc<Layout>,
     verified: Arc<Verified>,
-    object: Arc<[u8]>,
 }
 
 /// What a member's object shows of what it does at run time.
@@ -213,14 +212,14 @@ impl Member {
                 .map_err(|source| Unfit::Proceed { member: name.clone(), source })?,
             None => program.proceed.clone().unwrap_or_else(|| ProceedSet::default_for(point)),
         };
-        let object: Arc<[u8]> = verified.platform().object(program).into();
-        let read = Object::parse(&object).expect("a package that was read has objects that parse");
+        let object = verified.platform().object(program);
+        let read = Object::parse(object).expect("a package that was read has objects that parse");
         let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
         let needs = Needs::of(point, program, &read);
         let spec = MemberSpec {
             name,
             package: PackageRef::of(verified),
-            object: Digest::of(&object),
+            object: Digest::of(object),
             function: program.function.clone(),
             proceed,
             enforcement: wish.enforcement,
@@ -233,7 +232,8 @@ impl Member {
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
-        Ok(Self { spec, enabled, deployment, needs, layout: read.layout, verified, object })
+        let (spec, layout) = (Arc::new(spec), Arc::new(read.layout));
+        Ok(Self { spec, enabled, deployment, needs, layout, verified })
     }
 
     /// What it runs and how.
@@ -269,7 +269,7 @@ impl Member {
 
     /// Lets its run time be measured.
     pub(crate) fn time(&mut self) {
-        self.spec.timed = true;
+        Arc::make_mut(&mut self.spec).timed = true;
     }
 
     /// The package it comes from.
@@ -279,8 +279,14 @@ impl Member {
 
     /// The bytes of its object, as verified.
     pub fn object(&self) -> &[u8] {
-        &self.object
+        object(&self.verified, &self.spec.function)
     }
+}
+
+/// The bytes of the object that has a function of a package.
+pub(crate) fn object<'a>(verified: &'a Verified, function: &ProgramName) -> &'a [u8] {
+    let program = verified.package().manifest.program(function);
+    verified.platform().object(program.expect("a member is made of a program of its package"))
 }
 
 impl Needs {

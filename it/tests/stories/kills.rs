@@ -20,7 +20,7 @@ fn a_daemon_that_is_killed_before_any_call_leaves_one_of_two_documents_whole_and
         .stdout(Stdio::piped())
         .spawn()
         .unwrap();
-    let through = || kill_through(&mut node, &documents, crate::rounds(24, 6), 47);
+    let through = || kill_through(&mut node, &documents, crate::rounds(40, 6), 47);
     let (sent, received, kills) =
         flood_while((&pair.left, &pair.right), Duration::from_millis(20), through).unwrap();
     run(&format!("kill -INT {}", pings.id())).unwrap();

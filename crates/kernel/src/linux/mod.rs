@@ -9,6 +9,7 @@ mod device;
 mod dispatcher;
 mod exclusive;
 mod execute;
+mod glance;
 mod holder;
 mod incumbent;
 mod known;
@@ -37,8 +38,9 @@ use plan::{Desired, Hook, Instance, Observed, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-use crate::{Kernel, Ledger, Refused, Runs, Totals, Unseen};
+use crate::{Glance, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
+use glance::KnownPins;
 use known::Known;
 use pins::Pins;
 pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
@@ -49,6 +51,7 @@ pub use watch::{Caller, Stir, Watch};
 pub struct Linux {
     pins: Pins,
     known: Known,
+    known_pins: Option<KnownPins>,
 }
 
 /// The kernel cannot be used.
@@ -71,13 +74,18 @@ impl Linux {
     pub fn open(pins: &Path) -> Result<Self, Unopened> {
         let unopened = |source| Unopened { pins: pins.to_owned(), source };
         set_up_process().map_err(unopened)?;
-        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::default() })
+        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::default(), known_pins: None })
     }
 }
 
 impl Kernel for Linux {
     fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         observe::observe(&self.pins, namespaces)
+    }
+
+    fn glance(&mut self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen> {
+        glance::glance(&self.pins, &mut self.known_pins, namespaces)
+            .map_err(|source| Unseen::new("whether anything changed".to_owned(), source))
     }
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {

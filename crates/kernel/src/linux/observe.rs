@@ -16,6 +16,8 @@ use super::state::LAYOUT;
 use super::{dispatcher, holder, maps};
 use crate::Unseen;
 
+pub(super) use hook::observe as observe_hook;
+
 /// TCX links came with this kernel.
 const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };
 /// Since this kernel a tail call in a subprogram counts for the programs behind it as well.
@@ -28,7 +30,7 @@ const DEVICE_BOUND: KernelVersion = KernelVersion { major: 6, minor: 3 };
 const TAIL_CALLS: usize = 33;
 
 /// The interfaces of all namespaces that matter.
-type Devices = BTreeMap<Interface, Device>;
+pub(super) type Devices = BTreeMap<Interface, Device>;
 
 /// Reads everything.
 pub(super) fn observe(pins: &Pins, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
@@ -80,12 +82,18 @@ fn observe_layout(folder: &Path) -> io::Result<Option<Layout>> {
     if layout.exists() { maps::read_record(&layout).map(Some) } else { Ok(None) }
 }
 
+/// Whether chains are attached by TCX links here.
+pub(super) fn has_tcx() -> io::Result<bool> {
+    Ok(kernel_version()? >= TCX)
+}
+
 fn kernel_version() -> io::Result<KernelVersion> {
     let release = rustix::system::uname().release().to_string_lossy().into_owned();
     release.parse().map_err(io::Error::other)
 }
 
-fn all_devices(namespaces: &BTreeSet<NetworkNamespace>) -> io::Result<Devices> {
+/// The interfaces of these namespaces, and of the daemon's own.
+pub(super) fn all_devices(namespaces: &BTreeSet<NetworkNamespace>) -> io::Result<Devices> {
     let mut all = Devices::new();
     for namespace in [None].into_iter().chain(namespaces.iter().map(Some)) {
         let found = devices(namespace)?.into_iter();

@@ -137,6 +137,19 @@ pub(crate) fn open_pin(path: &Path) -> io::Result<OwnedFd> {
     own(unsafe { libbpf_sys::bpf_obj_get(path.as_ptr()) })
 }
 
+/// The id of the program that the only slot of a program array leads to.
+pub(crate) fn slot_target(slot: &OwnedFd) -> io::Result<Option<u32>> {
+    let (first, mut id) = (0_u32, 0_u32);
+    // SAFETY: keys and values of program arrays are four bytes each.
+    let found = check(unsafe {
+        libbpf_sys::bpf_map_lookup_elem(slot.as_raw_fd(), (&raw const first).cast(), (&raw mut id).cast())
+    });
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(|_| Some(id)),
+    }
+}
+
 /// Pins a kernel object.
 pub(crate) fn pin(object: BorrowedFd<'_>, path: &Path) -> io::Result<()> {
     let path = c_path(path)?;

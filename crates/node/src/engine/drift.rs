@@ -7,7 +7,7 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use kernel::Stir;
 use package::{NetworkNamespace, OnDrift};
-use plan::{Hook, Plan, Step, reconcile};
+use plan::{Desired, Hook, Plan, Step, reconcile};
 use tokio::sync::watch;
 use wire::{EventKind, Problem};
 
@@ -69,7 +69,7 @@ impl Engine {
 
     /// The network namespaces whose changes matter.
     pub(crate) fn namespaces(&self) -> BTreeSet<NetworkNamespace> {
-        self.in_force().namespaces()
+        self.desired.as_ref().map(Desired::namespaces).unwrap_or_default()
     }
 
     pub(super) fn tell(&self, happened: Happened) {

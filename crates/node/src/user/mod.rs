@@ -62,8 +62,7 @@ impl UserPrograms {
 
     /// Starts what a desired state has and stops what it has not. What is to end ends beside other work.
     pub(crate) fn follow(&mut self, desired: &Desired) {
-        self.ending.retain(|watched| !watched.has_ended());
-        self.running.values().for_each(|watched| watched.bound_log());
+        self.look_after();
         let wanted = wanted(desired);
         let gone: Vec<Digest> =
             self.running.keys().filter(|index| !wanted.contains_key(index)).copied().collect();
@@ -78,6 +77,12 @@ impl UserPrograms {
                 self.running.insert(index, watched);
             }
         }
+    }
+
+    /// Forgets those that have ended, and bounds what the others write.
+    pub(crate) fn look_after(&mut self) {
+        self.ending.retain(|watched| !watched.has_ended());
+        self.running.values().for_each(|watched| watched.bound_log());
     }
 
     /// Tries those again that were given up.

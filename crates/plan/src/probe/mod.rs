@@ -17,7 +17,7 @@ use package::{
 use thiserror::Error;
 use trust::Verified;
 
-use crate::member::{Part, list, settle_config, shares};
+use crate::member::{Part, list, object, settle_config, shares};
 use crate::shared::Sharing;
 use crate::{PackageRef, State, Unfit};
 
@@ -63,12 +63,11 @@ pub struct ProbeWish {
 /// A probe that is wanted, with the verified package that provides it.
 #[derive(Debug, Clone)]
 pub struct Probe {
-    spec: ProbeSpec,
+    spec: Arc<ProbeSpec>,
     enabled: bool,
     deployment: Option<MemberName>,
-    layout: Layout,
+    layout: Arc<Layout>,
     verified: Arc<Verified>,
-    object: Arc<[u8]>,
 }
 
 /// A package has no probe as it is asked for.
@@ -117,8 +116,8 @@ impl Probe {
     /// When the package has no such program or parameter, or it is not said where the probe attaches.
     pub fn new(name: MemberName, verified: &Arc<Verified>, wish: ProbeWish) -> Result<Self, UnfitProbe> {
         let (program, kind) = choose(&verified.package().manifest, wish.program.as_ref())?;
-        let object: Arc<[u8]> = verified.platform().object(program).into();
-        let read = Object::parse(&object).expect("a package that was read has objects that parse");
+        let object = verified.platform().object(program);
+        let read = Object::parse(object).expect("a package that was read has objects that parse");
         let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
         let section = read.program(&program.function).map_or("", |found| found.section.as_str());
         let attach = Attachment::settle(kind, section, &wish.attach.or(&program.attach))
@@ -126,7 +125,7 @@ impl Probe {
         let spec = ProbeSpec {
             name,
             package: PackageRef::of(verified),
-            object: Digest::of(&object),
+            object: Digest::of(object),
             function: program.function.clone(),
             attach,
             config,
@@ -139,7 +138,7 @@ impl Probe {
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
-        Ok(Self { spec, enabled, deployment, layout: read.layout, verified, object })
+        Ok(Self { spec: Arc::new(spec), enabled, deployment, layout: Arc::new(read.layout), verified })
     }
 
     /// What it runs and how.
@@ -185,7 +184,7 @@ impl Probe {
 
     /// The bytes of its object, as verified.
     pub fn object(&self) -> &[u8] {
-        &self.object
+        object(&self.verified, &self.spec.function)
     }
 }
 

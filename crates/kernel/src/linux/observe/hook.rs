@@ -21,7 +21,11 @@ use crate::linux::{Spelling, code, dispatcher, holder, incumbent, maps, sys};
 use crate::record::Record;
 
 /// Reads what there is at a hook, whose interface may be gone.
-pub(super) fn observe(pins: &Pins, hook: &Hook, device: Option<&Device>) -> io::Result<ObservedHook> {
+pub(in crate::linux) fn observe(
+    pins: &Pins,
+    hook: &Hook,
+    device: Option<&Device>,
+) -> io::Result<ObservedHook> {
     let mut by_program = BTreeMap::new();
     let mut instances = BTreeMap::new();
     for name in names(&pins.instances(hook))? {
