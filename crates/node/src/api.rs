@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
+mod given;
 mod happened;
 mod user_log;
 
@@ -23,6 +24,7 @@ use wire::{
     Problem, Profile, Rollback, Status,
 };
 
+use self::given::Given;
 use crate::events::Events;
 use crate::metrics::CONTENT_TYPE;
 use crate::server::{self, Shared, with};
@@ -44,7 +46,7 @@ impl FromRef<Served> for Shared {
     }
 }
 
-type Json = Result<axum::Json<Document>, JsonRejection>;
+type Json = Result<Given, Response>;
 
 #[derive(OpenApi)]
 #[openapi(
@@ -109,6 +111,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         wire::UserProgramState,
         wire::UserProgramLimit,
         wire::LimitMeans,
+        wire::Fault,
         wire::UserProgramLog
     ))
 )]
@@ -250,8 +253,8 @@ async fn apply(
         }
     };
     let document = match document {
-        Ok(axum::Json(document)) => document,
-        Err(rejection) => return not_a_document(&rejection),
+        Ok(Given(document)) => document,
+        Err(refused) => return refused,
     };
     let expected = match expected(&headers) {
         Ok(expected) => expected,
@@ -272,8 +275,8 @@ async fn apply(
 )]
 async fn plan(State(served): State<Served>, document: Json) -> Response {
     let document = match document {
-        Ok(axum::Json(document)) => document,
-        Err(rejection) => return not_a_document(&rejection),
+        Ok(Given(document)) => document,
+        Err(refused) => return refused,
     };
     match fetch(&served, &document).await {
         Ok(fetched) => answer(served.engine, move |engine| engine.plan(&document, &fetched)).await,
@@ -428,11 +431,6 @@ fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {
     number.map(Some).ok_or_else(bad)
 }
 
-fn not_a_document(rejection: &JsonRejection) -> Response {
-    let hint = "`docs/node.md` describes the document; `/openapi.json` has its schema";
-    refuse(rejection.status().as_u16(), "document", &rejection.body_text(), hint)
-}
-
 fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Response {
     problem_response(&Problem {
         kind: format!("urn:l3af:problem:{kind}"),
@@ -440,6 +438,7 @@ fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Response {
         status,
         detail: String::new(),
         hint: Some(hint.to_owned()),
+        errors: Vec::new(),
         rules: Vec::new(),
         log: None,
     })

@@ -410,6 +410,7 @@ impl Rejected {
             status: self.status(),
             detail: causes.join(": "),
             hint: self.hint(),
+            errors: Vec::new(),
             rules: self.rules(),
             log: log.map(|path| path.display().to_string()),
         }

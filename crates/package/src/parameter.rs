@@ -30,7 +30,7 @@ pub struct Parameter {
 
 /// A value of a parameter.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a number of 64 bits, or a truth value")]
 pub enum ParameterValue {
     /// True or false.
     Bool(bool),

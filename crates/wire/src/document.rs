@@ -32,7 +32,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use crate::{CheckDocument, DeploymentDocument, ProbeDocument};
+use crate::fault::{read_all, read_all_of_toml};
+use crate::{CheckDocument, DeploymentDocument, Fault, ProbeDocument};
 
 /// The chains and probes that a node should run. Hooks that are not in it run none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -158,21 +159,48 @@ pub(crate) fn is_yes(value: &bool) -> bool {
     *value
 }
 
-/// A text is not a desired state.
+/// What was given is not a desired state.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("it is not a desired state: {problem}")]
+#[error("it is not a desired state:{}", told(.faults))]
 pub struct UnreadableDocument {
-    /// What is wrong, with line and column.
-    pub problem: String,
+    /// All that is wrong with it; never none.
+    pub faults: Vec<Fault>,
+}
+
+fn told(faults: &[Fault]) -> String {
+    match faults {
+        [only] => format!(" {only}"),
+        all => all.iter().fold(String::new(), |text, fault| text + "\n  " + &fault.to_string()),
+    }
 }
 
 impl Document {
     /// Reads TOML.
     ///
     /// # Errors
-    /// When a key is unknown, missing, or has a value of the wrong kind; the error tells line and column.
+    /// When a key is unknown, missing, or has a value of the wrong kind; all such faults are told, with their lines.
     pub fn parse_toml(text: &str) -> Result<Self, UnreadableDocument> {
-        toml::from_str(text).map_err(|error| UnreadableDocument { problem: error.to_string() })
+        read_all_of_toml(text).map_err(|faults| UnreadableDocument { faults })
+    }
+
+    /// Reads JSON.
+    ///
+    /// # Errors
+    /// When it is no JSON, or a key is unknown, missing, or has a value of the wrong kind; all such faults are told.
+    pub fn parse_json(text: &[u8]) -> Result<Self, UnreadableDocument> {
+        let error = match serde_json::from_slice(text) {
+            Ok(document) => return Ok(document),
+            Err(error) => error,
+        };
+        // A key that comes twice is no fault of a value.
+        let only = Fault {
+            pointer: String::new(),
+            value: None,
+            detail: error.to_string(),
+            line: Some(error.line()),
+        };
+        let all = serde_json::from_slice(text).ok().and_then(|value| read_all::<Self>(value).err());
+        Err(UnreadableDocument { faults: all.unwrap_or_else(|| vec![only]) })
     }
 }
 
@@ -202,12 +230,6 @@ mod tests {
     #[test]
     fn a_document_that_cannot_be_read_says_where() {
         let error = Document::parse_toml("[[chain]]\ninterface = \"eth0\"\nhook = \"xpd\"\n").unwrap_err();
-        insta::assert_snapshot!(error, @r#"
-        it is not a desired state: TOML parse error at line 3, column 8
-          |
-        3 | hook = "xpd"
-          |        ^^^^^
-        unknown variant `xpd`, expected one of `xdp`, `tc-ingress`, `tc-egress`
-        "#);
+        insta::assert_snapshot!(error, @r#"it is not a desired state: line 3, `/chain/0/hook` = "xpd": unknown variant `xpd`, expected one of `xdp`, `tc-ingress`, `tc-egress`"#);
     }
 }

@@ -9,6 +9,7 @@ mod deployment;
 mod difference;
 mod document;
 mod event;
+mod fault;
 mod layout;
 mod listing;
 mod node;
@@ -25,6 +26,7 @@ pub use deployment::{DeploymentDocument, NoSource, Source};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};
+pub use fault::Fault;
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
 pub use node::{

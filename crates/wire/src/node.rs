@@ -8,7 +8,7 @@ use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMo
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::{Alarm, Document, Event, Ruling, TrustMode, UserProgramView};
+use crate::{Alarm, Document, Event, Fault, Ruling, TrustMode, UserProgramView};
 
 /// How a node is.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -336,6 +336,9 @@ pub struct Problem {
     /// What to do.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hint: Option<String>,
+    /// All that is wrong with the document that was given.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub errors: Vec<Fault>,
     /// The rules of trust that do not hold.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub rules: Vec<Ruling>,

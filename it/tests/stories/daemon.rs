@@ -267,3 +267,24 @@ fn a_file_says_what_is_desired_and_nobody_else() {
     write(&packages().document("right0", &["sanity", "ratelimit"]));
     node.wait("what was written since is applied", || node.names().unwrap() == ["sanity", "ratelimit"]);
 }
+
+#[test]
+fn all_that_is_wrong_with_a_document_is_told_at_once() {
+    let (_pair, node) = scene();
+    let refused =
+        node.apply("[[chain]]\ninterface = \"a b\"\nhook = \"xpd\"\n[[probe]]\nname = 5\n").unwrap().stderr;
+    for line in ["line 2, `/chain/0/interface`", "line 3, `/chain/0/hook`", "line 5, `/probe/0/name`"] {
+        assert!(refused.contains(line), "{line}: {refused}");
+    }
+    let body = r#"{"chain":[{"interface":"a/b","hook":"xpd","member":[{"name":"A"}]}],"colour":"red"}"#;
+    let answer = it::run(&format!(
+        "curl -sS --unix-socket {} -X PUT -H Content-Type:application/json -d {body} http://l3afd/v1/desired",
+        node.socket().display()
+    ))
+    .unwrap();
+    let problem: wire::Problem = serde_json::from_str(&answer).unwrap();
+    let places: Vec<&str> = problem.errors.iter().map(|fault| fault.pointer.as_str()).collect();
+    assert_eq!(places, ["/chain/0/hook", "/chain/0/interface", "/chain/0/member/0/name", "/colour"]);
+    assert_eq!(problem.status, 422);
+    assert_eq!(node.status().unwrap().generation, 0);
+}
