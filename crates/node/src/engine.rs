@@ -5,6 +5,7 @@ mod accept;
 mod drift;
 mod health;
 mod history;
+mod permit;
 mod room;
 mod tell;
 mod watch;
@@ -32,6 +33,7 @@ use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
+pub use self::accept::Conditions;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
 use self::watch::{Reverified, TrustWatch};

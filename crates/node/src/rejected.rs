@@ -12,6 +12,7 @@ use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
 
+use crate::access::Denied;
 use crate::standing::failed;
 
 /// A request that was not carried out. Nothing of it is in force.
@@ -39,6 +40,9 @@ pub enum Rejected {
     /// There is nothing to confirm.
     #[error("no generation is on trial")]
     NoTrial,
+    /// Policies deny it to whoever asks.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Somebody else says what is desired.
     #[error("the desired state is that of {owner}")]
     Owned {
@@ -289,7 +293,7 @@ impl Rejected {
             | Self::OnTrial { .. }
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
-            Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
+            Self::Untrusted { .. } | Self::Unlisted { .. } | Self::Denied(_) => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadFile { .. }
@@ -328,6 +332,7 @@ impl Rejected {
                     .to_owned(),
             ),
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
+            Self::Denied(denied) => Some(denied.hint()),
             Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
             Self::Owned { owner } => Some(format!(
                 "change {owner}, or take `document` out of the daemon's configuration; `l3af detach --all` takes off what runs"
@@ -420,6 +425,7 @@ impl Rejected {
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
             Self::Owned { .. } => "owned",
+            Self::Denied(_) => "denied",
             Self::BadFile { .. } => "document",
             Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",

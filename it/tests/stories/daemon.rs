@@ -218,6 +218,9 @@ fn the_api_describes_itself() {
             "/v1/user-programs/{name}/log"
         ]
     );
+    let schemes = described["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes.keys().collect::<Vec<_>>(), ["certificate", "token"]);
+    assert_eq!(described["security"].as_array().unwrap().len(), 3);
     let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();
     assert!(missing.contains("there is no such resource"), "{missing}");
 }
