@@ -4,6 +4,7 @@
 //! Everything is made under a name of its own and removed when it goes out of scope, so that stories run beside each
 //! other. All of it needs root.
 
+mod authority;
 mod command;
 mod corpus;
 pub mod fuzz;
@@ -15,6 +16,7 @@ mod probes;
 mod registry;
 mod traffic;
 
+pub use authority::{Authority, Identity, Provider};
 pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+mod daemon;
 pub(crate) mod history;
 mod key;
 mod logins;
@@ -17,6 +18,7 @@ use package::{AttachKey, AttachValue, Enforcement, MemberName, ParameterValue, P
 use trust::Pen;
 use wire::Reference;
 
+pub(crate) use self::daemon::Daemon;
 pub(crate) use self::history::{Confirm, Diff, RollBack, Trial};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
 pub(crate) use self::logins::Logins;
@@ -31,15 +33,8 @@ use crate::signing_key::Passphrase;
 #[derive(Debug, Parser)]
 #[command(name = "l3af", version, after_help = HELP, disable_help_subcommand = true)]
 pub(crate) struct Arguments {
-    /// Unix socket of the daemon
-    #[arg(
-        long,
-        global = true,
-        value_name = "PATH",
-        default_value = "/run/l3af/l3afd.sock",
-        env = "L3AF_SOCKET"
-    )]
-    pub(crate) socket: PathBuf,
+    #[command(flatten)]
+    pub(crate) daemon: Daemon,
     /// Passphrase of keys; from the environment only
     #[arg(
         long,
@@ -64,7 +59,17 @@ impl Arguments {
                                it; use `--passphrase-file` or the environment variable `L3AF_PASSPHRASE`";
             command.error(ErrorKind::ArgumentConflict, WHY).exit();
         }
-        Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+        let named = |what| matches.value_source(what) == Some(ValueSource::CommandLine);
+        if named("socket") && named("node") {
+            const WHY: &str = "`--socket` and `--node` name two daemons";
+            command.error(ErrorKind::ArgumentConflict, WHY).exit();
+        }
+        let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        if named("socket") {
+            // What is said here counts more than what the environment says.
+            arguments.daemon.node = None;
+        }
+        arguments
     }
 }
 

@@ -1,34 +1,43 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
+mod answer;
 mod given;
 mod happened;
+mod security;
 mod user_log;
 
 use std::sync::Arc;
+use std::time::Duration;
 
-use axum::Router;
 use axum::extract::rejection::{JsonRejection, PathRejection, QueryRejection};
-use axum::extract::{FromRef, Path, Query, State};
+use axum::extract::{DefaultBodyLimit, FromRef, Path, Query, State};
 use axum::http::{HeaderMap, StatusCode, header};
+use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post, put};
+use axum::{Extension, Router};
 use package::MemberName;
 use plan::Hooks;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::OpenApi;
 use wire::{
     Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
     Problem, Profile, Rollback, Status,
 };
 
+use self::answer::{answer, ask, change, finished, refuse};
 use self::given::Given;
+use self::security::Schemes;
+use crate::access::{Access, Asker, gate};
 use crate::events::Events;
-use crate::metrics::CONTENT_TYPE;
-use crate::server::{self, Shared, with};
-use crate::{Engine, Fetched, Fetcher, Rejected};
+use crate::metrics::{self, CONTENT_TYPE};
+use crate::server::{self, Shared};
+use crate::{Conditions, Engine, Fetched, Fetcher};
+
+pub(crate) use self::answer::{Told, refused};
 
 /// What the calls need.
 #[derive(Clone)]
@@ -36,6 +45,7 @@ struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
     events: Arc<Events>,
+    access: Arc<Access>,
     /// Becomes true when the daemon is to end, and with it what goes on until then.
     end: watch::Receiver<bool>,
 }
@@ -51,6 +61,9 @@ type Json = Result<Given, Response>;
 #[derive(OpenApi)]
 #[openapi(
     info(title = "l3afd", description = "The chains and probes of one node"),
+    // Over the socket nothing of that is asked for.
+    security((), ("certificate" = []), ("token" = [])),
+    modifiers(&Schemes),
     paths(
         status,
         desired,
@@ -117,14 +130,18 @@ type Json = Result<Given, Response>;
 )]
 struct Description;
 
-/// The routes of the API over an engine, what fetches for it, and what happens; answers that go on do so until `end` becomes
-/// true.
+/// The routes of the API over an engine, what fetches for it, what happens, and who may ask; answers that go on do so until `end`
+/// becomes true.
 pub fn router(
     engine: Shared,
     fetcher: Arc<Fetcher>,
     events: Arc<Events>,
+    access: Arc<Access>,
     end: watch::Receiver<bool>,
 ) -> Router {
+    let limits = access.limits();
+    let body_bytes = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
+    let gate = from_fn_with_state(Arc::clone(&access), gate);
     Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
@@ -147,13 +164,16 @@ pub fn router(
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher, events, end })
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(limits.read_seconds.get().into())))
+        .layer(gate)
+        .with_state(Served { engine, fetcher, events, access, end })
 }
 
 /// How the node is
 #[utoipa::path(get, path = "/v1/status", responses((status = 200, body = Status), (status = "default", body = Problem)))]
-async fn status(State(engine): State<Shared>) -> Response {
-    answer(engine, |engine| engine.status()).await
+async fn status(State(Served { engine, access, .. }): State<Served>) -> Response {
+    answer(engine, move |engine| Ok(Status { notices: access.notices(), ..engine.status()? })).await
 }
 
 /// The desired state in force
@@ -196,7 +216,7 @@ async fn generation(State(engine): State<Shared>, number: Result<Path<u64>, Path
 )]
 async fn confirm(State(engine): State<Shared>, headers: HeaderMap) -> Response {
     match expected(&headers) {
-        Ok(expected) => answer(engine, move |engine| engine.confirm(expected)).await,
+        Ok(expected) => change(engine, move |engine| engine.confirm(expected)).await,
         Err(response) => response,
     }
 }
@@ -209,6 +229,7 @@ async fn confirm(State(engine): State<Shared>, headers: HeaderMap) -> Response {
 )]
 async fn roll_back(
     State(engine): State<Shared>,
+    Extension(asker): Extension<Asker>,
     headers: HeaderMap,
     wanted: Result<axum::Json<Rollback>, JsonRejection>,
 ) -> Response {
@@ -220,7 +241,7 @@ async fn roll_back(
         }
     };
     match expected(&headers) {
-        Ok(expected) => answer(engine, move |engine| engine.roll_back(to, expected)).await,
+        Ok(expected) => change(engine, move |engine| engine.roll_back(to, expected, &asker)).await,
         Err(response) => response,
     }
 }
@@ -242,6 +263,7 @@ struct Terms {
 )]
 async fn apply(
     State(served): State<Served>,
+    Extension(asker): Extension<Asker>,
     headers: HeaderMap,
     terms: Result<Query<Terms>, QueryRejection>,
     document: Json,
@@ -262,7 +284,10 @@ async fn apply(
     };
     match fetch(&served, &document).await {
         Ok(fetched) => {
-            answer(served.engine, move |engine| engine.apply(document, expected, trial, &fetched)).await
+            let call = move |engine: &mut Engine| {
+                engine.apply(document, Conditions { expected, trial }, &fetched, &asker)
+            };
+            change(served.engine, call).await
         }
         Err(response) => response,
     }
@@ -300,6 +325,7 @@ struct Where {
 )]
 async fn stop(
     State(engine): State<Shared>,
+    Extension(asker): Extension<Asker>,
     Path(member): Path<String>,
     Query(place): Query<Where>,
 ) -> Response {
@@ -311,13 +337,13 @@ async fn stop(
         Ok(hooks) => hooks,
         Err(bad) => return refuse(400, "hook", &bad.to_string(), "name it as `eth0/xdp`"),
     };
-    answer(engine, move |engine| engine.stop(Some(&member), hooks.as_ref())).await
+    change(engine, move |engine| engine.stop(Some(&member), hooks.as_ref(), &asker)).await
 }
 
 /// Takes all members out of all chains
 #[utoipa::path(delete, path = "/v1/desired", responses((status = 200, body = Applied), (status = "default", body = Problem)))]
-async fn stop_all(State(engine): State<Shared>) -> Response {
-    answer(engine, |engine| engine.stop(None, None)).await
+async fn stop_all(State(engine): State<Shared>, Extension(asker): Extension<Asker>) -> Response {
+    change(engine, move |engine| engine.stop(None, None, &asker)).await
 }
 
 /// The chains as they are in the kernel, with their counters
@@ -339,7 +365,7 @@ async fn profile(
     profile: Result<axum::Json<Profile>, JsonRejection>,
 ) -> Response {
     match profile {
-        Ok(axum::Json(profile)) => answer(engine, move |engine| engine.profile(profile)).await,
+        Ok(axum::Json(profile)) => change(engine, move |engine| engine.profile(profile)).await,
         Err(rejection) => {
             let hint = "for example `{\"seconds\": 5}`";
             refuse(rejection.status().as_u16(), "profile", &rejection.body_text(), hint)
@@ -350,16 +376,18 @@ async fn profile(
 /// Ends measuring before its time
 #[utoipa::path(delete, path = "/v1/profile", responses((status = 200, body = Planned), (status = "default", body = Problem)))]
 async fn end_profile(State(engine): State<Shared>) -> Response {
-    answer(engine, Engine::end_profile).await
+    change(engine, Engine::end_profile).await
 }
 
 /// What can be measured of the node, in the text format of `OpenMetrics` 1.0
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
-async fn metrics(State(engine): State<Shared>) -> Response {
+async fn metrics(State(Served { engine, access, .. }): State<Served>) -> Response {
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    ask(engine, |engine| engine.metrics())
-        .await
-        .map_or_else(|refused| refused, |text| (kind, text).into_response())
+    let asked = ask(engine, |engine| engine.metrics()).await;
+    asked.map_or_else(
+        |refused| refused,
+        |text| (kind, metrics::with_certificates(text, &access.ends())).into_response(),
+    )
 }
 
 /// Whether the daemon is alive: it answers
@@ -387,67 +415,10 @@ async fn fetch(served: &Served, document: &Document) -> Result<Fetched, Response
     finished(server::fetch(&served.engine, &served.fetcher, document)).await
 }
 
-/// Calls the engine, and answers with JSON.
-async fn answer<T, F>(engine: Shared, call: F) -> Response
-where
-    T: Serialize + Send + 'static,
-    F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
-{
-    ask(engine, call).await.map_or_else(|refused| refused, |body| axum::Json(body).into_response())
-}
-
-/// Calls the engine.
-async fn ask<T, F>(engine: Shared, call: F) -> Result<T, Response>
-where
-    T: Send + 'static,
-    F: FnOnce(&mut Engine) -> Result<T, Rejected> + Send + 'static,
-{
-    finished(with(&engine, call)).await
-}
-
-/// Waits for work on another thread.
-async fn finished<T>(work: JoinHandle<Result<T, Rejected>>) -> Result<T, Response> {
-    match work.await {
-        Ok(done) => done.map_err(|rejected| rejection(&rejected)),
-        Err(panicked) => {
-            tracing::error!("a request failed inside: {panicked}");
-            let title = "the daemon failed while it worked on this";
-            Err(refuse(500, "internal", title, "its log says more"))
-        }
-    }
-}
-
-fn rejection(rejected: &Rejected) -> Response {
-    let problem = rejected.problem();
-    tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
-    problem_response(&problem)
-}
-
 fn expected(headers: &HeaderMap) -> Result<Option<u64>, Response> {
     let Some(value) = headers.get(header::IF_MATCH) else { return Ok(None) };
     let number = value.to_str().ok().and_then(|text| text.trim_matches('"').parse().ok());
     let bad =
         || refuse(400, "if-match", "`If-Match` is not the number of a generation", "for example `\"3\"`");
     number.map(Some).ok_or_else(bad)
-}
-
-fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Response {
-    problem_response(&Problem {
-        kind: format!("urn:l3af:problem:{kind}"),
-        title: title.to_owned(),
-        status,
-        detail: String::new(),
-        hint: Some(hint.to_owned()),
-        errors: Vec::new(),
-        rules: Vec::new(),
-        log: None,
-    })
-}
-
-fn problem_response(problem: &Problem) -> Response {
-    let status = StatusCode::from_u16(problem.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
-    let mut response = (status, axum::Json(problem)).into_response();
-    let kind = header::HeaderValue::from_static("application/problem+json");
-    response.headers_mut().insert(header::CONTENT_TYPE, kind);
-    response
 }

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The daemon's configuration: one file, read once, with flags over it.
 
+mod access;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -12,6 +14,8 @@ use package::{CpuShare, MemorySize, Size};
 use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
+
+pub use self::access::{AccessConfig, BadRemote, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion};
 
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///
@@ -52,6 +56,7 @@ pub struct Arguments {
 const HELP: &str = "\
 Configuration keys and their defaults:
   socket = \"/run/l3af/l3afd.sock\"   unix socket of the API, mode 0600
+  socket_group = none               a group whose members may connect as well
   state  = \"/var/lib/l3af\"          generations, packages, verifier logs
   pins   = \"/sys/fs/bpf/l3af\"       pinned programs, maps and links
   policy = \"/etc/l3af/trust.toml\"   no file: nothing verifies
@@ -65,6 +70,26 @@ Configuration keys and their defaults:
   cpu = 50                          the most percent of a core of each; left out: what it asks for
   failures = 10                     one that ends so often ...
   window_seconds = 600              ... within this time is given up for as long
+  [remote]                          the API over TCP, always with TLS: docs/access.md
+  listen = \"0.0.0.0:7443\"           left out: nothing is served over TCP
+  certificate, key                  PEM files; read again when they change, and at SIGHUP
+  client_roots                      authorities (PEM) that sign certificates of clients
+  client_names = []                 names that they must bear; \"regex:...\" for expressions
+  min_tls = \"1.3\"                   or \"1.2\"
+  warn_days = 30                    before a certificate expires
+  [remote.oidc]                     whose tokens count
+  issuer, audience, roots           a URL, a text, a PEM file
+  name_claim = \"sub\", groups_claim = \"groups\"
+  [access]
+  policies = []                     files of Cedar policies
+  admin = [], read_only = []        who has these roles, such as \"user:alice\", \"group:wheel\"
+  audit = none                      a file with a line of JSON for each change
+  [limits]                          what callers may ask for
+  body = \"4MiB\"                     of what a call brings
+  connections = 256                 at a time
+  changes_per_minute = 60           of each caller but root
+  handshake_seconds = 10
+  read_seconds = 30                 for the head of a call, and each pause in its body
 
 Examples:
   l3afd --policy ./trust.toml         try it with a policy of your own
@@ -76,6 +101,8 @@ Examples:
 pub struct Config {
     /// Unix socket of the API. Default `/run/l3af/l3afd.sock`.
     pub socket: PathBuf,
+    /// A group whose members may connect to the socket as well; then its mode is 0660. Default none.
+    pub socket_group: Option<String>,
     /// Folder of generations, packages and verifier logs. Default `/var/lib/l3af`.
     pub state: PathBuf,
     /// Folder of pins. Default `/sys/fs/bpf/l3af`.
@@ -95,6 +122,12 @@ pub struct Config {
     pub commands: BTreeMap<String, Vec<String>>,
     /// The programs that packages run in user space.
     pub user_programs: UserProgramsConfig,
+    /// The API over TCP. Default none.
+    pub remote: Option<RemoteConfig>,
+    /// Who may do what.
+    pub access: AccessConfig,
+    /// How much callers may ask for.
+    pub limits: LimitsConfig,
     /// Whether nothing is applied. It is no key: a file would stay.
     #[serde(skip)]
     pub safe: bool,
@@ -138,6 +171,9 @@ pub enum BadConfig {
     /// Never is no period.
     #[error("`poll_seconds` in the configuration must be at least 1")]
     NoPeriod,
+    /// The API cannot be served over TCP like that.
+    #[error(transparent)]
+    Remote(#[from] BadRemote),
 }
 
 impl Default for UserProgramsConfig {
@@ -152,6 +188,7 @@ impl Default for Config {
     fn default() -> Self {
         Self {
             socket: "/run/l3af/l3afd.sock".into(),
+            socket_group: None,
             state: "/var/lib/l3af".into(),
             pins: "/sys/fs/bpf/l3af".into(),
             policy: "/etc/l3af/trust.toml".into(),
@@ -161,6 +198,9 @@ impl Default for Config {
             store_max: Size::of(2 << 30),
             commands: BTreeMap::new(),
             user_programs: UserProgramsConfig::default(),
+            remote: None,
+            access: AccessConfig::default(),
+            limits: LimitsConfig::default(),
             safe: false,
         }
     }
@@ -214,6 +254,7 @@ impl Config {
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);
         }
+        config.remote.as_ref().map_or(Ok(()), RemoteConfig::check)?;
         Ok(config)
     }
 

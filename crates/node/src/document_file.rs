@@ -13,6 +13,7 @@ use tokio::task::JoinError;
 use tokio::time::{Instant, sleep};
 use wire::Document;
 
+use crate::access::{Access, Asker};
 use crate::server::{self, Shared, with};
 use crate::{Fetcher, Rejected};
 
@@ -29,6 +30,7 @@ pub(crate) struct DocumentFile {
     pub(crate) state: PathBuf,
     pub(crate) engine: Shared,
     pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) access: Arc<Access>,
 }
 
 /// A content that was tried.
@@ -48,7 +50,10 @@ impl DocumentFile {
                 Ok(_) if self.is_held() => tried = None,
                 Ok(bytes) if tried.as_ref().is_some_and(|tried| tried.bytes == bytes && !is_due(tried)) => {}
                 Ok(bytes) => {
+                    let before = self.number().await;
                     let outcome = self.apply(&bytes).await;
+                    let problem = outcome.as_ref().err().map(Rejected::problem);
+                    self.access.record_file(&self.path, problem, (before, self.number().await));
                     let again = outcome.is_err().then(|| Instant::now() + PAUSE_AFTER_REFUSAL);
                     tried = Some(Tried { bytes, again });
                     self.note(outcome).await;
@@ -65,8 +70,15 @@ impl DocumentFile {
     async fn apply(&self, bytes: &[u8]) -> Result<(), Rejected> {
         let document = self.parse(bytes)?;
         let fetched = server::fetch(&self.engine, &self.fetcher, &document).await.map_err(panicked)??;
-        let applied = with(&self.engine, move |engine| engine.apply_file(document, &fetched)).await;
+        let asker = Asker::file(&self.path);
+        let applied = with(&self.engine, move |engine| engine.apply_file(document, &fetched, &asker)).await;
         applied.map_err(panicked)?
+    }
+
+    /// Of the generation in force, where that is known.
+    async fn number(&self) -> Option<u64> {
+        let asked = with(&self.engine, |engine| engine.desired().ok().map(|desired| desired.number));
+        asked.await.ok().flatten()
     }
 
     fn parse(&self, bytes: &[u8]) -> Result<Document, Rejected> {

@@ -6,6 +6,7 @@ mod calm;
 mod drift;
 mod health;
 mod history;
+mod permit;
 mod room;
 mod tell;
 mod watch;
@@ -33,6 +34,7 @@ use crate::user::UserPrograms;
 use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
+pub use self::accept::Conditions;
 use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;

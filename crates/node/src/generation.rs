@@ -31,6 +31,9 @@ pub(crate) struct Generation {
     pub(crate) previous: u64,
     /// When it was accepted.
     pub(crate) accepted: jiff::Timestamp,
+    /// Who asked for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) by: Option<String>,
     /// What was asked for.
     pub(crate) document: Document,
     /// What each package reference of the document stood for.
@@ -53,6 +56,7 @@ impl Generation {
             number: 0,
             previous: 0,
             accepted: jiff::Timestamp::UNIX_EPOCH,
+            by: None,
             document: Document::default(),
             packages: BTreeMap::new(),
             explanations: Explanations::new(),

@@ -4,6 +4,7 @@
 //! The [`Engine`] is the one owner of the kernel; the API and the clock only call it. It never decides what the plan
 //! decides, and never touches a kernel but through the port.
 
+mod access;
 mod api;
 mod check;
 mod config;
@@ -15,6 +16,7 @@ mod events;
 mod evidence;
 mod fetch;
 mod generation;
+mod listen;
 mod lock;
 mod memory;
 mod metrics;
@@ -32,10 +34,16 @@ mod view;
 mod waiting;
 mod watchdog;
 
+pub use access::{
+    Access, Asker, BadAccess, BadExpression, BadHandle, BadIssuer, BadRules, BadTls, Denied, Handle,
+    NameRule, NoAudit,
+};
 pub use api::router;
-pub use config::{Arguments, BadConfig, Config};
+pub use config::{
+    AccessConfig, Arguments, BadConfig, BadRemote, Config, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion,
+};
 pub use detach::detach_all;
-pub use engine::{Engine, Parts};
+pub use engine::{Conditions, Engine, Parts};
 pub use evidence::Found;
 pub use fetch::{Fetched, Fetcher};
 pub use lock::{Lock, Locked};

@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use node::{Arguments, Config, Engine, Fetcher, Lock, Parts};
+use node::{Access, Arguments, Config, Engine, Fetcher, Lock, Parts};
 use package::Platform;
 use tracing_subscriber::EnvFilter;
 
@@ -56,6 +56,7 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     }
     let _lock = Lock::take(&config.state)?;
     let mut engine = engine(&config)?;
+    let access = Access::open(&config, &engine)?;
     if let Err(rejected) = engine.resume() {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
@@ -63,5 +64,5 @@ fn run(arguments: Arguments) -> anyhow::Result<()> {
     let registry = wire::Registry::new(config.credentials()?, wire::Patience::default());
     let fetcher = Fetcher::new(registry, &config);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
-    Ok(runtime.block_on(node::serve(engine, fetcher, &config))?)
+    Ok(runtime.block_on(node::serve(engine, fetcher, access, &config))?)
 }

@@ -9,8 +9,36 @@ use std::fmt;
 use plan::Hook;
 use wire::{ChainView, Count, MemberView, TrustMode, UserProgramState, UserProgramView};
 
+use crate::access::CertificateEnd;
+
 /// What the answer of `/metrics` is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// The same text with when the certificates of the API end.
+pub(crate) fn with_certificates(text: String, ends: &[CertificateEnd]) -> String {
+    match text.strip_suffix(END) {
+        Some(rest) if !ends.is_empty() => format!("{rest}{}{END}", Certificates(ends)),
+        Some(_) | None => text,
+    }
+}
+
+const END: &str = "# EOF\n";
+
+struct Certificates<'a>(&'a [CertificateEnd]);
+
+impl fmt::Display for Certificates<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (mut text, name) = (Text(f), "l3af_certificate_not_after_seconds");
+        text.family(name, "gauge", "When a certificate of the API ends, in seconds since 1970")?;
+        writeln!(text.0, "# UNIT {name} seconds")?;
+        for CertificateEnd { file, is_own, at } in self.0 {
+            let whose = if *is_own { "node" } else { "client-root" };
+            let labels = [("certificate", whose.to_owned()), ("file", file.display().to_string())];
+            text.sample(name, &labels, at.as_second())?;
+        }
+        Ok(())
+    }
+}
 
 /// One moment of a node.
 pub(crate) struct Metrics<'a> {
@@ -63,7 +91,7 @@ impl fmt::Display for Metrics<'_> {
         }
         self.members(&mut text)?;
         self.user_programs(&mut text)?;
-        f.write_str("# EOF\n")
+        f.write_str(END)
     }
 }
 
@@ -162,6 +190,20 @@ mod tests {
     #[test]
     fn a_label_cannot_end_early() {
         assert_eq!(escaped("a\"b\\c\nd"), r#"a\"b\\c\nd"#);
+    }
+
+    #[test]
+    fn certificates_are_told_before_the_end() {
+        let end = CertificateEnd { file: "a.pem".into(), is_own: true, at: jiff::Timestamp::UNIX_EPOCH };
+        insta::assert_snapshot!(with_certificates("rest\n# EOF\n".to_owned(), &[end]), @r#"
+        rest
+        # TYPE l3af_certificate_not_after_seconds gauge
+        # HELP l3af_certificate_not_after_seconds When a certificate of the API ends, in seconds since 1970.
+        # UNIT l3af_certificate_not_after_seconds seconds
+        l3af_certificate_not_after_seconds{certificate="node",file="a.pem"} 0
+        # EOF
+        "#);
+        assert_eq!(with_certificates("# EOF\n".to_owned(), &[]), "# EOF\n");
     }
 
     #[test]

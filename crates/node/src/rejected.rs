@@ -12,6 +12,7 @@ use thiserror::Error;
 use trust::Explanation;
 use wire::{BadReference, Problem};
 
+use crate::access::Denied;
 use crate::resolve::BadDeployment;
 use crate::standing::failed;
 
@@ -40,6 +41,9 @@ pub enum Rejected {
     /// There is nothing to confirm.
     #[error("no generation is on trial")]
     NoTrial,
+    /// Policies deny it to whoever asks.
+    #[error(transparent)]
+    Denied(#[from] Denied),
     /// Somebody else says what is desired.
     #[error("the desired state is that of {owner}")]
     Owned {
@@ -293,7 +297,7 @@ impl Rejected {
             | Self::OnTrial { .. }
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
-            Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
+            Self::Untrusted { .. } | Self::Unlisted { .. } | Self::Denied(_) => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadFile { .. }
@@ -333,6 +337,7 @@ impl Rejected {
                     .to_owned(),
             ),
             Self::OnTrial { .. } => Some("`l3af confirm` keeps it, `l3af rollback` takes it back".to_owned()),
+            Self::Denied(denied) => Some(denied.hint()),
             Self::UnfitCheck { .. } => Some("docs/node.md says what checks there are".to_owned()),
             Self::Owned { owner } => Some(format!(
                 "change {owner}, or take `document` out of the daemon's configuration; `l3af detach --all` takes off what runs"
@@ -427,6 +432,7 @@ impl Rejected {
             Self::OnTrial { .. } => "on-trial",
             Self::NoTrial => "no-trial",
             Self::Owned { .. } => "owned",
+            Self::Denied(_) => "denied",
             Self::BadFile { .. } => "document",
             Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",

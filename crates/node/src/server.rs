@@ -3,19 +3,19 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::UnixListener;
+use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinHandle, JoinSet};
 use wire::Document;
 
+use crate::access::Access;
 use crate::document_file::DocumentFile;
+use crate::listen::{self, Listener, Served};
 use crate::repairs::Repairs;
 use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router, service};
 
@@ -24,10 +24,10 @@ pub(crate) type Shared = Arc<Mutex<Engine>>;
 
 /// The daemon cannot serve.
 #[derive(Debug, Error)]
-#[error("cannot serve at `{}`", socket.display())]
+#[error("cannot serve at `{place}`")]
 pub struct Unserved {
-    /// The socket.
-    pub socket: PathBuf,
+    /// The socket, or the address.
+    pub place: String,
     /// Why not.
     #[source]
     pub source: io::Error,
@@ -37,13 +37,27 @@ pub struct Unserved {
 ///
 /// # Errors
 /// When the socket cannot be made.
-pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<(), Unserved> {
-    let unserved = |source| Unserved { socket: config.socket.clone(), source };
+pub async fn serve(
+    engine: Engine,
+    fetcher: Fetcher,
+    access: Access,
+    config: &Config,
+) -> Result<(), Unserved> {
+    let unserved = |source| Unserved { place: config.socket.display().to_string(), source };
     let inherited = service::inherited_listener().map_err(unserved)?;
     let is_inherited = inherited.is_some();
-    let listener = inherited.map_or_else(|| listen(&config.socket), adopt).map_err(unserved)?;
-    let (end, hangup) =
-        (end_of_service().map_err(unserved)?, signal(SignalKind::hangup()).map_err(unserved)?);
+    let make = || listen::bind(&config.socket, config.socket_group.as_deref());
+    let listener = inherited.map_or_else(make, listen::adopt).map_err(unserved)?;
+    let mut listeners = vec![Listener::Local(listener)];
+    if let Some(remote) = access.remote() {
+        let unserved = |source| Unserved { place: remote.listen.to_string(), source };
+        listeners.push(Listener::Remote(TcpListener::bind(remote.listen).await.map_err(unserved)?));
+        tracing::info!(address = %remote.listen, "serving at `{}` with TLS", remote.listen);
+    }
+    let access = Arc::new(access);
+    let end = end_of_service().map_err(unserved)?;
+    let hears_hangup = || signal(SignalKind::hangup()).map_err(unserved);
+    let (hangup, rereads) = (hears_hangup()?, hears_hangup()?);
     let (in_force, events) = (engine.generations_in_force(), engine.events());
     let generation = engine.desired().map_or(0, |desired| desired.number);
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
@@ -54,6 +68,7 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
             state: config.state.clone(),
             engine: Arc::clone(&engine),
             fetcher: Arc::clone(&fetcher),
+            access: Arc::clone(&access),
         };
         tokio::spawn(file.follow())
     });
@@ -70,43 +85,22 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
     let alive = tokio::spawn(service::stay_alive(Arc::clone(&engine)));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
     service::is_ready(generation);
-    let router = router(Arc::clone(&engine), fetcher, events, end.clone());
-    let served = axum::serve(listener, router).with_graceful_shutdown(ended(end)).await;
+    let files = tokio::spawn(Arc::clone(&access).follow(config.poll_seconds, rereads));
+    let router = router(Arc::clone(&engine), fetcher, events, Arc::clone(&access), end.clone());
+    let served = Served { router, access, end };
+    let serving: JoinSet<()> = listeners.into_iter().map(|listener| served.clone().serve(listener)).collect();
+    serving.join_all().await;
     service::is_ending();
-    let works = [repairs, looks, checks, alive].into_iter().chain(file);
+    let works = [repairs, looks, checks, alive, files].into_iter().chain(file);
     works.for_each(|work| work.abort());
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
     }
     if is_inherited {
-        return served.map_err(unserved);
+        return Ok(());
     }
-    served.and(fs::remove_file(&config.socket)).map_err(unserved)
-}
-
-/// Takes a socket from whoever held it.
-fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
-    listener.set_nonblocking(true)?;
-    UnixListener::from_std(listener)
-}
-
-/// Takes the socket over from a daemon that is gone, and never from one that answers.
-fn listen(socket: &Path) -> io::Result<UnixListener> {
-    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
-        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));
-    }
-    if let Some(folder) = socket.parent() {
-        fs::create_dir_all(folder)?;
-    }
-    match fs::remove_file(socket) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Err(_) | Ok(()) => {}
-    }
-    let listener = UnixListener::bind(socket)?;
-    // Whoever may connect may load programs into the kernel.
-    fs::set_permissions(socket, fs::Permissions::from_mode(0o600))?;
-    Ok(listener)
+    fs::remove_file(&config.socket).map_err(unserved)
 }
 
 /// Asks the repositories of what runs for statements and roots that came since: at the start, hourly, and when told to. One
@@ -186,9 +180,4 @@ fn end_of_service() -> io::Result<watch::Receiver<bool>> {
         tell.send_replace(true);
     });
     Ok(end)
-}
-
-async fn ended(mut end: watch::Receiver<bool>) {
-    // A sender that is gone means the end as well.
-    drop(end.wait_for(|ended| *ended).await);
 }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 use kernel::{Fake, Glance, Kernel, Refused, Runs, Totals, Unseen};
-use node::{Config, Engine, Fetched, Parts, Rejected};
+use node::{Asker, Conditions, Config, Engine, Fetched, Parts, Rejected};
 use package::{
     Attachment, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
     ReferrerKind, pack,
@@ -108,7 +108,7 @@ impl Place {
             package.display()
         );
         let document = Document::parse_toml(&document).unwrap();
-        self.engine.apply(document, None, None, &Fetched::default())?;
+        self.engine.apply(document, Conditions::default(), &Fetched::default(), &Asker::owner())?;
         Ok(self.loads.load(Ordering::Relaxed))
     }
 

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io;
 
-use serde_json::{Map, Value};
+use serde_json::json;
 use thiserror::Error;
 
 use crate::oci::{
@@ -188,24 +188,25 @@ fn ordered(manifest: &Manifest, source: &PackSource) -> Files {
 
 /// The labels that bpfman reads: programs and maps with their kinds, as JSON.
 fn labels(manifest: &Manifest, source: &PackSource) -> Result<BTreeMap<String, String>, PackError> {
-    let mut programs = Map::new();
-    let mut maps = Map::new();
+    // Sorted whatever other crates have serde_json do: the bytes of a package depend on its sources alone.
+    let mut programs = BTreeMap::new();
+    let mut maps = BTreeMap::new();
     for program in &manifest.programs {
         let kind = match program.hook {
             ProgramKind::Chain(HookPoint::Xdp) => "xdp".to_owned(),
             ProgramKind::Chain(HookPoint::TcIngress | HookPoint::TcEgress) => "tc".to_owned(),
             ProgramKind::Probe(kind) => kind.label(),
         };
-        programs.insert(program.function.to_string(), Value::from(kind));
+        programs.insert(program.function.to_string(), kind);
     }
     for path in manifest.objects() {
         let object = Object::parse(&source.files[path].bytes)
             .map_err(|source| PackError::Object { path: path.to_owned(), source })?;
-        maps.extend(object.maps.into_iter().map(|map| (map.name, Value::from(map.kind))));
+        maps.extend(object.maps.into_iter().map(|map| (map.name, map.kind)));
     }
     Ok(BTreeMap::from([
-        ("io.ebpf.programs".to_owned(), Value::Object(programs).to_string()),
-        ("io.ebpf.maps".to_owned(), Value::Object(maps).to_string()),
+        ("io.ebpf.programs".to_owned(), json!(programs).to_string()),
+        ("io.ebpf.maps".to_owned(), json!(maps).to_string()),
     ]))
 }
 

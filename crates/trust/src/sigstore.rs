@@ -48,15 +48,17 @@ pub fn cosign_bundle(index: &Digest, keys: &[&dyn Sign]) -> Result<Vec<u8>, Cosi
     let envelope: Value = serde_json::from_slice(&envelope.to_json()).expect("an envelope is JSON");
     // `pkg/cosign/bundle/sign.go` hints at a key in this way.
     let hint = STANDARD.encode(Digest::of(key.public().spki()).bytes());
-    Ok(to_bytes(&json!({
+    Ok(to_bytes(json!({
         "mediaType": BUNDLE_MEDIA_TYPE,
         "verificationMaterial": { "publicKey": { "hint": hint } },
         "dsseEnvelope": envelope,
     })))
 }
 
-fn to_bytes(document: &Value) -> Vec<u8> {
-    serde_json::to_vec(document).expect("it has text keys only")
+/// Sorted, also where another crate has `serde_json` keep the order in which keys came.
+fn to_bytes(mut document: Value) -> Vec<u8> {
+    document.sort_all_objects();
+    serde_json::to_vec(&document).expect("it has text keys only")
 }
 
 #[cfg(test)]
@@ -73,7 +75,7 @@ mod tests {
         assert_eq!(signatures.len(), 1);
         assert_eq!(signatures[0].as_object().unwrap().keys().collect::<Vec<_>>(), ["sig"]);
 
-        let envelope = Envelope::parse(&to_bytes(&bundle["dsseEnvelope"])).unwrap();
+        let envelope = Envelope::parse(&to_bytes(bundle["dsseEnvelope"].clone())).unwrap();
         let quorum = Quorum::new(vec![key.public().clone().into()], 1).unwrap();
         let verified = envelope.verify(&quorum, |_| Ok(())).unwrap();
         insta::assert_snapshot!(String::from_utf8_lossy(verified.payload()), @r#"{"_type":"https://in-toto.io/Statement/v1","subject":[{"name":"","digest":{"sha256":"1bc04b5291c26a46d918139138b992d2de976d6851d0893b0476b85bfbdfc6e6"}}],"predicateType":"https://sigstore.dev/cosign/sign/v1","predicate":{}}"#);

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! A client of the node's API over its unix socket.
+//! A client of the node's API, over its unix socket or over TCP with TLS.
 
 mod following;
+mod remote;
 mod user_log;
 
-use std::io;
+use std::error::Error;
 use std::path::{Path, PathBuf};
 
 use package::MemberName;
@@ -18,43 +19,57 @@ use crate::{
 };
 
 pub use following::Following;
+pub use remote::RemoteNode;
 
 /// A connection to one node.
 #[derive(Debug, Clone)]
 pub struct NodeClient {
     http: Client,
-    socket: PathBuf,
+    /// None where the node is another machine.
+    socket: Option<PathBuf>,
+    /// What paths of calls are put behind.
+    base: String,
+    /// What the node is called in errors.
+    place: String,
 }
 
 /// A call that did not succeed.
 #[derive(Debug, Error)]
 pub enum CallError {
     /// Nobody answers.
-    #[error("no daemon answers at `{}`", socket.display())]
+    #[error("no daemon answers at `{place}`")]
     Unreachable {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        place: String,
         /// Why not.
         #[source]
-        source: io::Error,
+        source: Box<dyn Error + Send + Sync>,
+    },
+    /// A node on another machine cannot be asked like that.
+    #[error("the node `{url}` cannot be asked: {problem}")]
+    BadRemote {
+        /// What was given.
+        url: String,
+        /// What is wrong with it.
+        problem: String,
     },
     /// The connection broke, or the answer is not one of the node's API.
-    #[error("the daemon at `{}` gave no answer that can be understood", socket.display())]
+    #[error("the daemon at `{place}` gave no answer that can be understood")]
     Broken {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        place: String,
         /// What happened.
         #[source]
         source: reqwest::Error,
     },
     /// What it tells as it happens is not what a node tells.
-    #[error("the daemon at `{}` tells something that cannot be understood", socket.display())]
+    #[error("the daemon at `{place}` tells something that cannot be understood")]
     Garbled {
-        /// The socket.
-        socket: PathBuf,
+        /// The socket, or the URL.
+        place: String,
         /// What is wrong with it.
         #[source]
-        source: Box<dyn std::error::Error + Send + Sync>,
+        source: Box<dyn Error + Send + Sync>,
     },
     /// The node refused.
     #[error("{0}")]
@@ -65,6 +80,11 @@ impl CallError {
     /// What can be done about it.
     pub fn hint(&self) -> Option<String> {
         match self {
+            Self::Unreachable { place, .. } | Self::Broken { place, .. } if place.starts_with("https:") => Some(
+                "`--tls-ca` names the authority of its certificate; `--tls-cert` and `--tls-key`, or `--token-file`, say who you are"
+                    .to_owned(),
+            ),
+            Self::BadRemote { .. } => Some("for example `--node https://node7.example.org:7443`".to_owned()),
             Self::Unreachable { .. } => {
                 Some("is `l3afd` running, and are you root? `--socket` names another socket".to_owned())
             }
@@ -82,11 +102,12 @@ impl NodeClient {
     /// # Errors
     /// When the client cannot be set up.
     pub fn new(socket: &Path) -> Result<Self, CallError> {
-        let broken = |source| CallError::Broken { socket: socket.to_owned(), source };
+        let place = socket.display().to_string();
+        let broken = |source| CallError::Broken { place: place.clone(), source };
         // No TLS on the socket: reading the certificates of this machine would take longer than all the rest.
         let builder = Client::builder().unix_socket(socket).no_proxy().tls_certs_only([]);
         let http = builder.build().map_err(broken)?;
-        Ok(Self { http, socket: socket.to_owned() })
+        Ok(Self { http, socket: Some(socket.to_owned()), base: "http://l3afd".to_owned(), place })
     }
 
     /// How the node is.
@@ -236,7 +257,7 @@ impl NodeClient {
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {
-        self.http.request(method, format!("http://l3afd{path}"))
+        self.http.request(method, format!("{}{path}", self.base))
     }
 
     async fn answer<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, CallError> {
@@ -246,10 +267,18 @@ impl NodeClient {
     /// The answer to a call, if it is a good one.
     async fn response(&self, request: RequestBuilder) -> Result<Response, CallError> {
         // A socket that nobody listens to is told apart from a call that broke off.
-        if let Err(source) = std::os::unix::net::UnixStream::connect(&self.socket) {
-            return Err(CallError::Unreachable { socket: self.socket.clone(), source });
+        if let Some(socket) = &self.socket
+            && let Err(source) = std::os::unix::net::UnixStream::connect(socket)
+        {
+            return Err(CallError::Unreachable { place: self.place.clone(), source: source.into() });
         }
-        let response = request.send().await.map_err(|source| self.broken(source))?;
+        let response = request.send().await.map_err(|source| {
+            if source.is_connect() {
+                CallError::Unreachable { place: self.place.clone(), source: deepest(&source).into() }
+            } else {
+                self.broken(source)
+            }
+        })?;
         if response.status().is_success() {
             return Ok(response);
         }
@@ -257,12 +286,12 @@ impl NodeClient {
     }
 
     fn broken(&self, source: reqwest::Error) -> CallError {
-        CallError::Broken { socket: self.socket.clone(), source }
+        CallError::Broken { place: self.place.clone(), source }
     }
 }
 
 /// What is behind an error, without the words of those who passed it on.
-pub(crate) fn deepest(error: &dyn std::error::Error) -> String {
+pub(crate) fn deepest(error: &dyn Error) -> String {
     error.source().map_or_else(|| error.to_string(), deepest)
 }
 

@@ -10,6 +10,7 @@ mod difference;
 mod document;
 mod event;
 mod fault;
+mod issuer;
 mod layout;
 mod listing;
 mod node;
@@ -21,12 +22,13 @@ mod trust;
 mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, Following, NodeClient};
+pub use client::{CallError, Following, NodeClient, RemoteNode};
 pub use deployment::{DeploymentDocument, NoSource, Source};
 pub use difference::{Difference, Kind as DifferenceKind, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};
 pub use fault::Fault;
+pub use issuer::{Issuer, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
 pub use node::{

@@ -51,6 +51,9 @@ pub struct Status {
     /// The last time that something was repaired.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last_drift: Option<Event>,
+    /// What about access to the API somebody should look at.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub notices: Vec<String>,
     /// The running kernel.
     pub kernel: String,
     /// The folder of pins.
@@ -106,6 +109,9 @@ pub struct GenerationSummary {
     pub previous: u64,
     /// When it was accepted (RFC 3339).
     pub accepted: String,
+    /// Who asked for it, where that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub by: Option<String>,
     /// Whether it is in force.
     pub in_force: bool,
     /// The generation that it brought back, where it was a rollback.

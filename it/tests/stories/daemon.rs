@@ -218,6 +218,9 @@ fn the_api_describes_itself() {
             "/v1/user-programs/{name}/log"
         ]
     );
+    let schemes = described["components"]["securitySchemes"].as_object().unwrap();
+    assert_eq!(schemes.keys().collect::<Vec<_>>(), ["certificate", "token"]);
+    assert_eq!(described["security"].as_array().unwrap().len(), 3);
     let missing = it::run(&format!("curl -s --unix-socket {socket} http://l3afd/v2")).unwrap();
     assert!(missing.contains("there is no such resource"), "{missing}");
 }
@@ -284,7 +287,7 @@ fn all_that_is_wrong_with_a_document_is_told_at_once() {
     .unwrap();
     let problem: wire::Problem = serde_json::from_str(&answer).unwrap();
     let places: Vec<&str> = problem.errors.iter().map(|fault| fault.pointer.as_str()).collect();
-    assert_eq!(places, ["/chain/0/hook", "/chain/0/interface", "/chain/0/member/0/name", "/colour"]);
+    assert_eq!(places, ["/chain/0/interface", "/chain/0/hook", "/chain/0/member/0/name", "/colour"]);
     assert_eq!(problem.status, 422);
     assert_eq!(node.status().unwrap().generation, 0);
 }

@@ -6,6 +6,8 @@ use std::sync::OnceLock;
 
 use it::Packages;
 
+mod access;
+mod access_rules;
 mod attach;
 mod canary;
 mod chain;

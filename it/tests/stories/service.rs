@@ -30,7 +30,8 @@ fn the_sample_of_a_configuration_is_one() {
     let file = repository().join("deploy/l3afd.toml");
     let text = fs::read_to_string(&file).unwrap();
     // With every key in force, but for those whose files are not there.
-    let keys = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(|line| line.contains(" = "));
+    let is_said = |line: &&str| line.contains(" = ") || line.starts_with('[');
+    let keys = text.lines().filter_map(|line| line.strip_prefix("# ")).filter(is_said);
     let folder = tempfile::tempdir().unwrap();
     let all: Vec<&str> = keys.filter(|line| !line.starts_with("smoke")).collect();
     fs::write(folder.path().join("l3afd.toml"), all.join("\n")).unwrap();

@@ -7,7 +7,7 @@ use std::path::Path;
 use wire::Document;
 
 use super::daemon::{call, report};
-use crate::arguments::{Apply, Plan};
+use crate::arguments::{Apply, Daemon, Plan};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -22,9 +22,9 @@ pub(crate) fn read(path: &Path) -> Result<Document, Failure> {
 }
 
 /// `l3af plan`: what applying a document would do, and why.
-pub(crate) fn plan(socket: &Path, arguments: &Plan) -> Outcome {
+pub(crate) fn plan(daemon: &Daemon, arguments: &Plan) -> Outcome {
     let document = read(&arguments.document)?;
-    let planned = call(socket, async |node| node.plan(&document).await)?;
+    let planned = call(daemon, async |node| node.plan(&document).await)?;
     if arguments.json {
         return output::json(&planned);
     }
@@ -40,13 +40,13 @@ pub(crate) fn plan(socket: &Path, arguments: &Plan) -> Outcome {
     Ok(())
 }
 
-pub(crate) fn run(socket: &Path, arguments: &Apply) -> Outcome {
+pub(crate) fn run(daemon: &Daemon, arguments: &Apply) -> Outcome {
     if arguments.dry_run {
-        return plan(socket, &Plan { document: arguments.document.clone(), json: arguments.json });
+        return plan(daemon, &Plan { document: arguments.document.clone(), json: arguments.json });
     }
     let document = read(&arguments.document)?;
     let (expect_generation, confirm_within) = (arguments.expect_generation, arguments.trial.confirm_within);
-    let applied = call(socket, async |node| node.apply(&document, expect_generation, confirm_within).await)?;
+    let applied = call(daemon, async |node| node.apply(&document, expect_generation, confirm_within).await)?;
     if arguments.json {
         return output::json(&applied);
     }

@@ -1,20 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af chain`: chains as pictures, with the packets that went through.
 
+use package::Mechanism;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::path::Path;
-
-use package::Mechanism;
 use wire::{ChainView, Count, MemberView};
 
 use super::daemon::call;
-use crate::arguments::Chain;
+use crate::arguments::{Chain, Daemon};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &Chain) -> Outcome {
-    let mut listed = call(socket, async |node| node.chains().await)?;
+pub(crate) fn run(daemon: &Daemon, arguments: &Chain) -> Outcome {
+    let mut listed = call(daemon, async |node| node.chains().await)?;
     if let Some(interface) = &arguments.interface {
         listed.chains.retain(|chain| chain.interface == *interface);
     }

@@ -7,17 +7,17 @@ use package::MemberName;
 use wire::{ChainDocument, DeploymentDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
 use super::daemon::{call, report};
-use crate::arguments::Change;
+use crate::arguments::{Change, Daemon};
 use crate::failure::{Failure, Outcome};
 
-pub(crate) fn run(socket: &Path, arguments: &Change) -> Outcome {
+pub(crate) fn run(daemon: &Daemon, arguments: &Change) -> Outcome {
     let confirm_within = arguments.trial.confirm_within;
-    let before = call(socket, async |node| node.desired().await)?;
+    let before = call(daemon, async |node| node.desired().await)?;
     let mut document = before.document;
     change(&mut document, arguments)?;
     // Somebody else's change in between is noticed, not overwritten.
     let applied =
-        call(socket, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
+        call(daemon, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
     report(&applied);
     Ok(())
 }

@@ -1,21 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Talking to the daemon, one call at a time.
 
-use std::path::Path;
-
 use serde::de::DeserializeOwned;
 use wire::{Applied, CallError, Following, NodeClient};
 
+use crate::arguments::Daemon;
 use crate::failure::Failure;
 use crate::output;
 
 /// Makes calls of one daemon and waits for the answers.
 pub(crate) fn call<T>(
-    socket: &Path,
+    daemon: &Daemon,
     calls: impl AsyncFnOnce(NodeClient) -> Result<T, CallError>,
 ) -> Result<T, Failure> {
     let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
-    let client = NodeClient::new(socket)?;
+    let client = daemon.client()?;
     Ok(runtime.block_on(calls(client))?)
 }
 

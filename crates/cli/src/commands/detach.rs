@@ -10,12 +10,13 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::daemon::call;
-use crate::arguments::Detach;
+use crate::arguments::{Daemon, Detach};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &Detach) -> Outcome {
-    match call(socket, async |node| node.stop_all().await) {
+pub(crate) fn run(daemon: &Daemon, arguments: &Detach) -> Outcome {
+    daemon.of_this_machine("detach")?;
+    match call(daemon, async |node| node.stop_all().await) {
         Ok(applied) => {
             output::note(&format!("the daemon stopped all members (generation {})", applied.generation));
         }

@@ -7,21 +7,22 @@ use wire::{Generation, GenerationSummary, Rollback, differences};
 
 use super::apply;
 use super::daemon::{call, report};
-use crate::arguments::{Confirm, Diff, Listing, RollBack};
+use crate::arguments::{Confirm, Daemon, Diff, Listing, RollBack};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
-pub(crate) fn generations(socket: &Path, arguments: &Listing) -> Outcome {
-    let generations = call(socket, async |node| node.generations().await)?;
+pub(crate) fn generations(daemon: &Daemon, arguments: &Listing) -> Outcome {
+    let generations = call(daemon, async |node| node.generations().await)?;
     if arguments.json {
         return output::json(&generations);
     }
     let rows = generations.iter().map(|generation| {
-        let GenerationSummary { number, accepted, chains, members, probes, .. } = generation;
+        let GenerationSummary { number, accepted, by, chains, members, probes, .. } = generation;
         let counts = [chains, members, probes].map(ToString::to_string);
-        [number.to_string(), accepted.clone()].into_iter().chain(counts).chain([remark(generation)]).collect()
+        let head = [number.to_string(), accepted.clone(), by.clone().unwrap_or_default()];
+        head.into_iter().chain(counts).chain([remark(generation)]).collect()
     });
-    let head = ["generation", "accepted", "chains", "members", "probes", ""];
+    let head = ["generation", "accepted", "by", "chains", "members", "probes", ""];
     output::data(&output::table(&head, rows.collect()));
     Ok(())
 }
@@ -36,25 +37,25 @@ fn remark(generation: &GenerationSummary) -> String {
     remarks.join("; ")
 }
 
-pub(crate) fn diff(socket: &Path, arguments: &Diff) -> Outcome {
+pub(crate) fn diff(daemon: &Daemon, arguments: &Diff) -> Outcome {
     let (before, after) = match (&arguments.from, arguments.to) {
         (None, _) => {
-            let after = call(socket, async |node| node.desired().await)?;
-            let all = call(socket, async |node| node.generations().await)?;
+            let after = call(daemon, async |node| node.desired().await)?;
+            let all = call(daemon, async |node| node.generations().await)?;
             let previous =
                 all.iter().find(|kept| kept.number == after.number).map_or(0, |kept| kept.previous);
-            (kept(socket, previous)?, after)
+            (kept(daemon, previous)?, after)
         }
         (Some(from), to) => match (from.parse::<u64>(), to) {
-            (Ok(from), Some(to)) => (kept(socket, from)?, kept(socket, to)?),
-            (Ok(from), None) => (kept(socket, from)?, call(socket, async |node| node.desired().await)?),
+            (Ok(from), Some(to)) => (kept(daemon, from)?, kept(daemon, to)?),
+            (Ok(from), None) => (kept(daemon, from)?, call(daemon, async |node| node.desired().await)?),
             (Err(_), Some(_)) => {
                 return Err(Failure::new(format!("`{from}` is not the number of a generation"))
                     .with_hint("a document is compared with what is in force"));
             }
             (Err(_), None) => {
                 let document = apply::read(Path::new(from))?;
-                let before = call(socket, async |node| node.desired().await)?;
+                let before = call(daemon, async |node| node.desired().await)?;
                 (before, Generation { document, ..Generation::default() })
             }
         },
@@ -73,22 +74,22 @@ pub(crate) fn diff(socket: &Path, arguments: &Diff) -> Outcome {
 }
 
 /// A generation that is kept; nothing is desired in the one with the number 0.
-fn kept(socket: &Path, number: u64) -> Result<Generation, Failure> {
+fn kept(daemon: &Daemon, number: u64) -> Result<Generation, Failure> {
     match number {
         0 => Ok(Generation::default()),
-        _ => call(socket, async |node| node.generation(number).await),
+        _ => call(daemon, async |node| node.generation(number).await),
     }
 }
 
-pub(crate) fn confirm(socket: &Path, arguments: &Confirm) -> Outcome {
-    let confirmed = call(socket, async |node| node.confirm(arguments.generation).await)?;
+pub(crate) fn confirm(daemon: &Daemon, arguments: &Confirm) -> Outcome {
+    let confirmed = call(daemon, async |node| node.confirm(arguments.generation).await)?;
     output::note(&format!("generation {} stays", confirmed.number));
     Ok(())
 }
 
-pub(crate) fn roll_back(socket: &Path, arguments: &RollBack) -> Outcome {
+pub(crate) fn roll_back(daemon: &Daemon, arguments: &RollBack) -> Outcome {
     let rollback = Rollback { to: arguments.to };
-    let applied = call(socket, async |node| node.roll_back(rollback, arguments.expect_generation).await)?;
+    let applied = call(daemon, async |node| node.roll_back(rollback, arguments.expect_generation).await)?;
     if arguments.json {
         return output::json(&applied);
     }

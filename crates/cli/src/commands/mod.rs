@@ -31,7 +31,7 @@ use crate::failure::Outcome;
 
 /// Does what the command line says.
 pub(crate) fn run(arguments: Arguments) -> Outcome {
-    let Arguments { socket, passphrase, command } = arguments;
+    let Arguments { daemon, passphrase, command } = arguments;
     match command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
@@ -42,22 +42,22 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Pull(arguments) => pull::run(&arguments),
-        Command::Run(arguments) => run::run(&socket, arguments),
-        Command::Apply(arguments) => apply::run(&socket, &arguments),
-        Command::Plan(arguments) => apply::plan(&socket, &arguments),
-        Command::Generations(arguments) => history::generations(&socket, &arguments),
-        Command::Events(arguments) => events::run(&socket, &arguments),
-        Command::Diff(arguments) => history::diff(&socket, &arguments),
-        Command::Confirm(arguments) => history::confirm(&socket, &arguments),
-        Command::Rollback(arguments) => history::roll_back(&socket, &arguments),
-        Command::Ps(arguments) => ps::run(&socket, &arguments),
-        Command::Probes(arguments) => probes::run(&socket, &arguments),
-        Command::Chain(arguments) => chain::run(&socket, &arguments),
-        Command::Change(arguments) => change::run(&socket, &arguments),
-        Command::Profile(arguments) => profile::run(&socket, &arguments),
-        Command::Stop(arguments) => stop::run(&socket, &arguments),
-        Command::Status(arguments) => status::run(&socket, &arguments),
-        Command::Logs(arguments) => logs::run(&socket, &arguments),
-        Command::Detach(arguments) => detach::run(&socket, &arguments),
+        Command::Run(arguments) => run::run(&daemon, arguments),
+        Command::Apply(arguments) => apply::run(&daemon, &arguments),
+        Command::Plan(arguments) => apply::plan(&daemon, &arguments),
+        Command::Generations(arguments) => history::generations(&daemon, &arguments),
+        Command::Events(arguments) => events::run(&daemon, &arguments),
+        Command::Diff(arguments) => history::diff(&daemon, &arguments),
+        Command::Confirm(arguments) => history::confirm(&daemon, &arguments),
+        Command::Rollback(arguments) => history::roll_back(&daemon, &arguments),
+        Command::Ps(arguments) => ps::run(&daemon, &arguments),
+        Command::Probes(arguments) => probes::run(&daemon, &arguments),
+        Command::Chain(arguments) => chain::run(&daemon, &arguments),
+        Command::Change(arguments) => change::run(&daemon, &arguments),
+        Command::Profile(arguments) => profile::run(&daemon, &arguments),
+        Command::Stop(arguments) => stop::run(&daemon, &arguments),
+        Command::Status(arguments) => status::run(&daemon, &arguments),
+        Command::Logs(arguments) => logs::run(&daemon, &arguments),
+        Command::Detach(arguments) => detach::run(&daemon, &arguments),
     }
 }

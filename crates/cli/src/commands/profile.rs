@@ -2,7 +2,6 @@
 //! `l3af profile`: how long each member takes for a packet, measured for a while.
 
 use std::collections::BTreeMap;
-use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
@@ -10,7 +9,7 @@ use serde::Serialize;
 use wire::{ChainView, Profile, RunTime};
 
 use super::daemon::call;
-use crate::arguments;
+use crate::arguments::{self, Daemon};
 use crate::failure::Outcome;
 use crate::output;
 
@@ -23,16 +22,16 @@ struct Row {
     nanoseconds_per_run: Option<u64>,
 }
 
-pub(crate) fn run(socket: &Path, arguments: &arguments::Profile) -> Outcome {
+pub(crate) fn run(daemon: &Daemon, arguments: &arguments::Profile) -> Outcome {
     let seconds = arguments.seconds;
-    let before = call(socket, async |node| {
+    let before = call(daemon, async |node| {
         let before = node.chains().await?;
         node.profile(Profile { seconds }).await?;
         Ok(before)
     })?;
     output::note(&format!("measuring for {seconds} s"));
     thread::sleep(Duration::from_secs(u64::from(seconds)));
-    let after = call(socket, async |node| {
+    let after = call(daemon, async |node| {
         let after = node.chains().await?;
         node.end_profile().await?;
         Ok(after)

@@ -1,15 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af ps`: the members of all chains, a line each.
 
-use std::path::Path;
-
 use super::daemon::call;
-use crate::arguments::Listing;
+use crate::arguments::{Daemon, Listing};
 use crate::failure::Outcome;
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &Listing) -> Outcome {
-    let listed = call(socket, async |node| node.chains().await)?;
+pub(crate) fn run(daemon: &Daemon, arguments: &Listing) -> Outcome {
+    let listed = call(daemon, async |node| node.chains().await)?;
     if arguments.json {
         return output::json(&listed);
     }

@@ -8,14 +8,14 @@ use package::{HookPoint, Interfaces, MemberName, Package};
 use wire::{ChainDocument, Document, MemberDocument, ProbeDocument, settle_reference};
 
 use super::daemon::{call, report};
-use crate::arguments::Run;
+use crate::arguments::{Daemon, Run};
 use crate::failure::{Failure, Outcome};
 use crate::package_source::PackageSource;
 
-pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
+pub(crate) fn run(daemon: &Daemon, arguments: Run) -> Outcome {
     let package = PackageSource::open(&arguments.package, &arguments.logins)?.package()?;
     let confirm_within = arguments.trial.confirm_within;
-    let before = call(socket, async |node| node.desired().await)?;
+    let before = call(daemon, async |node| node.desired().await)?;
     let mut document = before.document;
     match &arguments.on {
         Some(on) => {
@@ -26,7 +26,7 @@ pub(crate) fn run(socket: &Path, arguments: Run) -> Outcome {
     }
     // Somebody else's change in between is noticed, not overwritten.
     let applied =
-        call(socket, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
+        call(daemon, async |node| node.apply(&document, Some(before.number), confirm_within).await)?;
     report(&applied);
     Ok(())
 }

@@ -1,25 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af status`: how the daemon is, and why it trusts what it runs.
 
-use std::path::Path;
-
 use wire::{Explained, Status, UserProgramView};
 
 use super::daemon::call;
-use crate::arguments;
+use crate::arguments::{self, Daemon};
 use crate::failure::Outcome;
 use crate::output;
 
-pub(crate) fn run(socket: &Path, arguments: &arguments::Status) -> Outcome {
+pub(crate) fn run(daemon: &Daemon, arguments: &arguments::Status) -> Outcome {
     if arguments.explain {
-        let explained = call(socket, async |node| node.explanations().await)?;
+        let explained = call(daemon, async |node| node.explanations().await)?;
         if arguments.json {
             return output::json(&explained);
         }
         explained.iter().for_each(explain);
         return Ok(());
     }
-    let status = call(socket, async |node| node.status().await)?;
+    let status = call(daemon, async |node| node.status().await)?;
     if arguments.json {
         return output::json(&status);
     }
@@ -65,6 +63,7 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
         ));
     }
     lines.extend(status.user_programs.iter().map(|program| ("user program", user_program(program))));
+    lines.extend(status.notices.iter().map(|notice| ("notice", notice.clone())));
     if let Some(problem) = &status.problem {
         lines.push(("problem", problem.to_string()));
         lines.extend(problem.hint.clone().map(|hint| ("hint", hint)));

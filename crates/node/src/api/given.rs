@@ -8,7 +8,7 @@ use axum::http::header;
 use axum::response::Response;
 use wire::{Document, Problem, UnreadableDocument};
 
-use super::{problem_response, refuse};
+use super::answer::{problem, problem_response, refuse};
 
 /// The document that was given.
 pub(super) struct Given(pub(super) Document);
@@ -35,14 +35,7 @@ impl<S: Send + Sync> FromRequest<S> for Given {
 
 fn not_a_document(UnreadableDocument { faults }: UnreadableDocument) -> Response {
     let detail = faults.iter().map(ToString::to_string).collect::<Vec<_>>().join("; ");
-    problem_response(&Problem {
-        kind: "urn:l3af:problem:document".to_owned(),
-        title: "it is not a desired state".to_owned(),
-        status: 422,
-        detail,
-        hint: Some("`docs/node.md` describes the document; `/openapi.json` has its schema".to_owned()),
-        errors: faults,
-        rules: Vec::new(),
-        log: None,
-    })
+    let hint = "`docs/node.md` describes the document; `/openapi.json` has its schema";
+    let problem = problem(422, "document", "it is not a desired state", hint);
+    problem_response(&Problem { detail, errors: faults, ..problem })
 }

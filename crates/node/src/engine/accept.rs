@@ -10,6 +10,7 @@ use wire::{Applied, Document, EventKind};
 
 use super::drift::Left;
 use super::{Engine, steps};
+use crate::access::Asker;
 use crate::events::Happened;
 use crate::fetch::Fetched;
 use crate::generation::Generation;
@@ -17,9 +18,18 @@ use crate::resolve::{Demand, Resolved};
 use crate::trial::Trial;
 use crate::{Rejected, check, watchdog};
 
+/// What whoever asks for a document says of it besides.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Conditions {
+    /// The generation that must be in force.
+    pub expected: Option<u64>,
+    /// For how many seconds the next one is on trial.
+    pub trial: Option<u32>,
+}
+
 /// On what terms a document is accepted.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Order {
+#[derive(Clone, Copy)]
+pub(super) struct Order<'a> {
     pub(super) demand: Demand,
     /// The generation that must be in force.
     pub(super) expected: Option<u64>,
@@ -27,40 +37,46 @@ pub(super) struct Order {
     pub(super) trial: Option<u32>,
     /// The generation that it brings back.
     pub(super) again: Option<u64>,
+    /// Who gave it.
+    pub(super) asker: &'a Asker,
 }
 
-impl Order {
-    pub(super) fn new(demand: Demand) -> Self {
-        Self { demand, expected: None, trial: None, again: None }
+impl<'a> Order<'a> {
+    pub(super) fn new(demand: Demand, asker: &'a Asker) -> Self {
+        Self { demand, expected: None, trial: None, again: None, asker }
     }
 }
 
 impl Engine {
-    /// Accepts a document as the next generation and reaches it. `expected` is the generation that the caller saw, `fetched`
-    /// what its references into registries stand for. With `trial`, the generation before returns after so many seconds, unless
-    /// somebody confirms this one.
+    /// Accepts a document as the next generation and reaches it. `fetched` is what its references into registries stand for. With a
+    /// trial, the generation before returns after so many seconds, unless somebody confirms this one.
     ///
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
     pub fn apply(
         &mut self,
         document: Document,
-        expected: Option<u64>,
-        trial: Option<u32>,
+        Conditions { expected, trial }: Conditions,
         fetched: &Fetched,
+        asker: &Asker,
     ) -> Result<Applied, Rejected> {
         self.may_call()?;
         if let Some(seconds) = trial.filter(|seconds| !(1..=86_400).contains(seconds)) {
             return Err(Rejected::TrialTime { seconds });
         }
-        self.accept(document, Order { expected, trial, ..Order::new(Demand::New) }, fetched)
+        self.accept(document, Order { expected, trial, ..Order::new(Demand::New, asker) }, fetched)
     }
 
     /// Accepts the document of the configured file, unless it was accepted already, or given up.
     ///
     /// # Errors
     /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
-    pub(crate) fn apply_file(&mut self, document: Document, fetched: &Fetched) -> Result<(), Rejected> {
+    pub(crate) fn apply_file(
+        &mut self,
+        document: Document,
+        fetched: &Fetched,
+        asker: &Asker,
+    ) -> Result<(), Rejected> {
         self.may_apply()?;
         let last = self.generations.numbers().map_err(unkept)?.last().copied();
         let is_known = last.is_some_and(|last| self.kept(last).is_ok_and(|kept| kept.document == document));
@@ -68,30 +84,36 @@ impl Engine {
         if is_known && !self.generations.is_detached() {
             return Ok(());
         }
-        self.accept(document, Order::new(Demand::New), fetched).map(drop)
+        self.accept(document, Order::new(Demand::New, asker), fetched).map(drop)
     }
 
     /// Takes a member out of its chain; `None` takes all members out of all chains, and ends a trial for that.
     ///
     /// # Errors
     /// When there is no such member, or the rest cannot be reached.
-    pub fn stop(&mut self, member: Option<&MemberName>, hooks: Option<&Hooks>) -> Result<Applied, Rejected> {
+    pub fn stop(
+        &mut self,
+        member: Option<&MemberName>,
+        hooks: Option<&Hooks>,
+        asker: &Asker,
+    ) -> Result<Applied, Rejected> {
         self.may_call()?;
         let mut document = Document::default();
         if let Some(member) = member {
             document = self.current()?.map(|generation| generation.document).unwrap_or_default();
             remove_member(&mut document, member, hooks)?;
         } else {
+            self.may_stop_all(asker)?;
             self.end_trial_on_paper("everything was taken off by hand")?;
         }
         // What is trusted no longer must not keep anybody from taking members out.
-        self.accept(document, Order::new(Demand::InForce), &Fetched::default())
+        self.accept(document, Order::new(Demand::InForce, asker), &Fetched::default())
     }
 
     pub(super) fn accept(
         &mut self,
         document: Document,
-        order: Order,
+        order: Order<'_>,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
         self.may_apply()?;
@@ -106,6 +128,7 @@ impl Engine {
         let policy = self.policy_for(&document, order.demand)?;
         let Resolved { desired, packages, mut explanations, withdrawn } =
             self.resolve(&document, &policy, order.demand, fetched)?;
+        self.may_change(order.asker, before.as_ref(), (&document, &packages))?;
         if let (Demand::InForce, Some(before)) = (order.demand, before) {
             // What is only taken on was accepted for the reasons of then.
             explanations = before.explanations;
@@ -120,6 +143,7 @@ impl Engine {
             number,
             previous,
             accepted,
+            by: order.asker.by(),
             document,
             packages,
             explanations,
@@ -155,7 +179,8 @@ impl Engine {
         let steps = steps(&plan);
         let what = again.map_or_else(String::new, |again| format!(", which brings {again} back"));
         let text = format!("generation {number}{what}: {} steps", steps.len());
-        self.tell(Happened { steps: steps.clone(), ..Happened::new(EventKind::Accepted, text) });
+        let by = order.asker.by().into_iter().collect();
+        self.tell(Happened { steps: steps.clone(), by, ..Happened::new(EventKind::Accepted, text) });
         self.in_force.send_replace(number);
         Ok(Applied { generation: number, steps, notes })
     }
@@ -214,7 +239,7 @@ impl Engine {
 
 /// The trial of a new generation: the one that was asked for, or the one that its checks need. What was in force already
 /// passed its checks when it was new.
-fn trial_of(number: u64, order: Order, has_checks: bool) -> Result<Option<Trial>, Rejected> {
+fn trial_of(number: u64, order: Order<'_>, has_checks: bool) -> Result<Option<Trial>, Rejected> {
     let by_checks = (has_checks && order.demand == Demand::New).then_some(check::TRIAL_SECONDS);
     let trial = order.trial.or(by_checks).map(|seconds| Trial::of(number, seconds, order.trial.is_some()));
     trial.transpose().map_err(unkept)

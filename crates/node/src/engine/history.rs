@@ -9,6 +9,7 @@ use wire::{Applied, EventKind, GenerationSummary, Unconfirmed};
 use super::Engine;
 use super::accept::Order;
 use crate::Rejected;
+use crate::access::Asker;
 use crate::events::Happened;
 use crate::fetch::Fetched;
 use crate::generation::Generation;
@@ -21,17 +22,24 @@ impl Engine {
     ///
     /// # Errors
     /// When it is not kept, something of it is not trusted, or it cannot be reached.
-    pub fn roll_back(&mut self, to: Option<u64>, expected: Option<u64>) -> Result<Applied, Rejected> {
+    pub fn roll_back(
+        &mut self,
+        to: Option<u64>,
+        expected: Option<u64>,
+        asker: &Asker,
+    ) -> Result<Applied, Rejected> {
         self.may_call()?;
         let current = self.current()?.unwrap_or_else(Generation::none);
         let back = to.unwrap_or(current.previous);
         if let Some(trial) = self.trial()?.filter(|_| back == current.previous) {
             expect(expected, current.number)?;
+            let kept = self.kept(back)?;
+            self.may_change(asker, Some(&current), (&kept.document, &kept.packages))?;
             let steps = self.return_from(&trial, "somebody rolled it back")?;
             return Ok(Applied { generation: back, steps, notes: Vec::new() });
         }
         let Generation { document, packages, .. } = self.kept(back)?;
-        let order = Order { expected, again: Some(back), ..Order::new(Demand::Again) };
+        let order = Order { expected, again: Some(back), ..Order::new(Demand::Again, asker) };
         self.accept(document, order, &Fetched(packages))
     }
 
@@ -66,6 +74,7 @@ impl Engine {
                 number,
                 previous: generation.previous,
                 accepted: generation.accepted.to_string(),
+                by: generation.by,
                 in_force: number == current,
                 again: generation.again,
                 given_up: generation.given_up,

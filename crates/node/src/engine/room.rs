@@ -152,6 +152,7 @@ mod tests {
             number,
             previous: number - 1,
             accepted: jiff::Timestamp::UNIX_EPOCH,
+            by: None,
             document: Document::default(),
             packages: [("oci://hub.example.org/a:1".to_owned(), pinned)].into(),
             explanations: BTreeMap::new(),

@@ -90,6 +90,7 @@ impl Engine {
             left: self.left_to_others(),
             drifts: self.repairs.values().sum(),
             last_drift: self.events.last(EventKind::Drift),
+            notices: Vec::new(),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
             pins: self.parts.config.pins.display().to_string(),
         })

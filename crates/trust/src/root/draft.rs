@@ -129,7 +129,10 @@ impl Draft {
         let signatures = self.signatures.iter();
         let signatures: Vec<Value> =
             signatures.map(|(key, sig)| json!({"keyid": key, "sig": hex(sig)})).collect();
-        let text = serde_json::to_string_pretty(&json!({"signatures": signatures, "signed": self.signed}));
+        let mut text = json!({"signatures": signatures, "signed": self.signed});
+        // Also where another crate has serde_json keep the order in which keys came.
+        text.sort_all_objects();
+        let text = serde_json::to_string_pretty(&text);
         text.expect("JSON can be written") + "\n"
     }
 

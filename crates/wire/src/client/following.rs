@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Answers that go on.
 
-use std::path::PathBuf;
-
 use reqwest::{RequestBuilder, Response};
 use serde::de::DeserializeOwned;
 
@@ -14,7 +12,7 @@ use crate::server_events::ServerEvents;
 pub struct Following<T> {
     response: Response,
     events: ServerEvents<T>,
-    socket: PathBuf,
+    place: String,
 }
 
 impl NodeClient {
@@ -24,7 +22,7 @@ impl NodeClient {
         request: RequestBuilder,
     ) -> Result<Following<T>, CallError> {
         let response = self.response(request).await?;
-        Ok(Following { response, events: ServerEvents::new(), socket: self.socket.clone() })
+        Ok(Following { response, events: ServerEvents::new(), place: self.place.clone() })
     }
 }
 
@@ -38,9 +36,9 @@ impl<T: DeserializeOwned> Following<T> {
             if let Some(next) = self.events.next() {
                 return Ok(Some(next));
             }
-            let broken = |source| CallError::Broken { socket: self.socket.clone(), source };
+            let broken = |source| CallError::Broken { place: self.place.clone(), source };
             let Some(piece) = self.response.chunk().await.map_err(broken)? else { return Ok(None) };
-            let garbled = |bad| CallError::Garbled { socket: self.socket.clone(), source: Box::new(bad) };
+            let garbled = |bad| CallError::Garbled { place: self.place.clone(), source: Box::new(bad) };
             self.events.take(&piece).map_err(garbled)?;
         }
     }

@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The sockets of the API: the one of this machine, and TCP with TLS. Both have so many connections at most, and none waits for
+//! ever.
+
+use std::fs;
+use std::io;
+use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::body::Body;
+use axum::extract::Request;
+use hyper::body::Incoming;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::fs::{Gid, chown};
+use tokio::io::{AsyncRead, AsyncWrite};
+use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::time::{sleep, timeout};
+use tokio_rustls::TlsAcceptor;
+use tokio_rustls::server::TlsStream;
+use tower::ServiceExt as _;
+
+use crate::access::{Access, Certificate, Peer, read_certificate};
+
+/// How long connections may go on when the daemon ends.
+const FAREWELL: Duration = Duration::from_secs(10);
+/// How long to wait when nobody can be accepted, since there are too many open files.
+const PAUSE: Duration = Duration::from_millis(100);
+
+/// What connections are served with.
+#[derive(Clone)]
+pub(crate) struct Served {
+    pub(crate) router: Router,
+    pub(crate) access: Arc<Access>,
+    /// Becomes true when the daemon is to end.
+    pub(crate) end: watch::Receiver<bool>,
+}
+
+/// What is listened at.
+pub(crate) enum Listener {
+    /// The socket of this machine.
+    Local(UnixListener),
+    /// TCP, with TLS.
+    Remote(TcpListener),
+}
+
+enum Accepted {
+    Local(UnixStream),
+    Remote(TcpStream, SocketAddr),
+}
+
+/// Takes a socket from whoever held it.
+pub(crate) fn adopt(listener: std::os::unix::net::UnixListener) -> io::Result<UnixListener> {
+    listener.set_nonblocking(true)?;
+    UnixListener::from_std(listener)
+}
+
+/// Takes the socket over from a daemon that is gone, and never from one that answers. Where a group is named its members may
+/// connect as well.
+pub(crate) fn bind(socket: &Path, group: Option<&str>) -> io::Result<UnixListener> {
+    if std::os::unix::net::UnixStream::connect(socket).is_ok() {
+        return Err(io::Error::new(io::ErrorKind::AddrInUse, "another daemon answers there"));
+    }
+    if let Some(folder) = socket.parent() {
+        fs::create_dir_all(folder)?;
+    }
+    match fs::remove_file(socket) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+        Err(_) | Ok(()) => {}
+    }
+    let group = group.map(number_of).transpose()?;
+    let listener = UnixListener::bind(socket)?;
+    // Whoever may connect may ask; what for, policies say.
+    let mode = if group.is_some() { 0o660 } else { 0o600 };
+    fs::set_permissions(socket, fs::Permissions::from_mode(mode))?;
+    if let Some(group) = group {
+        chown(socket, None, Some(group))?;
+    }
+    Ok(listener)
+}
+
+/// The number of a group (group(5)).
+fn number_of(group: &str) -> io::Result<Gid> {
+    let groups = fs::read_to_string("/etc/group")?;
+    let found = groups.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let mut found = found.filter(|fields| fields.first() == Some(&group));
+    let number = found.next().and_then(|fields| fields.get(2)?.parse().ok()).map(Gid::from_raw);
+    let missing =
+        || io::Error::new(io::ErrorKind::NotFound, format!("there is no group `{group}` (`socket_group`)"));
+    number.ok_or_else(missing)
+}
+
+impl Listener {
+    async fn accept(&self) -> io::Result<Accepted> {
+        Ok(match self {
+            Self::Local(listener) => Accepted::Local(listener.accept().await?.0),
+            Self::Remote(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Accepted::Remote(stream, address)
+            }
+        })
+    }
+}
+
+impl Served {
+    /// Accepts one connection after the other, and serves each beside the others, until the daemon ends.
+    pub(crate) async fn serve(mut self, listener: Listener) {
+        let room = Arc::new(Semaphore::new(self.access.limits().connections.get()));
+        let graceful = GracefulShutdown::new();
+        loop {
+            let next = async {
+                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
+                listener.accept().await.map(|accepted| (permit, accepted))
+            };
+            let next = tokio::select! {
+                _ = self.end.wait_for(|ended| *ended) => break,
+                next = next => next,
+            };
+            match next {
+                Ok((permit, accepted)) => {
+                    drop(tokio::spawn(self.clone().meet(accepted, permit, graceful.watcher())));
+                }
+                Err(error) => {
+                    tracing::warn!("cannot accept a connection: {error}");
+                    sleep(PAUSE).await;
+                }
+            }
+        }
+        if timeout(FAREWELL, graceful.shutdown()).await.is_err() {
+            tracing::warn!("connections are cut off that did not end");
+        }
+    }
+
+    /// Finds out who is at the other end, and answers.
+    async fn meet(self, accepted: Accepted, room: OwnedSemaphorePermit, watcher: Watcher) {
+        match accepted {
+            Accepted::Local(stream) => match stream.peer_cred() {
+                Ok(peer) => {
+                    self.answer(stream, Peer::Local { uid: peer.uid(), gid: peer.gid() }, watcher).await;
+                }
+                Err(error) => tracing::warn!("the kernel does not say who connected: {error}"),
+            },
+            Accepted::Remote(stream, address) => match self.shake(stream).await {
+                Ok((stream, certificate)) => {
+                    self.answer(stream, Peer::Remote { address, certificate }, watcher).await;
+                }
+                Err(error) => tracing::debug!(%address, "no connection was made: {error}"),
+            },
+        }
+        drop(room);
+    }
+
+    /// Makes a connection with TLS.
+    async fn shake(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<Arc<Certificate>>)> {
+        let tls = self.access.tls().ok_or(io::ErrorKind::Unsupported)?;
+        stream.set_nodelay(true)?;
+        let patience = Duration::from_secs(self.access.limits().handshake_seconds.get().into());
+        let stream = timeout(patience, TlsAcceptor::from(tls).accept(stream)).await??;
+        let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
+        let certificate = shown.map(|shown| read_certificate(shown)).transpose().map_err(io::Error::other)?;
+        Ok((stream, certificate.map(Arc::new)))
+    }
+
+    /// Answers the calls of one connection.
+    async fn answer(
+        self,
+        stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
+        peer: Peer,
+        watcher: Watcher,
+    ) {
+        let Self { router, access, .. } = self;
+        let calls = service_fn(move |mut request: hyper::Request<Incoming>| {
+            request.extensions_mut().insert(peer.clone());
+            let request: Request = request.map(Body::new);
+            router.clone().oneshot(request)
+        });
+        let patience = Duration::from_secs(access.limits().read_seconds.get().into());
+        let connection = http1::Builder::new()
+            .timer(TokioTimer::new())
+            .header_read_timeout(patience)
+            .serve_connection(TokioIo::new(stream), calls);
+        if let Err(error) = watcher.watch(connection).await {
+            tracing::debug!("a connection broke off: {error}");
+        }
+    }
+}
