@@ -13,6 +13,8 @@ use serde::Deserialize;
 use thiserror::Error;
 use wire::{BadCredentials, Credentials};
 
+use crate::LogForm;
+
 /// Keeps the eBPF programs of this machine as a desired state says.
 ///
 /// Packages are verified against the policy before anything of them is loaded; without a policy nothing verifies.
@@ -47,6 +49,9 @@ pub struct Arguments {
     /// Watch over a generation on trial, as the daemon has itself watched
     #[arg(long, hide = true)]
     pub watchdog: bool,
+    /// What systemd says of where stderr leads, from the environment
+    #[arg(long, hide = true, env = "JOURNAL_STREAM")]
+    pub journal_stream: Option<String>,
 }
 
 const HELP: &str = "\
@@ -59,6 +64,7 @@ Configuration keys and their defaults:
   poll_seconds = 2                  how often the kernel is compared with the desired state
   document = none                   file with the desired state; then nobody else may change it
   store_max = \"2GiB\"               how much room packages may take in the folder of state
+  log = \"text\"                      or \"json\", or \"journald\"; left out: journald where stderr leads to it
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
   [user_programs]                   what packages run in user space
   memory = \"64MiB\"                the most memory of each; left out: what it asks for
@@ -91,6 +97,8 @@ pub struct Config {
     pub document: Option<PathBuf>,
     /// How much room packages may take in the folder of state. Default `2GiB`.
     pub store_max: Size,
+    /// In which form the daemon logs. Default none: journald where stderr leads to the journal, else text.
+    pub log: Option<LogForm>,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
     /// The programs that packages run in user space.
@@ -159,6 +167,7 @@ impl Default for Config {
             poll_seconds: 2,
             document: None,
             store_max: Size::of(2 << 30),
+            log: None,
             commands: BTreeMap::new(),
             user_programs: UserProgramsConfig::default(),
             safe: false,

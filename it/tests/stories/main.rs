@@ -20,6 +20,7 @@ mod exclusive;
 mod head;
 mod history;
 mod hitless;
+mod logs;
 mod mechanism;
 mod members;
 mod package;
