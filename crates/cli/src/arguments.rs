@@ -7,6 +7,7 @@ mod logins;
 mod naming;
 pub(crate) mod publisher;
 mod shown;
+mod watching;
 
 use std::path::PathBuf;
 
@@ -22,6 +23,7 @@ pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show,
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
+pub(crate) use self::watching::Top;
 use crate::signing_key::Passphrase;
 
 /// Builds, signs and runs eBPF packages.
@@ -121,6 +123,7 @@ pub(crate) enum Command {
     Chain(Chain),
     Change(Change),
     Profile(Profile),
+    Top(Top),
     Stop(Stop),
     Status(Status),
     Logs(Logs),

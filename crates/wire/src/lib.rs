@@ -12,6 +12,7 @@ mod layout;
 mod listing;
 mod node;
 mod probe;
+mod rates;
 mod registry;
 mod server_events;
 mod settle;
@@ -30,6 +31,7 @@ pub use node::{
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
+pub use rates::{ChainRates, MemberRates, Rate, rates};
 pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
     RegistryError, Repository, Shelf, Tag,

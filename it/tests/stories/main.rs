@@ -31,6 +31,7 @@ mod registry;
 mod service;
 mod share;
 mod tc;
+mod top;
 mod trust;
 mod upgrade;
 mod user;

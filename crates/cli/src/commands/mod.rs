@@ -24,6 +24,7 @@ mod run;
 mod sign;
 mod status;
 mod stop;
+mod top;
 mod verify;
 
 use crate::arguments::{Arguments, Command};
@@ -55,6 +56,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Chain(arguments) => chain::run(&socket, &arguments),
         Command::Change(arguments) => change::run(&socket, &arguments),
         Command::Profile(arguments) => profile::run(&socket, &arguments),
+        Command::Top(arguments) => top::run(&socket, &arguments),
         Command::Stop(arguments) => stop::run(&socket, &arguments),
         Command::Status(arguments) => status::run(&socket, &arguments),
         Command::Logs(arguments) => logs::run(&socket, &arguments),
