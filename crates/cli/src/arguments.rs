@@ -23,7 +23,7 @@ pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show,
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
-pub(crate) use self::watching::Top;
+pub(crate) use self::watching::{Top, Why};
 use crate::signing_key::Passphrase;
 
 /// Builds, signs and runs eBPF packages.
@@ -124,6 +124,7 @@ pub(crate) enum Command {
     Change(Change),
     Profile(Profile),
     Top(Top),
+    Why(Why),
     Stop(Stop),
     Status(Status),
     Logs(Logs),

@@ -2,6 +2,7 @@
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
 mod happened;
+mod samples;
 mod user_log;
 
 use std::sync::Arc;
@@ -66,6 +67,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         happened::events,
         profile,
         end_profile,
+        samples::samples,
         user_log::user_log,
         metrics,
         healthy,
@@ -92,6 +94,10 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         MemberView,
         Count,
         Profile,
+        wire::SampleWish,
+        wire::Sampled,
+        wire::PacketView,
+        wire::Said,
         wire::Event,
         wire::EventKind,
         Problem,
@@ -136,6 +142,7 @@ pub fn router(
         .route("/v1/probes", get(probes))
         .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/v1/samples", post(samples::samples))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))

@@ -6,6 +6,7 @@ mod drift;
 mod health;
 mod history;
 mod room;
+mod sampling;
 mod tell;
 mod watch;
 
@@ -34,6 +35,9 @@ use crate::{Config, Rejected};
 
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
+pub(crate) use self::sampling::Listening;
+use self::sampling::Sampling;
+pub use self::sampling::Unsampled;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
@@ -66,6 +70,8 @@ pub struct Engine {
     file_problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
+    /// Whose packets are sampled, and until when.
+    sampling: Sampling,
     /// Told when another generation is in force.
     in_force: Sender<u64>,
     events: Arc<Events>,
@@ -94,6 +100,7 @@ impl Engine {
             problem: None,
             file_problem: None,
             profiled_until: None,
+            sampling: Sampling::default(),
             in_force: Sender::default(),
             events: Arc::default(),
             repairs: BTreeMap::new(),
@@ -264,12 +271,17 @@ impl Engine {
             tracing::info!("run times are no longer measured");
             return self.end_profile().map(|_| Drift::default());
         }
+        let over = self.sampled_too_long();
+        if !over.is_empty() {
+            return self.end_sampling(&over).map(|()| Drift::default());
+        }
         if is_wanted_as_before { self.reach_or_leave() } else { self.reach().map(Drift::repaired) }
     }
 
-    /// What is wanted now: without what is left to others, and while it is measured, with timing.
+    /// What is wanted now: without what is left to others, while it is measured with timing, and while packets are sampled with
+    /// notes.
     fn wanted(&self) -> Desired {
-        let desired = self.in_force().without_hooks(&self.left.yielded);
+        let desired = self.in_force().without_hooks(&self.left.yielded).sampled(self.sampling.keys());
         match self.profiled_until {
             Some(end) if (self.parts.clock)() < end => desired.timed(),
             Some(_) | None => desired,

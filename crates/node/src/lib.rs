@@ -36,7 +36,7 @@ mod watchdog;
 pub use api::router;
 pub use config::{Arguments, BadConfig, Config};
 pub use detach::detach_all;
-pub use engine::{Engine, Parts};
+pub use engine::{Engine, Parts, Unsampled};
 pub use evidence::Found;
 pub use fetch::{Fetched, Fetcher};
 pub use lock::{Lock, Locked};

@@ -121,6 +121,9 @@ pub enum Rejected {
         /// What was asked for.
         seconds: u32,
     },
+    /// Packets cannot be sampled.
+    #[error(transparent)]
+    Unsampled(#[from] crate::Unsampled),
     /// A hook appears twice in a document.
     #[error("the document has two chains for `{hook}`")]
     TwoChains {
@@ -289,6 +292,7 @@ impl Rejected {
             | Self::OnTrial { .. }
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
+            Self::Unsampled(unsampled) => unsampled.status(),
             Self::Untrusted { .. } | Self::Unlisted { .. } => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
@@ -377,6 +381,7 @@ impl Rejected {
             Self::Halted(halted) if matches!(halted.refused, kernel::Refused::Splice { .. }) => Some(
                 "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),
             ),
+            Self::Unsampled(unsampled) => unsampled.hint(),
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadCheck(_)
@@ -430,6 +435,7 @@ impl Rejected {
             Self::NoUserProgram { .. } | Self::SeveralUserPrograms { .. } => "user-program",
             Self::UserLog { .. } => "user-log",
             Self::ProfileTime { .. } => "profile",
+            Self::Unsampled(_) => "sample",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
             Self::Reference { .. } | Self::BadReference { .. } => "reference",
             Self::Unlisted { .. } => "unlisted",

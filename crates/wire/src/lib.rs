@@ -14,6 +14,7 @@ mod node;
 mod probe;
 mod rates;
 mod registry;
+mod sample;
 mod server_events;
 mod settle;
 mod trust;
@@ -36,6 +37,7 @@ pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
     RegistryError, Repository, Shelf, Tag,
 };
+pub use sample::{PacketView, Said, SampleWish, Sampled, base64};
 pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
 pub use user_program::{

@@ -214,6 +214,7 @@ fn the_api_describes_itself() {
             "/v1/probes",
             "/v1/profile",
             "/v1/rollback",
+            "/v1/samples",
             "/v1/status",
             "/v1/user-programs/{name}/log"
         ]

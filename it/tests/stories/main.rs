@@ -35,6 +35,7 @@ mod top;
 mod trust;
 mod upgrade;
 mod user;
+mod why;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {

@@ -26,6 +26,7 @@ mod status;
 mod stop;
 mod top;
 mod verify;
+mod why;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Outcome;
@@ -57,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Change(arguments) => change::run(&socket, &arguments),
         Command::Profile(arguments) => profile::run(&socket, &arguments),
         Command::Top(arguments) => top::run(&socket, &arguments),
+        Command::Why(arguments) => why::run(&socket, &arguments),
         Command::Stop(arguments) => stop::run(&socket, &arguments),
         Command::Status(arguments) => status::run(&socket, &arguments),
         Command::Logs(arguments) => logs::run(&socket, &arguments),
