@@ -2,6 +2,7 @@
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
 mod happened;
+mod page;
 mod samples;
 mod user_log;
 
@@ -35,6 +36,8 @@ struct Served {
     engine: Shared,
     fetcher: Arc<Fetcher>,
     events: Arc<Events>,
+    /// The readings that the page compares.
+    looks: Arc<page::Looks>,
     /// Becomes true when the daemon is to end, and with it what goes on until then.
     end: watch::Receiver<bool>,
 }
@@ -69,6 +72,7 @@ type Json = Result<axum::Json<Document>, JsonRejection>;
         end_profile,
         samples::samples,
         user_log::user_log,
+        page::page,
         metrics,
         healthy,
         ready
@@ -144,6 +148,7 @@ pub fn router(
         .route("/v1/profile", put(profile).delete(end_profile))
         .route("/v1/samples", post(samples::samples))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
+        .route("/", get(page::page))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
@@ -151,7 +156,7 @@ pub fn router(
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
         })
-        .with_state(Served { engine, fetcher, events, end })
+        .with_state(Served { engine, fetcher, events, looks: Arc::default(), end })
 }
 
 /// How the node is

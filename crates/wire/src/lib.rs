@@ -32,7 +32,7 @@ pub use node::{
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
 pub use probe::{ProbeDocument, ProbeView};
-pub use rates::{ChainRates, MemberRates, Rate, rates};
+pub use rates::{ChainRates, MemberRates, Rate, rates, short_number};
 pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
     RegistryError, Repository, Shelf, Tag,

@@ -134,6 +134,18 @@ fn number(count: u64) -> f64 {
     count as f64
 }
 
+/// A number in at most five letters.
+pub fn short_number(number: f64) -> String {
+    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
+    match units.into_iter().find(|(size, _)| number >= *size) {
+        Some((size, unit)) if number / size < 100.0 => format!("{:.1}{unit}", number / size),
+        Some((size, unit)) => format!("{:.0}{unit}", number / size),
+        None if number <= 0.0 => "0".to_owned(),
+        None if number < 10.0 => format!("{number:.1}"),
+        None => format!("{number:.0}"),
+    }
+}
+
 impl Rate {
     fn of(before: Count, after: Count, apart: Duration) -> Self {
         let a_second = |before, after| match apart.as_secs_f64() {
@@ -222,6 +234,12 @@ mod tests {
         };
         assert_eq!(time(reading(10, 1000), reading(12, 1060)), Some(30.0));
         assert_eq!(time(reading(10, 1000), reading(10, 1000)), None);
+    }
+
+    #[test]
+    fn numbers_are_short() {
+        let shown = [0.0, 0.5, 42.0, 999.0, 1000.0, 123_456.0, 1e7, 2.5e10].map(short_number);
+        assert_eq!(shown, ["0", "0.5", "42", "999", "1.0k", "123k", "10.0M", "25.0G"]);
     }
 
     proptest! {

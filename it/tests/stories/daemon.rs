@@ -199,6 +199,7 @@ fn the_api_describes_itself() {
     assert_eq!(
         paths,
         [
+            "/",
             "/healthz",
             "/metrics",
             "/readyz",

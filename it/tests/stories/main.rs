@@ -24,6 +24,7 @@ mod logs;
 mod mechanism;
 mod members;
 mod package;
+mod page;
 mod plan;
 mod probe_life;
 mod probes;

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use ratatui::crossterm::event::{KeyCode, KeyEvent, KeyEventKind, KeyModifiers};
-use wire::{CallError, ChainRates, MemberRates, Rate, Status};
+use wire::{CallError, ChainRates, MemberRates, Rate, Status, short_number};
 
 /// The columns.
 pub(super) const HEAD: [&str; 9] =
@@ -124,7 +124,7 @@ impl View {
             let bypassed = if chain.attached { "" } else { "  detached: packets pass it by" };
             let ChainRates { hook, entered, dropped, .. } = chain;
             let (entered, bytes, dropped) =
-                (short(entered.packets), short(entered.bytes), short(dropped.packets));
+                (short_number(entered.packets), short_number(entered.bytes), short_number(dropped.packets));
             lines.push(format!("{hook}: {entered} packets/s, {bytes} bytes/s, {dropped} drops/s{bypassed}"));
         }
         lines.extend(self.silence.iter().map(|why| format!("nothing new: {why}")));
@@ -193,10 +193,10 @@ fn row(chain: &ChainRates, member: &MemberRates) -> Row {
     [
         chain.hook.clone(),
         member.name.to_string(),
-        short(member.seen.packets),
-        short(member.seen.bytes),
+        short_number(member.seen.packets),
+        short_number(member.seen.bytes),
         percent(member.passed.share_of(member.seen)),
-        short(member.dropped.packets),
+        short_number(member.dropped.packets),
         shares(&member.left, member.seen),
         enforcement,
         member.nanoseconds.map_or_else(|| "-".to_owned(), |time| format!("{time:.0}")),
@@ -211,18 +211,6 @@ fn shares(verdicts: &BTreeMap<String, Rate>, of: Rate) -> String {
 
 fn percent(share: Option<f64>) -> String {
     share.map_or_else(|| "-".to_owned(), |share| format!("{:.1}%", 100.0 * share))
-}
-
-/// A number in at most five letters.
-fn short(number: f64) -> String {
-    let units = [(1e9, "G"), (1e6, "M"), (1e3, "k")];
-    match units.into_iter().find(|(size, _)| number >= *size) {
-        Some((size, unit)) if number / size < 100.0 => format!("{:.1}{unit}", number / size),
-        Some((size, unit)) => format!("{:.0}{unit}", number / size),
-        None if number <= 0.0 => "0".to_owned(),
-        None if number < 10.0 => format!("{number:.1}"),
-        None => format!("{number:.0}"),
-    }
 }
 
 #[cfg(test)]
@@ -322,11 +310,5 @@ pub(super) mod tests {
         assert_eq!(view.above, 0);
         press(&mut view, &[KeyCode::End]);
         assert_eq!(view.above, 1);
-    }
-
-    #[test]
-    fn numbers_are_short() {
-        let shown = [0.0, 0.5, 42.0, 999.0, 1000.0, 123_456.0, 1e7, 2.5e10].map(short);
-        assert_eq!(shown, ["0", "0.5", "42", "999", "1.0k", "123k", "10.0M", "25.0G"]);
     }
 }
