@@ -11,7 +11,7 @@ use clap::Parser;
 use package::{CpuShare, MemorySize, Size};
 use serde::Deserialize;
 use thiserror::Error;
-use wire::{BadCredentials, Credentials};
+use wire::{BadCredentials, Collector, Credentials};
 
 use crate::LogForm;
 
@@ -71,6 +71,9 @@ Configuration keys and their defaults:
   cpu = 50                          the most percent of a core of each; left out: what it asks for
   failures = 10                     one that ends so often ...
   window_seconds = 600              ... within this time is given up for as long
+  [otlp]                            left out: metrics are sent nowhere
+  endpoint = \"http://collector:4318\"   a collector of OpenTelemetry (OTLP over HTTP)
+  seconds = 30                      how often
 
 Examples:
   l3afd --policy ./trust.toml         try it with a policy of your own
@@ -101,6 +104,8 @@ pub struct Config {
     pub log: Option<LogForm>,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Where metrics are sent. Default none: whoever wants them asks.
+    pub otlp: Option<OtlpConfig>,
     /// The programs that packages run in user space.
     pub user_programs: UserProgramsConfig,
     /// Whether nothing is applied. It is no key: a file would stay.
@@ -120,6 +125,21 @@ pub struct UserProgramsConfig {
     pub failures: NonZeroU32,
     /// The window, and for how long one is given up, in seconds. Default 600.
     pub window_seconds: NonZeroU32,
+}
+
+/// A collector of metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpConfig {
+    /// Where it is, for instance `http://collector:4318`; what is sent goes to `v1/metrics` below it (OTLP over HTTP).
+    pub endpoint: String,
+    /// How often metrics are sent, in seconds. Default 30.
+    #[serde(default = "half_a_minute")]
+    pub seconds: NonZeroU32,
+}
+
+fn half_a_minute() -> NonZeroU32 {
+    const { NonZeroU32::new(30).unwrap() }
 }
 
 /// The configuration cannot be used.
@@ -143,6 +163,9 @@ pub enum BadConfig {
         #[source]
         source: toml::de::Error,
     },
+    /// The collector cannot be one.
+    #[error("`endpoint` of `[otlp]` in the configuration cannot be used")]
+    Endpoint(#[source] wire::BadEndpoint),
     /// Never is no period.
     #[error("`poll_seconds` in the configuration must be at least 1")]
     NoPeriod,
@@ -169,6 +192,7 @@ impl Default for Config {
             store_max: Size::of(2 << 30),
             log: None,
             commands: BTreeMap::new(),
+            otlp: None,
             user_programs: UserProgramsConfig::default(),
             safe: false,
         }
@@ -196,6 +220,15 @@ impl Config {
         self.logins.as_deref().map_or_else(|| Ok(Credentials::default()), Credentials::read)
     }
 
+    /// The collector of metrics, where there is one.
+    ///
+    /// # Errors
+    /// When its endpoint is none.
+    pub fn collector(&self) -> Result<Option<Collector>, BadConfig> {
+        let collector = self.otlp.as_ref().map(|otlp| Collector::new(&otlp.endpoint));
+        collector.transpose().map_err(BadConfig::Endpoint)
+    }
+
     /// Reads the file that the arguments name, and lays the flags over it.
     ///
     /// # Errors
@@ -220,6 +253,7 @@ impl Config {
             config.logins = arguments.logins;
         }
         config.safe = arguments.safe || is_told_by_kernel();
+        config.collector()?;
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);
         }

@@ -19,6 +19,7 @@ mod lock;
 mod log;
 mod memory;
 mod metrics;
+mod otlp;
 mod policy;
 mod rejected;
 mod repairs;

@@ -17,7 +17,7 @@ use wire::Document;
 
 use crate::document_file::DocumentFile;
 use crate::repairs::Repairs;
-use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router, service};
+use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, otlp, router, service};
 
 /// The engine, as all tasks share it. It does one thing at a time.
 pub(crate) type Shared = Arc<Mutex<Engine>>;
@@ -67,13 +67,15 @@ pub async fn serve(engine: Engine, fetcher: Fetcher, config: &Config) -> Result<
         end: end.clone(),
     };
     let repairs = tokio::spawn(repairs.run());
+    let otlp = config.otlp.clone().zip(config.collector().ok().flatten());
+    let otlp = otlp.map(|(otlp, collector)| tokio::spawn(otlp::run(Arc::clone(&engine), otlp, collector)));
     let alive = tokio::spawn(service::stay_alive(Arc::clone(&engine)));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
     service::is_ready(generation);
     let router = router(Arc::clone(&engine), fetcher, events, end.clone());
     let served = axum::serve(listener, router).with_graceful_shutdown(ended(end)).await;
     service::is_ending();
-    let works = [repairs, looks, checks, alive].into_iter().chain(file);
+    let works = [repairs, looks, checks, alive].into_iter().chain(file).chain(otlp);
     works.for_each(|work| work.abort());
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {

@@ -11,6 +11,7 @@ mod event;
 mod layout;
 mod listing;
 mod node;
+mod otlp;
 mod probe;
 mod rates;
 mod registry;
@@ -31,6 +32,7 @@ pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
+pub use otlp::{BadEndpoint, Collector, Measured, Uncollected};
 pub use probe::{ProbeDocument, ProbeView};
 pub use rates::{ChainRates, MemberRates, Rate, rates, short_number};
 pub use registry::{

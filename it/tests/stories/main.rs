@@ -23,6 +23,7 @@ mod hitless;
 mod logs;
 mod mechanism;
 mod members;
+mod otlp;
 mod package;
 mod page;
 mod plan;
