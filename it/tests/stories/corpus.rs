@@ -7,7 +7,7 @@ use std::path::Path;
 
 use it::{Specimen, corpus, foreign, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
-use package::{Enforcement, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
+use package::{Enforcement, FlowFilter, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
 use plan::Buffers;
 
 use crate::dice::Dice;
@@ -281,7 +281,8 @@ fn a_member_that_is_timed_counts_its_runs() {
 /// Whether the kernel takes a program that tells what it said of packets, in one way; then that is looked at.
 fn tells(candidate: &Candidate<'_>, way: Way, frames: &[Vec<u8>], alone: &[Ran]) -> bool {
     let (point, function) = (candidate.point, &candidate.function);
-    let how = Membership { way: Some(way), sampled: true, ..Membership::default_for(point) };
+    let how =
+        Membership { way: Some(way), sampled: Some(FlowFilter::default()), ..Membership::default_for(point) };
     let Ok(mut chain) = Trial::chain(point, &[(candidate.clone(), how)]) else { return false };
     let expected: Vec<Ran> = alone.iter().map(|ran| at_the_end(point, ran)).collect();
     assert_eq!(run_all(&chain, frames), expected, "{function}: {way:?}");

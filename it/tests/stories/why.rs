@@ -5,7 +5,9 @@ use std::io::{BufRead as _, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 
-use it::{Node, Pair, connect, ping, run};
+use ::package::{Flow, FlowEnd, FlowFilter};
+use it::{Node, Pair, connect, ping, run, specimen};
+use kernel::{Membership, Trial};
 use wire::{PacketView, Sampled};
 
 use crate::packages;
@@ -164,4 +166,59 @@ fn what_cannot_be_sampled_is_refused_with_the_reason() {
         let refused = node.cli(arguments).unwrap();
         assert!(!refused.ok && refused.stderr.contains(words), "{words}: {}", refused.stderr);
     }
+}
+
+/// Filters that ask for a flow, or for something like it.
+fn filters(flow: &Flow) -> Vec<FlowFilter> {
+    let bits = if flow.source.is_ipv4() { 32 } else { 128 };
+    let source = FlowEnd { network: Some((flow.source, bits)), port: flow.ports.map(|[port, _]| port) };
+    let destination =
+        FlowEnd { network: Some((flow.destination, bits)), port: flow.ports.map(|[_, port]| port) };
+    let version = Some(if flow.source.is_ipv4() { 4 } else { 6 });
+    let exact = FlowFilter { version, protocol: Some(flow.protocol), source, destination, both_ways: false };
+    let anybody = FlowEnd::default();
+    let near = |end: FlowEnd| FlowEnd { network: end.network.map(|(address, _)| (address, 30)), port: None };
+    let port = |end: FlowEnd| FlowEnd { network: None, ..end };
+    vec![
+        exact,
+        FlowFilter { source: destination, destination: source, both_ways: true, ..exact },
+        FlowFilter { protocol: exact.protocol, ..FlowFilter::default() },
+        FlowFilter { version, ..FlowFilter::default() },
+        FlowFilter {
+            source: near(source),
+            destination: near(destination),
+            both_ways: true,
+            ..FlowFilter::default()
+        },
+        FlowFilter { source: port(source), destination: anybody, both_ways: true, ..FlowFilter::default() },
+    ]
+}
+
+#[test]
+fn what_the_kernel_leaves_out_nobody_asked_for() {
+    let frames = crate::corpus::frames(80);
+    let (mut kept, mut left_out) = (0, 0);
+    for name in ["passes", "tc_classifier"] {
+        let specimen = specimen(name).unwrap();
+        let short = if specimen.is_tc { 62 } else { 0 };
+        let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).collect();
+        let flows: Vec<Flow> = frames.iter().filter_map(|frame| Flow::read(frame)).collect();
+        for filter in flows.iter().step_by(4).flat_map(filters) {
+            let candidate = crate::corpus::programs(&specimen).remove(0);
+            let how = Membership { sampled: Some(filter), ..Membership::default_for(candidate.point) };
+            let mut chain = Trial::chain(candidate.point, &[(candidate, how)]).unwrap();
+            for frame in &frames {
+                chain.run(frame, 1).unwrap();
+            }
+            let sent: Vec<Vec<u8>> =
+                chain.samples().unwrap().into_iter().map(|sample| sample.packet).collect();
+            let begin = |frame: &[u8]| frame[..frame.len().min(128)].to_vec();
+            for frame in frames.iter().filter(|frame| filter.takes(Flow::read(&begin(frame)).as_ref())) {
+                assert!(sent.contains(&begin(frame)), "`{filter}` leaves out {frame:02x?}");
+            }
+            kept += sent.len();
+            left_out += frames.len() - sent.len();
+        }
+    }
+    assert!(left_out > kept, "{left_out} of {} are left out", kept + left_out);
 }

@@ -51,8 +51,8 @@ pub struct Membership {
     pub counted: bool,
     /// Whether run time is measured.
     pub timed: bool,
-    /// Whether packets that leave at it tell of themselves.
-    pub sampled: bool,
+    /// Which packets that leave at it tell of themselves; none where nobody asks.
+    pub sampled: Option<FlowFilter>,
     /// Which packets it takes; the same for all members of a chain.
     pub buffers: Buffers,
     /// The way to splice it; the first that the verifier accepts when none is given.
@@ -64,7 +64,7 @@ impl Membership {
     pub fn default_for(point: HookPoint) -> Self {
         let proceed = ProceedSet::default_for(point);
         let (enforcement, buffers) = (Enforcement::Enforce, Buffers::One);
-        Self { proceed, enforcement, counted: true, timed: false, sampled: false, buffers, way: None }
+        Self { proceed, enforcement, counted: true, timed: false, sampled: None, buffers, way: None }
     }
 }
 
@@ -155,8 +155,8 @@ impl Candidate<'_> {
         let counters = maps::create_counters(self.point).map_err(failed)?;
         let keys = maps::create_keys(self.point).map_err(failed)?;
         let counting = Counting { cells: counters.as_fd(), keys: keys.as_fd() };
-        let told = how.sampled.then(|| {
-            let sampling = Arc::new(Sampling::new(self.point, FlowFilter::default(), None)?);
+        let told = how.sampled.map(|filter| {
+            let sampling = Arc::new(Sampling::new(self.point, filter, None)?);
             let slot = sampling.slot(how.buffers)?;
             Ok((sampling, slot))
         });

@@ -2,7 +2,7 @@
 //! Packets that tell of themselves where they leave a chain: which member said what.
 //!
 //! Each member of a chain that is sampled writes its verdict into a *note*, a value that this processor has for the packet it is
-//! busy with. Where the packet leaves, the member tail-calls the [`sampler`], a program of our own: it looks whether somebody asked
+//! busy with. Where the packet leaves, the member tail-calls the [`sampler()`], a program of our own: it looks whether somebody asked
 //! for this packet, sends the note with the packet's first bytes to user space, and returns the verdict. So what members may call
 //! does not depend on their licence, nor on the room in their stack. A sampler that is not there any more is a tail call that
 //! fails, and the member leaves as ever.

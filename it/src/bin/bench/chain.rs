@@ -9,7 +9,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use it::Pair;
 use kernel::{Attached, Candidate, Membership, Trial};
-use package::{HookPoint, Interface};
+use package::{FlowFilter, HookPoint, Interface};
 use serde_json::{Map, Value, json};
 
 use super::Options;
@@ -84,7 +84,8 @@ fn measure_xdp(effort: Effort) -> Result<Samples> {
     let mut contenders = Vec::new();
     for length in LENGTHS {
         let [inlined, functions] = in_one_program(length)?;
-        let chain = |counted, sampled| -> Result<Trial> {
+        let chain = |counted, sampled: bool| -> Result<Trial> {
+            let sampled = sampled.then(FlowFilter::default);
             let how = Membership { counted, sampled, ..Membership::default_for(point) };
             let member = (of_xdp(&stage, "stage")?, how);
             Ok(Trial::chain(point, &vec![member; length])?)
