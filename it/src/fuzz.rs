@@ -11,7 +11,7 @@ use std::str;
 
 use flate2::Compression;
 use flate2::write::GzEncoder;
-use kernel::{Counters, Functions, Insn, Splice, Spliced, Way, effect, splice as spliced, ways};
+use kernel::{Counters, Functions, Insn, Sampled, Splice, Spliced, Way, effect, splice as spliced, ways};
 use package::{
     BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
     ProceedSet, Share, read_layer,
@@ -53,7 +53,9 @@ pub fn splice(bytes: &[u8]) {
     };
     let [counted, timed, fragments] = [0x40, 0x80, 0x20].map(|flag| chosen & flag != 0);
     let counters = counted.then_some(Counters { cells: 6, keys: 7 });
-    let how = Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, fragments, way };
+    let sampled = (counted && !timed).then_some(Sampled { notes: 8, sampler: 9, number: below % 34 });
+    let how =
+        Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, sampled, fragments, way };
     for functions in [Functions::Unknown, Functions::AskTheCard] {
         let _effect = effect(&insns, point == HookPoint::Xdp, functions);
     }

@@ -56,6 +56,8 @@ const TEST: &[Need] = &[
     // The manager of services, as far as it can be tried without being the first process.
     need("systemd-socket-activate", "systemd"),
     need("docker-registry", "docker-registry"),
+    // A reader of captures.
+    need("tshark", "tshark"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

@@ -8,6 +8,7 @@ mod logins;
 mod naming;
 pub(crate) mod publisher;
 mod shown;
+mod watching;
 
 use std::path::PathBuf;
 
@@ -24,6 +25,7 @@ pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show,
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
+pub(crate) use self::watching::{Top, Why};
 use crate::signing_key::Passphrase;
 
 /// Builds, signs and runs eBPF packages.
@@ -126,6 +128,8 @@ pub(crate) enum Command {
     Chain(Chain),
     Change(Change),
     Profile(Profile),
+    Top(Top),
+    Why(Why),
     Stop(Stop),
     Status(Status),
     Logs(Logs),

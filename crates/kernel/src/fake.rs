@@ -7,13 +7,15 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{Attachment, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object};
+use package::{
+    Attachment, FlowFilter, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object, Share,
+};
 use plan::{
     Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
     ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
-use crate::{Glance, Kernel, Refused, Runs, Totals, Unseen};
+use crate::{Glance, Kernel, Refused, Runs, Samples, Totals, Unseen};
 
 mod probes;
 
@@ -427,5 +429,9 @@ impl Kernel for Fake {
 
     fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
         Ok(BTreeMap::new())
+    }
+
+    fn sample(&mut self, hook: &Hook, _: FlowFilter, _: Option<Share>) -> Result<Samples, Unseen> {
+        Err(Unseen::new(format!("the packets of `{hook}`"), "there are none"))
     }
 }

@@ -17,6 +17,7 @@ mod linux;
 mod port;
 mod probe_record;
 mod record;
+mod sample;
 mod splice;
 
 pub use effects::{Effect, Functions, effect};
@@ -24,8 +25,9 @@ pub use fake::Fake;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{
-    Attached, Caller, Candidate, Foreign, Linux, Membership, Ran, Stir, Trial, Unopened, Watch,
+    Attached, Caller, Candidate, Foreign, Linux, Membership, Ran, Samples, Stir, Trial, Unopened, Watch,
     extensions_are_permitted,
 };
 pub use port::{Cause, Glance, Halted, Kernel, Refused, Runs, Unseen, apply};
-pub use splice::{Counters, Moved, Splice, Spliced, Unspliceable, Way, splice, ways};
+pub use sample::Sample;
+pub use splice::{Counters, Moved, Sampled, Splice, Spliced, Unspliceable, Way, pass, splice, ways};

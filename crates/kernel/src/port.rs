@@ -5,10 +5,11 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
 use std::path::PathBuf;
 
-use package::{Attachment, Enforcement, MemberName, NetworkNamespace};
+use package::{Attachment, Enforcement, FlowFilter, MemberName, NetworkNamespace, Share};
 use plan::{Desired, Hook, Instance, Observed, Plan, Step};
 use thiserror::Error;
 
+use crate::Samples;
 use crate::ledger::Totals;
 
 /// What one kernel offers: the truth, single steps, and counters.
@@ -47,6 +48,13 @@ pub trait Kernel {
     /// # Errors
     /// When the counters cannot be read.
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen>;
+
+    /// Lets packets that leave the chain of a hook tell of themselves, where they match and are in the share: those that meet
+    /// members which are loaded from now on with a number for that (`MemberSpec::sampled`). It ends with what is returned.
+    ///
+    /// # Errors
+    /// When the kernel refuses.
+    fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen>;
 }
 
 /// What was seen in a short look. While two of them are equal, nothing changed.

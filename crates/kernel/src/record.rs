@@ -25,6 +25,8 @@ pub(crate) struct Record {
     enforcement: Enforcement,
     #[serde(default)]
     timed: bool,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    sampled: Option<u8>,
     #[serde(default)]
     buffers: Buffers,
     #[serde(default)]
@@ -52,6 +54,7 @@ impl Record {
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
             enforcement: spec.enforcement,
             timed: spec.timed,
+            sampled: spec.sampled,
             buffers: spec.buffers,
             mechanism: spec.mechanism,
             device_bound: spec.device_bound,
@@ -76,6 +79,7 @@ impl Record {
             proceed: ProceedSet::parse(point, &self.proceed)?,
             enforcement: self.enforcement,
             timed: self.timed,
+            sampled: self.sampled,
             buffers: self.buffers,
             mechanism: self.mechanism,
             device_bound: self.device_bound,

@@ -4,6 +4,8 @@
 mod answer;
 mod given;
 mod happened;
+mod page;
+mod samples;
 mod security;
 mod user_log;
 
@@ -46,6 +48,8 @@ struct Served {
     fetcher: Arc<Fetcher>,
     events: Arc<Events>,
     access: Arc<Access>,
+    /// The readings that the page compares.
+    looks: Arc<page::Looks>,
     /// Becomes true when the daemon is to end, and with it what goes on until then.
     end: watch::Receiver<bool>,
 }
@@ -81,7 +85,9 @@ type Json = Result<Given, Response>;
         happened::events,
         profile,
         end_profile,
+        samples::samples,
         user_log::user_log,
+        page::page,
         metrics,
         healthy,
         ready
@@ -107,6 +113,10 @@ type Json = Result<Given, Response>;
         MemberView,
         Count,
         Profile,
+        wire::SampleWish,
+        wire::Sampled,
+        wire::PacketView,
+        wire::Said,
         wire::Event,
         wire::EventKind,
         Problem,
@@ -156,7 +166,9 @@ pub fn router(
         .route("/v1/probes", get(probes))
         .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/v1/samples", post(samples::samples))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
+        .route("/", get(page::page))
         .route("/metrics", get(metrics))
         .route("/healthz", get(healthy))
         .route("/readyz", get(ready))
@@ -167,7 +179,7 @@ pub fn router(
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(limits.read_seconds.get().into())))
         .layer(gate)
-        .with_state(Served { engine, fetcher, events, access, end })
+        .with_state(Served { engine, fetcher, events, access, looks: Arc::default(), end })
 }
 
 /// How the node is
@@ -383,11 +395,13 @@ async fn end_profile(State(engine): State<Shared>) -> Response {
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
 async fn metrics(State(Served { engine, access, .. }): State<Served>) -> Response {
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    let asked = ask(engine, |engine| engine.metrics()).await;
-    asked.map_or_else(
-        |refused| refused,
-        |text| (kind, metrics::with_certificates(text, &access.ends())).into_response(),
-    )
+    match ask(engine, |engine| engine.families()).await {
+        Ok(mut families) => {
+            families.extend(metrics::certificates(&access.ends()));
+            (kind, metrics::text(&families)).into_response()
+        }
+        Err(refused) => refused,
+    }
 }
 
 /// Whether the daemon is alive: it answers

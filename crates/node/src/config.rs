@@ -13,7 +13,9 @@ use clap::Parser;
 use package::{CpuShare, MemorySize, Size};
 use serde::Deserialize;
 use thiserror::Error;
-use wire::{BadCredentials, Credentials};
+use wire::{BadCredentials, Collector, Credentials};
+
+use crate::LogForm;
 
 pub use self::access::{AccessConfig, BadRemote, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion};
 
@@ -51,6 +53,9 @@ pub struct Arguments {
     /// Watch over a generation on trial, as the daemon has itself watched
     #[arg(long, hide = true)]
     pub watchdog: bool,
+    /// What systemd says of where stderr leads, from the environment
+    #[arg(long, hide = true, env = "JOURNAL_STREAM")]
+    pub journal_stream: Option<String>,
 }
 
 const HELP: &str = "\
@@ -64,12 +69,16 @@ Configuration keys and their defaults:
   poll_seconds = 2                  how often the kernel is compared with the desired state
   document = none                   file with the desired state; then nobody else may change it
   store_max = \"2GiB\"               how much room packages may take in the folder of state
+  log = \"text\"                      or \"json\", or \"journald\"; left out: journald where stderr leads to it
   commands = {}                     for health checks: NAME = [\"/path/of/program\", \"argument\"]
   [user_programs]                   what packages run in user space
   memory = \"64MiB\"                the most memory of each; left out: what it asks for
   cpu = 50                          the most percent of a core of each; left out: what it asks for
   failures = 10                     one that ends so often ...
   window_seconds = 600              ... within this time is given up for as long
+  [otlp]                            left out: metrics are sent nowhere
+  endpoint = \"http://collector:4318\"   a collector of OpenTelemetry (OTLP over HTTP)
+  seconds = 30                      how often
   [remote]                          the API over TCP, always with TLS: docs/access.md
   listen = \"0.0.0.0:7443\"           left out: nothing is served over TCP
   certificate, key                  PEM files; read again when they change, and at SIGHUP
@@ -118,8 +127,12 @@ pub struct Config {
     pub document: Option<PathBuf>,
     /// How much room packages may take in the folder of state. Default `2GiB`.
     pub store_max: Size,
+    /// In which form the daemon logs. Default none: journald where stderr leads to the journal, else text.
+    pub log: Option<LogForm>,
     /// What health checks of documents may run, by name: a program and its arguments. Default none.
     pub commands: BTreeMap<String, Vec<String>>,
+    /// Where metrics are sent. Default none: whoever wants them asks.
+    pub otlp: Option<OtlpConfig>,
     /// The programs that packages run in user space.
     pub user_programs: UserProgramsConfig,
     /// The API over TCP. Default none.
@@ -147,6 +160,21 @@ pub struct UserProgramsConfig {
     pub window_seconds: NonZeroU32,
 }
 
+/// A collector of metrics.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OtlpConfig {
+    /// Where it is, for instance `http://collector:4318`; what is sent goes to `v1/metrics` below it (OTLP over HTTP).
+    pub endpoint: String,
+    /// How often metrics are sent, in seconds. Default 30.
+    #[serde(default = "half_a_minute")]
+    pub seconds: NonZeroU32,
+}
+
+fn half_a_minute() -> NonZeroU32 {
+    const { NonZeroU32::new(30).unwrap() }
+}
+
 /// The configuration cannot be used.
 #[derive(Debug, Error)]
 pub enum BadConfig {
@@ -168,6 +196,9 @@ pub enum BadConfig {
         #[source]
         source: toml::de::Error,
     },
+    /// The collector cannot be one.
+    #[error("`endpoint` of `[otlp]` in the configuration cannot be used")]
+    Endpoint(#[source] wire::BadEndpoint),
     /// Never is no period.
     #[error("`poll_seconds` in the configuration must be at least 1")]
     NoPeriod,
@@ -196,7 +227,9 @@ impl Default for Config {
             poll_seconds: 2,
             document: None,
             store_max: Size::of(2 << 30),
+            log: None,
             commands: BTreeMap::new(),
+            otlp: None,
             user_programs: UserProgramsConfig::default(),
             remote: None,
             access: AccessConfig::default(),
@@ -227,6 +260,15 @@ impl Config {
         self.logins.as_deref().map_or_else(|| Ok(Credentials::default()), Credentials::read)
     }
 
+    /// The collector of metrics, where there is one.
+    ///
+    /// # Errors
+    /// When its endpoint is none.
+    pub fn collector(&self) -> Result<Option<Collector>, BadConfig> {
+        let collector = self.otlp.as_ref().map(|otlp| Collector::new(&otlp.endpoint));
+        collector.transpose().map_err(BadConfig::Endpoint)
+    }
+
     /// Reads the file that the arguments name, and lays the flags over it.
     ///
     /// # Errors
@@ -251,6 +293,7 @@ impl Config {
             config.logins = arguments.logins;
         }
         config.safe = arguments.safe || is_told_by_kernel();
+        config.collector()?;
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);
         }

@@ -8,6 +8,7 @@ mod health;
 mod history;
 mod permit;
 mod room;
+mod sampling;
 mod tell;
 mod watch;
 
@@ -38,6 +39,9 @@ pub use self::accept::Conditions;
 use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
+pub(crate) use self::sampling::Listening;
+use self::sampling::Sampling;
+pub use self::sampling::Unsampled;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
@@ -70,6 +74,8 @@ pub struct Engine {
     file_problem: Option<Problem>,
     /// Until when run times are measured.
     profiled_until: Option<jiff::Timestamp>,
+    /// Whose packets are sampled, and until when.
+    sampling: Sampling,
     /// Told when another generation is in force.
     in_force: Sender<u64>,
     events: Arc<Events>,
@@ -100,6 +106,7 @@ impl Engine {
             problem: None,
             file_problem: None,
             profiled_until: None,
+            sampling: Sampling::default(),
             in_force: Sender::default(),
             events: Arc::default(),
             repairs: BTreeMap::new(),
@@ -279,12 +286,17 @@ impl Engine {
             tracing::info!("run times are no longer measured");
             return self.end_profile().map(|_| Drift::default());
         }
+        let over = self.sampled_too_long();
+        if !over.is_empty() {
+            return self.end_sampling(&over).map(|()| Drift::default());
+        }
         if is_wanted_as_before { self.reach_or_leave() } else { self.reach().map(Drift::repaired) }
     }
 
-    /// What is wanted now: without what is left to others, and while it is measured, with timing.
-    fn wanted(&self) -> Desired {
-        let desired = self.in_force().without_hooks(&self.left.yielded);
+    /// What is wanted of a desired state now: without what is left to others, while it is measured with timing, and while packets are
+    /// sampled with notes.
+    fn wanted_of(&self, desired: Desired) -> Desired {
+        let desired = desired.without_hooks(&self.left.yielded).sampled(self.sampling.keys());
         match self.profiled_until {
             Some(end) if (self.parts.clock)() < end => desired.timed(),
             Some(_) | None => desired,
@@ -293,8 +305,8 @@ impl Engine {
 
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
-        let (wanted, observed) = self.look(self.wanted())?;
-        let (desired, waiting) = leave_out(wanted, &observed);
+        let (desired, observed) = self.look(self.in_force())?;
+        let (desired, waiting) = leave_out(self.wanted_of(desired), &observed);
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;

@@ -18,8 +18,10 @@ mod fetch;
 mod generation;
 mod listen;
 mod lock;
+mod log;
 mod memory;
 mod metrics;
+mod otlp;
 mod policy;
 mod rejected;
 mod repairs;
@@ -43,10 +45,11 @@ pub use config::{
     AccessConfig, Arguments, BadConfig, BadRemote, Config, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion,
 };
 pub use detach::detach_all;
-pub use engine::{Conditions, Engine, Parts};
+pub use engine::{Conditions, Engine, Parts, Unsampled};
 pub use evidence::Found;
 pub use fetch::{Fetched, Fetcher};
 pub use lock::{Lock, Locked};
+pub use log::{LogForm, begin_log};
 pub use rejected::Rejected;
 pub use server::{Unserved, serve};
 pub use user::{USER_PROGRAM, become_user_program};

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3afd`: reads its configuration, opens the kernel, and serves.
 
-use std::io::{IsTerminal, Write};
+use std::io::Write;
 use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
 use node::{Access, Arguments, Config, Engine, Fetcher, Lock, Parts};
 use package::Platform;
-use tracing_subscriber::EnvFilter;
 
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
@@ -16,10 +15,11 @@ fn main() -> ExitCode {
         return not_become(&node::become_user_program(arguments));
     }
     let arguments = Arguments::parse();
-    let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_| EnvFilter::new("info"));
-    let colours = std::io::stderr().is_terminal();
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).with_ansi(colours).init();
-    match run(arguments) {
+    let (detach, watchdog) = (arguments.detach, arguments.watchdog);
+    let journal = arguments.journal_stream.clone();
+    let config = Config::read(arguments);
+    node::begin_log(config.as_ref().ok().and_then(|config| config.log), journal.as_deref());
+    match config.map_err(anyhow::Error::from).and_then(|config| run(&config, detach, watchdog)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -44,25 +44,23 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(Engine::new(Parts { kernel, config, machine, clock: jiff::Timestamp::now }))
 }
 
-fn run(arguments: Arguments) -> anyhow::Result<()> {
-    let (detach, watchdog) = (arguments.detach, arguments.watchdog);
-    let config = Config::read(arguments)?;
+fn run(config: &Config, detach: bool, watchdog: bool) -> anyhow::Result<()> {
     if detach {
-        let done = node::detach_all(&mut kernel(&config)?)?.to_string();
+        let done = node::detach_all(&mut kernel(config)?)?.to_string();
         return Ok(std::io::stdout().write_all(done.as_bytes())?);
     }
     if watchdog {
-        return node::watch(&config, || engine(&config));
+        return node::watch(config, || engine(config));
     }
     let _lock = Lock::take(&config.state)?;
-    let mut engine = engine(&config)?;
-    let access = Access::open(&config, &engine)?;
+    let mut engine = engine(config)?;
+    let access = Access::open(config, &engine)?;
     if let Err(rejected) = engine.resume() {
         let problem = rejected.problem();
         tracing::error!(problem = %problem.kind, "cannot take up the desired state; what runs is left alone: {problem}");
     }
     let registry = wire::Registry::new(config.credentials()?, wire::Patience::default());
-    let fetcher = Fetcher::new(registry, &config);
+    let fetcher = Fetcher::new(registry, config);
     let runtime = tokio::runtime::Runtime::new().context("cannot start the threads of the server")?;
-    Ok(runtime.block_on(node::serve(engine, fetcher, access, &config))?)
+    Ok(runtime.block_on(node::serve(engine, fetcher, access, config))?)
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What can be measured of a node, in the text format of `OpenMetrics` 1.0.
+//! What can be measured of a node, as it is, and in the text format of `OpenMetrics` 1.0.
 //!
 //! All of it is asked of the kernel and the engine at the moment of the question; nothing is counted here.
 
@@ -14,30 +14,17 @@ use crate::access::CertificateEnd;
 /// What the answer of `/metrics` is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
 
-/// The same text with when the certificates of the API end.
-pub(crate) fn with_certificates(text: String, ends: &[CertificateEnd]) -> String {
-    match text.strip_suffix(END) {
-        Some(rest) if !ends.is_empty() => format!("{rest}{}{END}", Certificates(ends)),
-        Some(_) | None => text,
-    }
-}
-
-const END: &str = "# EOF\n";
-
-struct Certificates<'a>(&'a [CertificateEnd]);
-
-impl fmt::Display for Certificates<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (mut text, name) = (Text(f), "l3af_certificate_not_after_seconds");
-        text.family(name, "gauge", "When a certificate of the API ends, in seconds since 1970")?;
-        writeln!(text.0, "# UNIT {name} seconds")?;
-        for CertificateEnd { file, is_own, at } in self.0 {
-            let whose = if *is_own { "node" } else { "client-root" };
-            let labels = [("certificate", whose.to_owned()), ("file", file.display().to_string())];
-            text.sample(name, &labels, at.as_second())?;
-        }
-        Ok(())
-    }
+/// When the certificates of the API end; nothing where it has none.
+pub(crate) fn certificates(ends: &[CertificateEnd]) -> Option<Family> {
+    let samples = ends.iter().map(|CertificateEnd { file, is_own, at }| {
+        let whose = if *is_own { "node" } else { "client-root" };
+        let labels = vec![("certificate", whose.to_owned()), ("file", file.display().to_string())];
+        // Before 1970 none was made.
+        (labels, u64::try_from(at.as_second()).unwrap_or_default())
+    });
+    let help = "When a certificate of the API ends, in seconds since 1970";
+    let name = "l3af_certificate_not_after_seconds";
+    (!ends.is_empty()).then(|| Family::new(name, Kind::Gauge, help, samples.collect()).of("seconds"))
 }
 
 /// One moment of a node.
@@ -55,91 +42,123 @@ pub(crate) struct Metrics<'a> {
     pub(crate) user_programs: &'a [UserProgramView],
 }
 
-/// The text of one metric after the other.
-struct Text<'a, 'b>(&'a mut fmt::Formatter<'b>);
+/// One metric, with all its samples.
+pub(crate) struct Family {
+    /// Its name. That of a counter ends with `_total` where it has a value.
+    pub(crate) name: String,
+    pub(crate) kind: Kind,
+    pub(crate) unit: Option<&'static str>,
+    pub(crate) help: &'static str,
+    pub(crate) samples: Vec<(Vec<Label>, u64)>,
+}
 
-impl fmt::Display for Metrics<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let mut text = Text(f);
-        text.family("l3af_trust_mode", "stateset", "Whether packages are verified")?;
-        for mode in [TrustMode::Trusted, TrustMode::Normal] {
-            let labels = [("l3af_trust_mode", mode.to_string())];
-            text.sample("l3af_trust_mode", &labels, u8::from(mode == self.mode))?;
-        }
-        text.family("l3af_trust_alarms", "gauge", "What about trust somebody should look at")?;
-        text.sample("l3af_trust_alarms", &[], self.alarms)?;
-        if let Some(age) = self.knowledge_age {
-            let help = "Time since somebody looked for what is revoked";
-            text.family("l3af_trust_knowledge_age_seconds", "gauge", help)?;
-            writeln!(text.0, "# UNIT l3af_trust_knowledge_age_seconds seconds")?;
-            text.sample("l3af_trust_knowledge_age_seconds", &[], age)?;
-        }
-        text.family("l3af_generation", "gauge", "The number of the desired state in force")?;
-        text.sample("l3af_generation", &[], self.generation)?;
-        let help = "How often a hook was repaired that somebody else had changed";
-        text.family("l3af_hook_repairs", "counter", help)?;
-        for (hook, times) in self.repairs {
-            let labels = [("interface", hook.interface.to_string()), ("hook", hook.point.to_string())];
-            text.sample("l3af_hook_repairs_total", &labels, times)?;
-        }
-        let store =
-            [("l3af_store_bytes", "What packages take"), ("l3af_store_max_bytes", "What they may take")];
-        for ((name, help), bytes) in store.into_iter().zip(self.store_bytes) {
-            text.family(name, "gauge", help)?;
-            writeln!(text.0, "# UNIT {name} bytes")?;
-            text.sample(name, &[], bytes)?;
-        }
-        self.members(&mut text)?;
-        self.user_programs(&mut text)?;
-        f.write_str(END)
-    }
+/// A label and its value.
+type Label = (&'static str, String);
+
+/// What a metric is.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Counter,
+    Gauge,
+    StateSet,
+}
+
+/// Metrics in the text format.
+pub(crate) fn text(families: &[Family]) -> String {
+    let families = families.iter().map(ToString::to_string);
+    families.chain(["# EOF\n".to_owned()]).collect()
 }
 
 impl Metrics<'_> {
-    fn members(&self, text: &mut Text<'_, '_>) -> fmt::Result {
+    /// All metrics, in the order in which they are told.
+    pub(crate) fn families(&self) -> Vec<Family> {
+        let modes = [TrustMode::Trusted, TrustMode::Normal]
+            .map(|mode| (vec![("l3af_trust_mode", mode.to_string())], u64::from(mode == self.mode)));
+        let alarms = u64::try_from(self.alarms).unwrap_or(u64::MAX);
+        let repairs = self.repairs.iter().map(|(hook, times)| {
+            (vec![("interface", hook.interface.to_string()), ("hook", hook.point.to_string())], *times)
+        });
+        let [store, most] = self.store_bytes;
+        let alone = |value| vec![(Vec::new(), value)];
+        let mut families = vec![
+            Family::new("l3af_trust_mode", Kind::StateSet, "Whether packages are verified", modes.to_vec()),
+            Family::new(
+                "l3af_trust_alarms",
+                Kind::Gauge,
+                "What about trust somebody should look at",
+                alone(alarms),
+            ),
+        ];
+        families.extend(self.knowledge_age.map(|age| {
+            let help = "Time since somebody looked for what is revoked";
+            let age = alone(age.unsigned_abs());
+            Family::new("l3af_trust_knowledge_age_seconds", Kind::Gauge, help, age).of("seconds")
+        }));
+        let help = "How often a hook was repaired that somebody else had changed";
+        families.extend([
+            Family::new(
+                "l3af_generation",
+                Kind::Gauge,
+                "The number of the desired state in force",
+                alone(self.generation),
+            ),
+            Family::new("l3af_hook_repairs", Kind::Counter, help, repairs.collect()),
+            Family::new("l3af_store_bytes", Kind::Gauge, "What packages take", alone(store)).of("bytes"),
+            Family::new("l3af_store_max_bytes", Kind::Gauge, "What they may take", alone(most)).of("bytes"),
+        ]);
+        families.extend(self.members());
+        families.extend(self.user_programs());
+        families
+    }
+
+    fn members(&self) -> Vec<Family> {
         type Counted = fn(Count) -> u64;
         let units: [(&str, Counted); 2] =
             [("packets", |count| count.packets), ("bytes", |count| count.bytes)];
-        for (unit, number) in units {
-            let name = format!("l3af_member_seen_{unit}");
-            text.counter(&name, unit, "What reached a member of a chain")?;
-            for (chain, member) in self.each_member() {
-                text.sample(&format!("{name}_total"), &labels(chain, member), number(member.seen))?;
-            }
-            let name = format!("l3af_member_left_{unit}");
-            text.counter(&name, unit, "What left its chain at a member, by verdict")?;
-            let left = self.each_member().flat_map(|(chain, member)| {
-                member.left.iter().map(move |(verdict, count)| (chain, member, verdict, *count))
-            });
-            for (chain, member, verdict, count) in left {
-                let mut labels = labels(chain, member);
-                labels.push(("verdict", verdict.clone()));
-                text.sample(&format!("{name}_total"), &labels, number(count))?;
-            }
-        }
-        Ok(())
+        let of_unit = |(unit, number): (&'static str, Counted)| {
+            let seen = self.each_member().map(|(chain, member)| (labels(chain, member), number(member.seen)));
+            let left = self.each_member().flat_map(|(chain, member)| left(chain, member));
+            let left = left.map(|(labels, count)| (labels, number(count)));
+            let family = |what: &str, help, samples| {
+                Family::new(&format!("l3af_member_{what}_{unit}"), Kind::Counter, help, samples).of(unit)
+            };
+            [
+                family("seen", "What reached a member of a chain", seen.collect()),
+                family("left", "What left its chain at a member, by verdict", left.collect()),
+            ]
+        };
+        units.into_iter().flat_map(of_unit).collect()
     }
 
-    fn user_programs(&self, text: &mut Text<'_, '_>) -> fmt::Result {
-        let labels = |program: &UserProgramView| {
-            let package = format!("{}/{}", program.publisher, program.package);
-            [("package", package), ("version", program.version.to_string())]
+    fn user_programs(&self) -> [Family; 3] {
+        type Value = fn(&UserProgramView) -> u64;
+        let family = |name, kind, help, value: Value| {
+            let samples = self.user_programs.iter().map(|program| {
+                let package = format!("{}/{}", program.publisher, program.package);
+                (vec![("package", package), ("version", program.version.to_string())], value(program))
+            });
+            Family::new(name, kind, help, samples.collect())
         };
-        text.family("l3af_user_program_running", "gauge", "Whether a program in user space runs")?;
-        for program in self.user_programs {
-            let runs = u8::from(program.state == UserProgramState::Running);
-            text.sample("l3af_user_program_running", &labels(program), runs)?;
-        }
-        text.family("l3af_user_program_failed", "gauge", "Whether it is given up for a while")?;
-        for program in self.user_programs {
-            let failed = u8::from(program.state == UserProgramState::Failed);
-            text.sample("l3af_user_program_failed", &labels(program), failed)?;
-        }
-        text.family("l3af_user_program_restarts", "counter", "How often it was started again")?;
-        for program in self.user_programs {
-            text.sample("l3af_user_program_restarts_total", &labels(program), program.restarts)?;
-        }
-        Ok(())
+        [
+            family(
+                "l3af_user_program_running",
+                Kind::Gauge,
+                "Whether a program in user space runs",
+                |program| u64::from(program.state == UserProgramState::Running),
+            ),
+            family(
+                "l3af_user_program_failed",
+                Kind::Gauge,
+                "Whether it is given up for a while",
+                |program| u64::from(program.state == UserProgramState::Failed),
+            ),
+            family(
+                "l3af_user_program_restarts",
+                Kind::Counter,
+                "How often it was started again",
+                |program| program.restarts,
+            ),
+        ]
     }
 
     fn each_member(&self) -> impl Iterator<Item = (&ChainView, &MemberView)> {
@@ -147,7 +166,7 @@ impl Metrics<'_> {
     }
 }
 
-fn labels(chain: &ChainView, member: &MemberView) -> Vec<(&'static str, String)> {
+fn labels(chain: &ChainView, member: &MemberView) -> Vec<Label> {
     vec![
         ("interface", chain.interface.to_string()),
         ("hook", chain.hook.to_string()),
@@ -157,24 +176,50 @@ fn labels(chain: &ChainView, member: &MemberView) -> Vec<(&'static str, String)>
     ]
 }
 
-impl Text<'_, '_> {
-    fn family(&mut self, name: &str, kind: &str, help: &str) -> fmt::Result {
-        writeln!(self.0, "# TYPE {name} {kind}\n# HELP {name} {help}.")
+/// What left at a member, by verdict.
+fn left(chain: &ChainView, member: &MemberView) -> Vec<(Vec<Label>, Count)> {
+    let with = |verdict: &String| [labels(chain, member), vec![("verdict", verdict.clone())]].concat();
+    member.left.iter().map(|(verdict, count)| (with(verdict), *count)).collect()
+}
+
+impl Family {
+    fn new(name: &str, kind: Kind, help: &'static str, samples: Vec<(Vec<Label>, u64)>) -> Self {
+        Self { name: name.to_owned(), kind, unit: None, help, samples }
     }
 
-    /// A counter, whose name ends with its unit; that of its samples ends with `_total` besides.
-    fn counter(&mut self, name: &str, unit: &str, help: &str) -> fmt::Result {
-        self.family(name, "counter", help)?;
-        writeln!(self.0, "# UNIT {name} {unit}")
+    fn of(self, unit: &'static str) -> Self {
+        Self { unit: Some(unit), ..self }
     }
+}
 
-    fn sample(&mut self, name: &str, labels: &[(&str, String)], value: impl fmt::Display) -> fmt::Result {
-        let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
-        let labels: Vec<String> = labels.collect();
-        match labels.as_slice() {
-            [] => writeln!(self.0, "{name} {value}"),
-            labels => writeln!(self.0, "{name}{{{}}} {value}", labels.join(",")),
+/// In the text format; a metric with a unit has it at the end of its name.
+impl fmt::Display for Family {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { name, kind, unit, help, samples } = self;
+        writeln!(f, "# TYPE {name} {kind}\n# HELP {name} {help}.")?;
+        if let Some(unit) = unit {
+            writeln!(f, "# UNIT {name} {unit}")?;
         }
+        let total = if *kind == Kind::Counter { "_total" } else { "" };
+        for (labels, value) in samples {
+            let labels = labels.iter().map(|(label, value)| format!("{label}=\"{}\"", escaped(value)));
+            let labels: Vec<String> = labels.collect();
+            match labels.as_slice() {
+                [] => writeln!(f, "{name}{total} {value}")?,
+                labels => writeln!(f, "{name}{total}{{{}}} {value}", labels.join(","))?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Display for Kind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Counter => "counter",
+            Self::Gauge => "gauge",
+            Self::StateSet => "stateset",
+        })
     }
 }
 
@@ -193,17 +238,16 @@ mod tests {
     }
 
     #[test]
-    fn certificates_are_told_before_the_end() {
+    fn when_certificates_end_is_told() {
         let end = CertificateEnd { file: "a.pem".into(), is_own: true, at: jiff::Timestamp::UNIX_EPOCH };
-        insta::assert_snapshot!(with_certificates("rest\n# EOF\n".to_owned(), &[end]), @r#"
-        rest
+        insta::assert_snapshot!(text(certificates(&[end]).as_slice()), @r#"
         # TYPE l3af_certificate_not_after_seconds gauge
         # HELP l3af_certificate_not_after_seconds When a certificate of the API ends, in seconds since 1970.
         # UNIT l3af_certificate_not_after_seconds seconds
         l3af_certificate_not_after_seconds{certificate="node",file="a.pem"} 0
         # EOF
         "#);
-        assert_eq!(with_certificates("# EOF\n".to_owned(), &[]), "# EOF\n");
+        assert!(certificates(&[]).is_none());
     }
 
     #[test]
@@ -220,7 +264,7 @@ mod tests {
             repairs: &repairs,
             user_programs: &[],
         };
-        insta::assert_snapshot!(metrics, @r##"
+        insta::assert_snapshot!(text(&metrics.families()), @r##"
         # TYPE l3af_trust_mode stateset
         # HELP l3af_trust_mode Whether packages are verified.
         l3af_trust_mode{l3af_trust_mode="trusted"} 0

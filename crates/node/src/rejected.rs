@@ -126,6 +126,9 @@ pub enum Rejected {
         /// What was asked for.
         seconds: u32,
     },
+    /// Packets cannot be sampled.
+    #[error(transparent)]
+    Unsampled(#[from] crate::Unsampled),
     /// A hook appears twice in a document.
     #[error("the document has two chains for `{place}`")]
     TwoChains {
@@ -297,6 +300,7 @@ impl Rejected {
             | Self::OnTrial { .. }
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
+            Self::Unsampled(unsampled) => unsampled.status(),
             Self::Untrusted { .. } | Self::Unlisted { .. } | Self::Denied(_) => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
@@ -369,13 +373,7 @@ impl Rejected {
                 Some(error) => error.hint(),
                 None => Some("`l3af build` makes the folder".to_owned()),
             },
-            Self::NoRoom { lately, .. } => {
-                let later = if lately.bytes() > 0 { ", or try again in an hour" } else { "" };
-                Some(format!(
-                    "nothing of it was fetched, and what runs goes on; raise `store_max` in the daemon's configuration{later}: a \
-                     generation that is kept needs its packages, and the oldest goes when there are more than 50"
-                ))
-            }
+            Self::NoRoom { lately, .. } => Some(make_room(*lately)),
             Self::Unreadable { .. } => Some("build it again with `l3af build`".to_owned()),
             Self::Policy { .. } => Some("correct the file; nothing new is accepted until then, and what runs is left alone".to_owned()),
             Self::Evidence { .. } => Some(LOST_EVIDENCE.to_owned()),
@@ -388,6 +386,7 @@ impl Rejected {
             Self::Halted(halted) if matches!(halted.refused, kernel::Refused::Splice { .. }) => Some(
                 "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),
             ),
+            Self::Unsampled(unsampled) => unsampled.hint(),
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadCheck(_)
@@ -443,6 +442,7 @@ impl Rejected {
             Self::NoUserProgram { .. } | Self::SeveralUserPrograms { .. } => "user-program",
             Self::UserLog { .. } => "user-log",
             Self::ProfileTime { .. } => "profile",
+            Self::Unsampled(_) => "sample",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
             Self::Deployment(_) => "deployment",
             Self::Reference { .. } | Self::BadReference { .. } => "reference",
@@ -461,6 +461,15 @@ impl Rejected {
             Self::State { .. } => "state",
         }
     }
+}
+
+/// How there can be room for packages, some of which came lately.
+fn make_room(lately: Size) -> String {
+    let later = if lately.bytes() > 0 { ", or try again in an hour" } else { "" };
+    format!(
+        "nothing of it was fetched, and what runs goes on; raise `store_max` in the daemon's configuration{later}: a \
+         generation that is kept needs its packages, and the oldest goes when there are more than 50"
+    )
 }
 
 /// What takes the most room, where that is known.

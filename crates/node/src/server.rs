@@ -17,7 +17,7 @@ use crate::access::Access;
 use crate::document_file::DocumentFile;
 use crate::listen::{self, Listener, Served};
 use crate::repairs::Repairs;
-use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, router, service};
+use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, otlp, router, service};
 
 /// The engine, as all tasks share it. It does one thing at a time.
 pub(crate) type Shared = Arc<Mutex<Engine>>;
@@ -82,6 +82,8 @@ pub async fn serve(
         end: end.clone(),
     };
     let repairs = tokio::spawn(repairs.run());
+    let otlp = config.otlp.clone().zip(config.collector().ok().flatten());
+    let otlp = otlp.map(|(otlp, collector)| tokio::spawn(otlp::run(Arc::clone(&engine), otlp, collector)));
     let alive = tokio::spawn(service::stay_alive(Arc::clone(&engine)));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
     service::is_ready(generation);
@@ -91,7 +93,7 @@ pub async fn serve(
     let serving: JoinSet<()> = listeners.into_iter().map(|listener| served.clone().serve(listener)).collect();
     serving.join_all().await;
     service::is_ending();
-    let works = [repairs, looks, checks, alive, files].into_iter().chain(file);
+    let works = [repairs, looks, checks, alive, files].into_iter().chain(file).chain(otlp);
     works.for_each(|work| work.abort());
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {

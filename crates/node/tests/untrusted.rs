@@ -8,11 +8,11 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kernel::{Fake, Glance, Kernel, Refused, Runs, Totals, Unseen};
+use kernel::{Fake, Glance, Kernel, Refused, Runs, Samples, Totals, Unseen};
 use node::{Asker, Conditions, Config, Engine, Fetched, Parts, Rejected};
 use package::{
-    Attachment, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
-    ReferrerKind, pack,
+    Attachment, FlowFilter, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
+    ReferrerKind, Share, pack,
 };
 use plan::{Desired, Hook, Instance, Observed, Step};
 use tempfile::TempDir;
@@ -54,6 +54,10 @@ impl Kernel for Counting {
 
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
         self.kernel.totals(hook)
+    }
+
+    fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {
+        self.kernel.sample(hook, filter, share)
     }
 }
 

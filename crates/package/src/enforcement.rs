@@ -21,8 +21,17 @@ pub enum Enforcement {
 }
 
 /// A share of flows, more than nothing and less than all, in steps of a hundredth of a percent.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Share(u16);
+
+/// A text is no share.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("`{given}` is not a share; it is between 0.01 % and 99.99 %, as in `5%`")]
+pub struct BadShare {
+    /// What was given.
+    pub given: String,
+}
 
 /// A text says nothing of an enforcement.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -68,6 +77,28 @@ impl fmt::Display for Enforcement {
             Self::Shadow => f.write_str("shadow"),
             Self::Canary(share) => write!(f, "canary {share}"),
         }
+    }
+}
+
+impl FromStr for Share {
+    type Err = BadShare;
+
+    fn from_str(text: &str) -> Result<Self, BadShare> {
+        share(text).ok_or_else(|| BadShare { given: text.to_owned() })
+    }
+}
+
+impl From<Share> for String {
+    fn from(share: Share) -> Self {
+        share.to_string()
+    }
+}
+
+impl TryFrom<String> for Share {
+    type Error = BadShare;
+
+    fn try_from(text: String) -> Result<Self, BadShare> {
+        text.parse()
     }
 }
 

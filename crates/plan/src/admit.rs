@@ -64,6 +64,8 @@ pub(crate) fn admit_splice(
     bound::admit_splice(hook, enabled)?;
     // One call leads to what counts for somebody else's program, and one more to the program itself.
     let mut own = others;
+    // A packet that is sampled leaves by one more.
+    own += usize::from(enabled.iter().any(|member| member.spec().sampled.is_some()));
     for member in enabled {
         let name = || member.spec().name.clone();
         let Needs { tail_calls, throws, .. } = member.needs();

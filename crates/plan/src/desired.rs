@@ -11,6 +11,9 @@ use trust::Verified;
 
 use crate::{Hook, Hooks, Member, Observed, Placement, Probe};
 
+/// How many members of a chain can be sampled: more than tail calls can follow each other.
+const MOST_SAMPLED: u8 = 34;
+
 /// The chains and probes that one machine should run.
 #[derive(Debug, Clone, Default)]
 pub struct Desired {
@@ -226,6 +229,17 @@ impl Desired {
     pub fn timed(mut self) -> Self {
         self.chains.values_mut().flatten().for_each(Member::time);
         self.wherever.iter_mut().flat_map(|wherever| &mut wherever.members).for_each(Member::time);
+        self
+    }
+
+    /// The same with the verdicts of every member of these hooks told.
+    #[must_use]
+    pub fn sampled<'a>(mut self, hooks: impl IntoIterator<Item = &'a Hook>) -> Self {
+        for hook in hooks {
+            let members = self.chains.get_mut(hook).into_iter().flatten();
+            let enabled = members.filter(|member| member.is_enabled());
+            (0..MOST_SAMPLED).zip(enabled).for_each(|(place, member)| member.sample(place));
+        }
         self
     }
 

@@ -46,6 +46,8 @@ pub struct MemberSpec {
     pub enforcement: Enforcement,
     /// Whether its run time is measured.
     pub timed: bool,
+    /// Its place among the members whose packets are sampled, from 0; none while nobody asks for packets.
+    pub sampled: Option<u8>,
     /// Which packets it takes; that follows from the whole chain.
     pub buffers: Buffers,
     /// As what it is loaded; that follows from the whole chain as well.
@@ -224,6 +226,7 @@ impl Member {
             proceed,
             enforcement: wish.enforcement,
             timed: false,
+            sampled: None,
             buffers: Buffers::One,
             mechanism: Mechanism::Splice,
             device_bound: must_be_bound(point, &read),
@@ -270,6 +273,11 @@ impl Member {
     /// Lets its run time be measured.
     pub(crate) fn time(&mut self) {
         Arc::make_mut(&mut self.spec).timed = true;
+    }
+
+    /// Lets its verdicts be told, as those of the member at this place.
+    pub(crate) fn sample(&mut self, place: u8) {
+        Arc::make_mut(&mut self.spec).sampled = Some(place);
     }
 
     /// The package it comes from.

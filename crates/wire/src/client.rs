@@ -15,7 +15,7 @@ use thiserror::Error;
 
 use crate::{
     Applied, Chains, Document, Event, Explained, Generation, GenerationSummary, Planned, Probes, Problem,
-    Profile, Rollback, Status,
+    Profile, Rollback, SampleWish, Sampled, Status,
 };
 
 pub use following::Following;
@@ -254,6 +254,14 @@ impl NodeClient {
     /// When the node does not answer or refuses.
     pub async fn end_profile(&self) -> Result<Planned, CallError> {
         self.answer(self.request(Method::DELETE, "/v1/profile")).await
+    }
+
+    /// Packets where they leave chains, as they do.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn sample(&self, wish: &SampleWish) -> Result<Following<Sampled>, CallError> {
+        self.follow(self.request(Method::POST, "/v1/samples").json(wish)).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -14,8 +14,11 @@ mod issuer;
 mod layout;
 mod listing;
 mod node;
+mod otlp;
 mod probe;
+mod rates;
 mod registry;
+mod sample;
 mod server_events;
 mod settle;
 mod trust;
@@ -35,11 +38,14 @@ pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,
 };
+pub use otlp::{BadEndpoint, Collector, Measured, Uncollected};
 pub use probe::{ProbeDocument, ProbeView};
+pub use rates::{ChainRates, MemberRates, Rate, rates, short_number};
 pub use registry::{
     BadCredentials, BadReference, Credentials, Patience, Places, Progress, Reference, Registry,
     RegistryError, Repository, Shelf, Tag,
 };
+pub use sample::{PacketView, Said, SampleWish, Sampled, base64};
 pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
 pub use user_program::{

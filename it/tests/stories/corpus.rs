@@ -7,7 +7,7 @@ use std::path::Path;
 
 use it::{Specimen, corpus, foreign, repository, specimen};
 use kernel::{Candidate, Membership, Ran, Trial, Way};
-use package::{Enforcement, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
+use package::{Enforcement, FlowFilter, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
 use plan::Buffers;
 
 use crate::dice::Dice;
@@ -276,6 +276,44 @@ fn a_member_that_is_timed_counts_its_runs() {
         assert_eq!(run.packets, 100, "{name}");
         assert!(run.bytes > 0, "{name} took some nanoseconds");
     }
+}
+
+/// Whether the kernel takes a program that tells what it said of packets, in one way; then that is looked at.
+fn tells(candidate: &Candidate<'_>, way: Way, frames: &[Vec<u8>], alone: &[Ran]) -> bool {
+    let (point, function) = (candidate.point, &candidate.function);
+    let how =
+        Membership { way: Some(way), sampled: Some(FlowFilter::default()), ..Membership::default_for(point) };
+    let Ok(mut chain) = Trial::chain(point, &[(candidate.clone(), how)]) else { return false };
+    let expected: Vec<Ran> = alone.iter().map(|ran| at_the_end(point, ran)).collect();
+    assert_eq!(run_all(&chain, frames), expected, "{function}: {way:?}");
+    let said = chain.samples().unwrap().into_iter().map(|told| (told.verdicts, told.returned));
+    let wanted = alone.iter().zip(&expected).map(|(ran, end)| (vec![ran.verdict], end.verdict));
+    assert_eq!(said.collect::<Vec<_>>(), wanted.collect::<Vec<_>>(), "{function}: {way:?}");
+    true
+}
+
+#[test]
+fn every_program_tells_what_it_said_of_a_packet_however_it_is_spliced() {
+    let frames = frames(10);
+    let mut tried = 0;
+    for specimen in all() {
+        let throws = Object::parse(&specimen.object).unwrap().throws();
+        let has_room = has_room_for_wrappers() || specimen.name != "full_stack_all_registers";
+        if throws || !has_room {
+            continue;
+        }
+        let short = if specimen.is_tc { 62 } else { 0 };
+        let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).cloned().collect();
+        for candidate in programs(&specimen) {
+            let Ok(alone) = candidate.alone() else { continue };
+            let alone = run_all(&alone, &frames);
+            let ways = every_way(&candidate).into_iter().flatten();
+            let told = ways.filter(|way| tells(&candidate, *way, &frames, &alone)).count();
+            assert!(told > 0, "{} cannot be sampled", specimen.name);
+            tried += 1;
+        }
+    }
+    assert!(tried >= 50, "{tried}");
 }
 
 #[test]

@@ -199,6 +199,7 @@ fn the_api_describes_itself() {
     assert_eq!(
         paths,
         [
+            "/",
             "/healthz",
             "/metrics",
             "/readyz",
@@ -214,6 +215,7 @@ fn the_api_describes_itself() {
             "/v1/probes",
             "/v1/profile",
             "/v1/rollback",
+            "/v1/samples",
             "/v1/status",
             "/v1/user-programs/{name}/log"
         ]

@@ -25,9 +25,12 @@ mod history;
 mod hitless;
 mod interfaces;
 mod kills;
+mod logs;
 mod mechanism;
 mod members;
+mod otlp;
 mod package;
+mod page;
 mod plan;
 mod probe_life;
 mod probes;
@@ -35,9 +38,11 @@ mod registry;
 mod service;
 mod share;
 mod tc;
+mod top;
 mod trust;
 mod upgrade;
 mod user;
+mod why;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {

@@ -24,7 +24,9 @@ mod run;
 mod sign;
 mod status;
 mod stop;
+mod top;
 mod verify;
+mod why;
 
 use crate::arguments::{Arguments, Command};
 use crate::failure::Outcome;
@@ -55,6 +57,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Chain(arguments) => chain::run(&daemon, &arguments),
         Command::Change(arguments) => change::run(&daemon, &arguments),
         Command::Profile(arguments) => profile::run(&daemon, &arguments),
+        Command::Top(arguments) => top::run(&daemon, &arguments),
+        Command::Why(arguments) => why::run(&daemon, &arguments),
         Command::Stop(arguments) => stop::run(&daemon, &arguments),
         Command::Status(arguments) => status::run(&daemon, &arguments),
         Command::Logs(arguments) => logs::run(&daemon, &arguments),

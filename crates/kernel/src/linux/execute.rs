@@ -5,6 +5,7 @@ use std::fs;
 use std::io;
 use std::os::fd::AsFd;
 use std::path::Path;
+use std::sync::Arc;
 
 use libbpf_rs::{MapHandle, Program};
 use package::Mechanism;
@@ -12,8 +13,9 @@ use plan::{Buffers, Desired, Hook, Instance, Means, MemberSpec, SharedMap, Slot,
 
 use super::device::{interface_index, within};
 use super::known::Known;
-use super::load::{Counting, Loading, Ready, Splicing};
+use super::load::{self, Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
+use super::samples::Sampling;
 use super::state::{Source, pin_name_of};
 use super::{attach, dispatcher, incumbent, maps, probe, root, sys};
 use crate::Refused;
@@ -121,7 +123,9 @@ fn load_member(
     };
     // The kernel looks for the device in the network namespace of the thread.
     let namespace = hook.interface.namespace.as_ref().filter(|_| device.is_some());
-    let (ready, kept) = within(namespace, || Ok(make(&loading, known, spec))).map_err(refused)??;
+    let sampling = spec.sampled.and_then(|number| Some((known.sampling(hook)?, number)));
+    let (ready, kept) =
+        within(namespace, || Ok(make(&loading, known, spec, sampling.as_ref()))).map_err(refused)??;
     let pinned = pin_instance(&folder, &ready, spec, &kept);
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.
@@ -133,9 +137,17 @@ fn load_member(
 /// What is loaded, and the maps that are pinned beside it under their names.
 type Made = (Ready, Vec<(&'static str, MapHandle)>);
 
-fn make(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
+/// Where a member tells its verdicts, and its number.
+type Told = (Arc<Sampling>, u8);
+
+fn make(
+    loading: &Loading<'_>,
+    known: &mut Known,
+    spec: &MemberSpec,
+    told: Option<&Told>,
+) -> Result<Made, Refused> {
     match spec.mechanism {
-        Mechanism::Splice => load_spliced(loading, known, spec),
+        Mechanism::Splice => load_spliced(loading, known, spec, told),
         Mechanism::Dispatcher => {
             let failed = |error| Refused::action(format!("make the counters of `{}`", spec.name), error);
             let counters = maps::create_counters(loading.point).map_err(failed)?;
@@ -145,17 +157,29 @@ fn make(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<M
     }
 }
 
-fn load_spliced(loading: &Loading<'_>, known: &mut Known, spec: &MemberSpec) -> Result<Made, Refused> {
+fn load_spliced(
+    loading: &Loading<'_>,
+    known: &mut Known,
+    spec: &MemberSpec,
+    told: Option<&Told>,
+) -> Result<Made, Refused> {
     let failed = |error| Refused::action(format!("make the maps of `{}`", spec.name), error);
     let next = maps::create_slot("l3af_next").map_err(failed)?;
     let counters = maps::create_counters(loading.point).map_err(failed)?;
     let keys = known.keys(loading.point).map_err(failed)?;
+    let slot = told.map(|(sampling, _)| sampling.slot(spec.buffers)).transpose().map_err(failed)?;
+    let sampled = told.zip(slot.as_ref()).map(|((sampling, number), slot)| load::Sampling {
+        notes: sampling.notes(),
+        sampler: slot.as_fd(),
+        number: *number,
+    });
     let splicing = Splicing {
         proceed: &spec.proceed,
         enforcement: spec.enforcement,
         timed: spec.timed,
         next: next.as_fd(),
         counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
+        sampled,
     };
     let ready = loading.load_as_known(&splicing, spec.object, known)?;
     Ok((ready, vec![("next", next), ("counters", counters)]))

@@ -62,6 +62,7 @@ pub(super) fn include(pins: &Pins, hook: &Hook) -> io::Result<()> {
         next: next.as_fd().as_raw_fd(),
         counters: Some(Counters { cells: counters.as_fd().as_raw_fd(), keys: keys.as_fd().as_raw_fd() }),
         timed: false,
+        sampled: None,
         fragments: false,
         way,
     };

@@ -6,13 +6,14 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 
 use libbpf_rs::MapHandle;
 use package::{Digest, HookPoint, ProgramName};
-use plan::{Buffers, CodeDigest};
+use plan::{Buffers, CodeDigest, Hook};
 
 use super::maps;
+use super::samples::Sampling;
 use super::template::Template;
 use crate::splice::Way;
 
@@ -38,6 +39,8 @@ pub(super) struct Known {
     clock: u64,
     /// The numbers of cells, for all wrapped programs of a hook point.
     keys: BTreeMap<HookPoint, Arc<MapHandle>>,
+    /// Where packets are sampled, for as long as somebody listens.
+    samplings: BTreeMap<Hook, Weak<Sampling>>,
 }
 
 /// The most instructions that are remembered: some tens of megabytes with what belongs to them.
@@ -70,6 +73,17 @@ impl Known {
         let keys = Arc::new(maps::create_keys(point)?);
         self.keys.insert(point, Arc::clone(&keys));
         Ok(keys)
+    }
+
+    /// Lets members that are loaded for a hook from now on tell their verdicts there.
+    pub(super) fn sample(&mut self, hook: &Hook, sampling: &Arc<Sampling>) {
+        self.samplings.retain(|_, sampling| sampling.strong_count() > 0);
+        self.samplings.insert(hook.clone(), Arc::downgrade(sampling));
+    }
+
+    /// Where members of a hook tell their verdicts; none where nobody listens.
+    pub(super) fn sampling(&self, hook: &Hook) -> Option<Arc<Sampling>> {
+        self.samplings.get(hook).and_then(Weak::upgrade)
     }
 
     fn instructions(&self) -> usize {

@@ -28,7 +28,7 @@ use super::state::{OBJECT_NAME, Source};
 use super::template::Template;
 use super::{Spelling, code, exclusive, log, root, sys};
 use crate::insn::Insn;
-use crate::splice::{Counters, Splice, Unspliceable, Way, splice, ways};
+use crate::splice::{Counters, Sampled, Splice, Unspliceable, Way, splice, ways};
 use crate::{Cause, Functions, Refused, effect};
 
 /// A program that is to be loaded as a member of a chain.
@@ -48,6 +48,7 @@ pub(super) struct Splicing<'a> {
     pub(super) timed: bool,
     pub(super) next: BorrowedFd<'a>,
     pub(super) counters: Option<Counting<'a>>,
+    pub(super) sampled: Option<Sampling<'a>>,
 }
 
 /// The maps for counting.
@@ -55,6 +56,15 @@ pub(super) struct Splicing<'a> {
 pub(super) struct Counting<'a> {
     pub(super) cells: BorrowedFd<'a>,
     pub(super) keys: BorrowedFd<'a>,
+}
+
+/// Where verdicts are told while packets are sampled.
+#[derive(Clone, Copy)]
+pub(super) struct Sampling<'a> {
+    pub(super) notes: BorrowedFd<'a>,
+    pub(super) sampler: BorrowedFd<'a>,
+    /// Which member it is, from 0.
+    pub(super) number: u8,
 }
 
 /// A member that is loaded and leads nowhere yet.
@@ -125,6 +135,11 @@ impl Splicing<'_> {
                 keys: keys.as_raw_fd(),
             }),
             timed: self.timed,
+            sampled: self.sampled.map(|Sampling { notes, sampler, number }| Sampled {
+                notes: notes.as_raw_fd(),
+                sampler: sampler.as_raw_fd(),
+                number,
+            }),
             fragments: buffers == Buffers::Many,
             way,
         }
@@ -253,14 +268,14 @@ impl Loading<'_> {
         way: Way,
         splicing: &Splicing<'_>,
     ) -> Result<Result<Done, Rejected>, Refused> {
-        let Splice { point, enforcement, next, counters, timed, fragments, way, .. } =
+        let Splice { point, enforcement, next, counters, timed, sampled, fragments, way, .. } =
             splicing.how(self.point, self.buffers, way);
         let proceed = splicing.proceed.clone();
         let outcome: Rc<RefCell<Option<Result<(), Unspliceable>>>> = Rc::default();
         let told = Rc::clone(&outcome);
         let rewrite = Box::new(move |insns: &[Insn]| {
             let proceed = &proceed;
-            let how = Splice { point, proceed, enforcement, next, counters, timed, fragments, way };
+            let how = Splice { point, proceed, enforcement, next, counters, timed, sampled, fragments, way };
             let spliced = splice(insns, &how);
             *told.borrow_mut() = Some(spliced.as_ref().map(drop).map_err(Clone::clone));
             spliced.ok()

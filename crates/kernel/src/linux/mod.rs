@@ -22,6 +22,7 @@ mod pins;
 mod probe;
 mod qdisc;
 mod root;
+mod samples;
 mod state;
 mod sys;
 mod template;
@@ -32,8 +33,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::ffi::CStr;
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use package::{Attachment, HookPoint, MemberName, NetworkNamespace};
+use package::{Attachment, FlowFilter, HookPoint, MemberName, NetworkNamespace, Share};
 use plan::{Desired, Hook, Instance, Observed, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
@@ -43,6 +45,8 @@ pub use dispatcher::extensions_are_permitted;
 use glance::KnownPins;
 use known::Known;
 use pins::Pins;
+pub use samples::Samples;
+use samples::Sampling;
 pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
 pub use watch::{Caller, Stir, Watch};
 
@@ -105,6 +109,13 @@ impl Kernel for Linux {
         let ledger: Ledger = maps::read_ledger(&self.pins, hook).map_err(unseen)?;
         let readings = maps::read_counters(&self.pins, hook).map_err(unseen)?;
         Ok(ledger.totals(&readings))
+    }
+
+    fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {
+        let unseen = |source: io::Error| Unseen::new(format!("the packets of `{hook}`"), source);
+        let sampling = Arc::new(Sampling::new(hook.point, filter, share).map_err(unseen)?);
+        self.known.sample(hook, &sampling);
+        Samples::listen(sampling).map_err(unseen)
     }
 }
 

@@ -11,17 +11,22 @@ use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
 
 use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
-use package::{Enforcement, HookPoint, Interface, PackageName, ParameterValue, ProceedSet, ProgramName};
+use package::{
+    Enforcement, FlowFilter, HookPoint, Interface, PackageName, ParameterValue, ProceedSet, ProgramName,
+};
 use plan::Buffers;
 
 use super::clsact::Filter;
-use super::load::{Counting, Loading, Ready, Splicing};
+use super::load::{self, Counting, Loading, Ready, Splicing};
+use super::samples::{Samples, Sampling};
 use super::state::Source;
 use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
-use crate::{Reading, Refused};
+use crate::{Reading, Refused, Sample};
 pub use foreign::Foreign;
 
 /// An object and the program of it that is tried.
@@ -46,6 +51,8 @@ pub struct Membership {
     pub counted: bool,
     /// Whether run time is measured.
     pub timed: bool,
+    /// Which packets that leave at it tell of themselves; none where nobody asks.
+    pub sampled: Option<FlowFilter>,
     /// Which packets it takes; the same for all members of a chain.
     pub buffers: Buffers,
     /// The way to splice it; the first that the verifier accepts when none is given.
@@ -57,7 +64,7 @@ impl Membership {
     pub fn default_for(point: HookPoint) -> Self {
         let proceed = ProceedSet::default_for(point);
         let (enforcement, buffers) = (Enforcement::Enforce, Buffers::One);
-        Self { proceed, enforcement, counted: true, timed: false, buffers, way: None }
+        Self { proceed, enforcement, counted: true, timed: false, sampled: None, buffers, way: None }
     }
 }
 
@@ -80,7 +87,7 @@ pub struct Trial {
     /// The counters of its members.
     counters: Vec<MapHandle>,
     /// What must stay for it.
-    _keeps: Keeps,
+    keeps: Keeps,
 }
 
 #[derive(Debug, Default)]
@@ -88,6 +95,7 @@ struct Keeps {
     maps: Vec<MapHandle>,
     _objects: Vec<Loaded>,
     ready: Vec<Ready>,
+    samples: Vec<Samples>,
     _links: Vec<OwnedFd>,
 }
 
@@ -102,6 +110,7 @@ struct Member {
     next: MapHandle,
     counters: MapHandle,
     ready: Ready,
+    samples: Option<Samples>,
 }
 
 impl Candidate<'_> {
@@ -126,7 +135,7 @@ impl Candidate<'_> {
         let object = self.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded;
         let entry = program(&object, &self.function).map_err(|error| refused(&self.function, error))?;
         let keeps = Keeps { _objects: vec![object], ..Keeps::default() };
-        Ok(Trial { point: self.point, entry, counters: Vec::new(), _keeps: keeps })
+        Ok(Trial { point: self.point, entry, counters: Vec::new(), keeps })
     }
 
     /// The ways in which it might be spliced, best first.
@@ -146,12 +155,23 @@ impl Candidate<'_> {
         let counters = maps::create_counters(self.point).map_err(failed)?;
         let keys = maps::create_keys(self.point).map_err(failed)?;
         let counting = Counting { cells: counters.as_fd(), keys: keys.as_fd() };
+        let told = how.sampled.map(|filter| {
+            let sampling = Arc::new(Sampling::new(self.point, filter, None)?);
+            let slot = sampling.slot(how.buffers)?;
+            Ok((sampling, slot))
+        });
+        let told = told.transpose().map_err(failed)?;
         let splicing = Splicing {
             proceed: &how.proceed,
             enforcement: how.enforcement,
             timed: how.timed,
             next: next.as_fd(),
             counters: how.counted.then_some(counting),
+            sampled: told.as_ref().map(|(sampling, slot)| load::Sampling {
+                notes: sampling.notes(),
+                sampler: slot.as_fd(),
+                number: 0,
+            }),
         };
         let loading = self.loading(&package, &config, how.buffers)?;
         let ready = match how.way {
@@ -161,7 +181,8 @@ impl Candidate<'_> {
                 loading.ready(&done.map_err(|rejected| loading.refuse(rejected))?, None)?
             }
         };
-        Ok(Member { next, counters, ready })
+        let samples = told.map(|(sampling, _)| Samples::listen(sampling)).transpose().map_err(failed)?;
+        Ok(Member { next, counters, ready, samples })
     }
 }
 
@@ -185,8 +206,9 @@ impl Trial {
             counters.push(member.counters);
             keeps.maps.push(member.next);
             keeps.ready.push(member.ready);
+            keeps.samples.extend(member.samples);
         }
-        Ok(Self { point, entry, counters, _keeps: keeps })
+        Ok(Self { point, entry, counters, keeps })
     }
 
     /// Builds a chain of programs that cooperate: each tail-calls the first entry of its own program array, `array`.
@@ -211,7 +233,7 @@ impl Trial {
             from = MapHandle::try_from(&own).map_err(|error| failed(maps::plain(error)))?;
         }
         let keeps = Keeps { maps: vec![slot], _objects: objects, ..Keeps::default() };
-        Ok(Self { point, entry, counters: Vec::new(), _keeps: keeps })
+        Ok(Self { point, entry, counters: Vec::new(), keeps })
     }
 
     /// Lets it have the packets of an interface, by link, behind what is there.
@@ -244,6 +266,15 @@ impl Trial {
         let (verdict, length, nanoseconds) = sys::test_run(self.entry.as_fd(), packet, &mut out, repeat)?;
         out.truncate(length);
         Ok(Ran { verdict: verdict.cast_signed(), packet: out, nanoseconds })
+    }
+
+    /// The packets that left since, of the members that are sampled. Each knows of itself only.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    pub fn samples(&mut self) -> io::Result<Vec<Sample>> {
+        let all = self.keeps.samples.iter_mut().map(|samples| samples.wait(Duration::ZERO));
+        Ok(all.collect::<io::Result<Vec<_>>>()?.concat())
     }
 
     /// The counters of its members, in order.

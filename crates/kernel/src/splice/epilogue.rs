@@ -12,6 +12,7 @@ use super::exits::Entries;
 use super::frame::{AMOUNT, Context, Frame, KEY, Scratch, Start, VERDICT};
 use super::{CALLEE_SAVED, Classes, Splice, Way, flow};
 use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, TAIL_CALL, When, Width};
+use crate::sample::note;
 
 /// The instructions behind the program, and where they are entered with a verdict that is known.
 pub(super) fn epilogue(how: &Splice<'_>) -> (Vec<Insn>, Option<Entries>) {
@@ -19,10 +20,14 @@ pub(super) fn epilogue(how: &Splice<'_>) -> (Vec<Insn>, Option<Entries>) {
     let mut epilogue = Epilogue { how, classes, frame, code, next: None };
     epilogue.spill();
     // Whatever is done with every packet must not be left out.
-    let is_direct = epilogue.code.insns.is_empty() && !how.timed && how.enforcement == Enforcement::Enforce;
+    let is_direct = epilogue.code.insns.is_empty()
+        && !how.timed
+        && how.sampled.is_none()
+        && how.enforcement == Enforcement::Enforce;
     if how.timed {
         epilogue.measure();
     }
+    epilogue.note();
     let mut leave = Label::default();
     match how.enforcement {
         Enforcement::Enforce => epilogue.proceed(&mut leave),
@@ -73,7 +78,9 @@ enum Amount {
 impl Epilogue<'_> {
     /// Keeps a context that waits in a register which the next call overwrites.
     fn spill(&mut self) {
-        let calls = self.how.counters.is_some() || self.how.enforcement != Enforcement::Enforce;
+        let calls = self.how.counters.is_some()
+            || self.how.sampled.is_some()
+            || self.how.enforcement != Enforcement::Enforce;
         if let (Some(register), Context::Slot(at)) = (self.volatile(), self.frame.context)
             && calls
         {
@@ -155,7 +162,8 @@ impl Epilogue<'_> {
 
     /// Calls the next member where there was no call before.
     fn call_next_at_once(&mut self) {
-        match self.volatile().filter(|_| self.how.enforcement == Enforcement::Enforce) {
+        let untouched = self.how.enforcement == Enforcement::Enforce && self.how.sampled.is_none();
+        match self.volatile().filter(|_| untouched) {
             Some(1) => {}
             Some(register) => self.code.push(Insn::copy(1, register)),
             None => self.put_context(1),
@@ -182,12 +190,18 @@ impl Epilogue<'_> {
             self.add_to_cell(&Cell::InR0, &Amount::Length);
             self.restore_verdict();
         }
+        self.sample();
         self.give_way();
         self.code.push(Insn::exit());
     }
 
     /// Leaves at the end of the chain with the one verdict that leads there.
     fn end(&mut self, class: i32, verdict: i32) {
+        if self.how.sampled.is_some() {
+            // As any other: what leaves goes on behind this.
+            self.code.push(Insn::put_32(0, verdict));
+            return;
+        }
         if self.how.counters.is_some() {
             self.add_to_cell(&Cell::Number(class), &Amount::Length);
         }
@@ -254,6 +268,49 @@ impl Epilogue<'_> {
         self.code.push(Insn::add_register(1, 2));
         self.code.push(Insn::store(Width::Double, 0, 8, 1));
         self.code.place(uncounted);
+    }
+
+    /// Writes the verdict into the note of the packet, where packets are sampled. It is in r0 before and after.
+    fn note(&mut self) {
+        let (Some(sampled), Some(counters)) = (self.how.sampled, self.how.counters) else { return };
+        let mut unknown = Label::default();
+        self.keep_verdict();
+        self.find_note(sampled.notes, counters.keys, &mut unknown);
+        self.code.push(Insn::copy(1, 0));
+        self.restore_verdict();
+        let at = note::VERDICTS + 4 * i16::from(sampled.number);
+        self.code.push(Insn::store(Width::Word, 1, at, 0));
+        self.code.place(unknown);
+        self.restore_verdict();
+    }
+
+    /// Has the sampler leave the chain with what the hook is told, where packets are sampled. Where it is not there any more, the
+    /// verdict is in r0 as before.
+    fn sample(&mut self) {
+        let (Some(sampled), Some(counters)) = (self.how.sampled, self.how.counters) else { return };
+        let mut unsampled = Label::default();
+        self.keep_verdict();
+        self.find_note(sampled.notes, counters.keys, &mut unsampled);
+        self.code.push(Insn::copy(2, 0));
+        self.code.push(Insn::store_word(2, note::MEMBER, sampled.number.into()));
+        self.restore_verdict();
+        self.give_way();
+        self.code.push(Insn::store(Width::Word, 2, note::RETURNED, 0));
+        self.put_context(1);
+        self.code.extend(Insn::load_map(2, sampled.sampler));
+        self.code.push(Insn::put_32(3, 0));
+        self.code.push(Insn::call(TAIL_CALL));
+        self.code.place(unsampled);
+        self.restore_verdict();
+    }
+
+    /// Puts the address of the note into r0.
+    fn find_note(&mut self, notes: i32, keys: i32, unknown: &mut Label) {
+        self.keep_key(&Cell::Number(0));
+        self.put_key(&Cell::Number(0), keys);
+        self.code.extend(Insn::load_map(1, notes));
+        self.code.push(Insn::call(MAP_LOOKUP));
+        self.code.jump_if_null(0, unknown);
     }
 
     fn keep_key(&mut self, cell: &Cell) {
@@ -343,7 +400,7 @@ impl Epilogue<'_> {
 pub(crate) const TCX_NEXT: i32 = -1;
 
 /// The verdict of a chain that lets a packet pass.
-pub(crate) fn pass(point: HookPoint) -> i32 {
+pub fn pass(point: HookPoint) -> i32 {
     const XDP_PASS: i32 = 2;
     match point {
         HookPoint::Xdp => XDP_PASS,

@@ -12,10 +12,10 @@ use super::frame::{Context, Frame};
 use crate::insn::{FRAME, Insn, LOAD_BYTES, When, Width};
 
 /// Ethertypes as they are read from a packet (IEEE 802; IANA).
-const IPV4: i32 = network_order(0x0800);
-const IPV6: i32 = network_order(0x86dd);
-const VLAN: i32 = network_order(0x8100);
-const SERVICE_VLAN: i32 = network_order(0x88a8);
+pub(crate) const IPV4: i32 = network_order(0x0800);
+pub(crate) const IPV6: i32 = network_order(0x86dd);
+pub(crate) const VLAN: i32 = network_order(0x8100);
+pub(crate) const SERVICE_VLAN: i32 = network_order(0x88a8);
 /// More fragments, or an offset (RFC 791, section 3.1).
 const FRAGMENT: i32 = network_order(0x3fff);
 /// Protocols whose header begins with two ports (IANA).
@@ -36,7 +36,7 @@ const OFFSET: i16 = 44;
 const CONTEXT: u8 = 6;
 const KEY: u8 = 8;
 
-const fn network_order(number: u16) -> i32 {
+pub(crate) const fn network_order(number: u16) -> i32 {
     number.to_be() as i32
 }
 

@@ -12,13 +12,14 @@
 pub(crate) mod code;
 mod epilogue;
 mod exits;
-mod flow;
+pub(crate) mod flow;
 mod frame;
 
 use package::{Enforcement, HookPoint, ProceedSet};
 use thiserror::Error;
 
-pub(crate) use epilogue::{TCX_NEXT, pass};
+pub(crate) use epilogue::TCX_NEXT;
+pub use epilogue::pass;
 
 use crate::insn::{CLOCK, EXIT, FRAME, Insn, LOAD_64, TAIL_CALL, Width};
 
@@ -37,6 +38,8 @@ pub struct Splice<'a> {
     pub counters: Option<Counters>,
     /// Whether its run time is measured.
     pub timed: bool,
+    /// Where its verdicts are told, if somebody asks for packets; it takes counters as well.
+    pub sampled: Option<Sampled>,
     /// Whether it meets packets in several buffers (`xdp.frags`).
     pub fragments: bool,
     /// How the program and its epilogue are put together.
@@ -51,6 +54,17 @@ pub struct Counters {
     /// An array of one value: the numbers of the cells in order, four bytes each. A function that has no stack left finds
     /// the keys of cells there.
     pub keys: i32,
+}
+
+/// Where a member tells its verdicts: descriptors, and its place in the chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Sampled {
+    /// The per-CPU array of the note of the packet.
+    pub notes: i32,
+    /// The program array of the sampler.
+    pub sampler: i32,
+    /// Which member it is, from 0.
+    pub number: u8,
 }
 
 /// How a program and its epilogue are put together.

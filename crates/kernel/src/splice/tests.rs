@@ -39,6 +39,7 @@ fn how(proceed: &ProceedSet, way: Way) -> Splice<'_> {
         next: 5,
         counters: Some(Counters { cells: 6, keys: 7 }),
         timed: false,
+        sampled: None,
         fragments: false,
         way,
     }
@@ -124,7 +125,7 @@ fn an_instruction_reads_as_it_is_written() {
     }
 }
 
-fn any_splice() -> impl Strategy<Value = (u32, Enforcement, [bool; 3], Way, bool)> {
+fn any_splice() -> impl Strategy<Value = (u32, Enforcement, [bool; 4], Way, bool)> {
     let share = (1..Share::WHOLE).prop_map(|flows| Share::of_ten_thousand(flows).unwrap());
     let enforcement = prop_oneof![
         Just(Enforcement::Enforce),
@@ -136,7 +137,7 @@ fn any_splice() -> impl Strategy<Value = (u32, Enforcement, [bool; 3], Way, bool
         (0..16_u8).prop_map(Way::Register),
         Just(Way::Wrapper)
     ];
-    (any::<u32>(), enforcement, any::<[bool; 3]>(), way, any::<bool>())
+    (any::<u32>(), enforcement, any::<[bool; 4]>(), way, any::<bool>())
 }
 
 proptest! {
@@ -144,7 +145,7 @@ proptest! {
     #[test]
     fn any_stream_of_instructions_gets_an_answer(
         bytes in proptest::collection::vec(any::<[u8; 8]>(), 0..200),
-        (mask, enforcement, [counted, timed, fragments], way, tc) in any_splice(),
+        (mask, enforcement, [counted, timed, sampled, fragments], way, tc) in any_splice(),
     ) {
         let insns: Vec<Insn> = bytes.into_iter().map(Insn::from_bytes).collect();
         let point = if tc { HookPoint::TcIngress } else { HookPoint::Xdp };
@@ -152,7 +153,9 @@ proptest! {
         let names: Vec<&str> = chosen.map(|(_, verdict)| verdict.name()).collect();
         let proceed = ProceedSet::parse(point, &names).unwrap();
         let counters = counted.then_some(Counters { cells: 6, keys: 7 });
-        let how = Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, fragments, way };
+        let sampled = sampled.then_some(Sampled { notes: 8, sampler: 9, number: 3 });
+        let how =
+            Splice { point, proceed: &proceed, enforcement, next: 5, counters, timed, sampled, fragments, way };
         prop_assert!(ways(&insns, 0, timed).contains(&Way::Wrapper));
         if let Ok(Spliced { insns: spliced, moved }) = splice(&insns, &how) {
             for (at, insn) in insns.iter().enumerate().skip(1) {

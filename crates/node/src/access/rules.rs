@@ -104,7 +104,8 @@ impl Rules {
     /// Whether a caller may do something to something.
     pub(crate) fn rule(&self, caller: &Caller, action: Action, thing: &Thing, change: Change) -> Ruling {
         // Interfaces that match may be any: a policy that names some says nothing of them.
-        if thing.is_wherever() && self.rule(caller, Action::Other, &Thing::Node, change) != Ruling::Permitted {
+        if thing.is_wherever() && self.rule(caller, Action::Other, &Thing::Node, change) != Ruling::Permitted
+        {
             return Ruling::Denied(Vec::new());
         }
         let asked = self.ask(caller, action, thing, change);

@@ -6,8 +6,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use plan::Hooks;
 use package::MemberName;
+use plan::Hooks;
 use wire::{Difference, DifferenceKind, Generation, Source, differences};
 
 use super::thing::{Change, Thing, Touch, Ware};

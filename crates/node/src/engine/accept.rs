@@ -167,6 +167,8 @@ impl Engine {
         }));
         self.desired = Some(desired);
         self.left = Left::default();
+        // Who is which member may have changed.
+        self.sampling.clear();
         self.follow_in_user_space();
         self.user_programs.try_again();
         self.waiting = waiting;

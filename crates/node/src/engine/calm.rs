@@ -19,8 +19,8 @@ pub(super) struct Calm {
 impl Engine {
     /// What a short look sees; nothing where it cannot tell, or something is awaited that it does not see.
     pub(super) fn glance(&mut self) -> Option<Glance> {
-        let sees_all =
-            self.problem.is_none() && self.profiled_until.is_none() && self.waiting.probes.is_empty();
+        let sees_all = self.problem.is_none() && self.waiting.probes.is_empty();
+        let sees_all = sees_all && self.profiled_until.is_none() && self.sampling.is_empty();
         let namespaces = self.desired.as_ref().filter(|_| sees_all)?.namespaces();
         // What cannot be looked at is found by the comparison.
         self.parts.kernel.glance(&namespaces).ok().flatten()

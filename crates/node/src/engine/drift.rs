@@ -79,8 +79,9 @@ impl Engine {
     /// As [`Engine::reach`], but for hooks that others changed and whose chain says not to repair that. What waited for its
     /// interface is no such hook, and neither is what is left already.
     pub(super) fn reach_or_leave(&mut self) -> Result<Drift, Rejected> {
-        let named = self.wanted();
+        let named = self.in_force();
         let (wanted, observed) = self.look(named.clone())?;
+        let wanted = self.wanted_of(wanted);
         let (desired, waiting) = leave_out(wanted, &observed);
         let before = std::mem::replace(&mut self.waiting, waiting).hooks;
         let plan = reconcile(&desired, &observed)?;

@@ -6,7 +6,7 @@ use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, St
 
 use super::Engine;
 use crate::generation::Generation;
-use crate::metrics::Metrics;
+use crate::metrics::{Family, Metrics, text};
 use crate::standing::rulings;
 use crate::user::{Named, NotNamed};
 use crate::{Rejected, view};
@@ -101,6 +101,14 @@ impl Engine {
     /// # Errors
     /// When the state or the kernel cannot be read.
     pub fn metrics(&self) -> Result<String, Rejected> {
+        Ok(text(&self.families()?))
+    }
+
+    /// The same as values.
+    ///
+    /// # Errors
+    /// When the state or the kernel cannot be read.
+    pub(crate) fn families(&self) -> Result<Vec<Family>, Rejected> {
         let looked = self.memory.read()?.looked;
         let age = looked.map(|looked| (self.parts.clock)().duration_since(looked));
         let size = self.store.size();
@@ -115,7 +123,7 @@ impl Engine {
             repairs: &self.repairs,
             user_programs: &self.user_programs.views(),
         };
-        Ok(metrics.to_string())
+        Ok(metrics.families())
     }
 
     /// The user program that somebody names.

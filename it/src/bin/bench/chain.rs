@@ -9,7 +9,7 @@ use std::rc::Rc;
 use anyhow::{Context, Result};
 use it::Pair;
 use kernel::{Attached, Candidate, Membership, Trial};
-use package::{HookPoint, Interface};
+use package::{FlowFilter, HookPoint, Interface};
 use serde_json::{Map, Value, json};
 
 use super::Options;
@@ -84,8 +84,9 @@ fn measure_xdp(effort: Effort) -> Result<Samples> {
     let mut contenders = Vec::new();
     for length in LENGTHS {
         let [inlined, functions] = in_one_program(length)?;
-        let chain = |counted| -> Result<Trial> {
-            let how = Membership { counted, ..Membership::default_for(point) };
+        let chain = |counted, sampled: bool| -> Result<Trial> {
+            let sampled = sampled.then(FlowFilter::default);
+            let how = Membership { counted, sampled, ..Membership::default_for(point) };
             let member = (of_xdp(&stage, "stage")?, how);
             Ok(Trial::chain(point, &vec![member; length])?)
         };
@@ -94,8 +95,9 @@ fn measure_xdp(effort: Effort) -> Result<Samples> {
             ("inlined", of_xdp(&inlined, "stages")?.alone()?),
             ("functions", of_xdp(&functions, "stages")?.alone()?),
             ("tail-call", Trial::cooperating(&by_hand, "next_prog_array")?),
-            ("spliced", chain(false)?),
-            ("spliced-counted", chain(true)?),
+            ("spliced", chain(false, false)?),
+            ("spliced-counted", chain(true, false)?),
+            ("spliced-sampled", chain(true, true)?),
         ];
         let dispatched = super::dispatched::trials(&of_xdp(&stage, "stage")?, length)?;
         let all = trials.into_iter().chain(dispatched);
@@ -244,6 +246,7 @@ fn ratios(samples: &Samples) -> BTreeMap<String, f64> {
         ("spliced", "tail-call", 10),
         ("spliced", "tail-call", 32),
         ("spliced-counted", "spliced", 10),
+        ("spliced-sampled", "spliced-counted", 10),
         ("spliced", "freplace", 10),
         ("spliced-counted", "freplace-counted", 10),
         ("spliced", "libxdp", 10),

@@ -43,7 +43,7 @@ impl Trial {
         });
         let links = links.collect::<io::Result<Vec<OwnedFd>>>().map_err(failed)?;
         let keeps = Keeps { maps: vec![array], ready, _links: links, ..Keeps::default() };
-        Ok(Self { point, entry: loaded.program, counters, _keeps: keeps })
+        Ok(Self { point, entry: loaded.program, counters, keeps })
     }
 }
 

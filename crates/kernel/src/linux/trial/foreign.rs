@@ -53,7 +53,7 @@ impl Trial {
             return Err(failed(io::Error::other("it has too few functions")));
         }
         let keeps = Keeps { _objects: vec![dispatcher], ready, _links: links, ..Keeps::default() };
-        Ok(Self { point, entry, counters: Vec::new(), _keeps: keeps })
+        Ok(Self { point, entry, counters: Vec::new(), keeps })
     }
 }
 

@@ -31,6 +31,7 @@ impl Trial {
             timed: how.timed,
             next: next.as_fd(),
             counters: Some(Counting { cells: counters.as_fd(), keys: keys.as_fd() }),
+            sampled: None,
         };
         let (first, second) = (states.join("first"), states.join("second"));
         let mut loading = candidate.loading(&package, &config, Buffers::One)?;
@@ -46,6 +47,6 @@ impl Trial {
         let (entry, slot) = root::load(point, Buffers::One).map_err(failed)?;
         maps::write_descriptor(&slot, ready.program.as_fd()).map_err(failed)?;
         let keeps = Keeps { maps: vec![slot, next], ready: vec![ready], ..Keeps::default() };
-        Ok(Some(Self { point, entry, counters: vec![counters], _keeps: keeps }))
+        Ok(Some(Self { point, entry, counters: vec![counters], keeps }))
     }
 }
