@@ -206,6 +206,9 @@ impl Document {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::{Map, Value};
+    use utoipa::{PartialSchema as _, ToSchema};
+
     use super::Document;
 
     #[test]
@@ -215,6 +218,35 @@ mod tests {
         let json = serde_json::to_string(&document).unwrap();
         insta::assert_snapshot!(json, @r#"{"chain":[{"interface":"eth0","hook":"xdp","member":[{"name":"a","package":"file:/a","config":{"limit":5,"strict":true}}]}]}"#);
         assert_eq!(serde_json::from_str::<Document>(&json).unwrap(), document);
+    }
+
+    /// The schema of a document, as JSON Schema 2020-12, made of what the API describes itself by.
+    fn schema() -> Value {
+        let mut named = Vec::new();
+        <Document as ToSchema>::schemas(&mut named);
+        let definitions: Map<String, Value> =
+            named.into_iter().map(|(name, schema)| (name, serde_json::to_value(schema).unwrap())).collect();
+        let mut schema = serde_json::to_value(Document::schema()).unwrap();
+        let own = schema.as_object_mut().unwrap();
+        own.insert("$schema".to_owned(), "https://json-schema.org/draft/2020-12/schema".into());
+        own.insert("title".to_owned(), "The desired state of a node".into());
+        own.insert("$defs".to_owned(), definitions.into());
+        // What refers into the API's description refers into this one.
+        let text = schema.to_string().replace("#/components/schemas/", "#/$defs/");
+        let mut schema: Value = serde_json::from_str(&text).unwrap();
+        schema.sort_all_objects();
+        schema
+    }
+
+    #[test]
+    fn the_schema_in_the_documentation_is_that_of_the_document() {
+        let kept = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/schema/document.json");
+        let made = serde_json::to_string_pretty(&schema()).unwrap() + "\n";
+        if std::env::var_os("UPDATE_SCHEMA").is_some() {
+            std::fs::write(kept, &made).unwrap();
+        }
+        let kept = std::fs::read_to_string(kept).unwrap_or_default();
+        assert_eq!(kept, made, "`UPDATE_SCHEMA=1 cargo test -p wire schema` writes it");
     }
 
     #[test]
