@@ -42,7 +42,7 @@ pub struct DeploymentDocument {
     pub enabled: bool,
     /// Values for parameters, for each program that has them.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
 }
 

@@ -142,7 +142,7 @@ pub struct MemberDocument {
     pub enabled: bool,
     /// Values for parameters of the program: numbers and truth values by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
 }
 

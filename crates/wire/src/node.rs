@@ -273,7 +273,7 @@ pub struct MemberView {
     /// For which packets its verdict counts: `enforce`, `shadow`, or `canary` and a share of flows.
     pub enforcement: String,
     /// The parameters that were set.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
     /// Packets that reached it, since it joined the chain.
     pub seen: Count,

@@ -31,14 +31,14 @@ pub struct ProbeDocument {
     pub program: Option<ProgramName>,
     /// Where it attaches, as far as the package leaves that open; the options are those of its kind.
     #[serde(default, skip_serializing_if = "AttachOptions::is_empty")]
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub attach: AttachOptions,
     /// Whether it is attached. A probe that is not keeps its maps.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
     /// Values for parameters of the program: numbers and truth values by name.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
 }
 
@@ -73,7 +73,7 @@ pub struct ProbeView {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub read_only_data: Option<ReadOnlyDataView>,
     /// The parameters that were set.
-    #[schema(value_type = BTreeMap<String, Object>)]
+    #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
     /// Its runs, while the kernel counts them (`kernel.bpf_stats_enabled`).
     pub run: RunTime,
