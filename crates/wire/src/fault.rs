@@ -46,7 +46,7 @@ impl fmt::Display for Fault {
 }
 
 /// A step into a value.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 enum Part {
     Key(String),
     Index(usize),
@@ -55,13 +55,18 @@ enum Part {
 /// Reads a value of JSON, and finds all that is wrong with it: what is, is taken out, and the rest is read again.
 ///
 /// # Errors
-/// The faults, in the order in which they are met; never none.
+/// The faults, in the order of their places; never none.
 pub(crate) fn read_all<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<Fault>> {
     let (mut faults, mut taken) = (Vec::new(), Vec::new());
+    let in_order = |mut faults: Vec<(Vec<Part>, Fault)>| {
+        // What is taken out moves others around, so that they are met in any order.
+        faults.sort_by(|(one, _), (other, _)| one.cmp(other));
+        Err(faults.into_iter().map(|(_, fault)| fault).collect())
+    };
     loop {
         let error = match serde_path_to_error::deserialize::<_, T>(&value) {
             Ok(read) if faults.is_empty() => return Ok(read),
-            Ok(_) => return Err(faults),
+            Ok(_) => return in_order(faults),
             Err(error) => error,
         };
         let (here, detail) = (place(error.path()), error.inner().to_string());
@@ -75,10 +80,11 @@ pub(crate) fn read_all<T: DeserializeOwned>(mut value: Value) -> Result<T, Vec<F
         if !is_follow_up {
             let found = here.iter().try_fold(&value, step).filter(|_| missing.is_none() && !here.is_empty());
             let value = found.map(|found| shortened(&found.to_string()));
-            faults.push(Fault { pointer: written.iter().map(pointer).collect(), value, detail, line: None });
+            let fault = Fault { pointer: written.iter().map(pointer).collect(), value, detail, line: None };
+            faults.push((written.clone(), fault));
         }
         if faults.len() >= MOST || !take_out(&mut value, &here) {
-            return Err(faults);
+            return in_order(faults);
         }
         taken.push(written);
     }

@@ -289,7 +289,7 @@ fn all_that_is_wrong_with_a_document_is_told_at_once() {
     .unwrap();
     let problem: wire::Problem = serde_json::from_str(&answer).unwrap();
     let places: Vec<&str> = problem.errors.iter().map(|fault| fault.pointer.as_str()).collect();
-    assert_eq!(places, ["/chain/0/interface", "/chain/0/hook", "/chain/0/member/0/name", "/colour"]);
+    assert_eq!(places, ["/chain/0/hook", "/chain/0/interface", "/chain/0/member/0/name", "/colour"]);
     assert_eq!(problem.status, 422);
     assert_eq!(node.status().unwrap().generation, 0);
 }
