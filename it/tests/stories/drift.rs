@@ -232,7 +232,10 @@ fn events_are_told_as_they_happen_until_the_daemon_ends() {
     let mut next = || serde_json::from_str::<Event>(&lines.next().unwrap().unwrap()).unwrap();
     node.apply(&packages().document("right0", &["sanity"])).unwrap().success().unwrap();
     let accepted = next();
-    assert_eq!((accepted.kind, accepted.by.len()), (EventKind::Accepted, 0));
+    assert_eq!(
+        (accepted.kind, accepted.by.as_slice()),
+        (EventKind::Accepted, ["user:root".to_owned()].as_slice())
+    );
     assert!(accepted.text.starts_with("generation 1: ") && !accepted.steps.is_empty(), "{accepted:?}");
     node.apply_with(&packages().document("right0", &["ratelimit"]), &["--confirm-within", "1h"])
         .unwrap()
