@@ -110,7 +110,8 @@ impl Provider {
         let provider = Self { child, namespace: side.namespace.clone() };
         let begin = Instant::now();
         while run_in(&provider.namespace, &format!("curl -sf -o /dev/null {}/jwks", Self::ISSUER)).is_err() {
-            if begin.elapsed() > Duration::from_mins(1) {
+            // Where the machine is emulated, Python takes its time.
+            if begin.elapsed() > Duration::from_mins(5) {
                 bail!("the provider did not come up");
             }
             std::thread::sleep(Duration::from_millis(50));
