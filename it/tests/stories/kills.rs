@@ -27,6 +27,7 @@ fn a_daemon_that_is_killed_before_any_call_leaves_one_of_two_documents_whole_and
     let report = String::from_utf8(pings.wait_with_output().unwrap().stdout).unwrap();
     assert!(report.contains(" 0 received"), "{report}");
     assert_eq!(received, sent, "packets were lost, or came twice");
-    assert!(kills.count() * 2 > kills.runs && kills.before > 0 && kills.after > 0, "{kills:?}");
+    // It survives the last run of each kind of call.
+    assert!(kills.count() * 4 > kills.runs && kills.before + kills.after == kills.runs, "{kills:?}");
     println!("{kills:#?}");
 }

@@ -106,6 +106,7 @@ pub(crate) fn script(image: &Image, line: &str) -> String {
          mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
          cp {configuration} /lib/modules/{release}/config\n\
          mkdir -p /dev/pts && mount -t devpts devpts /dev/pts\n\
+         mkdir -p /dev/shm && mount -t tmpfs tmpfs /dev/shm\n\
          mount -t bpf bpf /sys/fs/bpf\n\
          mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
          mount -t securityfs securityfs /sys/kernel/security\n\
