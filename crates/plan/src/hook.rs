@@ -46,6 +46,15 @@ impl Hooks {
         self.point == hook.point && self.interfaces.contain(&hook.interface, address)
     }
 
+    /// Whether a hook could be one of them, whatever address its interface has.
+    pub fn may_contain(&self, hook: &Hook) -> bool {
+        let address = match &self.interfaces {
+            Interfaces::Addressed { address, .. } => Some(*address),
+            Interfaces::Named(_) | Interfaces::Matching { .. } => None,
+        };
+        self.contain(hook, address)
+    }
+
     /// Those on the interfaces that exist.
     pub(crate) fn among<'a>(
         &'a self,

@@ -9,10 +9,13 @@ use serde_json::{Map, Value};
 
 use crate::{ChainDocument, Generation};
 
+/// The place of what is said of all chains for interfaces that match: which comes first.
+pub const MATCHES: &str = "interfaces that match";
+
 /// One thing that differs.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Difference {
-    /// Where: `<interface>/<hook>`, `probe:<name>`, or `deployment:<name>`.
+    /// Where: `<interface>/<hook>`, `probe:<name>`, `deployment:<name>`, or [`MATCHES`].
     pub place: String,
     /// The member; none where it is about the chain or the probe.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -126,7 +129,24 @@ pub fn differences(before: &Generation, after: &Generation) -> Vec<Difference> {
             differences.push(about(None, Kind::Changed { field: "order".to_owned(), before, after }));
         }
     }
+    differences.extend(order_of_matches(before, after));
     differences
+}
+
+/// Where several chains match an interface, the first in the document counts.
+fn order_of_matches(before: &Generation, after: &Generation) -> Option<Difference> {
+    let places = |generation: &Generation| -> Vec<String> {
+        let chains = generation.document.chains.iter();
+        let matching = chains.filter(|chain| chain.interface.name().is_none());
+        matching.map(|chain| format!("{}/{}", chain.interface, chain.hook)).collect()
+    };
+    let (mut old, mut new) = (places(before), places(after));
+    let (all_old, all_new) = (old.clone(), new.clone());
+    old.retain(|place| all_new.contains(place));
+    new.retain(|place| all_old.contains(place));
+    let (before, after) = (old.join(", ").into(), new.join(", ").into());
+    let kind = Kind::Changed { field: "order".to_owned(), before, after };
+    (old != new).then(|| Difference { place: MATCHES.to_owned(), member: None, kind })
 }
 
 /// A chain or a probe, taken apart.
@@ -240,6 +260,13 @@ mod tests {
         + probe:q  file:/q
         "#);
         assert_eq!(told(&before, &before), "");
+    }
+
+    #[test]
+    fn which_match_comes_first_is_told() {
+        let [one, other] = ["eth*", "*0"].map(|name| chain("xdp", &["a"]).replace("eth0", name));
+        let (before, after) = (generation(&(one.clone() + &other), &[]), generation(&(other + &one), &[]));
+        insta::assert_snapshot!(told(&before, &after), @"~ interfaces that match  order: eth*/xdp, *0/xdp -> *0/xdp, eth*/xdp");
     }
 
     #[test]

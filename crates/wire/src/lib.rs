@@ -27,7 +27,7 @@ mod user_program;
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
 pub use client::{CallError, Following, NodeClient, RemoteNode};
 pub use deployment::{DeploymentDocument, NoSource, Source};
-pub use difference::{Difference, Kind as DifferenceKind, differences};
+pub use difference::{Difference, Kind as DifferenceKind, MATCHES, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};
 pub use fault::Fault;

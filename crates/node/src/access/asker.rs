@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use super::caller::Caller;
 use super::refusal::{Denials, Denied};
-use super::rules::{Rules, Ruling};
+use super::rules::{Denial, Rules, Ruling};
 use super::thing::{Action, Change, Thing};
 use super::touched::{End, touched};
 
@@ -91,13 +91,13 @@ impl Asker {
         if rules.could_permit(caller, action) {
             return Ok(());
         }
-        let denials = Denials(vec![("anything".to_owned(), Vec::new())]);
+        let denials = Denials(vec![("anything".to_owned(), Denial::Unpermitted)]);
         Err(Denied { caller: caller.to_string(), action, denials })
     }
 }
 
 impl Judged {
-    fn refuse(&self, denials: Vec<(String, Vec<String>)>) -> Result<(), Denied> {
+    fn refuse(&self, denials: Vec<(String, Denial)>) -> Result<(), Denied> {
         if denials.is_empty() {
             return Ok(());
         }

@@ -9,6 +9,7 @@ use std::time::Duration;
 use thiserror::Error;
 
 use super::oidc::BadToken;
+use super::rules::Denial;
 use super::thing::Action;
 
 /// What policies deny a caller.
@@ -24,22 +25,14 @@ pub struct Denied {
 
 /// Each thing that is denied, and by what.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denials(pub(crate) Vec<(String, Vec<String>)>);
+pub(crate) struct Denials(pub(crate) Vec<(String, Denial)>);
 
 impl Error for Denials {}
 
 impl fmt::Display for Denials {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        for (number, (what, policies)) in self.0.iter().enumerate() {
-            let policies: Vec<String> = policies.iter().map(|policy| format!("`{policy}`")).collect();
-            let why = match policies.as_slice() {
-                [] => "no policy permits it".to_owned(),
-                [one] => format!("the policy {one} forbids it"),
-                several => format!("the policies {} forbid it", several.join(", ")),
-            };
-            write!(f, "{}{what}: {why}", if number == 0 { "" } else { "; " })?;
-        }
-        Ok(())
+        let denials: Vec<String> = self.0.iter().map(|(what, why)| format!("{what}: {why}")).collect();
+        f.write_str(&denials.join("; "))
     }
 }
 

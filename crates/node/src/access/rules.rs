@@ -4,7 +4,7 @@
 //! What no policy permits is denied, and what one forbids is denied whatever others permit.
 
 use std::collections::{BTreeMap, BTreeSet, HashSet};
-use std::fmt::Display;
+use std::fmt::{self, Display};
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -70,8 +70,36 @@ pub enum BadRules {
 pub(crate) enum Ruling {
     /// A policy permits it, and none forbids it.
     Permitted,
-    /// It is denied, and by these policies where that is not for want of one.
-    Denied(Vec<String>),
+    /// It is denied.
+    Denied(Denial),
+}
+
+/// Why something is denied.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Denial {
+    /// These policies forbid it.
+    Forbidden(Vec<String>),
+    /// None permits it.
+    Unpermitted,
+    /// It is about interfaces that match, whichever those are: only who may do `other` may do that.
+    Wherever,
+}
+
+impl fmt::Display for Denial {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Forbidden(policies) => {
+                let policies: Vec<String> = policies.iter().map(|policy| format!("`{policy}`")).collect();
+                let (plural, verb) =
+                    if policies.len() == 1 { ("policy", "forbids") } else { ("policies", "forbid") };
+                write!(f, "the {plural} {} {verb} it", policies.join(", "))
+            }
+            Self::Unpermitted => f.write_str("no policy permits it"),
+            Self::Wherever => f.write_str(
+                "it may come to any interface that matches, and is for those who are permitted `other`",
+            ),
+        }
+    }
 }
 
 impl Rules {
@@ -106,12 +134,12 @@ impl Rules {
         // Interfaces that match may be any: a policy that names some says nothing of them.
         if thing.is_wherever() && self.rule(caller, Action::Other, &Thing::Node, change) != Ruling::Permitted
         {
-            return Ruling::Denied(Vec::new());
+            return Ruling::Denied(Denial::Wherever);
         }
         let asked = self.ask(caller, action, thing, change);
         asked.unwrap_or_else(|error| {
             tracing::error!(%caller, %action, "denied, as it cannot be asked: {error}");
-            Ruling::Denied(Vec::new())
+            Ruling::Denied(Denial::Unpermitted)
         })
     }
 
@@ -163,7 +191,9 @@ impl Rules {
         Ok(match answer.decision() {
             Decision::Allow => Ruling::Permitted,
             Decision::Deny => {
-                Ruling::Denied(answer.diagnostics().reason().map(ToString::to_string).collect())
+                let policies: Vec<String> = answer.diagnostics().reason().map(ToString::to_string).collect();
+                let is_forbidden = !policies.is_empty();
+                Ruling::Denied(if is_forbidden { Denial::Forbidden(policies) } else { Denial::Unpermitted })
             }
         })
     }
@@ -379,7 +409,7 @@ mod tests {
         assert!(rules.could_permit(&net, Action::Stop) && !rules.could_permit(&buyer, Action::Stop));
         let forbidden =
             rules.rule(&user(0, "root", &[]), Action::Apply, &member("eth9", "example", 1), Change::Add);
-        assert_eq!(forbidden, Ruling::Denied(vec!["never in front".to_owned()]));
+        assert_eq!(forbidden, Ruling::Denied(Denial::Forbidden(vec!["never in front".to_owned()])));
     }
 
     #[test]

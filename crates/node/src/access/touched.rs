@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use package::MemberName;
 use plan::Hooks;
-use wire::{Difference, DifferenceKind, Generation, Source, differences};
+use wire::{Difference, DifferenceKind, Generation, MATCHES, Source, differences};
 
 use super::thing::{Change, Thing, Touch, Ware};
 
@@ -30,6 +30,7 @@ pub(crate) fn touched(before: &End, after: &End) -> BTreeSet<Touch> {
                 touches.extend(both(at(before), at(after)));
             }
         }
+        touches.extend(matches(&difference, before, after));
         for name in members(&difference, after) {
             let at = |end: &End| end.thing(&difference.place, name.as_deref());
             touches.extend(both(at(before), at(after)));
@@ -57,6 +58,22 @@ fn members(difference: &Difference, after: &End) -> Vec<Option<String>> {
         }
         (None, _) => vec![None],
     }
+}
+
+/// The chains for interfaces that match which a difference concerns: all where another comes first, and where a chain for an
+/// interface by its name comes or goes, those that it takes the interface from or leaves it to.
+fn matches(difference: &Difference, before: &End, after: &End) -> Vec<Touch> {
+    let comes_or_goes = difference.member.is_none()
+        && matches!(difference.kind, DifferenceKind::Added { .. } | DifferenceKind::Removed { .. });
+    let named =
+        difference.place.parse::<Hooks>().ok().and_then(|hooks| hooks.only()).filter(|_| comes_or_goes);
+    let concerns = |hooks: &Hooks| match &named {
+        Some(hook) => hooks.only().is_none() && hooks.may_contain(hook),
+        None => difference.place == MATCHES && hooks.only().is_none(),
+    };
+    let chains = [before, after].into_iter().flat_map(|end| &end.generation.document.chains);
+    let concerned = chains.map(hook).filter(concerns);
+    concerned.map(|hooks| Touch { change: Change::Alter, thing: Thing::Chain(hooks) }).collect()
 }
 
 fn both(before: Option<Thing>, after: Option<Thing>) -> Vec<Touch> {
@@ -185,6 +202,27 @@ mod tests {
         insta::assert_snapshot!(told(&chain("", &["a"]), &swapped), @"
         change member `a` of package `example/a` at position 1 of `eth0/xdp`
         change member `a` of package `example/b` at position 1 of `eth0/xdp`
+        ");
+    }
+
+    #[test]
+    fn a_chain_by_name_touches_those_that_it_takes_the_interface_from() {
+        let matching = chain("", &["a"]).replace("eth0", "eth*");
+        let address = chain("", &["a"]).replace("eth0", "mac=02:00:5e:10:00:01");
+        let elsewhere = chain("", &["a"]).replace("eth0", "wlan*");
+        let before = matching.clone() + &address + &elsewhere;
+        // Without members it keeps the others off.
+        insta::assert_snapshot!(told(&before, &(before.clone() + &chain("", &[]))), @"
+        change how the chain on `eth*/xdp` is attached
+        change how the chain on `mac=02:00:5e:10:00:01/xdp` is attached
+        ");
+        insta::assert_snapshot!(told(&(matching.clone() + &chain("", &["b"])), &matching), @"
+        change how the chain on `eth*/xdp` is attached
+        remove member `b` of package `example/b` at position 1 of `eth0/xdp`
+        ");
+        insta::assert_snapshot!(told(&(matching.clone() + &elsewhere), &(elsewhere + &matching)), @"
+        change how the chain on `eth*/xdp` is attached
+        change how the chain on `wlan*/xdp` is attached
         ");
     }
 
