@@ -7,7 +7,7 @@
 
 use package::{HookPoint, ProceedSet};
 
-use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, When, Width};
+use crate::insn::{CLOCK, FRAME, Insn, MAP_LOOKUP, When, Width};
 use crate::splice::code::{Code, Label};
 use crate::splice::{Classes, TCX_NEXT, pass};
 
@@ -254,18 +254,7 @@ impl Main<'_> {
 
     /// Keeps the length of the packet as the amount.
     fn length(&mut self) {
-        if self.how.point != HookPoint::Xdp {
-            // `struct __sk_buff`: len at 0.
-            self.code.push(Insn::load(Width::Word, 0, CONTEXT, 0));
-        } else if self.how.fragments {
-            self.code.push(Insn::copy(1, CONTEXT));
-            self.code.push(Insn::call(BUFFER_LENGTH));
-        } else {
-            // `struct xdp_md`: data at 0, data_end at 4.
-            self.code.push(Insn::load(Width::Word, 0, CONTEXT, 4));
-            self.code.push(Insn::load(Width::Word, 1, CONTEXT, 0));
-            self.code.push(Insn::subtract_register(0, 1));
-        }
+        self.code.put_length(CONTEXT, self.how.point, self.how.fragments);
         self.code.push(Insn::store(Width::Double, FRAME, AMOUNT, 0));
     }
 }

@@ -10,7 +10,7 @@ use std::net::IpAddr;
 use package::{FlowEnd, FlowFilter, HookPoint, Share};
 
 use super::{SNAP_BYTES, note};
-use crate::insn::{BUFFER_LENGTH, CLOCK, FRAME, Insn, MAP_LOOKUP, When, Width};
+use crate::insn::{CLOCK, FRAME, Insn, MAP_LOOKUP, When, Width};
 use crate::splice::code::{Code, Label};
 use crate::splice::flow::{IPV4, IPV6, SERVICE_VLAN, VLAN, network_order};
 use crate::splice::pass;
@@ -273,7 +273,7 @@ impl Writer<'_> {
     /// Sends the note and the beginning of the packet.
     fn send(&mut self) {
         let snap = i32::try_from(SNAP_BYTES).expect("it is a small number");
-        self.length();
+        self.code.put_length(CONTEXT, self.how.point, self.how.fragments);
         self.code.push(Insn::store(Width::Word, NOTE, note::LENGTH, 0));
         let mut short = Label::default();
         self.code.jump_if(When::AtMost, 0, snap, &mut short);
@@ -290,20 +290,5 @@ impl Writer<'_> {
         self.code.push(Insn::copy(4, NOTE));
         self.code.push(Insn::put_32(5, note::SENT_BYTES.into()));
         self.code.push(Insn::call(PERF_OUTPUT));
-    }
-
-    /// Puts the length of the packet into r0.
-    fn length(&mut self) {
-        if self.how.point != HookPoint::Xdp {
-            // `struct __sk_buff`: len at 0.
-            self.code.push(Insn::load(Width::Word, 0, CONTEXT, 0));
-        } else if self.how.fragments {
-            self.code.push(Insn::copy(1, CONTEXT));
-            self.code.push(Insn::call(BUFFER_LENGTH));
-        } else {
-            self.code.push(Insn::load(Width::Word, 0, CONTEXT, 4));
-            self.code.push(Insn::load(Width::Word, 1, CONTEXT, 0));
-            self.code.push(Insn::subtract_register(0, 1));
-        }
     }
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Instructions with forward jumps to places that are not written yet.
 
+use package::HookPoint;
+
 use super::distance;
-use crate::insn::{Insn, When};
+use crate::insn::{BUFFER_LENGTH, Insn, When, Width};
 
 /// Instructions in the making.
 #[derive(Default)]
@@ -22,6 +24,22 @@ impl Label {
 }
 
 impl Code {
+    /// Puts the length of a packet into r0, where its context is in a register that calls keep. What calls take goes.
+    pub(crate) fn put_length(&mut self, context: u8, point: HookPoint, has_fragments: bool) {
+        if point != HookPoint::Xdp {
+            // `struct __sk_buff`: len at 0.
+            self.push(Insn::load(Width::Word, 0, context, 0));
+        } else if has_fragments {
+            self.push(Insn::copy(1, context));
+            self.push(Insn::call(BUFFER_LENGTH));
+        } else {
+            // `struct xdp_md`: data at 0, data_end at 4.
+            self.push(Insn::load(Width::Word, 0, context, 4));
+            self.push(Insn::load(Width::Word, 1, context, 0));
+            self.push(Insn::subtract_register(0, 1));
+        }
+    }
+
     pub(crate) fn push(&mut self, insn: Insn) {
         self.insns.push(insn);
     }
