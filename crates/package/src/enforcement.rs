@@ -88,33 +88,8 @@ impl FromStr for Share {
     }
 }
 
-impl From<Share> for String {
-    fn from(share: Share) -> Self {
-        share.to_string()
-    }
-}
-
-impl TryFrom<String> for Share {
-    type Error = BadShare;
-
-    fn try_from(text: String) -> Result<Self, BadShare> {
-        text.parse()
-    }
-}
-
-impl From<Enforcement> for String {
-    fn from(enforcement: Enforcement) -> Self {
-        enforcement.to_string()
-    }
-}
-
-impl TryFrom<String> for Enforcement {
-    type Error = BadEnforcement;
-
-    fn try_from(text: String) -> Result<Self, BadEnforcement> {
-        text.parse()
-    }
-}
+spelled!(Share, BadShare);
+spelled!(Enforcement, BadEnforcement);
 
 impl FromStr for Enforcement {
     type Err = BadEnforcement;

@@ -190,19 +190,7 @@ impl fmt::Display for FlowFilter {
     }
 }
 
-impl From<FlowFilter> for String {
-    fn from(filter: FlowFilter) -> Self {
-        filter.to_string()
-    }
-}
-
-impl TryFrom<String> for FlowFilter {
-    type Error = BadFlowFilter;
-
-    fn try_from(text: String) -> Result<Self, BadFlowFilter> {
-        text.parse()
-    }
-}
+spelled!(FlowFilter, BadFlowFilter);
 
 #[cfg(test)]
 mod tests {

@@ -82,19 +82,7 @@ impl FromStr for Interface {
     }
 }
 
-impl TryFrom<String> for Interface {
-    type Error = BadName;
-
-    fn try_from(text: String) -> Result<Self, BadName> {
-        text.parse()
-    }
-}
-
-impl From<Interface> for String {
-    fn from(interface: Interface) -> Self {
-        interface.to_string()
-    }
-}
+spelled!(Interface, BadName);
 
 impl fmt::Display for Interface {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -194,19 +194,7 @@ impl fmt::Display for Interfaces {
     }
 }
 
-impl TryFrom<String> for Interfaces {
-    type Error = BadInterfaces;
-
-    fn try_from(text: String) -> Result<Self, BadInterfaces> {
-        text.parse()
-    }
-}
-
-impl From<Interfaces> for String {
-    fn from(interfaces: Interfaces) -> Self {
-        interfaces.to_string()
-    }
-}
+spelled!(Interfaces, BadInterfaces);
 
 #[cfg(test)]
 mod tests {

@@ -4,6 +4,9 @@
 //! This crate believes nothing it reads: every size has a bound, every digest is computed, every name is parsed into a
 //! type that cannot be wrong. It does no I/O; bytes come in through [`Blobs`] and go out as [`Packed`].
 
+#[macro_use]
+mod spelled;
+
 mod archive;
 mod attach;
 mod attachment;

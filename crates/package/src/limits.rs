@@ -63,19 +63,7 @@ impl FromStr for MemorySize {
     }
 }
 
-impl TryFrom<String> for MemorySize {
-    type Error = BadMemorySize;
-
-    fn try_from(text: String) -> Result<Self, BadMemorySize> {
-        text.parse()
-    }
-}
-
-impl From<MemorySize> for String {
-    fn from(size: MemorySize) -> Self {
-        size.to_string()
-    }
-}
+spelled!(MemorySize, BadMemorySize);
 
 impl TryFrom<u32> for CpuShare {
     type Error = BadCpuShare;

@@ -64,19 +64,7 @@ impl FromStr for Position {
     }
 }
 
-impl TryFrom<String> for Position {
-    type Error = BadName;
-
-    fn try_from(text: String) -> Result<Self, BadName> {
-        text.parse()
-    }
-}
-
-impl From<Position> for String {
-    fn from(position: Position) -> Self {
-        position.to_string()
-    }
-}
+spelled!(Position, BadName);
 
 impl fmt::Display for Position {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

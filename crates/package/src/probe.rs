@@ -224,19 +224,7 @@ impl FromStr for ProgramKind {
     }
 }
 
-impl TryFrom<String> for ProgramKind {
-    type Error = BadProgramKind;
-
-    fn try_from(text: String) -> Result<Self, BadProgramKind> {
-        text.parse()
-    }
-}
-
-impl From<ProgramKind> for String {
-    fn from(kind: ProgramKind) -> Self {
-        kind.to_string()
-    }
-}
+spelled!(ProgramKind, BadProgramKind);
 
 #[cfg(test)]
 mod tests {

@@ -38,19 +38,7 @@ impl FromStr for KernelVersion {
     }
 }
 
-impl TryFrom<String> for KernelVersion {
-    type Error = BadKernelVersion;
-
-    fn try_from(text: String) -> Result<Self, BadKernelVersion> {
-        text.parse()
-    }
-}
-
-impl From<KernelVersion> for String {
-    fn from(version: KernelVersion) -> Self {
-        version.to_string()
-    }
-}
+spelled!(KernelVersion, BadKernelVersion);
 
 impl fmt::Display for KernelVersion {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
