@@ -9,13 +9,7 @@ use it::{Node, Pair, Side, binary, ping, run, run_in, specimen, stream_while};
 use kernel::{Attached, Candidate};
 use wire::ChainView;
 
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
+use crate::{packages, scene};
 
 /// Waits until the only chain is as it should be.
 fn wait_for(node: &Node, what: &str, is_so: impl Fn(&[ChainView]) -> bool) {

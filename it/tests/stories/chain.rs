@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Chains: what packets meet, and how it is counted.
 
-use it::{Node, Pair, connect, ping, stream_while};
+use it::{connect, ping, stream_while};
 
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
+use crate::{packages, scene};
 
 #[test]
 fn two_programs_that_know_nothing_of_chains_run_in_one_and_are_counted() {

@@ -3,21 +3,14 @@
 
 use std::fs;
 
-use it::{Node, Pair, ping, run};
+use it::{ping, run};
 
 use crate::mechanism::tag;
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
-    (pair, node)
-}
+use crate::running;
 
 #[test]
 fn the_kernel_tells_the_beginning_of_the_digest_that_is_recorded() {
-    let (_pair, node) = scene();
+    let (_pair, node) = running();
     // Linux 6.18 digests programs by another algorithm than those before.
     let is_new = crate::kernel() >= ::package::KernelVersion { major: 6, minor: 18 };
     let name = if is_new { "sha256" } else { "sha1" };
@@ -32,7 +25,7 @@ fn the_kernel_tells_the_beginning_of_the_digest_that_is_recorded() {
 
 #[test]
 fn a_program_that_somebody_pins_in_place_of_a_member_is_found_and_replaced() {
-    let (pair, node) = scene();
+    let (pair, node) = running();
     let pin = node.pins.join("right0/xdp/instances/sanity#1/program");
     it::specimen("passes").unwrap();
     let object = it::repository().join("target/corpus/passes.bpf.o");

@@ -1,15 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The daemon: what it accepts, what survives it, and what is left when it is told to go.
 
-use it::{Node, Pair, connect, ping, run_in};
+use it::{Pair, connect, ping, run_in};
 
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
+use crate::{packages, scene};
 
 fn has_xdp(pair: &Pair) -> bool {
     run_in(&pair.right.namespace, "ip link show right0").unwrap().contains("xdp")

@@ -4,10 +4,10 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use it::{Node, Pair, ping, run_in};
+use it::{Node, ping, run_in};
 
-use crate::packages;
 use crate::upgrade::counted;
+use crate::{packages, scene};
 
 /// A release whose three programs count in one map: received packets, sent packets, and programs that are executed.
 fn release(version: &str, step: u32) -> String {
@@ -51,12 +51,6 @@ fn document(package: &str) -> String {
         + &chain("xdp", "{ name = \"spans\" }, { name = \"second\", deployment = \"again\" }")
         + &chain("tc-egress", "{ name = \"spans\" }")
         + "[[probe]]\nname = \"spans\"\n"
-}
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 /// The map of a deployment. Constants are nobody's map.

@@ -12,7 +12,8 @@ use wire::ReadOnlyDataView;
 
 use crate::packages;
 use crate::probe_life::wait_until;
-use crate::probes::{attach, probes, scene};
+use crate::probes::{attach, probes};
+use crate::scene;
 
 const UNSUPPORTED: &str = "this kernel has no exclusive maps, which came with Linux 6.18";
 

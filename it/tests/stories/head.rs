@@ -4,20 +4,14 @@
 use std::fs;
 
 use ::package::{KernelVersion, Mechanism};
-use it::{Node, Pair, connect, ping, run, run_in, stream_while};
+use it::{Node, connect, ping, run, run_in, stream_while};
 
 use crate::mechanism::{has_dispatchers, of_corpus};
-use crate::packages;
+use crate::{packages, scene};
 
 /// Whether this kernel loads programs for a device (Linux 6.3). Where it does not, the refusal is what is looked at.
 fn binds() -> bool {
     crate::kernel() >= KernelVersion { major: 6, minor: 3 }
-}
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 /// A chain of these members, of which `asks` asks the network card, with more lines at its head.

@@ -6,14 +6,10 @@ use std::time::Duration;
 
 use it::{Node, Pair, binary, ping};
 
+use crate::scene;
+
 use crate::mechanism::of_corpus;
 use crate::{packages, rounds};
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
 
 /// A document with a program that drops all packets.
 fn cut_off(interface: &str) -> String {

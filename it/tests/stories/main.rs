@@ -55,6 +55,20 @@ fn rounds(native: usize, emulated: usize) -> usize {
     if is_emulated() { emulated } else { native }
 }
 
+/// Two namespaces with a cable, and a daemon on the right that trusts the packages.
+fn scene() -> (it::Pair, it::Node) {
+    let pair = it::Pair::new().unwrap();
+    let node = it::Node::start(&pair.right, &packages().policy()).unwrap();
+    (pair, node)
+}
+
+/// The same with a chain of two members on the cable.
+fn running() -> (it::Pair, it::Node) {
+    let (pair, node) = scene();
+    node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
+    (pair, node)
+}
+
 /// Whether this is a guest of `cargo xtask vm`.
 #[expect(clippy::disallowed_methods, reason = "the one place that reads this variable")]
 fn is_emulated() -> bool {

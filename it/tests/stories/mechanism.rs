@@ -6,15 +6,9 @@ use std::path::Path;
 use std::sync::OnceLock;
 
 use ::package::{KernelVersion, Mechanism};
-use it::{Node, Pair, connect, ping, run_in, specimen, stream_while};
+use it::{connect, ping, run_in, specimen, stream_while};
 
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
+use crate::{packages, scene};
 
 /// A document that asks for a mechanism.
 fn by(mechanism: &str, members: &[&str]) -> String {

@@ -15,7 +15,8 @@ use trust::Verified;
 use wire::Layout;
 
 use crate::packages;
-use crate::probes::{Group, assert_hits, attach, is_since, probes, scene};
+use crate::probes::{Group, assert_hits, attach, is_since, probes};
+use crate::scene;
 
 fn instances(node: &Node) -> Vec<String> {
     node.probes().unwrap().into_iter().map(|probe| probe.instance).collect()

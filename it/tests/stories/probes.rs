@@ -8,19 +8,15 @@ use std::time::{Duration, Instant};
 use std::{fs, thread};
 
 use ::package::KernelVersion;
-use it::{Node, Pair, Probes, connect, ping, run, run_in};
+use it::{Node, Probes, connect, ping, run, run_in};
+
+use crate::scene;
 
 use crate::{is_emulated, packages};
 
 pub(crate) fn probes() -> &'static Probes {
     static PROBES: OnceLock<Probes> = OnceLock::new();
     PROBES.get_or_init(|| Probes::build(packages()).unwrap())
-}
-
-pub(crate) fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 /// Makes these the probes of the node.

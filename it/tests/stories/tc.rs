@@ -5,20 +5,14 @@ use std::fs;
 use std::process::Command;
 
 use ::package::KernelVersion;
-use it::{Node, Pair, ping, run_in, stream_while};
+use it::{Pair, ping, run_in, stream_while};
 
-use crate::packages;
+use crate::{packages, scene};
 
 /// A package with a program that lets all packets of a TC hook pass, built once.
 pub(crate) fn passing(hook: &str) -> String {
     let object = fs::read(it::repository().join("crates/package/testdata/small.bpf.o")).unwrap();
     packages().from_object(("passing", "0.1.0"), &object, "outgoing", hook).unwrap()
-}
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 /// What `tc` shows of the interface.

@@ -5,24 +5,17 @@ use std::io::Write as _;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
-use it::{Node, Pair, binary, ping, run};
+use it::{binary, ping, run};
 
-use crate::packages;
+use crate::running;
 
 /// Enters and leaves the other screen of a terminal (xterm, `DECSET 1049`).
 const ENTER: &str = "\u{1b}[?1049h";
 const LEAVE: &str = "\u{1b}[?1049l";
 
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    node.apply(&packages().document("right0", &["sanity", "ratelimit"])).unwrap().success().unwrap();
-    (pair, node)
-}
-
 #[test]
 fn a_sample_tells_what_goes_through_each_member() {
-    let (pair, node) = scene();
+    let (pair, node) = running();
     let sample = std::thread::scope(|scope| {
         let sample = scope.spawn(|| node.l3af(&["top", "--json", "--interval", "3"]));
         while !sample.is_finished() {
@@ -45,7 +38,7 @@ fn a_sample_tells_what_goes_through_each_member() {
 
 #[test]
 fn the_terminal_is_given_back_after_a_key_and_after_a_signal() {
-    let (_pair, node) = scene();
+    let (_pair, node) = running();
     let folder = tempfile::tempdir().unwrap();
     let file = |name: &str| folder.path().join(name).to_string_lossy().into_owned();
     for by_key in [true, false] {

@@ -7,11 +7,11 @@ use std::time::Duration;
 
 use ::package::{HookPoint, Package, Referrer, ReferrerKind};
 use ::trust::{Envelope, PAYLOAD_TYPE, PrivateKey, Sign, Statement, Terms};
-use it::{Node, Pair, Side, ping, run, run_in, unique};
+use it::{Node, Side, ping, run, run_in, unique};
 use jiff::{SignedDuration, Timestamp};
 use wire::{Layout, Problem, State};
 
-use crate::packages;
+use crate::{packages, scene};
 
 const SOURCE: &str = "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\nstruct xdp_md { unsigned data, data_end; };\n\
                       __attribute__((section(\"xdp\"), used)) int passes(struct xdp_md *ctx)\n{\n\treturn 2;\n}\n\
@@ -34,12 +34,6 @@ fn document(packages: &[(&str, &str)]) -> String {
     };
     let members: String = packages.iter().map(member).collect();
     format!("[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n{members}")
-}
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 fn revoking(release: &str) -> String {

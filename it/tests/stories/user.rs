@@ -9,7 +9,7 @@ use std::process::{Command, Stdio};
 use it::{Node, Pair, binary, run};
 use wire::{LimitMeans, UserProgramState, UserProgramView};
 
-use crate::packages;
+use crate::{packages, scene};
 
 const KERNEL_PART: &str = "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\nstruct xdp_md { unsigned data, data_end; };\n\
                            __attribute__((section(\"xdp\"), used)) int passes(struct xdp_md *ctx)\n{\n\treturn 2;\n}\n\
@@ -52,12 +52,6 @@ fn document(package: &str) -> String {
     format!(
         "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"m\"\npackage = \"{package}\"\n"
     )
-}
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
 }
 
 fn only(node: &Node) -> UserProgramView {

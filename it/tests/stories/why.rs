@@ -6,17 +6,11 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 
 use ::package::{Flow, FlowEnd, FlowFilter};
-use it::{Node, Pair, connect, ping, run, specimen};
+use it::{Node, connect, ping, run, specimen};
 use kernel::{Membership, Trial};
 use wire::{PacketView, Sampled};
 
-use crate::packages;
-
-fn scene() -> (Pair, Node) {
-    let pair = Pair::new().unwrap();
-    let node = Node::start(&pair.right, &packages().policy()).unwrap();
-    (pair, node)
-}
+use crate::{packages, scene};
 
 /// Runs `l3af why` while something happens again and again, and returns the packets.
 fn why(node: &Node, arguments: &[&str], happens: impl Fn()) -> Vec<PacketView> {
