@@ -14,6 +14,7 @@ mod durable;
 mod engine;
 mod events;
 mod evidence;
+mod faults;
 mod fetch;
 mod generation;
 mod listen;
@@ -47,6 +48,7 @@ pub use config::{
 pub use detach::detach_all;
 pub use engine::{Conditions, Engine, Parts, Unsampled};
 pub use evidence::Found;
+pub use faults::Faults;
 pub use fetch::{Fetched, Fetcher};
 pub use lock::{Lock, Locked};
 pub use log::{LogForm, begin_log};

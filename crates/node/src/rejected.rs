@@ -13,6 +13,7 @@ use trust::Explanation;
 use wire::{BadReference, Problem};
 
 use crate::access::Denied;
+use crate::faults::Faults;
 use crate::resolve::BadDeployment;
 use crate::standing::failed;
 
@@ -135,6 +136,9 @@ pub enum Rejected {
         /// The hook.
         place: String,
     },
+    /// Several things of a document are not what they should be.
+    #[error("several things cannot be as the document says:{0}")]
+    Several(Faults),
     /// A deployment is not what it should be.
     #[error(transparent)]
     Deployment(#[from] BadDeployment),
@@ -309,6 +313,7 @@ impl Rejected {
             | Self::UnfitCheck { .. }
             | Self::TwoChains { .. }
             | Self::Deployment(_)
+            | Self::Several(_)
             | Self::Reference { .. }
             | Self::BadReference { .. }
             | Self::Unfetched { .. }
@@ -359,6 +364,7 @@ impl Rejected {
                 let names: Vec<&str> = names.iter().map(String::as_str).collect();
                 Some(format!("name the publisher besides: {}", names.join(", ")))
             }
+            Self::Several(faults) => faults.hint(),
             Self::Deployment(bad) => Some(bad.hint().to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } | Self::BadReference { .. } => Some(
@@ -414,7 +420,7 @@ impl Rejected {
             status: self.status(),
             detail: causes.join(": "),
             hint: self.hint(),
-            errors: Vec::new(),
+            errors: if let Self::Several(faults) = self { faults.told() } else { Vec::new() },
             rules: self.rules(),
             log: log.map(|path| path.display().to_string()),
         }
@@ -432,7 +438,7 @@ impl Rejected {
             Self::NoTrial => "no-trial",
             Self::Owned { .. } => "owned",
             Self::Denied(_) => "denied",
-            Self::BadFile { .. } => "document",
+            Self::BadFile { .. } | Self::Several(_) => "document",
             Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",
             Self::BadCheck(_) | Self::UnfitCheck { .. } => "check",

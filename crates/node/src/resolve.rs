@@ -9,12 +9,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use package::{Blobs, Digest, Package, Platform, ReferrerKind};
-use plan::{Desired, Hooks, Member, MemberWish, Placement, Probe, ProbeWish};
+use plan::{Desired, DuplicateMember, Hooks, Member, MemberWish, Placement, Probe, ProbeWish};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
 use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference, Source};
 
 use crate::Rejected;
 use crate::evidence::Found;
+use crate::faults::Faults;
 use crate::generation::Pinned;
 use crate::memory::Remembered;
 use crate::standing::{Explanations, Standing, Withdrawn, probe_hook};
@@ -50,6 +51,8 @@ pub(crate) struct Resolved {
     pub(crate) explanations: Explanations,
     /// The packages that are trusted no longer.
     pub(crate) withdrawn: Vec<Withdrawn>,
+    /// What is wrong with it so far.
+    faults: Faults,
 }
 
 /// What becomes of a document when a package in it is not trusted.
@@ -83,7 +86,6 @@ impl Resolver<'_> {
             resolved.packages.insert(reference.to_owned(), pinned);
             standings.insert(reference, standing);
         }
-        deployment::check(document)?;
         self.settle(document, &mut standings, &mut resolved)?;
         resolved.withdrawn = standings.into_values().filter_map(Standing::withdrawn).collect();
         Ok(resolved)
@@ -96,33 +98,38 @@ impl Resolver<'_> {
         resolved: &mut Resolved,
     ) -> Result<(), Rejected> {
         let mut places = BTreeSet::new();
-        for chain in &document.chains {
-            let hooks = Hooks { interfaces: chain.interface.clone(), point: chain.hook };
-            if !places.insert(hooks.clone()) {
-                return Err(Rejected::TwoChains { place: hooks.to_string() });
-            }
-            let mut members = Vec::new();
-            for wanted in &chain.members {
-                let (place, what) = (hooks.to_string(), format!("{hooks} {}", wanted.name));
-                let source = wanted.source(document).map_err(BadDeployment::from)?;
-                let package = self.runs_at(source.package, (&place, what), standings, resolved)?;
-                let settled = package.map(|package| member(wanted, source, &hooks, &package)).transpose()?;
-                members.extend(settled);
-            }
-            let ChainDocument { mode, occupied, drift, .. } = *chain;
-            let placement = Placement { mode, position: chain.position.clone(), occupied, drift };
-            let Some(hook) = hooks.only() else {
-                resolved.desired.chain_wherever(hooks, members, placement, chain.mechanism)?;
-                continue;
-            };
-            resolved.desired.place(hook.clone(), placement);
-            if let Some(mechanism) = chain.mechanism {
-                resolved.desired.set_mechanism(hook.clone(), mechanism);
-            }
-            resolved.desired.chain(hook, members)?;
+        deployment::check(document, &mut resolved.faults);
+        for (number, chain) in document.chains.iter().enumerate() {
+            let (hooks, at) = (hooks(chain), format!("/chain/{number}"));
+            let twice = Rejected::TwoChains { place: hooks.to_string() };
+            resolved.faults.take(&at, if places.insert(hooks) { Ok(()) } else { Err(twice) });
+            let members = self.settle_members(document, (chain, &at), standings, resolved)?;
+            let put = put(&mut resolved.desired, chain, members);
+            resolved.faults.take(&at, put);
         }
         self.settle_probes(document, standings, resolved)?;
+        std::mem::take(&mut resolved.faults).refuse()?;
         Ok(deployment::check_parameters(document, &resolved.desired)?)
+    }
+
+    fn settle_members(
+        &self,
+        document: &Document,
+        (chain, at): (&ChainDocument, &str),
+        standings: &mut BTreeMap<&str, Standing>,
+        resolved: &mut Resolved,
+    ) -> Result<Vec<Member>, Rejected> {
+        let (hooks, mut members) = (hooks(chain), Vec::new());
+        for (number, wanted) in chain.members.iter().enumerate() {
+            let at = format!("{at}/member/{number}");
+            let (place, what) = (hooks.to_string(), format!("{hooks} {}", wanted.name));
+            let source = wanted.source(document).map_err(BadDeployment::from);
+            let Some(source) = resolved.faults.take(&at, source) else { continue };
+            let package = self.runs_at(source.package, (&place, what), standings, resolved)?;
+            let settled = package.map(|package| member(wanted, source, &hooks, &package));
+            members.extend(settled.and_then(|settled| resolved.faults.take(&at, settled)));
+        }
+        Ok(members)
     }
 
     fn settle_probes(
@@ -131,14 +138,15 @@ impl Resolver<'_> {
         standings: &mut BTreeMap<&str, Standing>,
         resolved: &mut Resolved,
     ) -> Result<(), Rejected> {
-        for wanted in &document.probes {
-            let place = probe_hook(&wanted.name);
-            let source = wanted.source(document).map_err(BadDeployment::from)?;
-            if let Some(package) =
-                self.runs_at(source.package, (&place, place.clone()), standings, resolved)?
-            {
-                resolved.desired.probe(probe(wanted, source, &package)?)?;
-            }
+        for (number, wanted) in document.probes.iter().enumerate() {
+            let (at, place) = (format!("/probe/{number}"), probe_hook(&wanted.name));
+            let source = wanted.source(document).map_err(BadDeployment::from);
+            let Some(source) = resolved.faults.take(&at, source) else { continue };
+            let package = self.runs_at(source.package, (&place, place.clone()), standings, resolved)?;
+            let settled = package.map(|package| probe(wanted, source, &package));
+            let settled = settled.and_then(|settled| resolved.faults.take(&at, settled));
+            let put = settled.map_or(Ok(()), |probe| resolved.desired.probe(probe));
+            resolved.faults.take(&at, put);
         }
         Ok(())
     }
@@ -265,6 +273,25 @@ fn folder(reference: &str) -> Result<PathBuf, Rejected> {
         Some(path) if path.is_absolute() => Ok(path.to_owned()),
         Some(_) | None => Err(Rejected::Reference { reference: reference.to_owned() }),
     }
+}
+
+fn hooks(chain: &ChainDocument) -> Hooks {
+    Hooks { interfaces: chain.interface.clone(), point: chain.hook }
+}
+
+/// Has a chain be where a document says.
+fn put(desired: &mut Desired, chain: &ChainDocument, members: Vec<Member>) -> Result<(), DuplicateMember> {
+    let ChainDocument { mode, occupied, drift, mechanism, .. } = *chain;
+    let placement = Placement { mode, position: chain.position.clone(), occupied, drift };
+    let hooks = hooks(chain);
+    let Some(hook) = hooks.only() else {
+        return desired.chain_wherever(hooks, members, placement, mechanism);
+    };
+    desired.place(hook.clone(), placement);
+    if let Some(mechanism) = mechanism {
+        desired.set_mechanism(hook.clone(), mechanism);
+    }
+    desired.chain(hook, members)
 }
 
 fn member(

@@ -287,3 +287,38 @@ fn all_that_is_wrong_with_a_document_is_told_at_once() {
     assert_eq!(problem.status, 422);
     assert_eq!(node.status().unwrap().generation, 0);
 }
+
+#[test]
+fn all_that_cannot_be_as_a_document_says_is_told_at_once() {
+    let (_pair, node) = scene();
+    let sanity = packages().path("sanity");
+    let member = |name: &str, more: &str| {
+        format!("[[chain.member]]\nname = \"{name}\"\npackage = \"{sanity}\"\n{more}\n")
+    };
+    let chain = "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n";
+    let document = [
+        chain,
+        &member("a", "config = { no_such = 1 }"),
+        &member("b", "proceed = [\"ok\"]"),
+        &member("c", "program = \"other\""),
+        chain,
+        "[[chain.member]]\nname = \"d\"\n[[probe]]\nname = \"e\"\n[[deployment]]\nname = \"f\"\n",
+        &format!("package = \"{sanity}\"\n"),
+    ];
+    let refused = node.apply(&document.concat()).unwrap().stderr;
+    for told in [
+        "`/deployment/0`: no member and no probe is part of the deployment `f`",
+        "`/chain/0/member/0`: the chain on `right0/xdp` cannot be made: program `sanity` has no parameter `no_such`",
+        "`/chain/0/member/1`: the chain on `right0/xdp` cannot be made: the proceed set of `b` cannot be used",
+        "`/chain/0/member/2`: the chain on `right0/xdp` cannot be made: package `sanity` has no program `other`",
+        "`/chain/1`: the document has two chains for `right0/xdp`",
+        "`/chain/1/member/0`: `d` names no package",
+        "`/probe/0`: `e` names no package",
+    ] {
+        assert!(refused.contains(told), "{told}: {refused}");
+    }
+    let checks = "[[check]]\nname = \"x\"\n[[check]]\nname = \"y\"\ncommand = \"none\"\n";
+    let refused = node.apply(&(packages().document("right0", &["sanity"]) + checks)).unwrap().stderr;
+    assert!(refused.contains("`/check/0`: ") && refused.contains("`/check/1`: "), "{refused}");
+    assert_eq!(node.status().unwrap().generation, 0);
+}

@@ -126,7 +126,7 @@ impl Engine {
         // Whatever comes of it, what runs then is verified again soon: somebody looked at the policy for this.
         self.trust.make_due();
         let policy = self.policy_for(&document, order.demand)?;
-        let Resolved { desired, packages, mut explanations, withdrawn } =
+        let Resolved { desired, packages, mut explanations, withdrawn, .. } =
             self.resolve(&document, &policy, order.demand, fetched)?;
         self.may_change(order.asker, before.as_ref(), (&document, &packages))?;
         if let (Demand::InForce, Some(before)) = (order.demand, before) {

@@ -9,6 +9,7 @@ use wire::{Check, Document, DropsDocument};
 use super::Engine;
 use crate::Rejected;
 use crate::check::{Checks, Dropped};
+use crate::faults::Faults;
 
 impl Engine {
     /// The checks of the generation that is on trial; none where it has none.
@@ -20,9 +21,10 @@ impl Engine {
 
     /// What the checks of a document do.
     pub(super) fn settle_checks(&self, document: &Document) -> Result<BTreeMap<String, Check>, Rejected> {
-        let mut checks = BTreeMap::new();
-        for wanted in &document.checks {
-            let check = wanted.check()?;
+        let (mut checks, mut faults) = (BTreeMap::new(), Faults::default());
+        for (number, wanted) in document.checks.iter().enumerate() {
+            let at = format!("/check/{number}");
+            let Some(check) = faults.take(&at, wanted.check()) else { continue };
             let problem = match &check {
                 Check::Command(name) if !self.parts.config.commands.contains_key(name) => {
                     Some(format!("the configuration of the daemon has no command `{name}`"))
@@ -32,11 +34,13 @@ impl Engine {
             };
             let twice =
                 checks.insert(wanted.name.clone(), check).map(|_| "there are two of this name".to_owned());
-            if let Some(problem) = problem.or(twice) {
-                return Err(Rejected::UnfitCheck { check: wanted.name.clone(), problem });
-            }
+            let unfit = problem.or(twice).map(|problem| {
+                let check = wanted.name.clone();
+                Rejected::UnfitCheck { check, problem }
+            });
+            faults.take(&at, unfit.map_or(Ok(()), Err));
         }
-        Ok(checks)
+        faults.refuse().map(|()| checks)
     }
 
     /// What a member saw and dropped so far, at all hooks that are meant.

@@ -8,6 +8,8 @@ use plan::{Desired, Part};
 use thiserror::Error;
 use wire::{DeploymentDocument, Document, NoSource, Source};
 
+use crate::faults::Faults;
+
 /// A deployment, or part of one, is not what it should be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadDeployment {
@@ -52,19 +54,20 @@ impl BadDeployment {
     }
 }
 
-/// Refuses deployments of one name, and those that nothing is part of.
-pub(super) fn check(document: &Document) -> Result<(), BadDeployment> {
+/// Notes deployments of one name, and those that nothing is part of.
+pub(super) fn check(document: &Document, faults: &mut Faults) {
     let deployed: BTreeSet<&MemberName> = document.deployed().collect();
     let mut names = BTreeSet::new();
-    for DeploymentDocument { name, .. } in &document.deployments {
-        if !names.insert(name) {
-            return Err(BadDeployment::Two { deployment: name.clone() });
-        }
-        if !deployed.contains(name) {
-            return Err(BadDeployment::Idle { deployment: name.clone() });
-        }
+    for (number, DeploymentDocument { name, .. }) in document.deployments.iter().enumerate() {
+        let bad = if !names.insert(name) {
+            Err(BadDeployment::Two { deployment: name.clone() })
+        } else if !deployed.contains(name) {
+            Err(BadDeployment::Idle { deployment: name.clone() })
+        } else {
+            Ok(())
+        };
+        faults.take(&format!("/deployment/{number}"), bad);
     }
-    Ok(())
 }
 
 /// Refuses parameters that no program of a deployment has. Of a package that is trusted no longer nobody knows.
