@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The record of who changed what, or tried to: a line of JSON for each, in a file that only grows, and in the daemon's log.
 
+use std::fmt;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -83,6 +84,16 @@ impl Outcome {
     }
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Done => "done",
+            Self::Denied => "denied",
+            Self::Refused => "refused",
+        })
+    }
+}
+
 impl Audit {
     /// Opens the file, which is made where there is none.
     pub(crate) fn open(path: Option<&Path>) -> Result<Self, NoAudit> {
@@ -116,7 +127,7 @@ impl Audit {
             generation.before = record.generation_before,
             generation.after = record.generation_after,
             problem = record.problem,
-            "{} asked for `{}`: {:?}",
+            "{} asked for `{}`: {}",
             record.caller.as_deref().unwrap_or("somebody"),
             record.action,
             record.outcome
