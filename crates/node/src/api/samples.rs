@@ -23,6 +23,8 @@ use crate::server::{Shared, with};
 
 /// How many packets wait for whoever reads them.
 const WAITING: usize = 4096;
+/// How long whoever does not read has for the end.
+const FAREWELL: Duration = Duration::from_secs(5);
 /// How long to wait for packets until it is looked whether all should end.
 const PATIENCE: Duration = Duration::from_millis(100);
 
@@ -105,9 +107,13 @@ impl Work {
                 let problem = rejected.problem();
                 tracing::warn!(problem = %problem.kind, "members still note their verdicts: {problem}");
             }
+            // The daemon ends, and the next one makes the chains as they are wanted.
+            Err(ended) if ended.is_cancelled() => {}
             Err(panicked) => tracing::error!("ending to sample failed inside: {panicked}"),
         }
-        drop(tell.try_send(Sampled::Ended { reason }));
+        // Whoever has much to read still gets to know why it is over.
+        let told = tokio::time::timeout(FAREWELL, tell.send(Sampled::Ended { reason }));
+        drop(runtime.block_on(told));
     }
 
     /// Tells of packets, and why it ended.
