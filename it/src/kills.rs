@@ -193,11 +193,11 @@ impl Course<'_> {
         self.kills.runs += 1;
         self.kills.before += usize::from(!is_after);
         self.kills.after += usize::from(is_after);
-        let Some(killed) = applied.killed_before else { return Ok(false) };
-        *self.kills.killed.entry(killed).or_default() += 1;
         if is_after {
             self.node.apply(&self.documents[at])?.success()?;
         }
+        let Some(killed) = applied.killed_before else { return Ok(false) };
+        *self.kills.killed.entry(killed).or_default() += 1;
         Ok(true)
     }
 }
