@@ -192,11 +192,32 @@ impl Read for Bounded<'_> {
     }
 }
 
+/// What becomes of the folders that have an entry in an archive.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Folders {
+    /// No package has one.
+    Refuse,
+    /// They say nothing that the paths of files do not.
+    PassOver,
+}
+
 /// Reads a layer.
 ///
 /// # Errors
 /// When it exceeds a limit, holds anything but plain files under plain paths, or is damaged.
 pub fn read_layer(layer: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
+    read_archive(layer, limits, Folders::Refuse)
+}
+
+/// Reads an archive that other tools made: it may have entries for folders.
+///
+/// # Errors
+/// As for a layer.
+pub(crate) fn unpack(archive: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
+    read_archive(archive, limits, Folders::PassOver)
+}
+
+fn read_archive(layer: &[u8], limits: &Limits, folders: Folders) -> Result<Files, ArchiveError> {
     let corrupt = |error| explain(error, limits);
     let inner = GzDecoder::new(layer);
     let bounded = Bounded { inner, read: 0, packed: layer.len() as u64, limits: *limits };
@@ -207,6 +228,10 @@ pub fn read_layer(layer: &[u8], limits: &Limits) -> Result<Files, ArchiveError> 
         let mut entry = entry.map_err(corrupt)?;
         if files.0.len() == limits.entries {
             return Err(ArchiveError::TooManyEntries { max: limits.entries });
+        }
+        if folders == Folders::PassOver && entry.header().entry_type().is_dir() {
+            checked_path(&entry.path_bytes(), limits)?;
+            continue;
         }
         let file = read_file(&mut entry, limits)?;
         if !paths.insert(file.path.clone()) {

@@ -8,6 +8,7 @@
 mod spelled;
 
 mod archive;
+mod artifact;
 mod attach;
 mod attachment;
 mod btf;
@@ -45,6 +46,7 @@ mod user_program;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
+pub use artifact::{Artifact, BadArtifact, dashed, package_name};
 pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
 pub use attachment::{Attachment, Moment, Pace, Side, Traced};
 pub use bytecode::Bytecode;
@@ -81,5 +83,5 @@ pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, P
 pub use referrer::{BUNDLE_MEDIA_TYPE, COSIGN_PREDICATE_TYPE, Referrer, ReferrerKind, ReferrerManifest};
 pub use semver::Version;
 pub use size::{BadSize, Size};
-pub use user_program::{Need, UserProgram};
+pub use user_program::{Convention, Need, UserProgram};
 pub use version::{BadKernelVersion, KernelVersion};

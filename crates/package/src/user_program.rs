@@ -24,6 +24,19 @@ pub struct UserProgram {
     pub cpu: Option<CpuShare>,
     /// What it must be permitted beyond what every process is.
     pub privileges: Privileges,
+    /// How it is started, and with what arguments.
+    pub convention: Convention,
+}
+
+/// How a user program is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Convention {
+    /// Once for its package, with the arguments of the manifest.
+    #[default]
+    Package,
+    /// Once for each member that names a command of the package, with the arguments that l3afd v1 gives.
+    L3afd,
 }
 
 /// Something that must be installed.
@@ -52,6 +65,8 @@ struct Written {
     root: bool,
     #[serde(default)]
     capabilities: BTreeSet<Capability>,
+    #[serde(default)]
+    convention: Convention,
 }
 
 /// It asks for root, and for less.
@@ -63,13 +78,13 @@ impl TryFrom<Written> for UserProgram {
     type Error = RootAndLess;
 
     fn try_from(written: Written) -> Result<Self, RootAndLess> {
-        let Written { command, args, needs, memory, cpu, root, capabilities } = written;
+        let Written { command, args, needs, memory, cpu, root, capabilities, convention } = written;
         let privileges = match (root, capabilities) {
             (true, less) if !less.is_empty() => return Err(RootAndLess),
             (true, _) => Privileges::Root,
             (false, capabilities) => Privileges::Capabilities(capabilities),
         };
-        Ok(Self { command, args, needs, memory, cpu, privileges })
+        Ok(Self { command, args, needs, memory, cpu, privileges, convention })
     }
 }
 
