@@ -6,13 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
+use std::path::Path;
 
 use package::{
     Attachment, FlowFilter, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object, Share,
 };
 use plan::{
-    Desired, Entry, Facts, Hook, Incumbent, Instance, Means, Observed, ObservedHook, ObservedInstance,
-    ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
+    Desired, Entry, Facts, Hook, Incumbent, Instance, Means, MemberSpec, Observed, ObservedHook,
+    ObservedInstance, ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
 use crate::{Glance, Kernel, Refused, Runs, Samples, Totals, Unseen};
@@ -428,6 +429,19 @@ impl Kernel for Fake {
     }
 
     fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
+        Ok(BTreeMap::new())
+    }
+
+    fn expose(&mut self, _: &Path, _: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
+        Ok(())
+    }
+
+    fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
+        let fill = spec.fills.get(map);
+        Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))
+    }
+
+    fn program_ids(&self, _: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
         Ok(BTreeMap::new())
     }
 

@@ -7,7 +7,7 @@ use package::{
     Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ParameterValue, ProceedSet,
     ProgramName, PublisherName, UnknownVerdict, Version,
 };
-use plan::{Buffers, Code, MemberSpec, PackageRef, Sharing};
+use plan::{Buffers, Code, Fill, MemberSpec, PackageRef, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance. It is stored as JSON in a frozen map of one value.
@@ -36,6 +36,8 @@ pub(crate) struct Record {
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fills: BTreeMap<String, Fill>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<Code>,
 }
@@ -60,6 +62,7 @@ impl Record {
             device_bound: spec.device_bound,
             config: spec.config.clone(),
             shares: spec.shares.clone(),
+            fills: spec.fills.clone(),
             code: Some(code),
         }
     }
@@ -85,6 +88,7 @@ impl Record {
             device_bound: self.device_bound,
             config: self.config,
             shares: self.shares,
+            fills: self.fills,
         })
     }
 }

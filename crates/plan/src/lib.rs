@@ -18,6 +18,7 @@ mod hook;
 mod mechanism;
 mod member;
 mod observed;
+mod outside;
 mod placement;
 mod probe;
 mod reconcile;
@@ -32,6 +33,7 @@ pub use hook::{BadHooks, Buffers, Entry, Hook, Hooks, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Part, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
+pub use outside::{BadFill, Command, Fill, Outside, encode};
 pub use placement::{Incumbent, Neighbours, Placement, name_in_kernel};
 pub use probe::{
     ObservedProbe, ObservedProbes, Probe, ProbeRefusal, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe,

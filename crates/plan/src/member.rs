@@ -14,6 +14,7 @@ use trust::Verified;
 
 use crate::Buffers;
 use crate::bound::must_be_bound;
+use crate::outside::{BadFill, Fill, Outside};
 use crate::shared::{Sharing, digest};
 
 /// A release, by name and by digest.
@@ -59,6 +60,8 @@ pub struct MemberSpec {
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
     pub shares: BTreeMap<String, (Sharing, Digest)>,
+    /// What maps hold before it gets packets, by name.
+    pub fills: BTreeMap<String, Fill>,
 }
 
 /// What somebody asks of a member; what is left out comes from the package.
@@ -76,6 +79,10 @@ pub struct MemberWish {
     pub deployment: Option<Part>,
     /// Values for parameters of the object.
     pub config: BTreeMap<String, ParameterValue>,
+    /// What its maps hold before it gets packets, by name.
+    pub fills: BTreeMap<String, Fill>,
+    /// What surrounds it.
+    pub outside: Outside,
 }
 
 /// What a deployment says of its members and probes.
@@ -96,6 +103,7 @@ pub struct Member {
     needs: Needs,
     layout: Arc<Layout>,
     verified: Arc<Verified>,
+    outside: Arc<Outside>,
 }
 
 /// What a member's object shows of what it does at run time.
@@ -165,6 +173,15 @@ pub enum Unfit {
         /// The parameters it has.
         known: Vec<String>,
     },
+    /// A map cannot be filled as it is asked for.
+    #[error("a map of `{program}` cannot be filled")]
+    Fill {
+        /// The program.
+        program: ProgramName,
+        /// Which map, and why not.
+        #[source]
+        source: BadFill,
+    },
     /// A value does not fit its parameter.
     #[error("a parameter of `{program}` cannot take its value")]
     Parameter {
@@ -217,6 +234,10 @@ impl Member {
         let object = verified.platform().object(program);
         let read = Object::parse(object).expect("a package that was read has objects that parse");
         let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
+        for (map, fill) in &wish.fills {
+            let checked = fill.check(map, &read.maps);
+            checked.map_err(|source| Unfit::Fill { program: program.function.clone(), source })?;
+        }
         let needs = Needs::of(point, program, &read);
         let spec = MemberSpec {
             name,
@@ -232,11 +253,13 @@ impl Member {
             device_bound: must_be_bound(point, &read),
             config,
             shares: shares(manifest, &program.object, &read.layout, wish.deployment.as_ref()),
+            fills: wish.fills,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
         let (spec, layout) = (Arc::new(spec), Arc::new(read.layout));
-        Ok(Self { spec, enabled, deployment, needs, layout, verified })
+        let outside = Arc::new(wish.outside);
+        Ok(Self { spec, enabled, deployment, needs, layout, verified, outside })
     }
 
     /// What it runs and how.
@@ -257,6 +280,11 @@ impl Member {
     /// The deployment that it is part of.
     pub fn deployment(&self) -> Option<&MemberName> {
         self.deployment.as_ref()
+    }
+
+    /// What surrounds it.
+    pub fn outside(&self) -> &Outside {
+        &self.outside
     }
 
     /// What lies where in its maps.

@@ -17,7 +17,7 @@ use super::load::{self, Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::samples::Sampling;
 use super::state::{Source, pin_name_of};
-use super::{attach, dispatcher, incumbent, maps, probe, root, sys};
+use super::{attach, dispatcher, fill, incumbent, maps, probe, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -126,6 +126,7 @@ fn load_member(
     let sampling = spec.sampled.and_then(|number| Some((known.sampling(hook)?, number)));
     let (ready, kept) =
         within(namespace, || Ok(make(&loading, known, spec, sampling.as_ref()))).map_err(refused)??;
+    fill::fill(&spec.fills, |map| loading.source.pin_of(map)).map_err(refused)?;
     let pinned = pin_instance(&folder, &ready, spec, &kept);
     if pinned.is_err() {
         // The next observation finds what is left; removing it now only spares a step.

@@ -9,6 +9,7 @@ mod device;
 mod dispatcher;
 mod exclusive;
 mod execute;
+mod fill;
 mod glance;
 mod holder;
 mod incumbent;
@@ -36,7 +37,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use package::{Attachment, FlowFilter, HookPoint, MemberName, NetworkNamespace, Share};
-use plan::{Desired, Hook, Instance, Observed, Step};
+use plan::{Desired, Hook, Instance, MemberSpec, Observed, SharedMap, State, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
@@ -82,6 +83,14 @@ impl Linux {
     }
 }
 
+impl Linux {
+    /// Where the maps of a member are pinned, by name.
+    fn maps_of(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<BTreeMap<String, PathBuf>> {
+        let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+        fill::kept(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))
+    }
+}
+
 impl Kernel for Linux {
     fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         observe::observe(&self.pins, namespaces)
@@ -109,6 +118,26 @@ impl Kernel for Linux {
         let ledger: Ledger = maps::read_ledger(&self.pins, hook).map_err(unseen)?;
         let readings = maps::read_counters(&self.pins, hook).map_err(unseen)?;
         Ok(ledger.totals(&readings))
+    }
+
+    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
+        let unseen = |source: io::Error| Unseen::new(format!("the maps for `{}`", folder.display()), source);
+        let mut maps = BTreeMap::new();
+        for (hook, spec) in members {
+            maps.extend(self.maps_of(hook, spec).map_err(unseen)?);
+        }
+        fill::expose(&maps, folder).map_err(unseen)
+    }
+
+    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
+        let unseen = |source: io::Error| Unseen::new(format!("the map `{map}` of `{}`", spec.name), source);
+        let maps = self.maps_of(hook, spec).map_err(unseen)?;
+        maps.get(map).map_or(Ok(None), |path| fill::value(path, key)).map_err(unseen)
+    }
+
+    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
+        observe::program_ids(&self.pins, hook)
+            .map_err(|source| Unseen::new(format!("the programs of `{hook}`"), source))
     }
 
     fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {

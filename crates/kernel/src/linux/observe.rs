@@ -17,6 +17,7 @@ use super::{dispatcher, holder, maps};
 use crate::Unseen;
 
 pub(super) use hook::observe as observe_hook;
+pub(super) use hook::program_ids;
 
 /// TCX links came with this kernel.
 const TCX: KernelVersion = KernelVersion { major: 6, minor: 6 };

@@ -225,6 +225,16 @@ impl Slots {
     }
 }
 
+/// The numbers of the programs of all instances of a hook.
+pub(in crate::linux) fn program_ids(pins: &Pins, hook: &Hook) -> io::Result<BTreeMap<Instance, u32>> {
+    let mut ids = BTreeMap::new();
+    for instance in names(&pins.instances(hook))?.iter().filter_map(|name| parse_instance(name)) {
+        let id = program_id(&pins.instance(hook, &instance).join("program"))?;
+        ids.extend(id.map(|id| (instance, id)));
+    }
+    Ok(ids)
+}
+
 fn program_id(pin: &Path) -> io::Result<Option<u32>> {
     if !pin.exists() {
         return Ok(None);

@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the maps of a member hold before it gets packets, what they hold now, and the second place where others find them.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::fd::AsFd as _;
+use std::path::{Path, PathBuf};
+
+use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType};
+use plan::{Fill, encode};
+
+use super::maps::plain;
+use super::state::LAYOUT;
+use super::{pins, sys};
+
+/// Fills maps that are pinned: values first, then the rest goes.
+pub(super) fn fill(
+    fills: &BTreeMap<String, Fill>,
+    pin_of: impl Fn(&str) -> Option<PathBuf>,
+) -> io::Result<()> {
+    for (name, fill) in fills {
+        let pinned = pin_of(name).filter(|path| path.exists());
+        let pinned = pinned
+            .ok_or_else(|| io::Error::other(format!("the map `{name}` cannot be filled: it is not kept")))?;
+        let map = MapHandle::from_pinned_path(pinned).map_err(plain)?;
+        fill_one(&map, fill)
+            .map_err(|error| io::Error::other(format!("the map `{name}` cannot be filled: {error}")))?;
+    }
+    Ok(())
+}
+
+fn fill_one(map: &MapHandle, fill: &Fill) -> io::Result<()> {
+    for (key, value) in &fill.values {
+        write(map, &number(*key, map.key_size())?, &number(*value, map.value_size())?, MapFlags::ANY)?;
+    }
+    // An array has all its entries already, and each begins with zero.
+    if is_array(map.map_type()) {
+        return Ok(());
+    }
+    let zero = vec![0; map.value_size() as usize];
+    for key in fill.zeros.iter().filter(|key| !fill.values.contains_key(key)) {
+        let key = number(*key, map.key_size())?;
+        if look_up(map, &key)?.is_none() {
+            write(map, &key, &zero, MapFlags::ANY)?;
+        }
+    }
+    if fill.values.is_empty() {
+        return Ok(());
+    }
+    let kept = fill.values.keys().chain(&fill.zeros).map(|key| number(*key, map.key_size()));
+    let kept = kept.collect::<io::Result<BTreeSet<_>>>()?;
+    // All keys first: deleting while walking can skip some.
+    let keys: Vec<Vec<u8>> = map.keys().filter(|key| !kept.contains(key)).collect();
+    keys.iter().try_for_each(|key| match map.delete(key) {
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        done => done.map_err(plain),
+    })
+}
+
+/// The number under a key of a pinned map, added up over the processors; none where there is no such entry.
+pub(super) fn value(path: &Path, key: i64) -> io::Result<Option<u64>> {
+    let map = MapHandle::from_pinned_path(path).map_err(plain)?;
+    let key = number(key, map.key_size())?;
+    let width = map.value_size() as usize;
+    let values = look_up(&map, &key)?;
+    let read = |bytes: &[u8]| -> Option<u64> {
+        let mut whole = [0; 8];
+        let bytes = bytes.get(..width)?;
+        let at = if cfg!(target_endian = "big") { 8_usize.checked_sub(width)? } else { 0 };
+        whole.get_mut(at..at + width)?.copy_from_slice(bytes);
+        Some(u64::from_ne_bytes(whole))
+    };
+    let Some(values) = values else { return Ok(None) };
+    let numbers: Option<Vec<u64>> = values.iter().map(|bytes| read(bytes)).collect();
+    let numbers =
+        numbers.ok_or_else(|| io::Error::other(format!("values of {width} bytes are no whole numbers")))?;
+    Ok(Some(numbers.into_iter().fold(0, u64::wrapping_add)))
+}
+
+/// Pins maps in a folder of their own, under the names that their author gave them. Those that are there already stay, and what
+/// else is there goes.
+pub(super) fn expose(maps: &BTreeMap<String, PathBuf>, folder: &Path) -> io::Result<()> {
+    if !maps.is_empty() {
+        fs::create_dir_all(folder)?;
+    }
+    for name in pins::names(folder)?.into_iter().filter(|name| !maps.contains_key(name)) {
+        fs::remove_file(folder.join(name))?;
+    }
+    for (name, pinned) in maps {
+        let (map, place) = (MapHandle::from_pinned_path(pinned).map_err(plain)?, folder.join(name));
+        if place.exists() {
+            if id(&MapHandle::from_pinned_path(&place).map_err(plain)?)? == id(&map)? {
+                continue;
+            }
+            fs::remove_file(&place)?;
+        }
+        sys::pin(map.as_fd(), &place)?;
+    }
+    Ok(())
+}
+
+/// The maps that are kept in these folders, by the names that their author gave them. Sections of global variables have none that
+/// bpffs takes.
+pub(super) fn kept(
+    state: &Path,
+    shared: &BTreeMap<String, PathBuf>,
+) -> io::Result<BTreeMap<String, PathBuf>> {
+    let own = pins::names(state)?.into_iter().filter(|name| name != LAYOUT && !name.contains(':'));
+    let mut maps: BTreeMap<String, PathBuf> = own.map(|name| (name.clone(), state.join(name))).collect();
+    let shared = shared.iter().filter(|(name, _)| !name.starts_with('.'));
+    let shared = shared.map(|(name, folder)| (name.clone(), folder.join("map")));
+    maps.extend(shared.filter(|(_, path)| path.exists()));
+    Ok(maps)
+}
+
+fn id(map: &MapHandle) -> io::Result<u32> {
+    Ok(map.info().map_err(plain)?.info.id)
+}
+
+fn number(number: i64, bytes: u32) -> io::Result<Vec<u8>> {
+    encode(number, bytes).ok_or_else(|| io::Error::other(format!("{number} does not fit into {bytes} bytes")))
+}
+
+fn write(map: &MapHandle, key: &[u8], value: &[u8], flags: MapFlags) -> io::Result<()> {
+    if map.map_type().is_percpu() {
+        let processors = libbpf_rs::num_possible_cpus().map_err(plain)?;
+        return map.update_percpu(key, &vec![value.to_vec(); processors], flags).map_err(plain);
+    }
+    map.update(key, value, flags).map_err(plain)
+}
+
+fn is_array(kind: MapType) -> bool {
+    matches!(kind, MapType::Array | MapType::PercpuArray)
+}
+
+/// The values under a key: one, or one for each processor.
+fn look_up(map: &MapHandle, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
+    if map.map_type().is_percpu() {
+        return map.lookup_percpu(key, MapFlags::ANY).map_err(plain);
+    }
+    Ok(map.lookup(key, MapFlags::ANY).map_err(plain)?.map(|value| vec![value]))
+}
