@@ -39,7 +39,7 @@ use crate::metrics::{self, CONTENT_TYPE};
 use crate::server::{self, Shared};
 use crate::{Conditions, Engine, Fetched, Fetcher};
 
-pub(crate) use self::answer::{Told, refused};
+pub(crate) use self::answer::{Told, problem, refused};
 
 /// What the calls need.
 #[derive(Clone)]

@@ -16,6 +16,7 @@ use thiserror::Error;
 use wire::{BadCredentials, Collector, Credentials};
 
 use crate::LogForm;
+use crate::l3afd::{BadL3afdConfig, L3afdConfig};
 
 pub use self::access::{AccessConfig, BadRemote, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion};
 
@@ -26,7 +27,7 @@ pub use self::access::{AccessConfig, BadRemote, LimitsConfig, OidcConfig, Remote
 #[derive(Debug, Parser)]
 #[command(name = "l3afd", version, after_help = HELP)]
 pub struct Arguments {
-    /// Configuration file (TOML); every key has a default
+    /// Configuration file (TOML); every key has a default. An `l3afd.cfg` is one of l3afd v1: docs/l3afd-v1.md
     #[arg(long, value_name = "FILE")]
     pub config: Option<PathBuf>,
     /// Unix socket of the API
@@ -141,6 +142,9 @@ pub struct Config {
     pub access: AccessConfig,
     /// How much callers may ask for.
     pub limits: LimitsConfig,
+    /// What is served for callers of l3afd v1. It is no key: it comes from a file of its own kind.
+    #[serde(skip)]
+    pub l3afd: Option<L3afdConfig>,
     /// Whether nothing is applied. It is no key: a file would stay.
     #[serde(skip)]
     pub safe: bool,
@@ -196,6 +200,15 @@ pub enum BadConfig {
         #[source]
         source: toml::de::Error,
     },
+    /// The file of l3afd v1 is not what it should be.
+    #[error("the configuration `{}` of l3afd v1 cannot be used", path.display())]
+    L3afd {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: BadL3afdConfig,
+    },
     /// The collector cannot be one.
     #[error("`endpoint` of `[otlp]` in the configuration cannot be used")]
     Endpoint(#[source] wire::BadEndpoint),
@@ -234,6 +247,7 @@ impl Default for Config {
             remote: None,
             access: AccessConfig::default(),
             limits: LimitsConfig::default(),
+            l3afd: None,
             safe: false,
         }
     }
@@ -302,6 +316,12 @@ impl Config {
     }
 
     fn from_file(path: &Path) -> Result<Self, BadConfig> {
+        if path.extension().is_some_and(|extension| extension == "cfg") {
+            let l3afd = L3afdConfig::read(path)
+                .map_err(|source| BadConfig::L3afd { path: path.to_owned(), source })?;
+            let log = l3afd.json_logs.then_some(LogForm::Json);
+            return Ok(Self { log, remote: l3afd.remote.clone(), l3afd: Some(l3afd), ..Self::default() });
+        }
         let text = fs::read_to_string(path)
             .map_err(|source| BadConfig::Unreadable { path: path.to_owned(), source })?;
         toml::from_str(&text).map_err(|source| BadConfig::Invalid { path: path.to_owned(), source })

@@ -28,6 +28,7 @@ use crate::events::Events;
 use crate::evidence::EvidenceFile;
 use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
+use crate::l3afd::{Exposed, Places};
 use crate::memory::MemoryFile;
 use crate::resolve::{Demand, Resolved, Resolver};
 use crate::store::Store;
@@ -65,6 +66,9 @@ pub struct Engine {
     evidence: EvidenceFile,
     trust: TrustWatch,
     user_programs: UserPrograms,
+    /// Where things of l3afd v1 are, and those that were made.
+    places: Places,
+    exposed: Exposed,
     /// What is wanted now. None until a generation was taken up or accepted: then nothing is known of what runs.
     desired: Option<Desired>,
     /// What of it waits for something that does not exist.
@@ -101,6 +105,8 @@ impl Engine {
             evidence: EvidenceFile::new(&parts.config.state),
             trust: TrustWatch::default(),
             user_programs: UserPrograms::new(&parts.config),
+            places: Places::of(parts.config.l3afd.as_ref(), &parts.config.state),
+            exposed: Exposed::new(&parts.config.state),
             desired: None,
             waiting: Waiting::default(),
             problem: None,
@@ -318,6 +324,7 @@ impl Engine {
     fn follow_in_user_space(&mut self) {
         if self.desired.is_some() && !self.is_stand_in {
             let runs = self.in_force().without_hooks(&self.left.yielded);
+            self.exposed.follow(self.parts.kernel.as_mut(), &runs);
             self.user_programs.follow(&runs);
         }
     }
@@ -371,6 +378,7 @@ impl Engine {
             fetched: &fetched.0,
             found: &self.evidence.read()?,
             accepted: &accepted,
+            places: &self.places,
             room: &|bytes| self.make_room(bytes),
         };
         resolver.resolve(document, demand)

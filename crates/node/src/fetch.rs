@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use package::{BlobError, Blobs, Digest, Referrer, ReferrerKind};
 use tokio::sync::Notify;
 use trust::Mode;
+use wire::l3afd::Place;
 use wire::{BadReference, Document, Places, Reference, Registry, RegistryError, Shelf};
 
 use crate::evidence::{Documents, Found};
@@ -58,6 +59,8 @@ pub struct Fetcher {
     registry: Registry,
     store: Store,
     policy: PathBuf,
+    /// The repository of l3afd v1 that the configuration names.
+    artifacts: Option<String>,
     /// Told when it is time to look for what was said since.
     look: Notify,
 }
@@ -66,7 +69,8 @@ impl Fetcher {
     /// A fetcher into the daemon's store, under its policy.
     pub fn new(registry: Registry, config: &Config) -> Self {
         let (store, policy, look) = (Store::new(&config.state), config.policy.clone(), Notify::new());
-        Self { registry, store, policy, look }
+        let artifacts = config.l3afd.as_ref().map(|l3afd| l3afd.repository.url.clone());
+        Self { registry, store, policy, artifacts, look }
     }
 
     /// Fetches what a document names in registries, but for references that are in force. `room` is asked to make room for so
@@ -84,6 +88,9 @@ impl Fetcher {
         for reference in document.references().filter(|reference| is_remote(reference)) {
             if let Some(pinned) = in_force.0.get(reference) {
                 fetched.insert(reference.to_owned(), pinned.clone());
+            } else if Place::is_meant(reference) {
+                self.look_soon();
+                fetched.insert(reference.to_owned(), self.fetch_artifact(reference, room).await?);
             } else if !wanted.contains_key(reference) {
                 // The network is there: a good time to hear about the others.
                 self.look_soon();
@@ -97,6 +104,38 @@ impl Fetcher {
             fetched.insert(reference.to_owned(), self.fetch_one(reference, package).await?);
         }
         Ok(Fetched(fetched))
+    }
+
+    /// Fetches an artifact of l3afd v1, and keeps it as the package that it is.
+    async fn fetch_artifact(
+        &self,
+        name: &str,
+        room: &(dyn Fn(u64) -> Result<(), Rejected> + Sync),
+    ) -> Result<Pinned, Rejected> {
+        let place = self.listed_artifact(name)?;
+        let found = place.fetch().await.map_err(|error| unfetched(name, error))?;
+        let packed = place.pack(&found).map_err(|error| unfetched(name, error))?;
+        room(packed.blobs.iter().map(|blob| blob.bytes.len() as u64).sum())?;
+        let keep = || {
+            packed.blobs.iter().try_for_each(|blob| self.store.keep(&blob.bytes).map(drop))?;
+            found.statement.iter().map(|statement| self.store.keep(statement)).collect::<io::Result<_>>()
+        };
+        let statements = keep().map_err(|source| Rejected::State { action: "keep a package", source })?;
+        let index = packed.index.digest;
+        tracing::info!(package.reference = name, package.index = %index, "fetched");
+        Ok(Pinned { index, statements, roots: Vec::new() })
+    }
+
+    /// Reads a reference to an artifact. On the network only what the configuration or the policy lists is asked.
+    fn listed_artifact(&self, name: &str) -> Result<Place, Rejected> {
+        let place = Place::parse(name).map_err(|error| unfetched(name, error))?;
+        let Some(whole) = place.on_network() else { return Ok(place) };
+        let is_configured = self.artifacts.as_ref().is_some_and(|url| place.is_in(url));
+        if is_configured || PolicyFiles::read(&self.policy)?.policy()?.repository(&whole).is_some() {
+            return Ok(place);
+        }
+        let repository = whole.split('/').next().unwrap_or_default().to_owned();
+        Err(Rejected::Unlisted { reference: name.to_owned(), repository, policy: self.policy.clone() })
     }
 
     /// Looks at what a reference stands for, and what of that is not in the store.
@@ -163,6 +202,12 @@ impl Fetcher {
         name: &str,
         index: &Digest,
     ) -> Result<(Documents, Result<(), Rejected>), Rejected> {
+        if Place::is_meant(name) {
+            let asked = self.listed_artifact(name)?.statement().await;
+            let statement = asked.map_err(|error| unfetched(name, error))?;
+            let found = statement.map(|bytes| Referrer { kind: ReferrerKind::Statement, bytes });
+            return Ok((self.keep(found.into_iter().collect())?, Ok(())));
+        }
         let Listed { reference, places, .. } = self.listed(name)?;
         let (found, answer) =
             match self.registry.referrers(&reference.repository, index, &KINDS, &Fresh(&self.store)).await {
@@ -227,9 +272,9 @@ impl Blobs for Fresh<'_> {
     }
 }
 
-/// Whether a package is in a registry.
+/// Whether a package is fetched before the engine is asked: from a registry, or as an artifact of l3afd v1.
 pub(crate) fn is_remote(reference: &str) -> bool {
-    reference.starts_with("oci://")
+    reference.starts_with("oci://") || Place::is_meant(reference)
 }
 
 fn unfetched(reference: &str, source: impl Error + Send + Sync + 'static) -> Rejected {

@@ -49,11 +49,14 @@ pub(crate) enum Listener {
     Local(UnixListener),
     /// TCP, with TLS.
     Remote(TcpListener),
+    /// TCP without, for what l3afd v1 serves so.
+    Open(TcpListener),
 }
 
 enum Accepted {
     Local(UnixStream),
     Remote(TcpStream, SocketAddr),
+    Open(TcpStream, SocketAddr),
 }
 
 /// Takes a socket from whoever held it.
@@ -105,6 +108,10 @@ impl Listener {
                 let (stream, address) = listener.accept().await?;
                 Accepted::Remote(stream, address)
             }
+            Self::Open(listener) => {
+                let (stream, address) = listener.accept().await?;
+                Accepted::Open(stream, address)
+            }
         })
     }
 }
@@ -147,6 +154,7 @@ impl Served {
                 }
                 Err(error) => tracing::warn!("the kernel does not say who connected: {error}"),
             },
+            Accepted::Open(stream, address) => self.answer(stream, Peer::Open { address }, watcher).await,
             Accepted::Remote(stream, address) => match self.shake(stream).await {
                 Ok((stream, certificate)) => {
                     self.answer(stream, Peer::Remote { address, certificate }, watcher).await;

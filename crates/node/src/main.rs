@@ -14,7 +14,7 @@ fn main() -> ExitCode {
     if arguments.next().is_some_and(|name| name == node::USER_PROGRAM) {
         return not_become(&node::become_user_program(arguments));
     }
-    let arguments = Arguments::parse();
+    let arguments = Arguments::parse_from(node::as_spelled_today(std::env::args_os()));
     let (detach, watchdog) = (arguments.detach, arguments.watchdog);
     let journal = arguments.journal_stream.clone();
     let config = Config::read(arguments);
@@ -52,7 +52,9 @@ fn run(config: &Config, detach: bool, watchdog: bool) -> anyhow::Result<()> {
     if watchdog {
         return node::watch(config, || engine(config));
     }
+    node::before_lock(config);
     let _lock = Lock::take(&config.state)?;
+    node::write_pid_file(config)?;
     let mut engine = engine(config)?;
     let access = Access::open(config, &engine)?;
     if let Err(rejected) = engine.resume() {

@@ -9,14 +9,16 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use package::{Blobs, Digest, Package, Platform, ReferrerKind};
-use plan::{Desired, DuplicateMember, Hooks, Member, MemberWish, Placement, Probe, ProbeWish};
+use plan::{Desired, DuplicateMember, Hooks, Member, MemberWish, Placement, Probe, ProbeWish, UnfitProbe};
 use trust::{Circumstances, Evidence, Explanation, Judgement, Occasion, Policy, Verified};
+use wire::l3afd::Place;
 use wire::{ChainDocument, Document, Layout, MemberDocument, ProbeDocument, Reference, Source};
 
 use crate::Rejected;
 use crate::evidence::Found;
 use crate::faults::Faults;
 use crate::generation::Pinned;
+use crate::l3afd::{self, Places};
 use crate::memory::Remembered;
 use crate::standing::{Explanations, Standing, Withdrawn, probe_hook};
 use crate::store::{Recorder, Store};
@@ -39,6 +41,8 @@ pub(crate) struct Resolver<'a> {
     pub(crate) found: &'a Found,
     /// The packages of the generation in force: they were accepted before.
     pub(crate) accepted: &'a BTreeMap<String, Pinned>,
+    /// Where things of l3afd v1 are.
+    pub(crate) places: &'a Places,
     /// Makes room for so many bytes.
     pub(crate) room: &'a dyn Fn(u64) -> Result<(), Rejected>,
 }
@@ -126,8 +130,13 @@ impl Resolver<'_> {
             let source = wanted.source(document).map_err(BadDeployment::from);
             let Some(source) = resolved.faults.take(&at, source) else { continue };
             let package = self.runs_at(source.package, (&place, what), standings, resolved)?;
-            let settled = package.map(|package| member(wanted, source, &hooks, &package));
-            members.extend(settled.and_then(|settled| resolved.faults.take(&at, settled)));
+            let settled = package.map(|package| self.member(wanted, source, &hooks, &package));
+            let settled = settled.and_then(|settled| resolved.faults.take(&at, settled));
+            if let (Some(member), Some(_)) = (&settled, &wanted.l3afd) {
+                let probes = l3afd::probes_beside(member, source.deployment.map(deployment::part));
+                add_probes(&at, probes, resolved);
+            }
+            members.extend(settled);
         }
         Ok(members)
     }
@@ -149,6 +158,36 @@ impl Resolver<'_> {
             resolved.faults.take(&at, put);
         }
         Ok(())
+    }
+
+    fn member(
+        &self,
+        wanted: &MemberDocument,
+        source: Source<'_>,
+        hooks: &Hooks,
+        package: &Arc<Verified>,
+    ) -> Result<Member, Rejected> {
+        let place = hooks.only().map(|hook| hook.interface.name);
+        let old = wanted.l3afd.as_deref().zip(place.as_ref());
+        if let Some(command) =
+            wanted.l3afd.as_deref().and_then(|program| l3afd::missing_command(program, package))
+        {
+            let member = wanted.name.clone();
+            return Err(Rejected::NoExecutable { member, command });
+        }
+        let outside = old.map(|(program, iface)| self.places.outside(program, (iface.as_ref(), hooks.point)));
+        let wish = MemberWish {
+            program: wanted.program.clone(),
+            proceed: wanted.proceed.clone(),
+            enforcement: wanted.enforcement,
+            disabled: !(wanted.enabled && deployment::is_enabled(source)),
+            deployment: source.deployment.map(deployment::part),
+            config: wanted.config.clone(),
+            fills: wanted.l3afd.as_deref().map(l3afd::fills).unwrap_or_default(),
+            outside: outside.unwrap_or_default(),
+        };
+        Member::new(wanted.name.clone(), hooks.point, package, wish)
+            .map_err(|source| Rejected::Unfit { place: hooks.to_string(), source })
     }
 
     /// The package that runs at a place; none where it is trusted no longer and is to be removed. What becomes of it is
@@ -241,8 +280,18 @@ impl Resolver<'_> {
         };
         let envelopes = stored(&pinned.statements, later.statements)?;
         let roots = stored(&pinned.roots, later.roots)?;
-        let evidence = Evidence { envelopes, roots, fetched_from: fetched_from(reference) };
+        let evidence = Evidence { envelopes, roots, fetched_from: self.fetched_from(reference) };
         Ok(trust::verify(package, &evidence, &self.circumstances(occasion)))
+    }
+
+    /// Where a package in a registry came from. The rule of repositories is asked each time that it is verified. That artifacts may
+    /// come from the repository of the configuration was found out when they were fetched.
+    fn fetched_from(&self, reference: &str) -> Option<String> {
+        if Place::is_meant(reference) {
+            let whole = Place::parse(reference).ok()?.on_network()?;
+            return self.policy.repository(&whole).map(|_| whole);
+        }
+        Reference::in_uri(reference)?.ok().map(|reference| reference.to_string())
     }
 
     fn circumstances(&self, occasion: Occasion) -> Circumstances<'_> {
@@ -257,14 +306,20 @@ impl Resolver<'_> {
     }
 }
 
+/// Adds what belongs to a member, unless another part of its deployment did.
+fn add_probes(at: &str, probes: Result<Vec<Probe>, UnfitProbe>, resolved: &mut Resolved) {
+    let unfit = |source| Rejected::UnfitProbe { probe: "beside".parse().expect("it is a name"), source };
+    for probe in resolved.faults.take(at, probes.map_err(unfit)).into_iter().flatten() {
+        if !resolved.desired.probes().contains_key(&probe.spec().name) {
+            let added = resolved.desired.probe(probe);
+            resolved.faults.take(at, added);
+        }
+    }
+}
+
 fn read(blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
     Package::read(blobs, &pinned.index)
         .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
-}
-
-/// Where a package in a registry came from. The rule of repositories is asked each time that it is verified.
-fn fetched_from(reference: &str) -> Option<String> {
-    Reference::in_uri(reference)?.ok().map(|reference| reference.to_string())
 }
 
 fn folder(reference: &str) -> Result<PathBuf, Rejected> {
@@ -292,24 +347,6 @@ fn put(desired: &mut Desired, chain: &ChainDocument, members: Vec<Member>) -> Re
         desired.set_mechanism(hook.clone(), mechanism);
     }
     desired.chain(hook, members)
-}
-
-fn member(
-    wanted: &MemberDocument,
-    source: Source<'_>,
-    hooks: &Hooks,
-    package: &Arc<Verified>,
-) -> Result<Member, Rejected> {
-    let wish = MemberWish {
-        program: wanted.program.clone(),
-        proceed: wanted.proceed.clone(),
-        enforcement: wanted.enforcement,
-        disabled: !(wanted.enabled && deployment::is_enabled(source)),
-        deployment: source.deployment.map(deployment::part),
-        config: wanted.config.clone(),
-    };
-    Member::new(wanted.name.clone(), hooks.point, package, wish)
-        .map_err(|source| Rejected::Unfit { place: hooks.to_string(), source })
 }
 
 fn probe(wanted: &ProbeDocument, source: Source<'_>, package: &Arc<Verified>) -> Result<Probe, Rejected> {

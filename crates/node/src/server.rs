@@ -7,7 +7,6 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use thiserror::Error;
-use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
@@ -15,8 +14,10 @@ use wire::Document;
 
 use crate::access::Access;
 use crate::document_file::DocumentFile;
-use crate::listen::{self, Listener, Served};
+use crate::l3afd::{Old, Sockets, Successor};
+use crate::listen::{self, Served};
 use crate::repairs::Repairs;
+use crate::service::Inherited;
 use crate::{Config, Engine, Fetched, Fetcher, Rejected, check, otlp, router, service};
 
 /// The engine, as all tasks share it. It does one thing at a time.
@@ -44,22 +45,18 @@ pub async fn serve(
     config: &Config,
 ) -> Result<(), Unserved> {
     let unserved = |source| Unserved { place: config.socket.display().to_string(), source };
-    let inherited = service::inherited_listener().map_err(unserved)?;
+    let mut sockets = Inherited::from_environment();
+    let inherited = sockets.local().map_err(unserved)?;
     let is_inherited = inherited.is_some();
     let make = || listen::bind(&config.socket, config.socket_group.as_deref());
     let listener = inherited.map_or_else(make, listen::adopt).map_err(unserved)?;
-    let mut listeners = vec![Listener::Local(listener)];
-    if let Some(remote) = access.remote() {
-        let unserved = |source| Unserved { place: remote.listen.to_string(), source };
-        listeners.push(Listener::Remote(TcpListener::bind(remote.listen).await.map_err(unserved)?));
-        tracing::info!(address = %remote.listen, "serving at `{}` with TLS", remote.listen);
-    }
     let access = Arc::new(access);
-    let end = end_of_service().map_err(unserved)?;
+    let (tell_end, end) = end_of_service().map_err(unserved)?;
+    let sockets = Sockets::bind(&access, config, sockets, listener)?;
     let hears_hangup = || signal(SignalKind::hangup()).map_err(unserved);
     let (hangup, rereads) = (hears_hangup()?, hears_hangup()?);
     let (in_force, events) = (engine.generations_in_force(), engine.events());
-    let generation = engine.desired().map_or(0, |desired| desired.number);
+    let desired = engine.desired().unwrap_or_default();
     let (engine, fetcher) = (Arc::new(Mutex::new(engine)), Arc::new(fetcher));
     let looks = tokio::spawn(look_for_news(Arc::clone(&engine), Arc::clone(&fetcher)));
     let file = config.document.clone().map(|path| {
@@ -86,20 +83,25 @@ pub async fn serve(
     let otlp = otlp.map(|(otlp, collector)| tokio::spawn(otlp::run(Arc::clone(&engine), otlp, collector)));
     let alive = tokio::spawn(service::stay_alive(Arc::clone(&engine)));
     tracing::info!(socket = %config.socket.display(), "serving at `{}`", config.socket.display());
-    service::is_ready(generation);
+    service::is_ready(desired.number);
     let files = tokio::spawn(Arc::clone(&access).follow(config.poll_seconds, rereads));
-    let router = router(Arc::clone(&engine), fetcher, events, Arc::clone(&access), end.clone());
+    let router = router(Arc::clone(&engine), Arc::clone(&fetcher), events, Arc::clone(&access), end.clone());
     let served = Served { router, access, end };
-    let serving: JoinSet<()> = listeners.into_iter().map(|listener| served.clone().serve(listener)).collect();
+    let mut serving = JoinSet::new();
+    let old = Successor::new(&config.state, sockets.handed_over()?, tell_end);
+    let old = config.l3afd.as_ref().map(|l3afd| Old::new(l3afd, (&engine, &fetcher), &served, old));
+    let successor = old.as_ref().map(|old| Arc::clone(&old.successor));
+    let old_works = old.as_ref().map(|old| old.begin(&desired.document)).unwrap_or_default();
+    sockets.serve(served, old.as_ref(), &mut serving);
     serving.join_all().await;
     service::is_ending();
-    let works = [repairs, looks, checks, alive, files].into_iter().chain(file).chain(otlp);
+    let works = [repairs, looks, checks, alive, files].into_iter().chain(file).chain(otlp).chain(old_works);
     works.for_each(|work| work.abort());
     tracing::info!("ending; the programs in the kernel run on");
     if let Err(panicked) = with(&engine, Engine::end).await {
         tracing::error!("ending the user programs failed inside: {panicked}");
     }
-    if is_inherited {
+    if is_inherited || successor.is_some_and(|successor| successor.is_coming()) {
         return Ok(());
     }
     fs::remove_file(&config.socket).map_err(unserved)
@@ -170,9 +172,10 @@ fn lock(engine: &Mutex<Engine>) -> MutexGuard<'_, Engine> {
     engine.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Becomes true when the daemon is asked to end.
-fn end_of_service() -> io::Result<watch::Receiver<bool>> {
+/// Becomes true when the daemon is asked to end, by a signal or by whoever holds the other half.
+fn end_of_service() -> io::Result<(watch::Sender<bool>, watch::Receiver<bool>)> {
     let (tell, end) = watch::channel(false);
+    let by_hand = tell.clone();
     let (mut terminate, mut interrupt) = (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?);
     tokio::spawn(async move {
         tokio::select! {
@@ -181,5 +184,5 @@ fn end_of_service() -> io::Result<watch::Receiver<bool>> {
         }
         tell.send_replace(true);
     });
-    Ok(end)
+    Ok((by_hand, end))
 }

@@ -3,6 +3,7 @@
 //! API (`sd_listen_fds(3)`), which then stays while the daemon is exchanged for another.
 
 use std::io;
+use std::net::TcpListener;
 use std::os::unix::net::UnixListener;
 use std::time::Duration;
 
@@ -13,9 +14,24 @@ use tokio::time::sleep;
 
 use crate::server::{Shared, with};
 
-/// The socket that the manager holds, if it holds one.
-pub(crate) fn inherited_listener() -> io::Result<Option<UnixListener>> {
-    ListenFd::from_env().take_unix_listener(0)
+/// The sockets that the manager holds, or that a process left which this one takes over from: first that of this machine, then those
+/// of l3afd v1.
+pub(crate) struct Inherited(ListenFd);
+
+impl Inherited {
+    pub(crate) fn from_environment() -> Self {
+        Self(ListenFd::from_env())
+    }
+
+    /// The socket of this machine, if there is one.
+    pub(crate) fn local(&mut self) -> io::Result<Option<UnixListener>> {
+        self.0.take_unix_listener(0)
+    }
+
+    /// One of the others, by its place among all.
+    pub(crate) fn tcp(&mut self, place: usize) -> io::Result<Option<TcpListener>> {
+        if place < self.0.len() { self.0.take_tcp_listener(place) } else { Ok(None) }
+    }
 }
 
 /// Tells that the daemon answers.

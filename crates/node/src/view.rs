@@ -8,11 +8,11 @@ use package::{HookPoint, Mechanism, MemberName};
 use plan::{Choice, Code, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root};
 use wire::{ChainView, Count, MemberView, ProbeView, ReadOnlyDataView, RunTime};
 
-/// One chain, with the sums of its members. `chosen` is what the plan chooses for it now.
+/// One chain, with the sums of its members and the numbers of their programs. `chosen` is what the plan chooses for it now.
 pub(crate) fn chain(
     hook: &Hook,
     found: &ObservedHook,
-    totals: &BTreeMap<MemberName, Totals>,
+    (totals, programs): (&BTreeMap<MemberName, Totals>, &BTreeMap<Instance, u32>),
     chosen: Option<Choice>,
 ) -> ChainView {
     let order = found.order();
@@ -23,6 +23,7 @@ pub(crate) fn chain(
         Some(MemberView {
             name: spec.name.clone(),
             instance: instance.to_string(),
+            program_id: programs.get(instance).copied(),
             package: format!("{}/{}", spec.package.publisher, spec.package.name),
             version: spec.package.version.to_string(),
             program: spec.function.to_string(),

@@ -14,7 +14,7 @@ use package::{
     Attachment, FlowFilter, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
     ReferrerKind, Share, pack,
 };
-use plan::{Desired, Hook, Instance, Observed, Step};
+use plan::{Desired, Hook, Instance, MemberSpec, Observed, Step};
 use tempfile::TempDir;
 use trust::{Envelope, PAYLOAD_TYPE, PrivateKey, Statement, Terms};
 use wire::{Document, Layout};
@@ -54,6 +54,18 @@ impl Kernel for Counting {
 
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
         self.kernel.totals(hook)
+    }
+
+    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
+        self.kernel.expose(folder, members)
+    }
+
+    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
+        self.kernel.value(hook, spec, map, key)
+    }
+
+    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
+        self.kernel.program_ids(hook)
     }
 
     fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {

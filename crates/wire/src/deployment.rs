@@ -46,6 +46,13 @@ pub struct DeploymentDocument {
     pub config: BTreeMap<String, ParameterValue>,
 }
 
+impl DeploymentDocument {
+    /// A deployment of which nothing more is said.
+    pub fn new(name: MemberName, package: String) -> Self {
+        Self { name, package, enabled: true, config: BTreeMap::new() }
+    }
+}
+
 /// Where a member or a probe comes from, and what is said of it there.
 #[derive(Debug, Clone, Copy)]
 pub struct Source<'a> {

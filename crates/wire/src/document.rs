@@ -33,7 +33,7 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 use crate::fault::{read_all, read_all_of_toml};
-use crate::{CheckDocument, DeploymentDocument, Fault, ProbeDocument};
+use crate::{CheckDocument, DeploymentDocument, Fault, ProbeDocument, l3afd};
 
 /// The chains and probes that a node should run. Hooks that are not in it run none.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, ToSchema)]
@@ -51,6 +51,9 @@ pub struct Document {
     /// What must work under it, or the desired state before returns.
     #[serde(default, rename = "check", skip_serializing_if = "Vec::is_empty")]
     pub checks: Vec<CheckDocument>,
+    /// The interfaces that callers of the API of l3afd v1 spoke of.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub l3afd: Vec<l3afd::Interface>,
 }
 
 /// The chain of one hook.
@@ -144,6 +147,26 @@ pub struct MemberDocument {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
+    /// What the API of l3afd v1 says of it: what its maps hold, and what is started for it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l3afd: Option<Box<l3afd::Program>>,
+}
+
+impl MemberDocument {
+    /// A member of which nothing more is said.
+    pub fn named(name: MemberName) -> Self {
+        Self {
+            name,
+            package: None,
+            deployment: None,
+            program: None,
+            proceed: None,
+            enforcement: Enforcement::default(),
+            enabled: true,
+            config: BTreeMap::new(),
+            l3afd: None,
+        }
+    }
 }
 
 fn is_default<T: Default + PartialEq>(value: &T) -> bool {

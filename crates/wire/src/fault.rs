@@ -246,7 +246,7 @@ package = 7
     #[test]
     fn all_faults_of_a_document_are_told_with_place_value_and_line() {
         insta::assert_snapshot!(told(read_all_of_toml::<Document>(WRONG)), @r#"
-        line 2, `/colour` = "red": unknown field `colour`, expected one of `deployment`, `chain`, `probe`, `check`
+        line 2, `/colour` = "red": unknown field `colour`, expected one of `deployment`, `chain`, `probe`, `check`, `l3afd`
         line 5, `/chain/0/interface` = "eth*/0": `eth*/0` is not a pattern for interfaces: names have 1 to 15 bytes without `/`, `:` or blanks
         line 6, `/chain/0/hook` = "xpd": unknown variant `xpd`, expected one of `xdp`, `tc-ingress`, `tc-egress`
         line 7, `/chain/0/drift` = 5: invalid type: integer `5`, expected string or map

@@ -11,6 +11,7 @@ mod document;
 mod event;
 mod fault;
 mod issuer;
+pub mod l3afd;
 mod layout;
 mod listing;
 mod node;

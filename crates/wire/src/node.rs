@@ -250,6 +250,9 @@ pub struct MemberView {
     pub name: MemberName,
     /// The incarnation that runs.
     pub instance: String,
+    /// The number by which the kernel knows it (`bpftool prog show id`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub program_id: Option<u32>,
     /// The publisher and the name of its package.
     pub package: String,
     /// The version of its package.

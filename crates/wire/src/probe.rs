@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
 use crate::document::{is_yes, yes};
-use crate::{ReadOnlyDataView, RunTime};
+use crate::{ReadOnlyDataView, RunTime, l3afd};
 
 /// One program that is attached at one place, outside of any chain.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -40,6 +40,25 @@ pub struct ProbeDocument {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
     pub config: BTreeMap<String, ParameterValue>,
+    /// What the API of l3afd v1 says of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub l3afd: Option<Box<l3afd::Program>>,
+}
+
+impl ProbeDocument {
+    /// A probe of which nothing more is said.
+    pub fn named(name: MemberName) -> Self {
+        Self {
+            name,
+            package: None,
+            deployment: None,
+            program: None,
+            attach: AttachOptions::default(),
+            enabled: true,
+            config: BTreeMap::new(),
+            l3afd: None,
+        }
+    }
 }
 
 /// A probe as it is in the kernel.

@@ -22,6 +22,12 @@ pub struct UserProgramView {
     pub version: Version,
     /// The file of the package that is executed.
     pub name: String,
+    /// The hook of the member that it runs for, where it is not for its package as a whole.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub member: Option<String>,
+    /// The named profile that it runs under: `l3afd` for programs of l3afd v1, which get what they need to work.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub profile: Option<String>,
     /// The digest of its bytes.
     pub digest: String,
     /// How it is.
@@ -60,6 +66,8 @@ pub enum UserProgramState {
     Waiting,
     /// It ended too often within too short a time, and is given up for a while.
     Failed,
+    /// It did what it is for, and ended.
+    Finished,
     /// It was told to end.
     Stopping,
 }

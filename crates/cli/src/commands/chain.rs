@@ -118,6 +118,7 @@ mod tests {
         MemberView {
             name: name.parse().unwrap(),
             instance: format!("{name}#1"),
+            program_id: Some(7),
             package: format!("l3af/{name}"),
             version: "0.1.0".to_owned(),
             program: name.to_owned(),

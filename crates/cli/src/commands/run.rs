@@ -40,26 +40,22 @@ fn name(given: Option<MemberName>, package: &Package) -> Result<MemberName, Fail
 
 fn member(arguments: Run, package: &Package) -> Result<MemberDocument, Failure> {
     Ok(MemberDocument {
-        name: name(arguments.name, package)?,
         package: Some(settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?),
-        deployment: None,
         program: arguments.program,
         proceed: arguments.proceed,
         enforcement: arguments.enforcement,
-        enabled: true,
         config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
+        ..MemberDocument::named(name(arguments.name, package)?)
     })
 }
 
 fn probe(arguments: Run, package: &Package) -> Result<ProbeDocument, Failure> {
     Ok(ProbeDocument {
-        name: name(arguments.name, package)?,
         package: Some(settle_reference(&arguments.package.to_string_lossy(), Path::new("."))?),
-        deployment: None,
         program: arguments.program,
         attach: arguments.attach.into_iter().collect(),
-        enabled: true,
         config: arguments.set.into_iter().collect::<BTreeMap<_, _>>(),
+        ..ProbeDocument::named(name(arguments.name, package)?)
     })
 }
 

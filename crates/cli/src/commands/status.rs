@@ -86,6 +86,7 @@ fn user_program(program: &UserProgramView) -> String {
         (wire::UserProgramState::Failed, _) => {
             format!("is given up, and tried again in {} s", program.retry_seconds.unwrap_or_default())
         }
+        (wire::UserProgramState::Finished, _) => "did its work, and ended".to_owned(),
         (wire::UserProgramState::Stopping, _) => "is stopping".to_owned(),
     };
     let last = program.last.as_ref().map(|last| format!("; {last}")).unwrap_or_default();
@@ -98,10 +99,12 @@ fn user_program(program: &UserProgramView) -> String {
         [] => String::new(),
         capabilities => format!(" with {}", capabilities.join(", ")),
     };
+    let at = program.member.as_ref().map(|hook| format!(" at `{hook}`")).unwrap_or_default();
+    let profile = program.profile.as_ref().map(|name| format!(" (profile `{name}`)")).unwrap_or_default();
     let limits: Vec<String> = program.limits.iter().map(|limit| format!("; {limit}")).collect();
     let limits = limits.concat();
     format!(
-        "`{name}` of {publisher}/{package} {version} {state}{user}{can}, started again {restarts} times{limits}{last}"
+        "`{name}` of {publisher}/{package} {version}{at} {state}{user}{can}{profile}, started again {restarts} times{limits}{last}"
     )
 }
 

@@ -36,6 +36,11 @@ impl Asker {
         Self { by: Some(format!("file:{}", path.display())), judged: None }
     }
 
+    /// A caller of the API of l3afd v1, which knows no roles.
+    pub(crate) fn named(by: String) -> Self {
+        Self { by: Some(by), judged: None }
+    }
+
     /// A caller of the API.
     pub(crate) fn caller(rules: &Arc<Rules>, caller: &Arc<Caller>, action: Action) -> Self {
         let (by, is_judged) = (Some(caller.to_string()), !rules.permit_all(caller));

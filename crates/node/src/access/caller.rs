@@ -28,6 +28,11 @@ pub(crate) enum Peer {
         /// What the client showed, if it showed one. An authority signed it that counts.
         certificate: Option<Arc<Certificate>>,
     },
+    /// TCP without, which is for the API of l3afd v1 alone, and for nobody from outside where that is in production.
+    Open {
+        /// From where.
+        address: SocketAddr,
+    },
 }
 
 /// What counts of a client's certificate.

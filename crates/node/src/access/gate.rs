@@ -91,8 +91,42 @@ impl Access {
                     (None, oidc, None) => Err(Refusal::Anonymous { takes_tokens: oidc.is_some() }),
                 }
             }
-            (Some(Peer::Remote { .. }) | None, _) => Err(Refusal::Anonymous { takes_tokens: false }),
+            (Some(Peer::Remote { .. } | Peer::Open { .. }) | None, _) => {
+                Err(Refusal::Anonymous { takes_tokens: false })
+            }
         }
+    }
+
+    /// Who calls the API of l3afd v1.
+    pub(crate) async fn caller_of_l3afd(&self, peer: Option<Peer>) -> Result<String, Refusal> {
+        match peer {
+            Some(Peer::Open { address }) => Ok(format!("l3afd-v1:{}", address.ip())),
+            peer => self.caller(peer, None).await.map(|caller| caller.to_string()),
+        }
+    }
+
+    /// Writes down what a caller of the API of l3afd v1 changed, or why it could not.
+    pub(crate) fn record_l3afd(
+        &self,
+        by: String,
+        call: String,
+        problem: Option<&Problem>,
+        (generation_before, generation_after): (Option<u64>, Option<u64>),
+    ) {
+        self.audit.write(&Record {
+            time: (self.clock)(),
+            caller: Some(by),
+            handles: Vec::new(),
+            via: Some("l3afd-v1"),
+            address: None,
+            action: Action::Apply.to_string(),
+            call,
+            outcome: if problem.is_none() { Outcome::Done } else { Outcome::Refused },
+            status: problem.map_or(200, |problem| problem.status),
+            problem: problem.map(ToString::to_string),
+            generation_before,
+            generation_after,
+        });
     }
 
     /// Lets a caller ask for something, unless that is too much, or nothing of the kind is permitted.

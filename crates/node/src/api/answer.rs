@@ -100,7 +100,7 @@ pub(super) fn refuse(status: u16, kind: &str, title: &str, hint: &str) -> Respon
     problem_response(&problem(status, kind, title, hint))
 }
 
-pub(super) fn problem(status: u16, kind: &str, title: &str, hint: &str) -> Problem {
+pub(crate) fn problem(status: u16, kind: &str, title: &str, hint: &str) -> Problem {
     Problem {
         kind: format!("urn:l3af:problem:{kind}"),
         title: title.to_owned(),

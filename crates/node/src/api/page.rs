@@ -150,6 +150,7 @@ fn program(program: &UserProgramView) -> [String; 4] {
         UserProgramState::Running => "running",
         UserProgramState::Waiting => "waiting",
         UserProgramState::Failed => "failed",
+        UserProgramState::Finished => "finished",
         UserProgramState::Stopping => "stopping",
     };
     [format!("{publisher}/{package} {version}"), name.clone(), state.to_owned(), restarts.to_string()]

@@ -144,7 +144,8 @@ impl Engine {
         let views = observed.hooks.iter().map(|(hook, found)| {
             let is_wanted = desired.chains().contains_key(hook);
             let chosen = choose(hook, &desired, &observed.facts).ok().filter(|_| is_wanted);
-            Ok(view::chain(hook, found, &self.parts.kernel.totals(hook)?, chosen))
+            let kernel = &self.parts.kernel;
+            Ok(view::chain(hook, found, (&kernel.totals(hook)?, &kernel.program_ids(hook)?), chosen))
         });
         views.collect()
     }

@@ -30,6 +30,11 @@ impl Limits {
         Self { memory: lower(user.memory, config.memory), cpu: lower(user.cpu, config.cpu) }
     }
 
+    /// The same, with this much memory at most.
+    pub(super) fn with_memory(self, memory: Option<MemorySize>) -> Self {
+        Self { memory: lower(self.memory, memory), ..self }
+    }
+
     /// Has them enforced for a program of this name, as well as this node can.
     pub(super) fn enforce(self, cgroups: &Cgroups, name: &str) -> Enforced {
         if self == Self::default() {

@@ -20,8 +20,8 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use package::Digest;
-use plan::{Desired, Member, Probe};
+use package::{Convention, Digest, MemberName};
+use plan::{Command, Desired, Hook, Member, Probe};
 use trust::Verified;
 use wire::{UserProgramName, UserProgramView};
 
@@ -36,14 +36,20 @@ use identity::Identities;
 use limits::Limits;
 use process::{GRACE, Program, Watched, full_name};
 
-/// The user programs of one node, by the digests of their packages.
+/// What tells one user program from another: the digest of its package, and where one runs for each member, for which and how.
+type Key = (Digest, Option<(Hook, MemberName, Command)>);
+
+/// What is to run: of a package, or for a member of it.
+type Wanted<'a> = (&'a Arc<Verified>, Option<(&'a Hook, &'a Command)>);
+
+/// The user programs of one node.
 #[derive(Debug)]
 pub(crate) struct UserPrograms {
     logs: PathBuf,
     config: UserProgramsConfig,
     identities: Identities,
     cgroups: Arc<Cgroups>,
-    running: BTreeMap<Digest, Arc<Watched>>,
+    running: BTreeMap<Key, Arc<Watched>>,
     ending: Vec<Arc<Watched>>,
 }
 
@@ -64,17 +70,16 @@ impl UserPrograms {
     pub(crate) fn follow(&mut self, desired: &Desired) {
         self.look_after();
         let wanted = wanted(desired);
-        let gone: Vec<Digest> =
-            self.running.keys().filter(|index| !wanted.contains_key(index)).copied().collect();
-        for watched in gone.iter().filter_map(|index| self.running.remove(index)) {
+        let gone: Vec<Key> = self.running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
+        for watched in gone.iter().filter_map(|key| self.running.remove(key)) {
             watched.stop();
             self.ending.push(Arc::clone(&watched));
             std::thread::spawn(move || watched.end(Instant::now() + GRACE));
         }
-        for (index, package) in wanted {
-            if !self.running.contains_key(&index) {
-                let watched = Watched::start(self.program(package));
-                self.running.insert(index, watched);
+        for (key, wanted) in wanted {
+            if !self.running.contains_key(&key) {
+                let watched = Watched::start(self.program(wanted));
+                self.running.insert(key, watched);
             }
         }
     }
@@ -128,25 +133,31 @@ impl UserPrograms {
         self.running.values().chain(self.ending.iter().filter(|watched| !watched.has_ended()))
     }
 
-    fn program(&mut self, verified: &Arc<Verified>) -> Program {
+    fn program(&mut self, (verified, member): Wanted<'_>) -> Program {
         let manifest = &verified.package().manifest;
         let user = manifest.user.as_ref().expect("only packages with a user program are asked for one");
         let info = &manifest.package;
-        let bytes = verified.platform().files.bytes(&user.command);
+        let command = member.map(|(_, command)| command);
+        let name = command.map_or(&user.command, |command| &command.file);
+        let bytes = verified.platform().files.bytes(name);
+        let limits = Limits::of(user, &self.config);
         let UserProgramsConfig { failures, window_seconds, .. } = self.config;
         let window = Duration::from_secs(window_seconds.get().into());
         Program {
             publisher: info.publisher.clone(),
             package: info.name.clone(),
             version: info.version.clone(),
-            name: user.command.clone(),
-            arguments: user.args.clone(),
+            name: name.clone(),
+            arguments: command.map_or(&user.args, |command| &command.arguments).clone(),
+            member: member.map(|(hook, _)| hook.to_string()),
+            once: command.is_some_and(|command| command.once),
+            files: command.map(|command| command.files.clone()).unwrap_or_default(),
             digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
             verified: Arc::clone(verified),
             log: self.logs.join(format!("user-{}.log", full_name(&info.publisher, &info.name))),
             // Who verified the package compared what it asks for with what the policy grants.
             identity: self.identities.of(&info.publisher, &info.name, &user.privileges),
-            limits: Limits::of(user, &self.config),
+            limits: limits.with_memory(command.and_then(|command| command.memory)),
             patience: Patience { most: failures.get(), window },
             cgroups: Arc::clone(&self.cgroups),
         }
@@ -178,11 +189,30 @@ impl Named {
     }
 }
 
-/// The packages with a user program of which something is to run.
-fn wanted(desired: &Desired) -> BTreeMap<Digest, &Arc<Verified>> {
+/// The user programs of packages of which something is to run, and those of members.
+fn wanted(desired: &Desired) -> BTreeMap<Key, Wanted<'_>> {
     let members = desired.members().filter(|member| member.is_enabled());
     let probes = desired.probes().values().filter(|probe| probe.is_enabled());
     let packages = members.map(Member::verified).chain(probes.map(Probe::verified));
-    let with_program = packages.filter(|package| package.package().manifest.user.is_some());
-    with_program.map(|package| (package.package().index, package)).collect()
+    let whole = packages.filter(|package| convention(package) == Some(Convention::Package));
+    let mut wanted: BTreeMap<Key, Wanted<'_>> =
+        whole.map(|package| ((package.package().index, None), (package, None))).collect();
+    for (hook, member) in
+        desired.chains().iter().flat_map(|(hook, chain)| chain.iter().map(move |member| (hook, member)))
+    {
+        let package = member.verified();
+        if !member.is_enabled() || convention(package) != Some(Convention::L3afd) {
+            continue;
+        }
+        let commands = member.outside().commands.iter().map(|command| {
+            let member = (hook.clone(), member.spec().name.clone(), command.clone());
+            ((package.package().index, Some(member)), (package, Some((hook, command))))
+        });
+        wanted.extend(commands);
+    }
+    wanted
+}
+
+fn convention(package: &Verified) -> Option<Convention> {
+    package.package().manifest.user.as_ref().map(|user| user.convention)
 }

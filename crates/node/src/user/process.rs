@@ -3,6 +3,7 @@
 //!
 //! A thread waits for its process. Others see how it is, and tell it to stop, through [`Watched`].
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
@@ -26,6 +27,7 @@ use super::limits::{Enforced, Limits};
 use super::sealed::Sealed;
 use super::terms::Terms;
 use super::{birth, log};
+use crate::durable;
 
 /// How long it has from being asked to end to being killed.
 pub(super) const GRACE: Duration = Duration::from_secs(10);
@@ -44,6 +46,12 @@ pub(super) struct Program {
     /// The file of the package.
     pub(super) name: String,
     pub(super) arguments: Vec<String>,
+    /// The hook of the member that it runs for, where it is not for its package as a whole.
+    pub(super) member: Option<String>,
+    /// Whether it ends by itself when it has done what it is for.
+    pub(super) once: bool,
+    /// What is in the files that it reads, which are written before it starts.
+    pub(super) files: BTreeMap<PathBuf, String>,
     /// The digest of the file, as it was compared with the publisher's statement.
     pub(super) digest: Digest,
     pub(super) verified: Arc<Verified>,
@@ -86,6 +94,8 @@ enum Phase {
     Failed {
         until: Instant,
     },
+    /// It has done what it is for.
+    Finished,
     Ended,
 }
 
@@ -189,6 +199,7 @@ impl Watched {
                 retry_seconds = Some(until.saturating_duration_since(Instant::now()).as_secs());
                 UserProgramState::Failed
             }
+            Phase::Finished => UserProgramState::Finished,
             Phase::Waiting | Phase::Ended => UserProgramState::Waiting,
         };
         UserProgramView {
@@ -196,6 +207,8 @@ impl Watched {
             package: program.package.clone(),
             version: program.version.clone(),
             name: program.name.clone(),
+            member: program.member.clone(),
+            profile: program.member.as_ref().map(|_| "l3afd".to_owned()),
             digest: program.digest.to_string(),
             state: if now.is_wanted { state } else { UserProgramState::Stopping },
             pid: pid.and_then(|pid| pid.try_into().ok()),
@@ -215,6 +228,7 @@ impl Watched {
         loop {
             let begin = Instant::now();
             let last = match self.run() {
+                Ok(status) if self.program.once && status.success() => return self.finish(),
                 Ok(status) => format!("it ended: {status}"),
                 Err(failed) => format!("it could not be started: {failed}"),
             };
@@ -231,6 +245,16 @@ impl Watched {
         }
     }
 
+    /// Notes that it has done what it is for, and waits until nobody wants it any more.
+    fn finish(&self) {
+        tracing::info!(package.name = %self.program.package, "the user program of `{}` has done its work", self.program.package);
+        let mut now = self.now();
+        now.phase = Phase::Finished;
+        now = self.changed.wait_while(now, |now| now.is_wanted).unwrap_or_else(PoisonError::into_inner);
+        now.phase = Phase::Ended;
+        self.changed.notify_all();
+    }
+
     /// Runs it once. The bytes are put into memory, sealed and compared each time.
     fn run(&self) -> Result<ExitStatus, String> {
         let Program { name, arguments, digest, verified, .. } = &self.program;
@@ -239,6 +263,9 @@ impl Watched {
         let sealed = Sealed::new(self.program.package.as_ref(), bytes, digest);
         let sealed = sealed.map_err(|unsealed| chain(&unsealed))?;
         let told = |error: io::Error| error.to_string();
+        for (path, text) in &self.program.files {
+            durable::write(path, text.as_bytes()).map_err(told)?;
+        }
         let log = log::open(&self.program.log).map_err(told)?;
         let identity = self.program.identity;
         let identity = identity.ok_or("every user number that is kept for user programs is taken")?;

@@ -1,0 +1,282 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The API of l3afd v1: payloads in, the state as it spells it out; and the two that only look, for metrics and for debugging.
+
+use std::sync::Arc;
+
+use axum::body::Bytes;
+use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::http::{StatusCode, header};
+use axum::middleware::from_fn_with_state;
+use axum::response::{IntoResponse, Response};
+use axum::routing::{get, post, put};
+use axum::{Json, Router};
+use serde::Serialize;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+use wire::l3afd::{self, BadPayload, Configured, Direction, Entry, Located, NamesEntry, Restart, direction};
+use wire::{ChainView, MemberView, Problem};
+
+use super::gate::{Changed, gate};
+use super::metrics::Monitor;
+use super::restart::Successor;
+use super::{L3afdConfig, store};
+use crate::access::{Access, Asker};
+use crate::server::{self, Shared, with};
+use crate::{Conditions, Fetcher, Rejected};
+
+/// What callers hear while another process takes over.
+const IN_RESTART: &str = "We are currently in the middle of a restart. Please attempt again after a while.";
+
+/// What the calls need.
+#[derive(Clone)]
+pub(crate) struct Old {
+    pub(crate) engine: Shared,
+    pub(crate) fetcher: Arc<Fetcher>,
+    pub(crate) access: Arc<Access>,
+    pub(crate) config: Arc<L3afdConfig>,
+    pub(crate) monitor: Arc<Monitor>,
+    pub(crate) successor: Arc<Successor>,
+    /// One change after the other: each begins with what the one before left.
+    pub(crate) turn: Arc<Mutex<()>>,
+}
+
+/// The routes for changes, and for what was asked for so far.
+pub(crate) fn configs(old: Old) -> Router {
+    let limits = old.access.limits();
+    let body_bytes = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
+    let gate = from_fn_with_state(Arc::clone(&old.access), gate);
+    Router::new()
+        .route("/l3af/configs/{version}", get(all))
+        .route("/l3af/configs/{version}/{iface}", get(one))
+        .route("/l3af/configs/{version}/update", post(update))
+        .route("/l3af/configs/{version}/add", post(add))
+        .route("/l3af/configs/{version}/delete", post(delete))
+        .route("/l3af/configs/{version}/restart", put(restart))
+        .layer(DefaultBodyLimit::max(body_bytes))
+        .layer(gate)
+        .with_state(old)
+}
+
+/// The routes for metrics, and for what runs.
+pub(crate) fn observability(old: Old) -> Router {
+    Router::new().route("/metrics", get(metrics)).route("/bpfs/{iface}", get(bpfs)).with_state(old)
+}
+
+async fn update(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+    let host = old.config.repository.host.clone();
+    changed(&old, asker, "deploy ebpf programs", &body, move |configured, payload: Vec<Entry>| {
+        configured.update(payload, &host)
+    })
+    .await
+}
+
+async fn add(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+    let host = old.config.repository.host.clone();
+    changed(&old, asker, "AddEbpfPrograms ", &body, move |configured, payload: Vec<Entry>| {
+        configured.add(payload, &host)
+    })
+    .await
+}
+
+async fn delete(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+    let host = old.config.repository.host.clone();
+    changed(&old, asker, "DeleteEbpfPrograms ", &body, move |configured, payload: Vec<NamesEntry>| {
+        configured.delete(payload, &host)
+    })
+    .await
+}
+
+/// Reads a payload, changes what is wanted by it, and answers as l3afd v1 does.
+async fn changed<T: serde::de::DeserializeOwned + Send>(
+    old: &Old,
+    asker: Asker,
+    what: &str,
+    body: &[u8],
+    alter: impl FnOnce(&mut Configured, T) -> Result<(), BadPayload> + Send,
+) -> Response {
+    if old.successor.is_coming() {
+        return text(StatusCode::OK, IN_RESTART.to_owned());
+    }
+    let payload = match l3afd::read::<Option<T>>(body) {
+        Ok(Some(payload)) => payload,
+        Ok(None) => return text(StatusCode::OK, String::new()),
+        Err(error) => {
+            return text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to unmarshal payload: {error}"));
+        }
+    };
+    match old.change(asker, |configured| alter(configured, payload)).await {
+        Ok(in_force) => {
+            let mut response = text(StatusCode::OK, String::new());
+            response.extensions_mut().insert(in_force);
+            response
+        }
+        Err(problem) => {
+            tracing::warn!(problem = %problem.kind, "refused: {problem}");
+            let mut response =
+                text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to {what}: {problem}"));
+            response.extensions_mut().insert(Changed::refused(problem));
+            response
+        }
+    }
+}
+
+async fn all(State(old): State<Old>) -> Response {
+    let host = old.config.repository.host.clone();
+    old.tell(move |configured| configured.entries(&host)).await
+}
+
+async fn one(State(old): State<Old>, Path((_, iface)): Path<(String, String)>) -> Response {
+    let host = old.config.repository.host.clone();
+    old.tell(move |configured| configured.entry(&iface, &host)).await
+}
+
+async fn restart(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+    let failed = |text: String| self::text(StatusCode::INTERNAL_SERVER_ERROR, text);
+    let Restart { hostname, version } = match l3afd::read::<Option<Restart>>(&body) {
+        Ok(wanted) => wanted.unwrap_or_default(),
+        Err(error) => return failed(format!("failed to unmarshal payload: {error}")),
+    };
+    let host = &old.config.repository.host;
+    if hostname != *host {
+        return failed(format!("this request is for the host `{hostname}`, and this is `{host}`"));
+    }
+    // The successor begins with what this one leaves.
+    let turn = old.turn.lock().await;
+    if !old.successor.begin() {
+        return failed(IN_RESTART.to_owned());
+    }
+    drop(turn);
+    let forget = |configured: &mut Configured| {
+        configured.forget_empty_lists();
+        Ok(())
+    };
+    if let Err(problem) = old.change(asker, forget).await {
+        tracing::warn!(problem = %problem.kind, "empty lists stay as they are: {problem}");
+    }
+    match old.successor.start(&old.config, &version).await {
+        Ok(()) => text(StatusCode::OK, String::new()),
+        Err(problem) => {
+            tracing::error!("no other process takes over: {problem}");
+            failed(problem.to_string())
+        }
+    }
+}
+
+async fn metrics(State(old): State<Old>) -> Response {
+    let told = old.monitor.text(&old.config.repository.host, &old.runs().await);
+    ([(header::CONTENT_TYPE, "text/plain; version=0.0.4; charset=utf-8")], told).into_response()
+}
+
+/// What runs on an interface, in the fields of l3afd v1 that have a meaning here.
+async fn bpfs(State(old): State<Old>, Path(iface): Path<String>) -> Response {
+    let (Ok(configured), Ok(chains)) = (old.configured().await, old.chains().await) else {
+        return text(StatusCode::INTERNAL_SERVER_ERROR, "the state cannot be read".to_owned());
+    };
+    let list: Vec<Value> = configured
+        .programs()
+        .filter(|found| found.iface == iface)
+        .filter_map(|found| {
+            let member = member(&found, &chains)?;
+            Some(json!({ "Program": found.program, "ProgID": member.program_id }))
+        })
+        .collect();
+    Json(list).into_response()
+}
+
+impl Old {
+    /// Wants what is wanted, changed like this. Returns which generations were in force before and after.
+    pub(crate) async fn change(
+        &self,
+        asker: Asker,
+        alter: impl FnOnce(&mut Configured) -> Result<(), BadPayload>,
+    ) -> Result<Changed, Problem> {
+        let _turn = self.turn.lock().await;
+        let (generation, before) = self.generation().await.map_err(|rejected| rejected.problem())?;
+        let mut wanted = before.clone();
+        alter(&mut wanted).map_err(|bad| refused(&bad))?;
+        let document = wanted.document(&self.config.repository).map_err(|bad| refused(&bad))?;
+        if wanted == before {
+            return Ok(Changed::between(generation, generation));
+        }
+        let applied = async {
+            let fetched = server::fetch(&self.engine, &self.fetcher, &document).await.map_err(panicked)??;
+            let conditions = Conditions { expected: Some(generation), trial: None };
+            let apply =
+                move |engine: &mut crate::Engine| engine.apply_l3afd(document, conditions, &fetched, &asker);
+            with(&self.engine, apply).await.map_err(panicked)?
+        };
+        let applied = applied.await.map_err(|rejected: Rejected| {
+            self.monitor.note_failure(&before, &wanted);
+            rejected.problem()
+        })?;
+        self.monitor.note(&before, &wanted);
+        if let Some(path) = &self.config.store
+            && let Err(error) = store::write(path, &wanted, &self.config.repository.host)
+        {
+            tracing::warn!("`{}` cannot be written; what counts is kept elsewhere: {error}", path.display());
+        }
+        Ok(Changed::between(generation, applied.generation))
+    }
+
+    /// Whether nothing was asked of this daemon yet.
+    pub(crate) async fn is_new(&self) -> bool {
+        self.generation().await.is_ok_and(|(generation, _)| generation == 0)
+    }
+
+    /// What was asked for so far.
+    pub(crate) async fn configured(&self) -> Result<Configured, Rejected> {
+        self.generation().await.map(|(_, configured)| configured)
+    }
+
+    async fn generation(&self) -> Result<(u64, Configured), Rejected> {
+        let asked = with(&self.engine, |engine| engine.desired());
+        let generation = asked.await.map_err(panicked)??;
+        Ok((generation.number, Configured::of(&generation.document)))
+    }
+
+    async fn chains(&self) -> Result<Vec<ChainView>, Rejected> {
+        let asked = with(&self.engine, |engine| engine.chains());
+        Ok(asked.await.map_err(panicked)??.chains)
+    }
+
+    /// The programs that run, with their places.
+    async fn runs(&self) -> Vec<(String, Direction, String)> {
+        let chains = self.chains().await.unwrap_or_default();
+        let Ok(configured) = self.configured().await else { return Vec::new() };
+        let running = configured.programs().filter(|found| member(found, &chains).is_some());
+        running.map(|found| (found.iface.to_owned(), found.direction, found.program.name.clone())).collect()
+    }
+
+    async fn tell<T: Serialize>(&self, what: impl FnOnce(Configured) -> T) -> Response {
+        match self.configured().await {
+            Ok(configured) => json_text(l3afd::write(&what(configured), "  ")),
+            Err(rejected) => text(StatusCode::INTERNAL_SERVER_ERROR, rejected.problem().to_string()),
+        }
+    }
+}
+
+/// l3afd v1 says of all it answers that it is JSON, also of texts.
+fn text(status: StatusCode, text: String) -> Response {
+    (status, json_text(text.into_bytes())).into_response()
+}
+
+fn json_text(bytes: Vec<u8>) -> Response {
+    ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
+}
+
+fn refused(bad: &BadPayload) -> Problem {
+    crate::api::problem(422, "payload", &bad.to_string(), "docs/l3afd-v1.md describes payloads")
+}
+
+fn panicked(error: tokio::task::JoinError) -> Rejected {
+    Rejected::State { action: "carry out the call", source: std::io::Error::other(error) }
+}
+
+/// The member that a program is, where it runs.
+fn member<'c>(located: &Located<'_>, chains: &'c [ChainView]) -> Option<&'c MemberView> {
+    let is_place = |chain: &&ChainView| {
+        chain.interface.to_string() == located.iface && direction(chain.hook) == located.direction
+    };
+    let name = l3afd::identifier(&located.program.name);
+    chains.iter().find(is_place)?.members.iter().find(|member| member.name == name)
+}

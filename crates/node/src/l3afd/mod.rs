@@ -1,0 +1,27 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What callers, programs and dashboards of l3afd v1 find here: its API, its files, its places, its metrics.
+//!
+//! A payload becomes a document, and from there on all is as for any other: it is verified, planned and applied whole, or not at
+//! all. What stays of l3afd v1 is how things are spelled (`wire::l3afd`), and what surrounds its programs.
+
+mod api;
+mod config;
+mod exposed;
+mod gate;
+mod metrics;
+mod probes;
+mod process;
+mod restart;
+mod serve;
+mod store;
+mod surroundings;
+
+pub use config::{BadL3afdConfig, L3afdConfig};
+
+pub(crate) use api::Old;
+pub(crate) use exposed::Exposed;
+pub(crate) use probes::probes_beside;
+pub use process::{NoPidFile, as_spelled_today, before_lock, write_pid_file};
+pub(crate) use restart::Successor;
+pub(crate) use serve::Sockets;
+pub(crate) use surroundings::{Places, fills, missing_command};

@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The file with what was asked for by the API of l3afd v1 (`[l3af-config-store]`): written after each change, and taken over
+//! from a l3afd v1 that was here before. What counts are the generations of this daemon.
+
+use std::fs;
+use std::io;
+use std::path::Path;
+use std::time::Duration;
+
+use wire::l3afd::{self, Configured, Entry};
+
+use super::api::Old;
+use crate::access::Asker;
+use crate::durable;
+
+/// When it is tried again to take over what a l3afd v1 left: its repository may be back.
+const PAUSE: Duration = Duration::from_mins(1);
+
+/// Writes all of it, as l3afd v1 does.
+pub(crate) fn write(path: &Path, configured: &Configured, host: &str) -> io::Result<()> {
+    let entries = configured.entries(host);
+    // Go writes a list of nothing as `null`.
+    let entries = Some(entries).filter(|entries| !entries.is_empty());
+    durable::write(path, &l3afd::write(&entries, " "))
+}
+
+/// Asks for what a l3afd v1 left, where nothing was asked of this daemon yet, until it is reached or somebody asks for something.
+pub(crate) async fn take_over(old: Old) {
+    let Some(path) = old.config.store.clone() else { return };
+    let text = match fs::read(&path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
+        text => text,
+    };
+    let read = text
+        .map_err(|error| error.to_string())
+        .and_then(|text| l3afd::read::<Option<Vec<Entry>>>(&text).map_err(|error| error.to_string()));
+    let entries = match read {
+        Ok(entries) => entries.unwrap_or_default(),
+        Err(problem) => {
+            tracing::error!(
+                "what a l3afd v1 left in `{}` cannot be read, and is left alone: {problem}",
+                path.display()
+            );
+            return;
+        }
+    };
+    if entries.is_empty() {
+        return;
+    }
+    while old.is_new().await {
+        let (entries, host) = (entries.clone(), old.config.repository.host.clone());
+        let asker = Asker::file(&path);
+        match old.change(asker, move |configured| configured.update(entries, &host)).await {
+            Ok(_) => {
+                tracing::info!("took over what a l3afd v1 left in `{}`", path.display());
+                return;
+            }
+            Err(problem) => {
+                tracing::error!(
+                    "what a l3afd v1 left in `{}` cannot be taken over: {problem}",
+                    path.display()
+                );
+            }
+        }
+        tokio::time::sleep(PAUSE).await;
+    }
+}
