@@ -55,6 +55,17 @@ impl Identities {
 }
 
 impl Identity {
+    /// The same, with no capability that this process does not have itself: nobody can give what they do not have.
+    pub(super) fn as_far_as_possible(self) -> Self {
+        match self {
+            Self::Root => self,
+            Self::Own { user, capabilities } => {
+                let own = rustix::thread::capabilities(None).map_or(0, |own| own.permitted.bits());
+                Self::Own { user, capabilities: capabilities & own }
+            }
+        }
+    }
+
     /// The number of the user.
     pub(super) fn user(self) -> u32 {
         match self {

@@ -141,6 +141,10 @@ impl UserPrograms {
         let name = command.map_or(&user.command, |command| &command.file);
         let bytes = verified.platform().files.bytes(name);
         let limits = Limits::of(user, &self.config);
+        // Who verified the package compared what it asks for with what the policy grants.
+        let identity = self.identities.of(&info.publisher, &info.name, &user.privileges);
+        // Programs of l3afd v1 never said what they need; they get what there is of what such programs may need.
+        let identity = identity.map(|identity| member.map_or(identity, |_| identity.as_far_as_possible()));
         let UserProgramsConfig { failures, window_seconds, .. } = self.config;
         let window = Duration::from_secs(window_seconds.get().into());
         Program {
@@ -155,8 +159,7 @@ impl UserPrograms {
             digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
             verified: Arc::clone(verified),
             log: self.logs.join(format!("user-{}.log", full_name(&info.publisher, &info.name))),
-            // Who verified the package compared what it asks for with what the policy grants.
-            identity: self.identities.of(&info.publisher, &info.name, &user.privileges),
+            identity,
             limits: limits.with_memory(command.and_then(|command| command.memory)),
             patience: Patience { most: failures.get(), window },
             cgroups: Arc::clone(&self.cgroups),
