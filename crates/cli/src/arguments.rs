@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
+pub(crate) mod adopt;
 mod daemon;
 pub(crate) mod history;
 mod key;
@@ -109,6 +110,8 @@ pub(crate) enum Command {
     #[command(subcommand)]
     Publisher(publisher::Publisher),
     Sign(Sign),
+    #[command(name = "adopt-l3afd")]
+    AdoptL3afd(adopt::AdoptL3afd),
     Endorse(Endorse),
     Verify(Verify),
     Push(Push),

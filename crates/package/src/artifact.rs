@@ -19,7 +19,8 @@ use crate::{
 /// The file that stands in for documentation where an artifact has none.
 const README: &str = "README.md";
 /// What programs of l3afd v1 need to open pinned maps, to configure the network, and to write where they like.
-const CAPABILITIES: &str = r#"["bpf", "dac_override", "net_admin", "net_raw", "perfmon", "sys_resource"]"#;
+pub const ARTIFACT_CAPABILITIES: [&str; 6] =
+    ["bpf", "dac_override", "net_admin", "net_raw", "perfmon", "sys_resource"];
 
 /// An artifact of l3afd v1.
 #[derive(Debug, Clone, Copy)]
@@ -103,11 +104,12 @@ impl Artifact<'_> {
         if let Some((command, _)) = command {
             let command = toml::Value::from(command.as_str());
             let command = command.to_string();
+            let capabilities = format!("{ARTIFACT_CAPABILITIES:?}");
             text.extend([
                 "[user]\ncommand = ",
                 &command,
                 "\nconvention = \"l3afd\"\ncapabilities = ",
-                CAPABILITIES,
+                &capabilities,
                 "\n",
             ]);
         }

@@ -13,8 +13,8 @@ use crate::oci::{
 };
 use crate::read::MANIFEST_FILE;
 use crate::{
-    Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError, ProgramKind,
-    ProgramName, read_layer, write_layer,
+    BlobError, Blobs, Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError,
+    ProgramKind, ProgramName, read_layer, write_layer,
 };
 
 /// What a package is made of.
@@ -42,6 +42,15 @@ pub struct Packed {
     pub index: Descriptor,
     /// All that has to be stored, the index last.
     pub blobs: Vec<Blob>,
+}
+
+/// What was just made can be read, as from anywhere.
+impl Blobs for Packed {
+    fn blob(&self, digest: &Digest, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
+        let found = self.blobs.iter().find(|blob| Digest::of(&blob.bytes) == *digest);
+        let bytes = &found.ok_or(BlobError::Missing)?.bytes;
+        if bytes.len() as u64 > max_bytes { Err(BlobError::TooLarge) } else { Ok(bytes.clone()) }
+    }
 }
 
 /// A package cannot be made.

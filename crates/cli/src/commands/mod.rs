@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The commands, one file each.
 
+mod adopt;
 mod apply;
 mod build;
 mod chain;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
+        Command::AdoptL3afd(arguments) => adopt::run(&arguments, passphrase.as_ref()),
         Command::Endorse(arguments) => endorse::run(&arguments, passphrase.as_ref()),
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),

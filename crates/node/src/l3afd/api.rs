@@ -112,8 +112,9 @@ async fn changed<T: serde::de::DeserializeOwned + Send>(
         }
         Err(problem) => {
             tracing::warn!(problem = %problem.kind, "refused: {problem}");
+            let hint = problem.hint.as_ref().map(|hint| format!("; {hint}")).unwrap_or_default();
             let mut response =
-                text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to {what}: {problem}"));
+                text(StatusCode::INTERNAL_SERVER_ERROR, format!("failed to {what}: {problem}{hint}"));
             response.extensions_mut().insert(Changed::refused(problem));
             response
         }
@@ -207,7 +208,9 @@ impl Old {
         };
         let applied = applied.await.map_err(|rejected: Rejected| {
             self.monitor.note_failure(&before, &wanted);
-            rejected.problem()
+            let problem = rejected.problem();
+            let is_untrusted = matches!(rejected, Rejected::Untrusted { .. });
+            Problem { hint: if is_untrusted { Some(self.way_over()) } else { problem.hint }, ..problem }
         })?;
         self.monitor.note(&before, &wanted);
         if let Some(path) = &self.config.store
@@ -216,6 +219,14 @@ impl Old {
             tracing::warn!("`{}` cannot be written; what counts is kept elsewhere: {error}", path.display());
         }
         Ok(Changed::between(generation, applied.generation))
+    }
+
+    /// What makes packages trusted that nobody signed so far.
+    fn way_over(&self) -> String {
+        let path = self.config.path.display();
+        format!(
+            "`l3af adopt-l3afd {path} --key KEY` signs the artifacts of this site, and writes the policy that trusts them"
+        )
     }
 
     /// Whether nothing was asked of this daemon yet.

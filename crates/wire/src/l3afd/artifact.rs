@@ -4,6 +4,7 @@
 
 use std::fs::File;
 use std::io::{self, Read as _};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use base64::Engine as _;
@@ -142,6 +143,28 @@ impl Place {
         get(&beside, MAX_STATEMENT_BYTES).await
     }
 
+    /// Where the statement lies that speaks for it, where that is a file.
+    pub fn statement_file(&self) -> Option<PathBuf> {
+        let artifact = self.url.to_file_path().ok().filter(|_| self.url.scheme() == "file")?;
+        let mut name = artifact.into_os_string();
+        name.push(STATEMENT);
+        Some(name.into())
+    }
+
+    /// Its path below the repository: `<name>/<version>/<platform>/<artifact>`.
+    pub fn path_in_repository(&self) -> String {
+        let parts: Vec<&str> = self.url.path().rsplit('/').take(4).collect();
+        parts.into_iter().rev().collect::<Vec<_>>().join("/")
+    }
+
+    /// The package that it is, of a publisher.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn pack_for(&self, bytes: &[u8], publisher: &PublisherName) -> Result<Packed, NoArtifact> {
+        Ok(Artifact { name: &self.name, version: &self.version, bytes }.pack(publisher)?)
+    }
+
     /// The package that it is: of the publisher whom its statement names, or of `unsigned`.
     ///
     /// # Errors
@@ -149,8 +172,7 @@ impl Place {
     pub fn pack(&self, found: &Found) -> Result<Packed, NoArtifact> {
         let publisher = found.statement.as_deref().and_then(publisher);
         let publisher = publisher.unwrap_or_else(|| NOBODY.parse().expect("it is a name"));
-        let artifact = Artifact { name: &self.name, version: &self.version, bytes: &found.bytes };
-        Ok(artifact.pack(&publisher)?)
+        self.pack_for(&found.bytes, &publisher)
     }
 }
 
@@ -213,6 +235,10 @@ mod tests {
         assert_eq!((place.name.as_str(), place.version.as_str()), ("ratelimiting", "latest"));
         let told = "hub.example.org:8443/l3af/ratelimiting/latest/noble/l3af_ratelimiting.tar.gz";
         assert_eq!(place.on_network().as_deref(), Some(told));
+        assert_eq!(place.path_in_repository(), "ratelimiting/latest/noble/l3af_ratelimiting.tar.gz");
+        assert_eq!(place.statement_file(), None);
+        let file = Place::parse("l3afd:file:///srv/a/latest/noble/a.tar.gz").unwrap().statement_file();
+        assert_eq!(file, Some("/srv/a/latest/noble/a.tar.gz.l3af.json".into()));
         assert!(place.is_in("https://hub.example.org:8443/l3af"));
         assert!(
             !place.is_in("https://hub.example.org:8443/l3") && !place.is_in("https://hub.example.org/l3af")

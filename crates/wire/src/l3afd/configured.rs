@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What was asked for by the API of l3afd v1 so far, as a document, and how calls change it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use package::{Digest, HookPoint, MemberName, ProgramName, dashed};
 
@@ -139,6 +139,12 @@ impl Configured {
                 list.iter().map(move |program| Located { iface, ipv4_address, direction, program })
             })
         })
+    }
+
+    /// The references of all artifacts that it names, each once.
+    pub fn references(&self, repository: &Repository) -> BTreeSet<String> {
+        let programs = self.programs().map(|found| found.program).chain(&self.probes);
+        programs.map(|program| reference(program, repository)).collect()
     }
 
     /// All of it, as it is told.
@@ -325,8 +331,6 @@ pub fn direction(hook: HookPoint) -> Direction {
 
 #[cfg(test)]
 mod tests {
-    use std::collections::BTreeSet;
-
     use super::*;
     use crate::l3afd;
 

@@ -8,6 +8,7 @@ mod artifact;
 mod check;
 mod configured;
 mod json;
+mod settings;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -21,6 +22,7 @@ pub use artifact::{Found, NoArtifact, Place};
 pub use check::BadPayload;
 pub use configured::{Configured, Located, Repository, direction, hook, identifier};
 pub use json::{read, write};
+pub use settings::{BadSettings, Settings, platform};
 
 /// The programs of one interface.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
