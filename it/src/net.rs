@@ -44,7 +44,12 @@ impl Pair {
             interface: format!("{name}0"),
             address: format!("10.213.7.{last}"),
         };
-        let pair = Self { left: side("left", 1), right: side("right", 2) };
+        Self::joined(side("left", 1), side("right", 2))
+    }
+
+    /// Makes the namespaces of two sides, joins them, and waits until packets go through.
+    pub(crate) fn joined(left: Side, right: Side) -> Result<Self> {
+        let pair = Self { left, right };
         let Self { left, right } = &pair;
         for side in [left, right] {
             run(&format!("ip netns add {}", side.namespace))
