@@ -25,6 +25,7 @@ mod history;
 mod hitless;
 mod interfaces;
 mod kills;
+mod l3afd;
 mod logs;
 mod mechanism;
 mod members;
