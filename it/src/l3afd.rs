@@ -79,7 +79,7 @@ impl Site {
     /// When it does not answer soon.
     pub fn start(&mut self) -> Result<()> {
         let folder = self.folder.path();
-        let log = fs::File::options().create(true).append(true).open(folder.join("log"))?;
+        let log = fs::File::options().create(true).append(true).open(folder.join("said"))?;
         let mut command = self.home.command(&self.layout.executable());
         command.arg("-config").arg(self.layout.configuration());
         command.arg("--socket").arg(self.socket());
@@ -194,6 +194,11 @@ impl Site {
         Ok(fs::read_to_string("/proc/sys/kernel/hostname")?.trim().to_owned())
     }
 
+    /// The file of the configuration.
+    pub fn configuration(&self) -> PathBuf {
+        self.layout.configuration()
+    }
+
     /// The file with what is to run.
     pub fn store(&self) -> PathBuf {
         self.layout.store()
@@ -216,7 +221,7 @@ impl Site {
 
     /// What the daemon said so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.path().join("log")).unwrap_or_default()
+        fs::read_to_string(self.folder.path().join("said")).unwrap_or_default()
     }
 }
 

@@ -436,6 +436,10 @@ impl Kernel for Fake {
         Ok(())
     }
 
+    fn expose_program(&mut self, _: &Hook, _: &MemberSpec, _: &Path) -> Result<(), Unseen> {
+        Ok(())
+    }
+
     fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
         let fill = spec.fills.get(map);
         Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))

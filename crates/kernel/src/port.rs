@@ -56,6 +56,12 @@ pub trait Kernel {
     /// When they cannot be pinned.
     fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen>;
 
+    /// Pins the program of a member once more, in a file of a bpffs.
+    ///
+    /// # Errors
+    /// When it cannot be pinned.
+    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen>;
+
     /// The whole number under a key of a map of a member, added up over the processors; none where there is no such map or entry.
     ///
     /// # Errors

@@ -60,6 +60,10 @@ impl Kernel for Counting {
         self.kernel.expose(folder, members)
     }
 
+    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen> {
+        self.kernel.expose_program(hook, spec, place)
+    }
+
     fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
         self.kernel.value(hook, spec, map, key)
     }

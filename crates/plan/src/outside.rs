@@ -105,6 +105,8 @@ pub fn encode(number: i64, bytes: u32) -> Option<Vec<u8>> {
 pub struct Outside {
     /// A folder of a bpffs in which its maps are pinned once more, for programs in user space that look there.
     pub pins: Option<PathBuf>,
+    /// A file of a bpffs in which its program is pinned once more.
+    pub program: Option<PathBuf>,
     /// What runs in user space for it.
     pub commands: Vec<Command>,
 }

@@ -17,7 +17,7 @@ use crate::{Pair, Side, run_in};
 ///
 /// Kernels may be built without GUE. VXLAN wraps in UDP as well; but it takes a short cut to itself when the other end is
 /// an address of this machine, unless that is a broadcast address (`encap_bypass_if_local` of
-/// `drivers/net/vxlan/vxlan_core.c`).
+/// `drivers/net/vxlan/vxlan_core.c`); and what comes back must not teach it another.
 pub(super) fn tunnel(side: &Side) -> Result<Tunnel> {
     let ip = |line: &str| run_in(&side.namespace, &format!("ip {line}"));
     let kind = if ip("fou add port 6080 gue").is_ok() { Tunnel::Gue } else { Tunnel::Vxlan };
@@ -34,7 +34,7 @@ pub(super) fn tunnel(side: &Side) -> Result<Tunnel> {
         Tunnel::Vxlan => {
             for (name, port) in [("gue1", 6081), ("gue2", 6080)] {
                 let ends = format!("local {own} remote 127.255.255.255 dstport {port}");
-                ip(&format!("link add {name} type vxlan id 1 {ends}"))
+                ip(&format!("link add {name} type vxlan id 1 {ends} nolearning"))
                     .context("the kernel has neither GUE nor VXLAN")?;
             }
         }

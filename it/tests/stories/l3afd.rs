@@ -139,6 +139,39 @@ fn the_end_to_end_suite_of_l3afd_passes() {
     suite(&mut site(artifacts(), NORMAL));
 }
 
+#[test]
+fn the_suite_passes_with_artifacts_that_the_site_signed_and_with_no_others() {
+    let artifacts = Artifacts::build().unwrap();
+    let mut site = site(&artifacts, "");
+    let way_over = format!("l3af adopt-l3afd {}", site.configuration().display());
+    refused(&site, &[ADD], &site.payload("add_payload").unwrap(), &way_over);
+    adopt(&site);
+    suite(&mut site);
+    site.start().unwrap();
+    let status = l3af(&site, "status");
+    assert!(status.contains("mode         trusted"), "{status}");
+}
+
+/// Runs `l3af` against the daemon.
+fn l3af(site: &Site, command: &str) -> String {
+    let program = it::binary("l3af").unwrap();
+    site.run(&format!("{} --socket {} {command}", program.display(), site.socket().display())).unwrap()
+}
+
+/// Signs the artifacts of a site, and has its policy trust them.
+fn adopt(site: &Site) {
+    fs::remove_file(site.policy()).unwrap();
+    let key = site.policy().with_file_name("site.key");
+    l3af(site, &format!("key new {} --no-passphrase", key.display()));
+    let (config, policy) = (site.configuration(), site.policy());
+    let line =
+        format!("adopt-l3afd {} --key {} --policy {}", config.display(), key.display(), policy.display());
+    assert_eq!(l3af(site, &line).lines().count(), 4, "each artifact is signed");
+    let written = fs::read_to_string(&policy).unwrap();
+    l3af(site, &line);
+    assert_eq!(fs::read_to_string(&policy).unwrap(), written, "a policy that is there stays");
+}
+
 /// The suite, step by step.
 fn suite(site: &mut Site) {
     chained_programs_are_added(site);
@@ -229,7 +262,7 @@ fn mirroring_is_deleted(site: &Site) {
 fn nothing_is_left_by_a_daemon_that_ends(site: &mut Site) {
     site.interrupt().unwrap();
     assert_eq!(site.user_programs().unwrap(), Vec::<Vec<String>>::new());
-    assert_eq!(attached(site), "");
+    assert_eq!(attached(site), "", "nothing was configured any more");
 }
 
 /// What is attached at the interface, in the lines of `bpftool`.

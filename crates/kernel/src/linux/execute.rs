@@ -54,6 +54,9 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
     result.map_err(|source| explain(step, source))
 }
 
+/// What the names of pins of a member's own program arrays begin with.
+pub(super) const ARRAY: &str = "array:";
+
 struct Place<'a> {
     pins: &'a Pins,
     hook: &'a Hook,
@@ -198,8 +201,8 @@ fn pin_instance(
         maps::pin(map, &folder.join(name))?;
     }
     // The kernel empties a program array when its last descriptor goes, though programs still use it.
-    for (number, array) in ready.arrays.iter().enumerate() {
-        maps::pin(array, &folder.join(format!("array{number}")))?;
+    for (name, array) in &ready.arrays {
+        maps::pin(array, &folder.join(format!("{ARRAY}{name}")))?;
     }
     sys::pin(ready.program.as_fd(), &folder.join("program"))?;
     // The record is pinned last: an instance that has it is complete.

@@ -7,9 +7,10 @@ use std::io;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType};
+use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType, Program};
 use plan::{Fill, encode};
 
+use super::execute::ARRAY;
 use super::maps::plain;
 use super::state::LAYOUT;
 use super::{pins, sys};
@@ -100,18 +101,41 @@ pub(super) fn expose(maps: &BTreeMap<String, PathBuf>, folder: &Path) -> io::Res
     Ok(())
 }
 
-/// The maps that are kept in these folders, by the names that their author gave them. Sections of global variables have none that
-/// bpffs takes.
+/// The maps that are kept in these folders, and the program arrays of an instance, by the names that their author gave them. Sections
+/// of global variables have none that bpffs takes.
 pub(super) fn kept(
     state: &Path,
     shared: &BTreeMap<String, PathBuf>,
+    instance: Option<&Path>,
 ) -> io::Result<BTreeMap<String, PathBuf>> {
     let own = pins::names(state)?.into_iter().filter(|name| name != LAYOUT && !name.contains(':'));
     let mut maps: BTreeMap<String, PathBuf> = own.map(|name| (name.clone(), state.join(name))).collect();
     let shared = shared.iter().filter(|(name, _)| !name.starts_with('.'));
     let shared = shared.map(|(name, folder)| (name.clone(), folder.join("map")));
     maps.extend(shared.filter(|(_, path)| path.exists()));
+    if let Some(folder) = instance {
+        let arrays = pins::names(folder)?.into_iter();
+        maps.extend(
+            arrays.filter_map(|name| Some((name.strip_prefix(ARRAY)?.to_owned(), folder.join(&name)))),
+        );
+    }
     Ok(maps)
+}
+
+/// Pins a program in one more place, unless it is there already.
+pub(super) fn expose_program(program: &Path, place: &Path) -> io::Result<()> {
+    let found = Program::fd_from_pinned_path(program).map_err(plain)?;
+    if place.exists() {
+        let there = Program::fd_from_pinned_path(place).map_err(plain)?;
+        let [there, wanted] =
+            [&there, &found].map(|program| Program::id_from_fd(program.as_fd()).map_err(plain));
+        if there? == wanted? {
+            return Ok(());
+        }
+        fs::remove_file(place)?;
+    }
+    place.parent().map_or(Ok(()), fs::create_dir_all)?;
+    sys::pin(found.as_fd(), place)
 }
 
 fn id(map: &MapHandle) -> io::Result<u32> {

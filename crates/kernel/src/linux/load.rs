@@ -71,8 +71,8 @@ pub(super) struct Sampling<'a> {
 #[derive(Debug)]
 pub(super) struct Ready {
     pub(super) program: OwnedFd,
-    /// The program arrays of its own.
-    pub(super) arrays: Vec<MapHandle>,
+    /// The program arrays of its own, with their names.
+    pub(super) arrays: Vec<(String, MapHandle)>,
     /// What its instructions are, as the kernel confirmed.
     pub(super) code: Code,
 }
@@ -105,7 +105,11 @@ impl Ready {
         let program = loaded.progs().find(|program| program.name() == function.as_ref());
         let program = program.ok_or_else(|| io::Error::other("the object lost its program while loading"))?;
         let arrays = loaded.maps().filter(|map| map.map_type() == MapType::ProgArray);
-        let arrays = arrays.map(|map| MapHandle::try_from(&map).map_err(plain)).collect::<io::Result<_>>()?;
+        let arrays = arrays.map(|map| {
+            let name = map.name().to_string_lossy().into_owned();
+            MapHandle::try_from(&map).map(|array| (name, array)).map_err(plain)
+        });
+        let arrays = arrays.collect::<io::Result<_>>()?;
         let otherwise = if untouched.is_some() { ReadOnlyData::Spliced } else { ReadOnlyData::Several };
         let read_only_data = exclusive::of_loaded(loaded, otherwise);
         let code = Code { digest: code::attest_loaded(loaded, &program)?, untouched, read_only_data };

@@ -87,7 +87,16 @@ impl Linux {
     /// Where the maps of a member are pinned, by name.
     fn maps_of(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<BTreeMap<String, PathBuf>> {
         let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
-        fill::kept(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))
+        let instance = self.newest(hook, spec)?;
+        fill::kept(&state, &self.pins.all_of(&SharedMap::of(hook, spec)), instance.as_deref())
+    }
+
+    /// The folder of the newest instance of a member.
+    fn newest(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<Option<PathBuf>> {
+        let names = pins::names(&self.pins.instances(hook))?;
+        let instances = names.iter().filter_map(|name| pins::parse_instance(name));
+        let newest = instances.filter(|found| found.member == spec.name).max_by_key(|found| found.serial);
+        Ok(newest.map(|instance| self.pins.instance(hook, &instance)))
     }
 }
 
@@ -127,6 +136,15 @@ impl Kernel for Linux {
             maps.extend(self.maps_of(hook, spec).map_err(unseen)?);
         }
         fill::expose(&maps, folder).map_err(unseen)
+    }
+
+    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen> {
+        let unseen =
+            |source: io::Error| Unseen::new(format!("the program for `{}`", place.display()), source);
+        match self.newest(hook, spec).map_err(unseen)? {
+            Some(instance) => fill::expose_program(&instance.join("program"), place).map_err(unseen),
+            None => Ok(()),
+        }
     }
 
     fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {

@@ -82,6 +82,11 @@ impl Engine {
         self.accept(document, Order { expected, ..Order::new(Demand::New, asker) }, fetched)
     }
 
+    /// Whether all programs in user space got to where their work goes on by itself.
+    pub(crate) fn have_user_programs_begun(&self) -> bool {
+        self.user_programs.have_begun()
+    }
+
     /// The whole number in a map of a program of l3afd v1; none where there is no such program, map or entry.
     pub(crate) fn value_of_l3afd(
         &self,

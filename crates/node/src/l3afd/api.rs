@@ -13,6 +13,7 @@ use axum::{Json, Router};
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
+use tokio::time::{Duration, Instant, sleep};
 use wire::l3afd::{self, BadPayload, Configured, Direction, Entry, Located, NamesEntry, Restart, direction};
 use wire::{ChainView, MemberView, Problem};
 
@@ -26,6 +27,10 @@ use crate::{Conditions, Fetcher, Rejected};
 
 /// What callers hear while another process takes over.
 const IN_RESTART: &str = "We are currently in the middle of a restart. Please attempt again after a while.";
+
+/// How long a call waits for programs in user space to begin, and how often it looks.
+const BEGINNING: Duration = Duration::from_secs(10);
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the calls need.
 #[derive(Clone)]
@@ -213,12 +218,27 @@ impl Old {
             Problem { hint: if is_untrusted { Some(self.way_over()) } else { problem.hint }, ..problem }
         })?;
         self.monitor.note(&before, &wanted);
+        self.wait_for_user_programs().await;
+        let monitor = Arc::clone(&self.monitor);
+        with(&self.engine, move |engine| monitor.read(engine))
+            .await
+            .map_err(|error| panicked(error).problem())?;
         if let Some(path) = &self.config.store
             && let Err(error) = store::write(path, &wanted, &self.config.repository.host)
         {
             tracing::warn!("`{}` cannot be written; what counts is kept elsewhere: {error}", path.display());
         }
         Ok(Changed::between(generation, applied.generation))
+    }
+
+    /// Waits until what runs in user space got to where its work goes on by itself. l3afd v1 answered no sooner.
+    async fn wait_for_user_programs(&self) {
+        let begin = Instant::now();
+        while begin.elapsed() < BEGINNING
+            && with(&self.engine, |engine| !engine.have_user_programs_begun()).await.unwrap_or_default()
+        {
+            sleep(PAUSE).await;
+        }
     }
 
     /// What makes packages trusted that nobody signed so far.

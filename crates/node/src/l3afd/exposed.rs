@@ -7,8 +7,8 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use kernel::Kernel;
-use plan::{Desired, Hook, MemberSpec};
+use kernel::{Kernel, Unseen};
+use plan::{Desired, Hook, Member, MemberSpec};
 
 use crate::durable;
 
@@ -26,55 +26,73 @@ impl Exposed {
     /// Makes the folders that a desired state needs, and removes the others. What fails is told, and keeps nothing else from
     /// being done.
     pub(crate) fn follow(&self, kernel: &mut dyn Kernel, desired: &Desired) {
-        let wanted = wanted(desired);
-        if let Err(error) = self.remove_others(&wanted) {
+        let (wanted, programs) = (wanted(desired), programs(desired));
+        let needed = wanted.keys().chain(programs.keys()).map(|path| (*path).to_owned()).collect();
+        if let Err(error) = self.remove_others(&needed) {
             tracing::warn!("maps that were pinned for programs of l3afd v1 cannot be let go: {error}");
         }
         for (folder, members) in &wanted {
-            if let Err(unseen) = kernel.expose(folder, members) {
-                let cause = std::error::Error::source(&unseen).map(ToString::to_string).unwrap_or_default();
-                tracing::error!("programs of l3afd v1 do not find their maps: {unseen}: {cause}");
-            }
+            told(kernel.expose(folder, members));
+        }
+        for (place, (hook, spec)) in &programs {
+            told(kernel.expose_program(hook, spec, place));
         }
     }
 
-    fn remove_others(&self, wanted: &BTreeMap<&Path, Vec<(&Hook, &MemberSpec)>>) -> io::Result<()> {
+    fn remove_others(&self, needed: &BTreeSet<PathBuf>) -> io::Result<()> {
         let known: BTreeSet<PathBuf> = durable::read_json(&self.file)?.unwrap_or_default();
-        let needed: BTreeSet<PathBuf> = wanted.keys().map(|folder| (*folder).to_owned()).collect();
-        if known == needed {
+        if known == *needed {
             return Ok(());
         }
         // Whatever is made from now on is known already.
-        durable::write_json(&self.file, &known.union(&needed).collect::<Vec<_>>())?;
-        known.difference(&needed).try_for_each(|folder| remove(folder))?;
-        durable::write_json(&self.file, &needed)
+        durable::write_json(&self.file, &known.union(needed).collect::<Vec<_>>())?;
+        known.difference(needed).try_for_each(|path| remove(path))?;
+        durable::write_json(&self.file, needed)
+    }
+}
+
+fn told(exposed: Result<(), Unseen>) {
+    if let Err(unseen) = exposed {
+        let cause = std::error::Error::source(&unseen).map(ToString::to_string).unwrap_or_default();
+        tracing::error!("programs of l3afd v1 do not find what they look for: {unseen}: {cause}");
     }
 }
 
 /// The folders, and the members whose maps are in them.
 fn wanted(desired: &Desired) -> BTreeMap<&Path, Vec<(&Hook, &MemberSpec)>> {
     let mut folders: BTreeMap<&Path, Vec<_>> = BTreeMap::new();
-    for (hook, chain) in desired.chains() {
-        for member in chain.iter().filter(|member| member.is_enabled()) {
-            let Some(folder) = &member.outside().pins else { continue };
-            folders.entry(folder).or_default().push((hook, member.spec()));
-        }
+    for (hook, member) in enabled(desired) {
+        let Some(folder) = &member.outside().pins else { continue };
+        folders.entry(folder).or_default().push((hook, member.spec()));
     }
     folders
 }
 
-/// Removes the pins in a folder, the folder, and the two around it where they are empty then.
-fn remove(folder: &Path) -> io::Result<()> {
-    let entries = match fs::read_dir(folder) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(()),
-        entries => entries?,
-    };
-    for entry in entries {
-        fs::remove_file(entry?.path())?;
+/// The files, and the members whose programs are in them.
+fn programs(desired: &Desired) -> BTreeMap<&Path, (&Hook, &MemberSpec)> {
+    let found = enabled(desired).filter_map(|(hook, member)| {
+        let place = member.outside().program.as_deref()?;
+        Some((place, (hook, member.spec())))
+    });
+    found.collect()
+}
+
+fn enabled(desired: &Desired) -> impl Iterator<Item = (&Hook, &Member)> {
+    let members =
+        desired.chains().iter().flat_map(|(hook, chain)| chain.iter().map(move |member| (hook, member)));
+    members.filter(|(_, member)| member.is_enabled())
+}
+
+/// Removes a pin, or the pins in a folder and the folder, and what is empty around it then.
+fn remove(path: &Path) -> io::Result<()> {
+    if path.is_dir() {
+        fs::read_dir(path)?.try_for_each(|entry| fs::remove_file(entry?.path()))?;
+        fs::remove_dir(path)?;
+    } else if path.exists() {
+        fs::remove_file(path)?;
     }
-    fs::remove_dir(folder)?;
-    // `<interface>/<name>/<version>`: others may have something beside it.
-    for around in folder.ancestors().skip(1).take(2) {
+    // `<interface>/<name>/<version>/<file>`: others may have something beside it.
+    for around in path.ancestors().skip(1).take(3) {
         if fs::remove_dir(around).is_err() {
             break;
         }
@@ -97,7 +115,7 @@ mod tests {
         remove(&version("a")).unwrap();
         assert!(!version("a").parent().unwrap().exists() && version("b").join("map").exists());
         remove(&version("b")).unwrap();
-        assert_eq!(fs::read_dir(folder.path().join("base")).unwrap().count(), 0);
+        assert!(!folder.path().join("base/eth0").exists());
         remove(&version("b")).unwrap();
     }
 
@@ -106,9 +124,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let (exposed, made) = (Exposed::new(folder.path()), folder.path().join("base/eth0/a/latest"));
         fs::create_dir_all(&made).unwrap();
-        exposed.remove_others(&[(made.as_path(), Vec::new())].into()).unwrap();
+        exposed.remove_others(&[made.clone()].into()).unwrap();
         assert!(made.exists());
-        exposed.remove_others(&BTreeMap::new()).unwrap();
+        exposed.remove_others(&BTreeSet::new()).unwrap();
         assert!(!made.exists());
     }
 }

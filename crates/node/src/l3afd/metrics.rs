@@ -142,7 +142,8 @@ impl Monitor {
         }
     }
 
-    fn read(&self, engine: &Engine) {
+    /// Reads maps once.
+    pub(crate) fn read(&self, engine: &Engine) {
         let Ok(generation) = engine.desired() else { return };
         let configured = Configured::of(&generation.document);
         let programs = enabled(&configured);

@@ -34,7 +34,11 @@ impl Places {
 
     /// What surrounds a program at a hook.
     pub(crate) fn outside(&self, program: &Program, (iface, hook): (&str, HookPoint)) -> Outside {
-        Outside { pins: Some(self.pins(program, iface, hook)), commands: self.commands(program, iface, hook) }
+        Outside {
+            pins: Some(self.pins(program, iface, hook)),
+            program: Some(self.program(program, iface)),
+            commands: self.commands(program, iface, hook),
+        }
     }
 
     /// Where its maps are found. Both directions of TC have one place.
@@ -45,6 +49,13 @@ impl Places {
         };
         // bpffs takes no dots; no interface of l3afd v1 had one.
         folder.join(iface.replace('.', "_")).join(&program.name).join(program.version_of_pins())
+    }
+
+    /// Where the program itself is found.
+    fn program(&self, program: &Program, iface: &str) -> PathBuf {
+        let folder = self.maps.join("progs").join(iface.replace('.', "_")).join(&program.name);
+        let file = format!("{}_{}", program.entry_function_name, program.prog_type);
+        folder.join(program.version_of_pins()).join(file)
     }
 
     fn commands(&self, program: &Program, iface: &str, hook: HookPoint) -> Vec<Command> {

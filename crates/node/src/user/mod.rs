@@ -104,6 +104,11 @@ impl UserPrograms {
         }
     }
 
+    /// Whether all got to where their work goes on by itself.
+    pub(crate) fn have_begun(&self) -> bool {
+        self.running.values().all(|watched| watched.has_begun())
+    }
+
     /// How they are.
     pub(crate) fn views(&self) -> Vec<UserProgramView> {
         self.all().map(|watched| watched.view()).collect()

@@ -181,6 +181,13 @@ impl Watched {
         matches!(self.now().phase, Phase::Ended)
     }
 
+    /// Whether it got to where its work goes on by itself: it runs, or did what it is for, or failed.
+    pub(super) fn has_begun(&self) -> bool {
+        let now = self.now();
+        let runs = matches!(now.phase, Phase::Running { .. }) && !self.program.once;
+        runs || now.last.is_some() || matches!(now.phase, Phase::Finished | Phase::Ended)
+    }
+
     /// What is to run.
     pub(super) fn program(&self) -> &Program {
         &self.program
