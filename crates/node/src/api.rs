@@ -2,6 +2,7 @@
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
 mod answer;
+mod described;
 mod given;
 mod happened;
 mod page;
@@ -31,6 +32,7 @@ use wire::{
 };
 
 use self::answer::{answer, ask, change, finished, refuse};
+use self::described::Problems;
 use self::given::Given;
 use self::security::Schemes;
 use crate::access::{Access, Asker, gate};
@@ -67,7 +69,7 @@ type Json = Result<Given, Response>;
     info(title = "l3afd", description = "The chains and probes of one node"),
     // Over the socket nothing of that is asked for.
     security((), ("certificate" = []), ("token" = [])),
-    modifiers(&Schemes),
+    modifiers(&Schemes, &Problems),
     paths(
         status,
         desired,
@@ -175,6 +177,9 @@ pub fn router(
         .route("/openapi.json", get(async || axum::Json(Description::openapi())))
         .fallback(async || {
             refuse(404, "not-found", "there is no such resource", "`/openapi.json` lists them")
+        })
+        .method_not_allowed_fallback(async || {
+            refuse(405, "method", "this resource has no such method", "`Allow` lists those that it has")
         })
         .layer(DefaultBodyLimit::max(body_bytes))
         .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(limits.read_seconds.get().into())))
@@ -322,6 +327,7 @@ async fn plan(State(served): State<Served>, document: Json) -> Response {
 }
 
 #[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
 struct Where {
     hook: Option<String>,
 }
@@ -338,18 +344,28 @@ struct Where {
 async fn stop(
     State(engine): State<Shared>,
     Extension(asker): Extension<Asker>,
-    Path(member): Path<String>,
-    Query(place): Query<Where>,
+    member: Result<Path<String>, PathRejection>,
+    place: Result<Query<Where>, QueryRejection>,
 ) -> Response {
-    let member = match member.parse::<MemberName>() {
-        Ok(member) => member,
-        Err(bad) => return refuse(400, "name", &bad.to_string(), "`l3af ps` lists the members"),
-    };
-    let hooks = match place.hook.as_deref().map(str::parse::<Hooks>).transpose() {
-        Ok(hooks) => hooks,
-        Err(bad) => return refuse(400, "hook", &bad.to_string(), "name it as `eth0/xdp`"),
-    };
-    change(engine, move |engine| engine.stop(Some(&member), hooks.as_ref(), &asker)).await
+    match read_place(member, place) {
+        Ok((member, hooks)) => {
+            change(engine, move |engine| engine.stop(Some(&member), hooks.as_ref(), &asker)).await
+        }
+        Err(response) => response,
+    }
+}
+
+fn read_place(
+    member: Result<Path<String>, PathRejection>,
+    place: Result<Query<Where>, QueryRejection>,
+) -> Result<(MemberName, Option<Hooks>), Response> {
+    let bad_name = |text: &str| refuse(400, "name", text, "`l3af ps` lists the members");
+    let bad_hook = |text: &str| refuse(400, "hook", text, "name it as `?hook=eth0/xdp`");
+    let Path(member) = member.map_err(|rejection| bad_name(&rejection.body_text()))?;
+    let member = member.parse().map_err(|bad: package::BadName| bad_name(&bad.to_string()))?;
+    let Query(Where { hook }) = place.map_err(|rejection| bad_hook(&rejection.body_text()))?;
+    let hooks = hook.as_deref().map(str::parse::<Hooks>).transpose();
+    Ok((member, hooks.map_err(|bad| bad_hook(&bad.to_string()))?))
 }
 
 /// Takes all members out of all chains

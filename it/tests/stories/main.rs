@@ -20,6 +20,7 @@ mod dice;
 mod dispatched;
 mod drift;
 mod exclusive;
+mod fuzz_api;
 mod head;
 mod history;
 mod hitless;

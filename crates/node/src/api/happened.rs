@@ -28,8 +28,8 @@ pub(super) struct Asked {
 #[utoipa::path(
     get, path = "/v1/events",
     params(
-        ("after" = Option<u64>, Query, description = "the number of the last event that is known already"),
-        ("Last-Event-ID" = Option<u64>, Header, description = "the same, as clients of server-sent events tell it")
+        ("after" = Option<u64>, Query, format = "uint64", description = "the number of the last event that is known already"),
+        ("Last-Event-ID" = Option<u64>, Header, format = "uint64", description = "the same, as clients of server-sent events tell it")
     ),
     responses(
         (status = 200, content((Vec<Event> = "application/json"), (String = "text/event-stream")), description = "events; the daemon keeps the last 1000 since its start"),
@@ -48,7 +48,11 @@ pub(super) async fn events(
         }
     };
     let text = |name| headers.get(name).and_then(|value| value.to_str().ok());
-    let known = text("last-event-id".parse().expect("it is a name")).and_then(|number| number.parse().ok());
+    let known = text("last-event-id".parse().expect("it is a name")).map(str::parse).transpose();
+    let Ok(known) = known else {
+        let title = "`Last-Event-ID` is not the number of an event";
+        return refuse(400, "last-event-id", title, "leave it out, and all events come that are kept");
+    };
     let after = after.or(known).unwrap_or_default();
     if text(header::ACCEPT).is_some_and(|accepted| accepted.contains("text/event-stream")) {
         return Sse::new(follow(events, end, after)).keep_alive(KeepAlive::default()).into_response();
