@@ -134,6 +134,7 @@ type Json = Result<Given, Response>;
         wire::Verdict,
         wire::UserProgramView,
         wire::UserProgramState,
+        wire::UserProgramConfinement,
         wire::UserProgramLimit,
         wire::LimitMeans,
         wire::Fault,

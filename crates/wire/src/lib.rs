@@ -50,5 +50,6 @@ pub use sample::{PacketView, Said, SampleWish, Sampled, base64};
 pub use settle::settle_reference;
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
 pub use user_program::{
-    LimitMeans, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState, UserProgramView,
+    LimitMeans, UserProgramConfinement, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState,
+    UserProgramView,
 };

@@ -41,6 +41,9 @@ pub struct UserProgramView {
     /// The capabilities that it has, where it is not root.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub capabilities: Vec<String>,
+    /// What keeps it from what nobody granted it; none where it is nobody yet.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confinement: Option<UserProgramConfinement>,
     /// What it may use, and what becomes of that on this node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<UserProgramLimit>,
@@ -70,6 +73,19 @@ pub enum UserProgramState {
     Finished,
     /// It was told to end.
     Stopping,
+}
+
+/// What keeps a program in user space from what nobody granted it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct UserProgramConfinement {
+    /// Whether it is refused system calls.
+    pub seccomp: bool,
+    /// The version of landlock that fences it from files.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub landlock: Option<u32>,
+    /// Why something is missing, as the end of a sentence.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reason: Option<String>,
 }
 
 /// A limit of a program in user space.
@@ -139,6 +155,18 @@ impl fmt::Display for UserProgramName {
             write!(f, "{publisher}/")?;
         }
         self.package.fmt(f)
+    }
+}
+
+/// As part of a line.
+impl fmt::Display for UserProgramConfinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match (self.seccomp, self.landlock) {
+            (true, Some(version)) => write!(f, "confined by seccomp and landlock {version}")?,
+            (true, None) => f.write_str("confined by seccomp, NOT by landlock")?,
+            (false, _) => f.write_str("NOT confined")?,
+        }
+        self.reason.as_ref().map_or(Ok(()), |reason| write!(f, ": {reason}"))
     }
 }
 

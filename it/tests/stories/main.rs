@@ -12,6 +12,7 @@ mod attach;
 mod canary;
 mod chain;
 mod code;
+mod confined;
 mod corpus;
 mod daemon;
 mod demo;

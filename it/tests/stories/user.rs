@@ -30,7 +30,7 @@ fn package(name: &str, version: &str, user: &[u8]) -> String {
 }
 
 /// The same, with a user program that asks for something.
-fn asking(name: &str, version: &str, user: &[u8], asks: &str) -> String {
+pub(crate) fn asking(name: &str, version: &str, user: &[u8], asks: &str) -> String {
     let folder = packages().path(&format!("{name}-{version}"));
     fs::create_dir_all(&folder).unwrap();
     fs::write(format!("{folder}/helper"), user).unwrap();
@@ -48,13 +48,13 @@ fn compiled(name: &str) -> Vec<u8> {
     fs::read(output).unwrap()
 }
 
-fn document(package: &str) -> String {
+pub(crate) fn document(package: &str) -> String {
     format!(
         "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"m\"\npackage = \"{package}\"\n"
     )
 }
 
-fn only(node: &Node) -> UserProgramView {
+pub(crate) fn only(node: &Node) -> UserProgramView {
     let programs = node.status().unwrap().user_programs;
     assert_eq!(programs.len(), 1, "{programs:?}");
     programs.into_iter().next().unwrap()
@@ -99,10 +99,12 @@ fn a_user_program_runs_from_the_signed_bytes_and_again_when_it_dies() {
     let session = run(&format!("ps -o sid= -p {pid}")).unwrap();
     assert_eq!(session.trim(), pid.to_string(), "it has a session of its own");
     let log = only(&node).log;
-    node.wait("it writes", || fs::read_to_string(&log).unwrap().contains("environment"));
+    node.wait("it writes", || fs::read_to_string(&log).unwrap().contains("environment TMPDIR"));
     let said = fs::read_to_string(&log).unwrap();
     assert!(said.starts_with("argument helper\nargument --level\nargument a b\nenvironment PATH="), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("environment")).count(), 1, "{said}");
+    let folder = node.state().join("user/l3af_userlike.");
+    assert!(said.contains(&format!("environment TMPDIR={}", folder.display())), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("environment")).count(), 2, "{said}");
     // Nothing in a file system has a say in what is started next.
     run(&format!("cp /bin/true {package}/helper")).unwrap();
     fs::write(packages().path("userlike-1.0.0/helper"), "#!/bin/sh\n").unwrap();
@@ -192,7 +194,7 @@ fn configured(config: &str) -> (Pair, Node) {
 }
 
 /// The policy with more in the table of the publisher.
-fn granting(grants: &str) -> String {
+pub(crate) fn granting(grants: &str) -> String {
     format!("{}{grants}\n", packages().policy())
 }
 

@@ -103,8 +103,9 @@ fn user_program(program: &UserProgramView) -> String {
     let profile = program.profile.as_ref().map(|name| format!(" (profile `{name}`)")).unwrap_or_default();
     let limits: Vec<String> = program.limits.iter().map(|limit| format!("; {limit}")).collect();
     let limits = limits.concat();
+    let confined = program.confinement.as_ref().map(|confined| format!("; {confined}")).unwrap_or_default();
     format!(
-        "`{name}` of {publisher}/{package} {version}{at} {state}{user}{can}{profile}, started again {restarts} times{limits}{last}"
+        "`{name}` of {publisher}/{package} {version}{at} {state}{user}{can}{profile}, started again {restarts} times{confined}{limits}{last}"
     )
 }
 

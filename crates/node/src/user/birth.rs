@@ -16,6 +16,7 @@ use std::process::{Command, Stdio};
 
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
 
+use super::confined::confine;
 use super::sealed::Sealed;
 use super::terms::Terms;
 
@@ -25,18 +26,19 @@ pub const USER_PROGRAM: &str = "l3afd-user-program";
 /// The environment of user programs. Nothing of the daemon's own is in it.
 const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/// The command that becomes a sealed program with a name and arguments, on some terms, and writes to a file.
+/// The command that becomes a sealed program with a name and arguments, on some terms, and writes to a file and in a folder.
 pub(super) fn command(
     sealed: Sealed,
     (name, arguments): (&str, &[String]),
     terms: &Terms,
     log: &File,
+    folder: &Path,
 ) -> io::Result<Command> {
     // The running daemon, also when its file was replaced meanwhile.
     let mut command = Command::new("/proc/self/exe");
     command.arg0(USER_PROGRAM).arg(std::process::id().to_string()).args(terms.arguments());
     command.arg(name).args(arguments);
-    command.env_clear().env("PATH", PATH).current_dir("/");
+    command.env_clear().env("PATH", PATH).env("TMPDIR", folder).current_dir(folder);
     command.stdin(sealed.into_file()).stdout(log.try_clone()?).stderr(log.try_clone()?);
     Ok(command)
 }
@@ -63,6 +65,7 @@ fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command
     if getppid().is_none_or(|parent| parent.as_raw_pid() != daemon) {
         return Err(io::Error::other("the daemon ended meanwhile"));
     }
+    confine(terms.identity)?;
     // It stays open in the program: the interpreter of a script reads it under this name.
     let sealed = rustix::io::dup(io::stdin())?.into_raw_fd();
     let mut command = Command::new(Path::new("/proc/self/fd").join(sealed.to_string()));

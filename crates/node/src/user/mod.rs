@@ -6,12 +6,16 @@
 //! ends, and told to end when its package leaves the desired state. It ends with the daemon.
 
 mod birth;
+mod calls;
 mod cgroup;
+mod confined;
 mod failures;
+mod files;
 mod identity;
 mod limits;
 pub(crate) mod log;
 mod process;
+mod scratch;
 mod sealed;
 mod terms;
 
@@ -46,6 +50,8 @@ type Wanted<'a> = (&'a Arc<Verified>, Option<(&'a Hook, &'a Command)>);
 #[derive(Debug)]
 pub(crate) struct UserPrograms {
     logs: PathBuf,
+    /// Where each has a folder of its own.
+    folders: PathBuf,
     config: UserProgramsConfig,
     identities: Identities,
     cgroups: Arc<Cgroups>,
@@ -58,6 +64,7 @@ impl UserPrograms {
     pub(crate) fn new(config: &Config) -> Self {
         Self {
             logs: config.state.join("logs"),
+            folders: config.state.join("user"),
             config: config.user_programs,
             identities: Identities::default(),
             cgroups: Arc::new(Cgroups::new(&config.state)),
@@ -69,6 +76,9 @@ impl UserPrograms {
     /// Starts what a desired state has and stops what it has not. What is to end ends beside other work.
     pub(crate) fn follow(&mut self, desired: &Desired) {
         self.look_after();
+        if self.running.is_empty() && self.ending.is_empty() {
+            scratch::clear(&self.folders);
+        }
         let wanted = wanted(desired);
         let gone: Vec<Key> = self.running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
         for watched in gone.iter().filter_map(|key| self.running.remove(key)) {
@@ -164,6 +174,7 @@ impl UserPrograms {
             digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
             verified: Arc::clone(verified),
             log: self.logs.join(format!("user-{}.log", full_name(&info.publisher, &info.name))),
+            folders: self.folders.clone(),
             identity,
             limits: limits.with_memory(command.and_then(|command| command.memory)),
             patience: Patience { most: failures.get(), window },

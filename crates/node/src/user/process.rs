@@ -21,9 +21,11 @@ use trust::Verified;
 use wire::{UserProgramLimit, UserProgramState, UserProgramView};
 
 use super::cgroup::Cgroups;
+use super::confined::confinement;
 use super::failures::{Failures, Patience};
 use super::identity::Identity;
 use super::limits::{Enforced, Limits};
+use super::scratch::Scratch;
 use super::sealed::Sealed;
 use super::terms::Terms;
 use super::{birth, log};
@@ -56,6 +58,8 @@ pub(super) struct Program {
     pub(super) digest: Digest,
     pub(super) verified: Arc<Verified>,
     pub(super) log: PathBuf,
+    /// Where it gets a folder in which it is started, and may write.
+    pub(super) folders: PathBuf,
     /// Who it is; none where no number is free for it.
     pub(super) identity: Option<Identity>,
     pub(super) limits: Limits,
@@ -221,6 +225,7 @@ impl Watched {
             pid: pid.and_then(|pid| pid.try_into().ok()),
             user: program.identity.map(Identity::user),
             capabilities: program.capabilities(),
+            confinement: program.identity.map(confinement),
             limits: now.limits.clone(),
             restarts: now.restarts,
             last: now.last.clone(),
@@ -276,13 +281,15 @@ impl Watched {
         let log = log::open(&self.program.log).map_err(told)?;
         let identity = self.program.identity;
         let identity = identity.ok_or("every user number that is kept for user programs is taken")?;
-        // The control group goes when this returns.
+        // The folder and the control group go when this returns.
+        let scratch = Scratch::make(&self.program.folders, &self.program.full_name(), identity.user());
+        let scratch = scratch.map_err(told)?;
         let Enforced { cgroup, address_space, told: limits } =
             self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
         self.now().limits = limits;
         let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
         let terms = Terms { identity, address_space, cgroup: folder };
-        let command = birth::command(sealed, (name, arguments), &terms, &log);
+        let command = birth::command(sealed, (name, arguments), &terms, &log, scratch.path());
         let child = command.and_then(|mut command| command.spawn());
         self.attend(child.map_err(told)?).map_err(told)
     }
@@ -307,7 +314,9 @@ impl Watched {
                 now.signal(Signal::TERM);
             }
         }
-        tracing::info!(package.name = %self.program.package, pid = child.id(), "the user program of `{}` runs", self.program.package);
+        let confined = self.program.identity.map(|identity| format!(", {}", confinement(identity)));
+        let confined = confined.unwrap_or_default();
+        tracing::info!(package.name = %self.program.package, pid = child.id(), "the user program of `{}` runs{confined}", self.program.package);
         let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
         rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(waits_on.as_fd()), how))?;
         // Its number, and that of its group, are its own until it is reaped: nobody else is hit.
