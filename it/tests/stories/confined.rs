@@ -64,7 +64,7 @@ int main(void)
 	said("execute", system("/bin/true > inside") == 0 ? 0 : -1);
 	said("read", open("/etc/passwd", O_RDONLY));
 	said("null", open("/dev/null", O_RDWR));
-	said("temporary", open("/tmp/nosy-was-here", O_CREAT | O_WRONLY, 0600));
+	said("temporary", open("/tmp/" NAME "-was-here", O_CREAT | O_WRONLY, 0600));
 	said("outside", open("/var", O_RDONLY | O_DIRECTORY));
 	if (fork() == 0)
 		exit(0);
@@ -79,7 +79,7 @@ int main(void)
 fn nosy(name: &str) -> Vec<u8> {
     let (source, output) = (packages().path(&format!("{name}.c")), packages().path(&format!("{name}.bin")));
     fs::write(&source, NOSY).unwrap();
-    run(&format!("cc -static -pthread -o {output} {source}")).unwrap();
+    run(&format!("cc -static -pthread -DNAME=\"{name}\" -o {output} {source}")).unwrap();
     fs::read(output).unwrap()
 }
 
@@ -145,7 +145,7 @@ fn a_program_may_make_the_calls_that_its_capabilities_are_for() {
     assert_eq!((granted["bpf"], granted["mount"], granted["keyctl"]), (0, EPERM, EPERM), "{granted:?}");
     // Who may write the files of others is not fenced from them.
     assert_eq!((granted["temporary"], granted["outside"]), (0, 0), "{granted:?}");
-    fs::remove_file("/tmp/nosy-was-here").unwrap();
+    fs::remove_file("/tmp/granted-was-here").unwrap();
     // Who is root is confined by nothing.
     let rooted =
         asking("nosy-root", "1.0.0", b"#!/bin/sh\necho \"done $(id -u)\"\nsleep 600\n", "root = true");
