@@ -13,6 +13,8 @@ use thiserror::Error;
 
 /// How long to wait for somebody who is about to end.
 const PATIENCE: Duration = Duration::from_secs(10);
+/// The same for somebody who hands over: connections have ten seconds to end, and so do user programs.
+const PATIENCE_OF_A_SUCCESSOR: Duration = Duration::from_secs(45);
 
 /// The folder of state is this process's own.
 #[derive(Debug)]
@@ -48,7 +50,15 @@ impl Lock {
     /// # Errors
     /// When that takes too long, or the folder cannot be written.
     pub fn take(state: &Path) -> Result<Self, Locked> {
-        Self::wait(state, |_| ())
+        Self::wait(state, PATIENCE, |_| ())
+    }
+
+    /// Takes it after whoever hands it over has ended.
+    ///
+    /// # Errors
+    /// When that takes too long, or the folder cannot be written.
+    pub(crate) fn take_over(state: &Path) -> Result<Self, Locked> {
+        Self::wait(state, PATIENCE_OF_A_SUCCESSOR, |_| ())
     }
 
     /// Takes it, and ends whoever holds it.
@@ -56,14 +66,14 @@ impl Lock {
     /// # Errors
     /// When that does not help, or the folder cannot be written.
     pub(crate) fn seize(state: &Path) -> Result<Self, Locked> {
-        Self::wait(state, |holder| {
+        Self::wait(state, PATIENCE, |holder| {
             let pid = holder.parse().ok().and_then(Pid::from_raw);
             // Whoever ended in between is out of the way as well.
             let _ended = pid.map(|pid| kill_process(pid, Signal::KILL));
         })
     }
 
-    fn wait(state: &Path, held_by: impl Fn(&str)) -> Result<Self, Locked> {
+    fn wait(state: &Path, patience: Duration, held_by: impl Fn(&str)) -> Result<Self, Locked> {
         let unusable = |source| Locked::Unusable { state: state.to_owned(), source };
         fs::create_dir_all(state).map_err(unusable)?;
         let path = state.join("lock");
@@ -77,7 +87,7 @@ impl Lock {
                 Err(error) => return Err(unusable(error.into())),
             }
             let holder = fs::read_to_string(&path).unwrap_or_default().trim().to_owned();
-            if begin.elapsed() > PATIENCE {
+            if begin.elapsed() > patience {
                 return Err(Locked::Held { state: state.to_owned(), holder });
             }
             held_by(&holder);

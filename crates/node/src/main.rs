@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use anyhow::Context;
 use clap::Parser;
-use node::{Access, Arguments, Config, Engine, Fetcher, Lock, Parts};
+use node::{Access, Arguments, Config, Engine, Fetcher, Parts};
 use package::Platform;
 
 fn main() -> ExitCode {
@@ -52,8 +52,7 @@ fn run(config: &Config, detach: bool, watchdog: bool) -> anyhow::Result<()> {
     if watchdog {
         return node::watch(config, || engine(config));
     }
-    node::before_lock(config);
-    let _lock = Lock::take(&config.state)?;
+    let _lock = node::lock(config)?;
     node::write_pid_file(config)?;
     let mut engine = engine(config)?;
     let access = Access::open(config, &engine)?;

@@ -122,6 +122,8 @@ pub struct Command {
     pub once: bool,
     /// The most memory that it takes.
     pub memory: Option<MemorySize>,
+    /// The most time of processors that it takes in all, in seconds; then it is ended.
+    pub cpu_seconds: Option<u64>,
     /// Files that it reads: what is in them, by path.
     pub files: BTreeMap<PathBuf, String>,
 }

@@ -146,6 +146,11 @@ fn the_suite_passes_with_artifacts_that_the_site_signed_and_with_no_others() {
     let way_over = format!("l3af adopt-l3afd {}", site.configuration().display());
     refused(&site, &[ADD], &site.payload("add_payload").unwrap(), &way_over);
     adopt(&site);
+    if crate::is_emulated() {
+        // What follows is the same with and without signatures, and takes long there.
+        chained_programs_are_added(&site);
+        return;
+    }
     suite(&mut site);
     site.start().unwrap();
     let status = l3af(&site, "status");

@@ -21,7 +21,7 @@ pub use config::{BadL3afdConfig, L3afdConfig};
 pub(crate) use api::Old;
 pub(crate) use exposed::Exposed;
 pub(crate) use probes::probes_beside;
-pub use process::{NoPidFile, as_spelled_today, before_lock, write_pid_file};
+pub use process::{NoPidFile, as_spelled_today, lock, write_pid_file};
 pub(crate) use restart::Successor;
 pub(crate) use serve::Sockets;
 pub(crate) use surroundings::{Places, fills, missing_command};

@@ -9,7 +9,7 @@ use std::path::PathBuf;
 use thiserror::Error;
 
 use super::restart::is_successor;
-use crate::Config;
+use crate::{Config, Lock, Locked};
 
 /// The number of the process cannot be written.
 #[derive(Debug, Error)]
@@ -36,11 +36,13 @@ pub fn as_spelled_today(arguments: impl Iterator<Item = OsString>) -> impl Itera
     })
 }
 
-/// Tells a process that this one takes over from that it is there.
-pub fn before_lock(config: &Config) {
-    if config.l3afd.is_some() {
-        is_successor(&config.state);
-    }
+/// Takes the folder of state. Whoever takes over from another process tells it first that it is there.
+///
+/// # Errors
+/// When somebody else keeps it, or it cannot be written.
+pub fn lock(config: &Config) -> Result<Lock, Locked> {
+    let takes_over = config.l3afd.is_some() && is_successor(&config.state);
+    if takes_over { Lock::take_over(&config.state) } else { Lock::take(&config.state) }
 }
 
 /// Writes the number of the process to the file that `l3afd.cfg` names.

@@ -78,6 +78,7 @@ impl Places {
             arguments,
             once,
             memory: memory(program.memory),
+            cpu_seconds: u64::try_from(program.cpu).ok().filter(|seconds| *seconds > 0),
             files,
         };
         let mut commands = Vec::new();

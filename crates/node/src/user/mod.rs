@@ -169,6 +169,7 @@ impl UserPrograms {
             name: name.clone(),
             arguments: command.map_or(&user.args, |command| &command.arguments).clone(),
             member: member.map(|(hook, _)| hook.to_string()),
+            cpu_seconds: command.and_then(|command| command.cpu_seconds),
             once: command.is_some_and(|command| command.once),
             files: command.map(|command| command.files.clone()).unwrap_or_default(),
             digest: bytes.map(Digest::of).expect("a package that was read has its user program"),

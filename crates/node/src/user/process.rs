@@ -50,6 +50,8 @@ pub(super) struct Program {
     pub(super) arguments: Vec<String>,
     /// The hook of the member that it runs for, where it is not for its package as a whole.
     pub(super) member: Option<String>,
+    /// The most time of processors that it takes each time that it is started, in seconds.
+    pub(super) cpu_seconds: Option<u64>,
     /// Whether it ends by itself when it has done what it is for.
     pub(super) once: bool,
     /// What is in the files that it reads, which are written before it starts.
@@ -288,7 +290,7 @@ impl Watched {
             self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
         self.now().limits = limits;
         let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-        let terms = Terms { identity, address_space, cgroup: folder };
+        let terms = Terms { identity, address_space, cpu_seconds: self.program.cpu_seconds, cgroup: folder };
         let command = birth::command(sealed, (name, arguments), &terms, &log, scratch.path());
         let child = command.and_then(|mut command| command.spawn());
         self.attend(child.map_err(told)?).map_err(told)

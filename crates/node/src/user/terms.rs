@@ -24,26 +24,35 @@ pub(super) struct Terms {
     pub(super) identity: Identity,
     /// The most bytes of its address space, where no control group counts its memory.
     pub(super) address_space: Option<u64>,
+    /// The most seconds of processors that it takes in all.
+    pub(super) cpu_seconds: Option<u64>,
     /// The control group that it belongs to.
     pub(super) cgroup: Option<PathBuf>,
 }
 
 impl Terms {
     /// The arguments that say so.
-    pub(super) fn arguments(&self) -> [OsString; 4] {
+    pub(super) fn arguments(&self) -> [OsString; 5] {
         let (user, capabilities) = match self.identity {
             Identity::Root => ("root".to_owned(), 0),
             Identity::Own { user, capabilities } => (user.to_string(), capabilities),
         };
-        let address_space = self.address_space.map(|bytes| bytes.to_string()).unwrap_or_default();
+        let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
+        let (address_space, cpu_seconds) = (number(self.address_space), number(self.cpu_seconds));
         let cgroup = self.cgroup.clone().unwrap_or_default();
-        [user.into(), format!("{capabilities:x}").into(), address_space.into(), cgroup.into()]
+        [
+            user.into(),
+            format!("{capabilities:x}").into(),
+            address_space.into(),
+            cpu_seconds.into(),
+            cgroup.into(),
+        ]
     }
 
     /// What the arguments say.
     pub(super) fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut text = || arguments.next()?.into_string().ok();
-        let (user, capabilities, address_space) = (text()?, text()?, text()?);
+        let (user, capabilities, address_space, cpu_seconds) = (text()?, text()?, text()?, text()?);
         let identity = match user.as_str() {
             "root" => Identity::Root,
             number => Identity::Own {
@@ -51,12 +60,13 @@ impl Terms {
                 capabilities: u64::from_str_radix(&capabilities, 16).ok()?,
             },
         };
-        let address_space = match address_space.as_str() {
-            "" => None,
-            bytes => Some(bytes.parse().ok()?),
+        let number = |text: String| match text.as_str() {
+            "" => Some(None),
+            number => number.parse::<u64>().ok().map(Some),
         };
+        let (address_space, cpu_seconds) = (number(address_space)?, number(cpu_seconds)?);
         let cgroup = arguments.next().map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
-        Some(Self { identity, address_space, cgroup })
+        Some(Self { identity, address_space, cpu_seconds, cgroup })
     }
 
     /// Has them hold for this process, which must have one thread, and for what it executes.
@@ -69,6 +79,10 @@ impl Terms {
         if let Some(bytes) = self.address_space {
             let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
             setrlimit(Resource::As, limit).map_err(|error| failed("limit its memory", &error.into()))?;
+        }
+        if let Some(seconds) = self.cpu_seconds {
+            let limit = Rlimit { current: Some(seconds), maximum: Some(seconds) };
+            setrlimit(Resource::Cpu, limit).map_err(|error| failed("limit its time", &error.into()))?;
         }
         umask(Mode::RWXG | Mode::RWXO);
         let identify = || -> Result<(), Errno> {
@@ -120,16 +134,16 @@ mod tests {
     fn arguments_that_are_cut_off_say_nothing() {
         let arguments = |words: &[&str]| Terms::read(words.iter().map(OsString::from));
         assert_eq!(arguments(&["61184", "0"]), None);
-        assert_eq!(arguments(&["somebody", "0", "", ""]), None);
-        assert_eq!(arguments(&["61184", "x", "", ""]), None);
+        assert_eq!(arguments(&["somebody", "0", "", "", ""]), None);
+        assert_eq!(arguments(&["61184", "x", "", "", ""]), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, folder: Option<u8>) {
+        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
-                let terms = Terms { identity, address_space: bytes, cgroup: cgroup.clone() };
+                let terms = Terms { identity, address_space: bytes, cpu_seconds, cgroup: cgroup.clone() };
                 assert_eq!(Terms::read(terms.arguments().into_iter()), Some(terms));
             }
         }

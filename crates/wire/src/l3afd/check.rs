@@ -70,6 +70,21 @@ pub enum BadPayload {
 }
 
 impl Program {
+    /// The same for a probe.
+    pub(super) fn check_probe(&self) -> Result<(), BadPayload> {
+        const RULE: &str = "maps of probes are not filled: their entries would be missing";
+        self.check()?;
+        let lists = [
+            ("map_args", self.map_args.iter().flatten().count()),
+            ("monitor_maps", self.monitor_maps.iter().flatten().count()),
+        ];
+        let filled = lists.into_iter().find(|(_, entries)| *entries > 0);
+        filled.map_or(Ok(()), |(key, entries)| {
+            let (program, value) = (self.name.clone(), format!("{entries} entries"));
+            Err(BadPayload::Value { program, key, value, rule: RULE })
+        })
+    }
+
     /// Whether all that leads to files and arguments can be.
     pub(super) fn check(&self) -> Result<(), BadPayload> {
         const NAME: &str = "it must be 1 to 100 letters, digits, dots, dashes and underscores, and no `..`";

@@ -192,7 +192,7 @@ impl Configured {
             }
         }
         for program in &self.probes {
-            program.check()?;
+            program.check_probe()?;
             let named = (!program.entry_function_name.is_empty()).then(|| function(program)).transpose()?;
             document.probes.push(ProbeDocument {
                 package: Some(reference(program, repository)),
