@@ -86,6 +86,9 @@ impl Fetcher {
     ) -> Result<Fetched, Rejected> {
         let (mut fetched, mut wanted, mut missing) = (BTreeMap::new(), BTreeMap::new(), BTreeMap::new());
         for reference in document.references().filter(|reference| is_remote(reference)) {
+            if fetched.contains_key(reference) {
+                continue;
+            }
             if let Some(pinned) = in_force.0.get(reference) {
                 fetched.insert(reference.to_owned(), pinned.clone());
             } else if Place::is_meant(reference) {

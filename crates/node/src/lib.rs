@@ -51,7 +51,9 @@ pub use engine::{Conditions, Engine, Parts, Unsampled};
 pub use evidence::Found;
 pub use faults::Faults;
 pub use fetch::{Fetched, Fetcher};
-pub use l3afd::{BadL3afdConfig, L3afdConfig, NoPidFile, as_spelled_today, lock, write_pid_file};
+pub use l3afd::{
+    BadL3afdConfig, L3afdConfig, NoPidFile, Unfit as UnfitForL3afd, as_spelled_today, lock, write_pid_file,
+};
 pub use lock::{Lock, Locked};
 pub use log::{LogForm, begin_log};
 pub use rejected::Rejected;

@@ -46,7 +46,7 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
 
 fn run(config: &Config, detach: bool, watchdog: bool) -> anyhow::Result<()> {
     if detach {
-        let done = node::detach_all(&mut kernel(config)?)?.to_string();
+        let done = node::detach_all(&mut kernel(config)?, config)?.to_string();
         return Ok(std::io::stdout().write_all(done.as_bytes())?);
     }
     if watchdog {

@@ -14,6 +14,7 @@ use wire::{BadReference, Problem};
 
 use crate::access::Denied;
 use crate::faults::Faults;
+use crate::l3afd;
 use crate::resolve::BadDeployment;
 use crate::standing::failed;
 
@@ -136,14 +137,9 @@ pub enum Rejected {
         /// The hook.
         place: String,
     },
-    /// What a program of l3afd v1 is to start is not in its artifact.
-    #[error("the artifact of `{member}` has no executable `{command}`")]
-    NoExecutable {
-        /// The member.
-        member: MemberName,
-        /// What was to be started.
-        command: String,
-    },
+    /// A program of l3afd v1 cannot be what is said of it.
+    #[error(transparent)]
+    L3afd(#[from] l3afd::Unfit),
     /// Several things of a document are not what they should be.
     #[error("several things cannot be as the document says:{0}")]
     Several(Faults),
@@ -322,7 +318,7 @@ impl Rejected {
             | Self::TwoChains { .. }
             | Self::Deployment(_)
             | Self::Several(_)
-            | Self::NoExecutable { .. }
+            | Self::L3afd(_)
             | Self::Reference { .. }
             | Self::BadReference { .. }
             | Self::Unfetched { .. }
@@ -374,7 +370,7 @@ impl Rejected {
                 Some(format!("name the publisher besides: {}", names.join(", ")))
             }
             Self::Several(faults) => faults.hint(),
-            Self::NoExecutable { .. } => Some("name a file of the artifact, by its path in it".to_owned()),
+            Self::L3afd(unfit) => Some(unfit.hint()),
             Self::Deployment(bad) => Some(bad.hint().to_owned()),
             Self::TwoChains { .. } => Some("put all members of a hook into one chain".to_owned()),
             Self::Reference { .. } | Self::BadReference { .. } => Some(
@@ -449,7 +445,7 @@ impl Rejected {
             Self::Owned { .. } => "owned",
             Self::Denied(_) => "denied",
             Self::BadFile { .. } | Self::Several(_) => "document",
-            Self::NoExecutable { .. } => "executable",
+            Self::L3afd(_) => "l3afd",
             Self::ChecksPending { .. } => "checks-pending",
             Self::TrialTime { .. } => "trial",
             Self::BadCheck(_) | Self::UnfitCheck { .. } => "check",

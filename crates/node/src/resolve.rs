@@ -167,14 +167,11 @@ impl Resolver<'_> {
         hooks: &Hooks,
         package: &Arc<Verified>,
     ) -> Result<Member, Rejected> {
+        if let Some(program) = &wanted.l3afd {
+            l3afd::check(program, (wanted, hooks), package)?;
+        }
         let place = hooks.only().map(|hook| hook.interface.name);
         let old = wanted.l3afd.as_deref().zip(place.as_ref());
-        if let Some(command) =
-            wanted.l3afd.as_deref().and_then(|program| l3afd::missing_command(program, package))
-        {
-            let member = wanted.name.clone();
-            return Err(Rejected::NoExecutable { member, command });
-        }
         let outside = old.map(|(program, iface)| self.places.outside(program, (iface.as_ref(), hooks.point)));
         let wish = MemberWish {
             program: wanted.program.clone(),
@@ -350,6 +347,7 @@ fn put(desired: &mut Desired, chain: &ChainDocument, members: Vec<Member>) -> Re
 }
 
 fn probe(wanted: &ProbeDocument, source: Source<'_>, package: &Arc<Verified>) -> Result<Probe, Rejected> {
+    wanted.l3afd.as_ref().map_or(Ok(()), |program| program.check_probe()).map_err(l3afd::Unfit::from)?;
     let wish = ProbeWish {
         program: wanted.program.clone(),
         attach: wanted.attach.clone(),

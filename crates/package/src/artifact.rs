@@ -65,9 +65,12 @@ impl Artifact<'_> {
     /// When it is no archive, holds no program, or does not fit into a package.
     pub fn pack(&self, publisher: &PublisherName) -> Result<Packed, BadArtifact> {
         let mut files = BTreeMap::new();
-        for File { path, bytes, executable } in unpack(self.bytes, &Limits::default())?.iter().cloned() {
-            let Some((_, inner)) = path.split_once('/') else { return Err(BadArtifact::NoFolder { path }) };
-            files.insert(inner.to_owned(), PackFile { bytes, executable });
+        let unpacked = unpack(self.bytes, &Limits::default())?;
+        let top = unpacked.first().and_then(|first| first.path.split('/').next()).unwrap_or_default();
+        for File { path, bytes, executable } in unpacked.iter() {
+            let inner = path.strip_prefix(top).and_then(|inner| inner.strip_prefix('/'));
+            let inner = inner.ok_or_else(|| BadArtifact::NoFolder { path: path.clone() })?;
+            files.insert(inner.to_owned(), PackFile { bytes: bytes.clone(), executable: *executable });
         }
         let programs: String = files
             .iter()
@@ -228,12 +231,16 @@ mod tests {
 
     #[test]
     fn what_holds_no_program_is_no_package() {
-        let file = |path: &str| File { path: path.to_owned(), bytes: b"text".to_vec(), executable: false };
-        let pack = |path: &str| {
-            let bytes = crate::write_layer(&[file(path)].into_iter().collect(), 0).unwrap();
+        let file =
+            |path: &&str| File { path: (*path).to_owned(), bytes: b"text".to_vec(), executable: false };
+        let pack_all = |paths: &[&str]| {
+            let bytes = crate::write_layer(&paths.iter().map(file).collect(), 0).unwrap();
             let artifact = Artifact { name: "a", version: "latest", bytes: &bytes };
             artifact.pack(&"acme".parse().unwrap()).unwrap_err().to_string()
         };
+        let pack = |path: &str| pack_all(&[path]);
+        let two = pack_all(&["l3af_a/a.bpf.o", "l3af_b/a.bpf.o"]);
+        assert_eq!(two, "`l3af_b/a.bpf.o` does not lie in the one folder at the top of the artifact");
         assert_eq!(pack("a.bpf.o"), "`a.bpf.o` does not lie in the one folder at the top of the artifact");
         assert!(
             pack("l3af_a/a.bpf.o").starts_with("the artifact has no eBPF program"),

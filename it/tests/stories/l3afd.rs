@@ -401,6 +401,45 @@ const UPDATE: (&str, &str) = ("update", "failed to deploy ebpf programs: ");
 const DELETE: (&str, &str) = ("delete", "failed to DeleteEbpfPrograms : ");
 
 #[test]
+fn what_a_document_says_is_looked_at_as_a_payload_is() {
+    let (_pair, node) = crate::scene();
+    let good = [
+        ("name", "sanity"),
+        ("version", "latest"),
+        ("artifact", "a.tar.gz"),
+        ("object_file", "sanity.bpf.o"),
+        ("admin_status", "enabled"),
+        ("prog_type", "xdp"),
+        ("entry_function_name", "sanity"),
+    ];
+    let apply = |interface: &str, key: &str, value: &str| {
+        let table =
+            good.map(|(known, good)| format!("{known} = \"{}\"", if known == key { value } else { good }));
+        let own = if good.iter().any(|(known, _)| *known == key) {
+            String::new()
+        } else {
+            format!(", {key} = \"{value}\"")
+        };
+        let member = format!("sanity:program = \"sanity\"\nl3afd = {{ {}{own} }}", table.join(", "));
+        node.apply(&crate::packages().document(interface, &[&member])).unwrap()
+    };
+    for (interface, key, value, because) in [
+        ("right0", "name", "../../other", "`name` of the program `../../other`"),
+        ("right0", "version", "..", "`version` of the program `sanity`"),
+        ("right0", "entry_function_name", "../../other", "`entry_function_name` of the program `sanity`"),
+        ("right0", "rules_file", "../../etc/passwd", "`rules_file` of the program `sanity`"),
+        ("right0", "object_file", "other.bpf.o", "is in the object `sanity.bpf.o`, not in `other.bpf.o`"),
+        ("right0", "cmd_start", "none", "has no executable `none`"),
+        ("right*", "name", "sanity", "cannot be at `right*/xdp`"),
+    ] {
+        let refused = apply(interface, key, value);
+        assert!(!refused.ok && refused.stderr.contains(because), "{because}: {}", refused.stderr);
+    }
+    assert!(apply("right0", "name", "sanity").ok);
+    node.l3af(&["stop", "--all"]).unwrap();
+}
+
+#[test]
 fn what_is_no_payload_is_refused_in_the_words_of_old() {
     let site = site(artifacts(), NORMAL);
     let actions = ["add", "update", "delete"].map(|action| (action, "failed to unmarshal payload: "));

@@ -15,6 +15,7 @@ mod restart;
 mod serve;
 mod store;
 mod surroundings;
+mod unfit;
 
 pub use config::{BadL3afdConfig, L3afdConfig};
 
@@ -24,4 +25,6 @@ pub(crate) use probes::probes_beside;
 pub use process::{NoPidFile, as_spelled_today, lock, write_pid_file};
 pub(crate) use restart::Successor;
 pub(crate) use serve::Sockets;
-pub(crate) use surroundings::{Places, fills, missing_command};
+pub(crate) use surroundings::{Places, fills};
+pub use unfit::Unfit;
+pub(crate) use unfit::check;

@@ -7,7 +7,6 @@ use std::path::{Path, PathBuf};
 
 use package::{HookPoint, MemorySize};
 use plan::{Command, Fill, Outside};
-use trust::Verified;
 use wire::l3afd::{Program, direction};
 
 use super::L3afdConfig;
@@ -98,14 +97,6 @@ impl Places {
         }
         commands
     }
-}
-
-/// The first executable that is to be started and is not in the package.
-pub(crate) fn missing_command(program: &Program, package: &Verified) -> Option<String> {
-    let files = &package.platform().files;
-    let is_there = |name: &str| files.iter().any(|file| file.path == name && file.executable);
-    let commands = [&program.cmd_start, &program.cmd_stop, &program.cmd_status, &program.cmd_update];
-    commands.into_iter().find(|name| !name.is_empty() && !is_there(name)).cloned()
 }
 
 /// So many bytes, or the least that counts; none where it is not limited.

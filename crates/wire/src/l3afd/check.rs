@@ -3,7 +3,7 @@
 
 use std::collections::BTreeSet;
 
-use package::{InterfaceName, Interfaces};
+use package::{BadName, InterfaceName, Interfaces, ProgramName};
 use thiserror::Error;
 
 use super::configured::Repository;
@@ -70,23 +70,24 @@ pub enum BadPayload {
 }
 
 impl Program {
-    /// The same for a probe.
-    pub(super) fn check_probe(&self) -> Result<(), BadPayload> {
-        const RULE: &str = "maps of probes are not filled: their entries would be missing";
-        self.check()?;
-        let lists = [
-            ("map_args", self.map_args.iter().flatten().count()),
-            ("monitor_maps", self.monitor_maps.iter().flatten().count()),
-        ];
-        let filled = lists.into_iter().find(|(_, entries)| *entries > 0);
-        filled.map_or(Ok(()), |(key, entries)| {
-            let (program, value) = (self.name.clone(), format!("{entries} entries"));
-            Err(BadPayload::Value { program, key, value, rule: RULE })
+    /// The function that it is.
+    ///
+    /// # Errors
+    /// When it is no name of one.
+    pub fn function(&self) -> Result<ProgramName, BadPayload> {
+        self.entry_function_name.parse().map_err(|bad: BadName| BadPayload::Value {
+            program: self.name.clone(),
+            key: "entry_function_name",
+            value: bad.given,
+            rule: bad.rule,
         })
     }
 
     /// Whether all that leads to files and arguments can be.
-    pub(super) fn check(&self) -> Result<(), BadPayload> {
+    ///
+    /// # Errors
+    /// With the first that cannot.
+    pub fn check(&self) -> Result<(), BadPayload> {
         const NAME: &str = "it must be 1 to 100 letters, digits, dots, dashes and underscores, and no `..`";
         const COMMAND: &str = "it must be the path of a file in the artifact";
         const NEEDED: &str = "it is needed: programs that their executables load themselves cannot be chained without their help";
@@ -121,6 +122,12 @@ impl Program {
                 if self.object_file.is_empty() { NEEDED } else { COMMAND },
             );
         }
+        if !self.entry_function_name.is_empty() {
+            self.function()?;
+        }
+        if !self.prog_type.is_empty() && !is_name(&self.prog_type) {
+            return bad("prog_type", &self.prog_type, "it must be `xdp`, `tc`, or the kind of a probe");
+        }
         if !matches!(self.admin_status.as_str(), "enabled" | "disabled") {
             return bad("admin_status", &self.admin_status, "it must be `enabled` or `disabled`");
         }
@@ -137,6 +144,24 @@ impl Program {
         self.start_arguments()?;
         self.update_arguments()?;
         Ok(())
+    }
+
+    /// The same for a probe.
+    ///
+    /// # Errors
+    /// With the first that cannot.
+    pub fn check_probe(&self) -> Result<(), BadPayload> {
+        const RULE: &str = "maps of probes are not filled: their entries would be missing";
+        self.check()?;
+        let lists = [
+            ("map_args", self.map_args.iter().flatten().count()),
+            ("monitor_maps", self.monitor_maps.iter().flatten().count()),
+        ];
+        let filled = lists.into_iter().find(|(_, entries)| *entries > 0);
+        filled.map_or(Ok(()), |(key, entries)| {
+            let (program, value) = (self.name.clone(), format!("{entries} entries"));
+            Err(BadPayload::Value { program, key, value, rule: RULE })
+        })
     }
 }
 

@@ -3,7 +3,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Digest, HookPoint, MemberName, ProgramName, dashed};
+use package::{Digest, HookPoint, MemberName, dashed};
 
 use super::check::{BadPayload, check, interface, is_for};
 use super::{Direction, Entry, Interface, Lists, NameLists, NamesEntry, Program};
@@ -193,7 +193,7 @@ impl Configured {
         }
         for program in &self.probes {
             program.check_probe()?;
-            let named = (!program.entry_function_name.is_empty()).then(|| function(program)).transpose()?;
+            let named = (!program.entry_function_name.is_empty()).then(|| program.function()).transpose()?;
             document.probes.push(ProbeDocument {
                 package: Some(reference(program, repository)),
                 program: named,
@@ -252,7 +252,7 @@ fn member(
 ) -> Result<MemberDocument, BadPayload> {
     Ok(MemberDocument {
         deployment: Some(deploy(document, place, program, repository)),
-        program: Some(function(program)?),
+        program: Some(program.function()?),
         enabled: program.is_enabled(),
         l3afd: Some(Box::new(program.clone())),
         ..MemberDocument::named(identifier(&program.name))
@@ -286,15 +286,6 @@ fn reference(program: &Program, repository: &Repository) -> String {
     let url = if own.is_empty() { repository.url.as_str() } else { own };
     let (url, Repository { platform, .. }) = (url.trim_end_matches('/'), repository);
     format!("l3afd:{url}/{}/{}/{platform}/{}", program.name, program.version, program.artifact)
-}
-
-fn function(program: &Program) -> Result<ProgramName, BadPayload> {
-    program.entry_function_name.parse().map_err(|bad: package::BadName| BadPayload::Value {
-        program: program.name.clone(),
-        key: "entry_function_name",
-        value: bad.given,
-        rule: bad.rule,
-    })
 }
 
 /// A name for a member or a deployment: the same for the same text, and another for another.
