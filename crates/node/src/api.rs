@@ -39,7 +39,7 @@ use crate::access::{Access, Asker, gate};
 use crate::events::Events;
 use crate::metrics::{self, CONTENT_TYPE};
 use crate::server::{self, Shared};
-use crate::{Conditions, Engine, Fetched, Fetcher};
+use crate::{Conditions, Engine, Fetched, Fetcher, LimitsConfig};
 
 pub(crate) use self::answer::{Told, problem, refused};
 
@@ -153,9 +153,8 @@ pub fn router(
     end: watch::Receiver<bool>,
 ) -> Router {
     let limits = access.limits();
-    let body_bytes = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
     let gate = from_fn_with_state(Arc::clone(&access), gate);
-    Router::new()
+    let router = Router::new()
         .route("/v1/status", get(status))
         .route("/v1/desired", get(desired).put(apply).delete(stop_all))
         .route("/v1/desired/explanations", get(explanations))
@@ -181,11 +180,25 @@ pub fn router(
         })
         .method_not_allowed_fallback(async || {
             refuse(405, "method", "this resource has no such method", "`Allow` lists those that it has")
-        })
-        .layer(DefaultBodyLimit::max(body_bytes))
-        .layer(RequestBodyTimeoutLayer::new(Duration::from_secs(limits.read_seconds.get().into())))
-        .layer(gate)
-        .with_state(Served { engine, fetcher, events, access, looks: Arc::default(), end })
+        });
+    bounded(router, limits).layer(gate).with_state(Served {
+        engine,
+        fetcher,
+        events,
+        access,
+        looks: Arc::default(),
+        end,
+    })
+}
+
+/// The same routes, where what a call brings is as long as it may be, and keeps coming.
+pub(crate) fn bounded<S: Clone + Send + Sync + 'static>(
+    router: Router<S>,
+    limits: LimitsConfig,
+) -> Router<S> {
+    let body_bytes = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
+    let patience = Duration::from_secs(limits.read_seconds.get().into());
+    router.layer(DefaultBodyLimit::max(body_bytes)).layer(RequestBodyTimeoutLayer::new(patience))
 }
 
 /// How the node is

@@ -6,6 +6,7 @@ mod calm;
 mod drift;
 mod health;
 mod history;
+mod l3afd;
 mod permit;
 mod room;
 mod sampling;

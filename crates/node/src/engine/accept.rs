@@ -4,8 +4,8 @@
 
 use std::collections::BTreeSet;
 
-use package::{HookPoint, MemberName};
-use plan::{Hooks, Member};
+use package::MemberName;
+use plan::Hooks;
 use wire::{Applied, Document, EventKind};
 
 use super::drift::Left;
@@ -65,41 +65,6 @@ impl Engine {
             return Err(Rejected::TrialTime { seconds });
         }
         self.accept(document, Order { expected, trial, ..Order::new(Demand::New, asker) }, fetched)
-    }
-
-    /// Accepts what a caller of the API of l3afd v1 asks for.
-    ///
-    /// # Errors
-    /// When any part of it is refused; then the generation before is in force as if nothing had been asked.
-    pub(crate) fn apply_l3afd(
-        &mut self,
-        document: Document,
-        Conditions { expected, .. }: Conditions,
-        fetched: &Fetched,
-        asker: &Asker,
-    ) -> Result<Applied, Rejected> {
-        self.may_apply()?;
-        self.accept(document, Order { expected, ..Order::new(Demand::New, asker) }, fetched)
-    }
-
-    /// Whether all programs in user space got to where their work goes on by itself.
-    pub(crate) fn have_user_programs_begun(&self) -> bool {
-        self.user_programs.have_begun()
-    }
-
-    /// The whole number in a map of a program of l3afd v1; none where there is no such program, map or entry.
-    pub(crate) fn value_of_l3afd(
-        &self,
-        place: (&str, HookPoint),
-        name: &MemberName,
-        entry: (&str, i64),
-    ) -> Option<u64> {
-        let desired = self.desired.as_ref()?;
-        let (hook, chain) = desired.chains().iter().find(|(hook, _)| {
-            (hook.interface.name.as_ref(), hook.point) == place && hook.interface.namespace.is_none()
-        })?;
-        let spec = chain.iter().map(Member::spec).find(|spec| spec.name == *name)?;
-        self.parts.kernel.value(hook, spec, entry.0, entry.1).ok().flatten()
     }
 
     /// Accepts the document of the configured file, unless it was accepted already, or given up.

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use axum::body::Bytes;
-use axum::extract::{DefaultBodyLimit, Extension, Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{StatusCode, header};
 use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
@@ -22,6 +22,7 @@ use super::metrics::Monitor;
 use super::restart::Successor;
 use super::{L3afdConfig, store};
 use crate::access::{Access, Asker};
+use crate::api::{bounded, problem};
 use crate::server::{self, Shared, with};
 use crate::{Conditions, Fetcher, Rejected};
 
@@ -47,19 +48,15 @@ pub(crate) struct Old {
 
 /// The routes for changes, and for what was asked for so far.
 pub(crate) fn configs(old: Old) -> Router {
-    let limits = old.access.limits();
-    let body_bytes = usize::try_from(limits.body.bytes()).unwrap_or(usize::MAX);
     let gate = from_fn_with_state(Arc::clone(&old.access), gate);
-    Router::new()
+    let router = Router::new()
         .route("/l3af/configs/{version}", get(all))
         .route("/l3af/configs/{version}/{iface}", get(one))
         .route("/l3af/configs/{version}/update", post(update))
         .route("/l3af/configs/{version}/add", post(add))
         .route("/l3af/configs/{version}/delete", post(delete))
-        .route("/l3af/configs/{version}/restart", put(restart))
-        .layer(DefaultBodyLimit::max(body_bytes))
-        .layer(gate)
-        .with_state(old)
+        .route("/l3af/configs/{version}/restart", put(restart));
+    bounded(router, old.access.limits()).layer(gate).with_state(old)
 }
 
 /// The routes for metrics, and for what runs.
@@ -159,13 +156,18 @@ async fn restart(State(old): State<Old>, Extension(asker): Extension<Asker>, bod
     if let Err(problem) = old.change(asker, forget).await {
         tracing::warn!(problem = %problem.kind, "empty lists stay as they are: {problem}");
     }
-    match old.successor.start(&old.config, &version).await {
-        Ok(()) => text(StatusCode::OK, String::new()),
-        Err(problem) => {
-            tracing::error!("no other process takes over: {problem}");
-            failed(problem.to_string())
-        }
-    }
+    let started = old.successor.start(&old.config, &version).await;
+    let failure = started.err().map(|none| {
+        tracing::error!("no other process takes over: {none}");
+        none.to_string()
+    });
+    let changed = match &failure {
+        None => Changed::default(),
+        Some(text) => Changed::refused(problem(500, "no-successor", text, "this process goes on as before")),
+    };
+    let mut response = failure.map_or_else(|| text(StatusCode::OK, String::new()), failed);
+    response.extensions_mut().insert(changed);
+    response
 }
 
 async fn metrics(State(old): State<Old>) -> Response {
@@ -175,8 +177,9 @@ async fn metrics(State(old): State<Old>) -> Response {
 
 /// What runs on an interface, in the fields of l3afd v1 that have a meaning here.
 async fn bpfs(State(old): State<Old>, Path(iface): Path<String>) -> Response {
-    let (Ok(configured), Ok(chains)) = (old.configured().await, old.chains().await) else {
-        return text(StatusCode::INTERNAL_SERVER_ERROR, "the state cannot be read".to_owned());
+    let (configured, chains) = match (old.configured().await, old.chains().await) {
+        (Ok(configured), Ok(chains)) => (configured, chains),
+        (Err(rejected), _) | (_, Err(rejected)) => return unread(&rejected),
     };
     let list: Vec<Value> = configured
         .programs()
@@ -217,17 +220,14 @@ impl Old {
             let is_untrusted = matches!(rejected, Rejected::Untrusted { .. });
             Problem { hint: if is_untrusted { Some(self.way_over()) } else { problem.hint }, ..problem }
         })?;
-        self.monitor.note(&before, &wanted);
-        self.wait_for_user_programs().await;
-        let monitor = Arc::clone(&self.monitor);
-        with(&self.engine, move |engine| monitor.read(engine))
-            .await
-            .map_err(|error| panicked(error).problem())?;
         if let Some(path) = &self.config.store
             && let Err(error) = store::write(path, &wanted, &self.config.repository.host)
         {
             tracing::warn!("`{}` cannot be written; what counts is kept elsewhere: {error}", path.display());
         }
+        self.monitor.note(&before, &wanted);
+        self.wait_for_user_programs().await;
+        self.monitor.read(&self.engine).await;
         Ok(Changed::between(generation, applied.generation))
     }
 
@@ -281,7 +281,7 @@ impl Old {
     async fn tell<T: Serialize>(&self, what: impl FnOnce(Configured) -> T) -> Response {
         match self.configured().await {
             Ok(configured) => json_text(l3afd::write(&what(configured), "  ")),
-            Err(rejected) => text(StatusCode::INTERNAL_SERVER_ERROR, rejected.problem().to_string()),
+            Err(rejected) => unread(&rejected),
         }
     }
 }
@@ -291,12 +291,17 @@ fn text(status: StatusCode, text: String) -> Response {
     (status, json_text(text.into_bytes())).into_response()
 }
 
+/// The answer where nobody knows what there is.
+fn unread(rejected: &Rejected) -> Response {
+    text(StatusCode::INTERNAL_SERVER_ERROR, rejected.problem().to_string())
+}
+
 fn json_text(bytes: Vec<u8>) -> Response {
     ([(header::CONTENT_TYPE, "application/json")], bytes).into_response()
 }
 
 fn refused(bad: &BadPayload) -> Problem {
-    crate::api::problem(422, "payload", &bad.to_string(), "docs/l3afd-v1.md describes payloads")
+    problem(422, "payload", &bad.to_string(), "docs/l3afd-v1.md describes payloads")
 }
 
 fn panicked(error: tokio::task::JoinError) -> Rejected {

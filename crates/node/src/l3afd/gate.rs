@@ -13,7 +13,7 @@ use crate::access::{Access, Asker, Peer};
 use crate::api;
 
 /// What a call changed, or why it did not, as the answer tells this gate.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct Changed {
     problem: Option<Problem>,
     generations: (Option<u64>, Option<u64>),

@@ -133,17 +133,20 @@ impl Monitor {
     /// Reads maps, again and again.
     pub(crate) async fn follow(self: Arc<Self>, engine: Shared) {
         loop {
-            let monitor = Arc::clone(&self);
-            let read = with(&engine, move |engine| monitor.read(engine));
-            if let Err(panicked) = read.await {
-                tracing::error!("reading maps failed inside: {panicked}");
-            }
+            self.read(&engine).await;
             tokio::time::sleep(PAUSE).await;
         }
     }
 
     /// Reads maps once.
-    pub(crate) fn read(&self, engine: &Engine) {
+    pub(crate) async fn read(self: &Arc<Self>, engine: &Shared) {
+        let monitor = Arc::clone(self);
+        if let Err(panicked) = with(engine, move |engine| monitor.read_of(engine)).await {
+            tracing::error!("reading maps failed inside: {panicked}");
+        }
+    }
+
+    fn read_of(&self, engine: &Engine) {
         let Ok(generation) = engine.desired() else { return };
         let configured = Configured::of(&generation.document);
         let programs = enabled(&configured);

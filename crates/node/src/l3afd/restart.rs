@@ -150,8 +150,7 @@ pub(crate) fn is_successor(state: &Path) -> bool {
     is_one
 }
 
-/// The executable of a version, which `latest` leads to from then on where it does not yet; the running one where nothing is
-/// installed in that way.
+/// The executable of a version, which `latest` leads to from then on where it does not yet.
 fn executable(versions: &Path, version: &str) -> Result<PathBuf, NoSuccessor> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
     if version.is_empty() || version.starts_with('.') || !version.bytes().all(is_name) {

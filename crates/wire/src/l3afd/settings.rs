@@ -149,10 +149,11 @@ impl Settings {
         let bad = |problem: String| BadSettings::Value { section, key, value: value.clone(), problem };
         // Go listens at all addresses where none is named.
         let spelled = if value.starts_with(':') { format!("0.0.0.0{value}") } else { value.clone() };
-        let mut found = spelled.to_socket_addrs().map_err(|error| bad(error.to_string()))?;
-        let first = found.next().ok_or_else(|| bad("it is no address".to_owned()))?;
+        let found: Vec<SocketAddr> =
+            spelled.to_socket_addrs().map_err(|error| bad(error.to_string()))?.collect();
         // A name may stand for several; the first of IPv4 is what callers of old use.
-        Ok(spelled.to_socket_addrs().into_iter().flatten().find(SocketAddr::is_ipv4).unwrap_or(first))
+        let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
+        first.copied().ok_or_else(|| bad("it is no address".to_owned()))
     }
 }
 
