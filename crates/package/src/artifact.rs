@@ -12,7 +12,7 @@ use thiserror::Error;
 
 use crate::archive::{Limits, unpack};
 use crate::{
-    ArchiveError, File, HookPoint, Object, PackError, PackFile, PackSource, PackageName, Packed, ProbeKind,
+    ArchiveError, Digest, File, HookPoint, Object, PackError, PackFile, PackSource, Packed, ProbeKind,
     ProgramKind, PublisherName, pack,
 };
 
@@ -94,7 +94,7 @@ impl Artifact<'_> {
     }
 
     fn manifest(&self, publisher: &PublisherName, files: &BTreeMap<String, PackFile>) -> String {
-        let (name, version) = (package_name(self.name), version(self.version));
+        let (name, version) = (plain_name(self.name), version(self.version));
         let mut text = format!(
             "[package]\nname = \"{name}\"\npublisher = \"{publisher}\"\nversion = \"{version}\"\n\
              description = \"An artifact of l3afd v1\"\ncategory = \"l3afd\"\nsubcategory = \"v1\"\n\
@@ -170,13 +170,19 @@ fn architectures(files: &BTreeMap<String, PackFile>) -> Vec<&'static str> {
     if found.is_empty() { MACHINES.map(|(_, name)| name).to_vec() } else { found }
 }
 
-/// A name that payloads of l3afd v1 use, as the name of a package: in lower case, with dashes.
-pub fn package_name(name: &str) -> PackageName {
-    dashed(name).parse().unwrap_or_else(|_| "artifact".parse().expect("it is the name of a package"))
+/// Any text as a name of the form that packages and members have: 1 to 63 lower-case letters, digits and dashes. One that is
+/// of that form stays; all others differ from it, and from each other, by the beginning of a digest.
+pub fn plain_name(text: &str) -> String {
+    let name = dashed(text);
+    if name == text && !name.is_empty() {
+        return name;
+    }
+    let (short, digest) = (name.get(..54).unwrap_or(&name), Digest::of(text.as_bytes()).hex());
+    format!("{}-{}", short.trim_end_matches('-'), &digest[..8]).trim_start_matches('-').to_owned()
 }
 
 /// A text in lower case, with dashes for what is neither a letter nor a digit; at most 63 of them.
-pub fn dashed(text: &str) -> String {
+fn dashed(text: &str) -> String {
     let letter = |letter: char| {
         let lower = letter.to_ascii_lowercase();
         if lower.is_ascii_lowercase() || lower.is_ascii_digit() { lower } else { '-' }
@@ -199,7 +205,10 @@ fn version(text: &str) -> Version {
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
+    use crate::PackageName;
 
     #[test]
     fn versions_of_old_repositories_are_versions() {
@@ -211,10 +220,13 @@ mod tests {
     }
 
     #[test]
-    fn names_of_old_payloads_are_names_of_packages() {
-        let told = ["ipfix-flow-exporter", "XDP_root.v2", "__", &"x".repeat(80)]
-            .map(|name| package_name(name).to_string());
-        assert_eq!(told, ["ipfix-flow-exporter", "xdp-root-v2", "artifact", &"x".repeat(63)]);
+    fn any_text_has_a_name_of_its_own() {
+        assert_eq!(plain_name("ipfix-flow-exporter"), "ipfix-flow-exporter");
+        let long = "x".repeat(70);
+        let texts = ["a-b", "a_b", "A-b", "-a-b", "", "..", "é", &long, &long[1..], "XDP_root.v2"];
+        let names: BTreeSet<String> = texts.iter().map(|text| plain_name(text)).collect();
+        assert_eq!(names.len(), texts.len(), "{names:?}");
+        assert!(names.iter().all(|name| name.parse::<PackageName>().is_ok()), "{names:?}");
     }
 
     #[test]

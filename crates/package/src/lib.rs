@@ -46,7 +46,7 @@ mod user_program;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
-pub use artifact::{ARTIFACT_CAPABILITIES, Artifact, BadArtifact, dashed, package_name};
+pub use artifact::{ARTIFACT_CAPABILITIES, Artifact, BadArtifact, plain_name};
 pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
 pub use attachment::{Attachment, Moment, Pace, Side, Traced};
 pub use bytecode::Bytecode;

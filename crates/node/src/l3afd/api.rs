@@ -10,11 +10,12 @@ use axum::middleware::from_fn_with_state;
 use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post, put};
 use axum::{Json, Router};
+use package::HookPoint;
 use serde::Serialize;
 use serde_json::{Value, json};
 use tokio::sync::Mutex;
 use tokio::time::{Duration, Instant, sleep};
-use wire::l3afd::{self, BadPayload, Configured, Direction, Entry, Located, NamesEntry, Restart, direction};
+use wire::l3afd::{self, BadPayload, Configured, Entry, Located, Restart};
 use wire::{ChainView, MemberView, Problem};
 
 use super::gate::{Changed, gate};
@@ -82,7 +83,7 @@ async fn add(State(old): State<Old>, Extension(asker): Extension<Asker>, body: B
 
 async fn delete(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
     let host = old.config.repository.host.clone();
-    changed(&old, asker, "DeleteEbpfPrograms ", &body, move |configured, payload: Vec<NamesEntry>| {
+    changed(&old, asker, "DeleteEbpfPrograms ", &body, move |configured, payload: Vec<Entry<String>>| {
         configured.delete(payload, &host)
     })
     .await
@@ -271,11 +272,11 @@ impl Old {
     }
 
     /// The programs that run, with their places.
-    async fn runs(&self) -> Vec<(String, Direction, String)> {
+    async fn runs(&self) -> Vec<(String, HookPoint, String)> {
         let chains = self.chains().await.unwrap_or_default();
         let Ok(configured) = self.configured().await else { return Vec::new() };
         let running = configured.programs().filter(|found| member(found, &chains).is_some());
-        running.map(|found| (found.iface.to_owned(), found.direction, found.program.name.clone())).collect()
+        running.map(|found| (found.iface.to_owned(), found.hook, found.program.name.clone())).collect()
     }
 
     async fn tell<T: Serialize>(&self, what: impl FnOnce(Configured) -> T) -> Response {
@@ -310,9 +311,8 @@ fn panicked(error: tokio::task::JoinError) -> Rejected {
 
 /// The member that a program is, where it runs.
 fn member<'c>(located: &Located<'_>, chains: &'c [ChainView]) -> Option<&'c MemberView> {
-    let is_place = |chain: &&ChainView| {
-        chain.interface.to_string() == located.iface && direction(chain.hook) == located.direction
-    };
+    let is_place =
+        |chain: &&ChainView| chain.interface.to_string() == located.iface && chain.hook == located.hook;
     let name = l3afd::identifier(&located.program.name);
     chains.iter().find(is_place)?.members.iter().find(|member| member.name == name)
 }

@@ -7,7 +7,8 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use jiff::Timestamp;
-use wire::l3afd::{Configured, Direction, Located, Program, hook, identifier};
+use package::HookPoint;
+use wire::l3afd::{Configured, Located, Program, direction, identifier};
 
 use crate::Engine;
 use crate::server::{Shared, with};
@@ -33,7 +34,7 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     program: String,
-    direction: Direction,
+    hook: HookPoint,
     iface: String,
     ipv4_address: String,
 }
@@ -57,15 +58,16 @@ impl Series {
     fn of(found: &Located<'_>) -> Self {
         Self {
             program: found.program.name.clone(),
-            direction: found.direction,
+            hook: found.hook,
             iface: found.iface.to_owned(),
             ipv4_address: found.ipv4_address.to_owned(),
         }
     }
 
     fn labels(&self, program: &str, host: &str) -> String {
-        let Self { program: name, direction, iface, ipv4_address } = self;
+        let Self { program: name, hook, iface, ipv4_address } = self;
         let (name, iface, ipv4_address, host) = (quote(name), quote(iface), quote(ipv4_address), quote(host));
+        let direction = direction(*hook);
         format!(
             "direction=\"{direction}\",{program}=\"{name}\",host=\"{host}\",interface_name=\"{iface}\",ipv4_address=\"{ipv4_address}\""
         )
@@ -152,14 +154,14 @@ impl Monitor {
         let programs = enabled(&configured);
         let entries = programs.iter().flat_map(|(series, program)| monitored(series, program));
         for entry in entries {
-            let place = (entry.of.iface.as_str(), hook(entry.of.direction));
+            let place = (entry.of.iface.as_str(), entry.of.hook);
             let value = engine.value_of_l3afd(place, &identifier(&entry.of.program), (&entry.map, entry.key));
             self.state().read(entry, value, self.samples);
         }
     }
 
     /// All of it in the text format of Prometheus. `running` are the programs that are in their chains.
-    pub(crate) fn text(&self, host: &str, running: &[(String, Direction, String)]) -> String {
+    pub(crate) fn text(&self, host: &str, running: &[(String, HookPoint, String)]) -> String {
         let state = self.state();
         let mut text = String::new();
         for (name, help) in [
@@ -175,8 +177,8 @@ impl Monitor {
             family(&mut text, (name, "counter", help), samples);
         }
         let runs = |series: &Series| {
-            running.iter().any(|(iface, direction, name)| {
-                (iface, direction, name) == (&series.iface, &series.direction, &series.program)
+            running.iter().any(|(iface, hook, name)| {
+                (iface, hook, name) == (&series.iface, &series.hook, &series.program)
             })
         };
         let samples = state.programs.iter().map(|(series, life)| {
@@ -324,7 +326,7 @@ mod tests {
         monitor.note(&none, &first);
         monitor.note(&first, &second);
         monitor.state().read(monitored_once(&second), Some(7), 20);
-        let told = monitor.text("h", &[("eth0".to_owned(), Direction::Xdp, "a".to_owned())]);
+        let told = monitor.text("h", &[("eth0".to_owned(), HookPoint::Xdp, "a".to_owned())]);
         let lines: Vec<&str> = told.lines().filter(|line| !line.contains("StartTime")).collect();
         insta::assert_snapshot!(lines.join("\n"), @r#"
         # HELP l3afd_BPFStartCount How often a program was started

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The programs in an object that are no members: l3afd v1 attaches them when it loads the object.
 
-use package::{MemberName, dashed};
 use plan::{Member, Part, Probe, ProbeWish, UnfitProbe};
+use wire::l3afd::identifier;
 
 /// The probes in the object of a member, as parts of its deployment, so that they use the same maps.
 pub(crate) fn probes_beside(member: &Member, part: Option<Part>) -> Result<Vec<Probe>, UnfitProbe> {
@@ -18,13 +18,8 @@ pub(crate) fn probes_beside(member: &Member, part: Option<Part>) -> Result<Vec<P
             deployment: Some(part.clone()),
             ..ProbeWish::default()
         };
-        Probe::new(name(&part.deployment, program.function.as_ref()), member.verified(), wish)
+        let name = identifier(&format!("{}-{}", part.deployment, program.function));
+        Probe::new(name, member.verified(), wish)
     });
     probes.collect()
-}
-
-/// The name of a function of a deployment.
-fn name(deployment: &MemberName, function: &str) -> MemberName {
-    let text = dashed(&format!("{deployment}-{function}"));
-    text.parse().unwrap_or_else(|_| deployment.clone())
 }

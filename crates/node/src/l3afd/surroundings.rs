@@ -66,7 +66,7 @@ impl Places {
         }
         let mut started = common.clone();
         if program.rules.len() > 1 && program.rules_file.len() > 1 {
-            let folder = self.rules.join(iface).join(&program.name).join(direction.to_string());
+            let folder = self.rules.join(iface).join(&program.name).join(direction);
             let file = folder.join(&program.rules_file);
             started.push(format!("--rules-file={}", file.display()));
             files.insert(file, program.rules.clone());

@@ -3,11 +3,11 @@
 
 use std::collections::BTreeSet;
 
-use package::{BadName, InterfaceName, Interfaces, ProgramName};
+use package::{BadName, HookPoint, InterfaceName, Interfaces, ProgramName};
 use thiserror::Error;
 
 use super::configured::Repository;
-use super::{Direction, NoText, Program};
+use super::{NoText, Program, prog_type};
 
 /// A payload asks for what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
@@ -48,24 +48,24 @@ pub enum BadPayload {
     #[error(transparent)]
     Text(#[from] NoText),
     /// Two programs of a hook have one name.
-    #[error("two programs of `{iface}` ({direction}) are named `{program}`")]
+    #[error("two programs of `{iface}/{hook}` are named `{program}`")]
     Twice {
         /// The interface.
         iface: String,
-        /// The direction.
-        direction: Direction,
+        /// The hook.
+        hook: HookPoint,
         /// The name.
         program: String,
     },
     /// There may be one program at a hook.
     #[error(
-        "`{iface}` ({direction}) would have several programs, and `bpf-chaining-enabled` is false in the configuration"
+        "`{iface}/{hook}` would have several programs, and `bpf-chaining-enabled` is false in the configuration"
     )]
     NoChaining {
         /// The interface.
         iface: String,
-        /// The direction.
-        direction: Direction,
+        /// The hook.
+        hook: HookPoint,
     },
 }
 
@@ -168,23 +168,23 @@ impl Program {
 /// Whether the programs of a hook can be there together.
 pub(super) fn check(
     iface: &str,
-    direction: Direction,
+    hook: HookPoint,
     list: &[Program],
     repository: &Repository,
 ) -> Result<(), BadPayload> {
     let (iface, mut names) = (iface.to_owned(), BTreeSet::new());
     if list.len() > 1 && !repository.chaining {
-        return Err(BadPayload::NoChaining { iface, direction });
+        return Err(BadPayload::NoChaining { iface, hook });
     }
     for program in list {
         program.check()?;
-        if program.prog_type != direction.prog_type() {
+        if program.prog_type != prog_type(hook) {
             let (value, rule) =
                 (program.prog_type.clone(), "it must be `xdp` for `xdp_ingress`, and else `tc`");
             return Err(BadPayload::Value { program: program.name.clone(), key: "prog_type", value, rule });
         }
         if !names.insert(&program.name) {
-            return Err(BadPayload::Twice { iface, direction, program: program.name.clone() });
+            return Err(BadPayload::Twice { iface, hook, program: program.name.clone() });
         }
     }
     Ok(())

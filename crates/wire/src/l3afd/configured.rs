@@ -3,10 +3,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use package::{Digest, HookPoint, MemberName, dashed};
+use package::{HookPoint, MemberName, plain_name};
 
 use super::check::{BadPayload, check, interface, is_for};
-use super::{Direction, Entry, Interface, Lists, NameLists, NamesEntry, Program};
+use super::{Entry, Interface, Lists, Program, prog_type};
 use crate::{ChainDocument, DeploymentDocument, Document, MemberDocument, ProbeDocument};
 
 /// What was asked for so far.
@@ -19,7 +19,7 @@ pub struct Configured {
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 struct Programs {
     ipv4_address: String,
-    lists: BTreeMap<Direction, Vec<Program>>,
+    lists: BTreeMap<HookPoint, Vec<Program>>,
 }
 
 /// A program that was asked for, and where.
@@ -29,8 +29,8 @@ pub struct Located<'a> {
     pub iface: &'a str,
     /// Its address, as it was told.
     pub ipv4_address: &'a str,
-    /// The direction.
-    pub direction: Direction,
+    /// The hook.
+    pub hook: HookPoint,
     /// The program.
     pub program: &'a Program,
 }
@@ -59,7 +59,7 @@ impl Configured {
             let programs = chain.members.iter().filter_map(|member| member.l3afd.as_deref());
             for program in programs {
                 let programs = configured.interface(&chain.interface.to_string());
-                programs.list(direction(chain.hook)).push(program.clone());
+                programs.list(chain.hook).push(program.clone());
             }
         }
         configured.probes =
@@ -101,19 +101,19 @@ impl Configured {
     ///
     /// # Errors
     /// When they are for another host.
-    pub fn delete(&mut self, payload: Vec<NamesEntry>, host: &str) -> Result<(), BadPayload> {
+    pub fn delete(&mut self, payload: Vec<Entry<String>>, host: &str) -> Result<(), BadPayload> {
         let mut wanted = self.clone();
-        for NamesEntry { host_name, iface, ipv4_address, bpf_programs } in payload {
+        for Entry { host_name, iface, ipv4_address, bpf_programs } in payload {
             is_for(&host_name, host)?;
-            let NameLists { xdp_ingress, tc_ingress, tc_egress, probes } =
-                bpf_programs.ok_or_else(|| BadPayload::NoPrograms { iface: iface.clone() })?;
+            let names = bpf_programs.ok_or_else(|| BadPayload::NoPrograms { iface: iface.clone() })?;
+            let (hooks, probes) = names.into_parts();
             wanted.probes.retain(|probe| !probes.contains(&probe.name));
             let Some(programs) = wanted.interfaces.get_mut(&iface) else { continue };
             if !ipv4_address.is_empty() {
                 programs.ipv4_address = ipv4_address;
             }
-            for (direction, names) in Direction::ALL.into_iter().zip([xdp_ingress, tc_ingress, tc_egress]) {
-                programs.list(direction).retain(|program| !names.contains(&program.name));
+            for (hook, names) in hooks {
+                programs.list(hook).retain(|program| !names.contains(&program.name));
             }
             programs.lists.retain(|_, list| !list.is_empty());
         }
@@ -134,9 +134,8 @@ impl Configured {
     /// The programs at interfaces.
     pub fn programs(&self) -> impl Iterator<Item = Located<'_>> {
         self.interfaces.iter().flat_map(|(iface, Programs { ipv4_address, lists })| {
-            lists.iter().flat_map(move |(direction, list)| {
-                let direction = *direction;
-                list.iter().map(move |program| Located { iface, ipv4_address, direction, program })
+            lists.iter().flat_map(move |(hook, list)| {
+                list.iter().map(move |program| Located { iface, ipv4_address, hook: *hook, program })
             })
         })
     }
@@ -155,11 +154,11 @@ impl Configured {
     /// What is told of an interface, also of one that nobody spoke of.
     pub fn entry(&self, iface: &str, host: &str) -> Entry {
         let found = self.interfaces.get(iface);
-        let list = |direction| found.and_then(|programs| programs.lists.get(&direction)).cloned();
+        let list = |hook| found.and_then(|programs| programs.lists.get(&hook)).cloned();
         let lists = Lists {
-            xdp_ingress: list(Direction::Xdp),
-            tc_ingress: list(Direction::Ingress),
-            tc_egress: list(Direction::Egress),
+            xdp_ingress: list(HookPoint::Xdp),
+            tc_ingress: list(HookPoint::TcIngress),
+            tc_egress: list(HookPoint::TcEgress),
             probes: Some(self.probes.clone()).filter(|probes| !probes.is_empty()),
         };
         Entry {
@@ -181,12 +180,11 @@ impl Configured {
             document
                 .l3afd
                 .push(Interface { iface: iface.clone(), ipv4_address: programs.ipv4_address.clone() });
-            for (direction, list) in &programs.lists {
-                check(iface, *direction, list, repository)?;
-                let mut chain = ChainDocument::new(interface.clone(), hook(*direction));
-                let members = list
-                    .iter()
-                    .map(|program| member(&mut document, (iface, *direction), program, repository));
+            for (hook, list) in &programs.lists {
+                check(iface, *hook, list, repository)?;
+                let mut chain = ChainDocument::new(interface.clone(), *hook);
+                let members =
+                    list.iter().map(|program| member(&mut document, (iface, *hook), program, repository));
                 chain.members = members.collect::<Result<_, _>>()?;
                 document.chains.push(chain);
             }
@@ -217,14 +215,16 @@ impl Configured {
         let lists = bpf_programs.ok_or_else(|| BadPayload::NoPrograms { iface: iface.clone() })?;
         let programs = self.interface(&iface);
         programs.ipv4_address = ipv4_address;
-        let of_interface = [lists.xdp_ingress, lists.tc_ingress, lists.tc_egress];
-        for (direction, given) in Direction::ALL.into_iter().zip(of_interface) {
-            let list = programs.list(direction);
-            given.into_iter().flatten().for_each(|program| insert(list, program));
+        let (hooks, probes) = lists.into_parts();
+        for (hook, given) in hooks {
+            let list = programs.list(hook);
+            for program in given {
+                insert(list, program);
+            }
             list.sort_by_key(|program| program.seq_id);
         }
         programs.lists.retain(|_, list| !list.is_empty());
-        for probe in lists.probes.into_iter().flatten() {
+        for probe in probes {
             // Each interface repeats those of the node.
             if !self.probes.iter().any(|known| known.name == probe.name) {
                 self.probes.push(probe);
@@ -239,14 +239,14 @@ impl Configured {
 }
 
 impl Programs {
-    fn list(&mut self, direction: Direction) -> &mut Vec<Program> {
-        self.lists.entry(direction).or_default()
+    fn list(&mut self, hook: HookPoint) -> &mut Vec<Program> {
+        self.lists.entry(hook).or_default()
     }
 }
 
 fn member(
     document: &mut Document,
-    place: (&str, Direction),
+    place: (&str, HookPoint),
     program: &Program,
     repository: &Repository,
 ) -> Result<MemberDocument, BadPayload> {
@@ -263,17 +263,17 @@ fn member(
 /// the same maps.
 fn deploy(
     document: &mut Document,
-    (iface, direction): (&str, Direction),
+    (iface, hook): (&str, HookPoint),
     program: &Program,
     repository: &Repository,
 ) -> MemberName {
     let package = reference(program, repository);
-    let mut name = identifier(&format!("{iface}-{}-{}", direction.prog_type(), program.name));
+    let mut name = identifier(&format!("{iface}-{}-{}", prog_type(hook), program.name));
     let is_other = |name: &MemberName| {
         document.deployments.iter().any(|known| known.name == *name && known.package != package)
     };
     if is_other(&name) {
-        name = identifier(&format!("{iface}-tc-{direction}-{}", program.name));
+        name = identifier(&format!("{iface}-{hook}-{}", program.name));
     }
     if !document.deployments.iter().any(|known| known.name == name) {
         document.deployments.push(DeploymentDocument::new(name.clone(), package));
@@ -290,34 +290,7 @@ fn reference(program: &Program, repository: &Repository) -> String {
 
 /// A name for a member or a deployment: the same for the same text, and another for another.
 pub fn identifier(text: &str) -> MemberName {
-    let name = dashed(text);
-    if let (true, Ok(name)) = (name == text, name.parse()) {
-        return name;
-    }
-    let short: String = name.chars().take(54).collect();
-    let mark = Digest::of(text.as_bytes()).hex();
-    format!("{}-{}", short.trim_end_matches('-'), &mark[..8])
-        .trim_start_matches('-')
-        .parse()
-        .expect("it is a name")
-}
-
-/// The hook of a direction.
-pub fn hook(direction: Direction) -> HookPoint {
-    match direction {
-        Direction::Xdp => HookPoint::Xdp,
-        Direction::Ingress => HookPoint::TcIngress,
-        Direction::Egress => HookPoint::TcEgress,
-    }
-}
-
-/// The direction of a hook.
-pub fn direction(hook: HookPoint) -> Direction {
-    match hook {
-        HookPoint::Xdp => Direction::Xdp,
-        HookPoint::TcIngress => Direction::Ingress,
-        HookPoint::TcEgress => Direction::Egress,
-    }
+    plain_name(text).parse().expect("it has the form of a name")
 }
 
 #[cfg(test)]
@@ -408,9 +381,9 @@ mod tests {
     #[test]
     fn an_interface_stays_known_when_its_last_program_is_deleted() {
         let mut configured = added(vec![program("a", 1)]);
-        let names = NameLists { xdp_ingress: vec!["a".to_owned(), "z".to_owned()], ..NameLists::default() };
+        let names = Lists { xdp_ingress: Some(vec!["a".to_owned(), "z".to_owned()]), ..Lists::default() };
         let text = str::to_owned;
-        let gone = NamesEntry {
+        let gone = Entry {
             host_name: text("h"),
             iface: text("eth0.7"),
             ipv4_address: String::new(),
@@ -458,12 +431,5 @@ mod tests {
         let alone = Repository { chaining: false, ..repository() };
         let two = added(vec![program("a", 1), program("b", 2)]);
         assert!(matches!(two.document(&alone), Err(BadPayload::NoChaining { .. })));
-    }
-
-    #[test]
-    fn different_texts_have_different_names() {
-        let names =
-            ["eth0.7", "eth0-7", "ETH0-7", "..", "é", &"x".repeat(70), &"x".repeat(71)].map(identifier);
-        assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), 7, "{names:?}");
     }
 }

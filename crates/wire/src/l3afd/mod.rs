@@ -11,8 +11,8 @@ mod json;
 mod settings;
 
 use std::collections::BTreeMap;
-use std::fmt;
 
+use package::HookPoint;
 use serde::{Deserialize, Deserializer, Serialize};
 use serde_json::Value;
 use thiserror::Error;
@@ -20,15 +20,15 @@ use utoipa::ToSchema;
 
 pub use artifact::{Found, NoArtifact, Place};
 pub use check::BadPayload;
-pub use configured::{Configured, Located, Repository, direction, hook, identifier};
+pub use configured::{Configured, Located, Repository, identifier};
 pub use json::{read, write};
 pub use settings::{BadSettings, Settings, platform};
 
-/// The programs of one interface.
+/// What is said of one interface: of its programs, or of their names.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Entry {
-    /// The host that they are for.
+#[serde(default, bound(deserialize = "T: Deserialize<'de> + Default"))]
+pub struct Entry<T = Program> {
+    /// The host that it is for.
     #[serde(deserialize_with = "zero")]
     pub host_name: String,
     /// The interface.
@@ -38,56 +38,34 @@ pub struct Entry {
     #[serde(deserialize_with = "zero")]
     pub ipv4_address: String,
     /// Its programs; none where nothing was said.
-    pub bpf_programs: Option<Lists>,
+    pub bpf_programs: Option<Lists<T>>,
 }
 
-/// The programs of one interface, by direction.
+/// The programs of one interface, or their names, by direction.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
-#[serde(default)]
-pub struct Lists {
+#[serde(default, bound(deserialize = "T: Deserialize<'de> + Default"))]
+pub struct Lists<T = Program> {
     /// Those at XDP.
-    pub xdp_ingress: Option<Vec<Program>>,
+    pub xdp_ingress: Option<Vec<T>>,
     /// Those at TC ingress.
-    pub tc_ingress: Option<Vec<Program>>,
+    pub tc_ingress: Option<Vec<T>>,
     /// Those at TC egress.
-    pub tc_egress: Option<Vec<Program>>,
+    pub tc_egress: Option<Vec<T>>,
     /// Probes of the whole node.
-    pub probes: Option<Vec<Program>>,
+    pub probes: Option<Vec<T>>,
 }
 
-/// The names of programs of one interface.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-pub struct NamesEntry {
-    /// The host.
-    #[serde(deserialize_with = "zero")]
-    pub host_name: String,
-    /// The interface.
-    #[serde(deserialize_with = "zero")]
-    pub iface: String,
-    /// Its address.
-    #[serde(deserialize_with = "zero")]
-    pub ipv4_address: String,
-    /// The names; none where nothing was said.
-    pub bpf_programs: Option<NameLists>,
-}
-
-/// Names of programs, by direction.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
-#[serde(default)]
-pub struct NameLists {
-    /// Those at XDP.
-    #[serde(deserialize_with = "zero")]
-    pub xdp_ingress: Vec<String>,
-    /// Those at TC ingress.
-    #[serde(deserialize_with = "zero")]
-    pub tc_ingress: Vec<String>,
-    /// Those at TC egress.
-    #[serde(deserialize_with = "zero")]
-    pub tc_egress: Vec<String>,
-    /// Probes.
-    #[serde(deserialize_with = "zero")]
-    pub probes: Vec<String>,
+impl<T> Lists<T> {
+    /// Those of hooks, in the order of payloads, and the probes.
+    fn into_parts(self) -> ([(HookPoint, Vec<T>); 3], Vec<T>) {
+        let Self { xdp_ingress, tc_ingress, tc_egress, probes } = self;
+        let hooks = [
+            (HookPoint::Xdp, xdp_ingress.unwrap_or_default()),
+            (HookPoint::TcIngress, tc_ingress.unwrap_or_default()),
+            (HookPoint::TcEgress, tc_egress.unwrap_or_default()),
+        ];
+        (hooks, probes.unwrap_or_default())
+    }
 }
 
 /// What a restart is asked for with.
@@ -252,38 +230,20 @@ pub struct Interface {
     pub ipv4_address: String,
 }
 
-/// Where packets meet a program.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Direction {
-    /// XDP.
-    Xdp,
-    /// TC, for packets that come.
-    Ingress,
-    /// TC, for packets that go.
-    Egress,
-}
-
-impl Direction {
-    /// All of them, in the order of payloads.
-    pub const ALL: [Self; 3] = [Self::Xdp, Self::Ingress, Self::Egress];
-
-    /// The kind of program that belongs there, as payloads spell it.
-    pub fn prog_type(self) -> &'static str {
-        match self {
-            Self::Xdp => "xdp",
-            Self::Ingress | Self::Egress => "tc",
-        }
+/// A hook as executables are told (`--direction=`), and metrics.
+pub fn direction(hook: HookPoint) -> &'static str {
+    match hook {
+        HookPoint::Xdp => "xdpingress",
+        HookPoint::TcIngress => "ingress",
+        HookPoint::TcEgress => "egress",
     }
 }
 
-/// As executables are told (`--direction=`), and metrics.
-impl fmt::Display for Direction {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(match self {
-            Self::Xdp => "xdpingress",
-            Self::Ingress => "ingress",
-            Self::Egress => "egress",
-        })
+/// The kind of program that belongs to a hook, as payloads spell it.
+fn prog_type(hook: HookPoint) -> &'static str {
+    match hook {
+        HookPoint::Xdp => "xdp",
+        HookPoint::TcIngress | HookPoint::TcEgress => "tc",
     }
 }
 
