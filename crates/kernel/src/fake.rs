@@ -16,7 +16,7 @@ use plan::{
     ObservedInstance, ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
-use crate::{Glance, Kernel, Refused, Runs, Samples, Totals, Unseen};
+use crate::{Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
 
 mod probes;
 
@@ -343,6 +343,25 @@ impl Rules for ObservedHook {
     }
 }
 
+impl Holdings for Fake {
+    fn expose(&mut self, _: &Path, _: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
+        Ok(())
+    }
+
+    fn expose_program(&mut self, _: &Hook, _: &MemberSpec, _: &Path) -> Result<(), Unseen> {
+        Ok(())
+    }
+
+    fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
+        let fill = spec.fills.get(map);
+        Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))
+    }
+
+    fn program_ids(&self, _: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
+        Ok(BTreeMap::new())
+    }
+}
+
 impl Kernel for Fake {
     fn observe(&self, _: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         let mut observed = self.observed.clone();
@@ -429,23 +448,6 @@ impl Kernel for Fake {
     }
 
     fn totals(&self, _: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
-        Ok(BTreeMap::new())
-    }
-
-    fn expose(&mut self, _: &Path, _: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
-        Ok(())
-    }
-
-    fn expose_program(&mut self, _: &Hook, _: &MemberSpec, _: &Path) -> Result<(), Unseen> {
-        Ok(())
-    }
-
-    fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
-        let fill = spec.fills.get(map);
-        Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))
-    }
-
-    fn program_ids(&self, _: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
         Ok(BTreeMap::new())
     }
 

@@ -11,6 +11,7 @@ mod code;
 mod dispatcher;
 mod effects;
 mod fake;
+mod holdings;
 mod insn;
 mod ledger;
 mod linux;
@@ -22,6 +23,7 @@ mod splice;
 
 pub use effects::{Effect, Functions, effect};
 pub use fake::Fake;
+pub use holdings::Holdings;
 pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{

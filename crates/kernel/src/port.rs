@@ -3,17 +3,17 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::error::Error;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use package::{Attachment, Enforcement, FlowFilter, MemberName, NetworkNamespace, Share};
-use plan::{Desired, Hook, Instance, MemberSpec, Observed, Plan, Step};
+use plan::{Desired, Hook, Instance, Observed, Plan, Step};
 use thiserror::Error;
 
-use crate::Samples;
 use crate::ledger::Totals;
+use crate::{Holdings, Samples};
 
 /// What one kernel offers: the truth, single steps, and counters.
-pub trait Kernel {
+pub trait Kernel: Holdings {
     /// Reads what the kernel holds now: the interfaces of the daemon's own network namespace, of these, and of those in
     /// which anything of ours is.
     ///
@@ -48,31 +48,6 @@ pub trait Kernel {
     /// # Errors
     /// When the counters cannot be read.
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen>;
-
-    /// Pins the maps of members once more, in a folder of a bpffs where programs in user space look for them, and nothing else
-    /// there.
-    ///
-    /// # Errors
-    /// When they cannot be pinned.
-    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen>;
-
-    /// Pins the program of a member once more, in a file of a bpffs.
-    ///
-    /// # Errors
-    /// When it cannot be pinned.
-    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen>;
-
-    /// The whole number under a key of a map of a member, added up over the processors; none where there is no such map or entry.
-    ///
-    /// # Errors
-    /// When the map cannot be read, or holds no whole numbers.
-    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen>;
-
-    /// The numbers by which the kernel knows the programs of the instances of a hook.
-    ///
-    /// # Errors
-    /// When they cannot be read.
-    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen>;
 
     /// Lets packets that leave the chain of a hook tell of themselves, where they match and are in the share: those that meet
     /// members which are loaded from now on with a number for that (`MemberSpec::sampled`). It ends with what is returned.

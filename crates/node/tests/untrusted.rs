@@ -8,7 +8,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kernel::{Fake, Glance, Kernel, Refused, Runs, Samples, Totals, Unseen};
+use kernel::{Fake, Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
 use node::{Asker, Conditions, Config, Engine, Fetched, Parts, Rejected};
 use package::{
     Attachment, FlowFilter, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
@@ -26,6 +26,24 @@ const NOW: &str = "2030-01-01T00:00:00Z";
 struct Counting {
     kernel: Fake,
     loads: Arc<AtomicUsize>,
+}
+
+impl Holdings for Counting {
+    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
+        self.kernel.expose(folder, members)
+    }
+
+    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen> {
+        self.kernel.expose_program(hook, spec, place)
+    }
+
+    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
+        self.kernel.value(hook, spec, map, key)
+    }
+
+    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
+        self.kernel.program_ids(hook)
+    }
 }
 
 impl Kernel for Counting {
@@ -54,22 +72,6 @@ impl Kernel for Counting {
 
     fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
         self.kernel.totals(hook)
-    }
-
-    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
-        self.kernel.expose(folder, members)
-    }
-
-    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen> {
-        self.kernel.expose_program(hook, spec, place)
-    }
-
-    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
-        self.kernel.value(hook, spec, map, key)
-    }
-
-    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
-        self.kernel.program_ids(hook)
     }
 
     fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {

@@ -41,7 +41,7 @@ use plan::{Desired, Hook, Instance, MemberSpec, Observed, SharedMap, State, Step
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-use crate::{Glance, Kernel, Ledger, Refused, Runs, Totals, Unseen};
+use crate::{Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
 use glance::KnownPins;
 use known::Known;
@@ -100,35 +100,7 @@ impl Linux {
     }
 }
 
-impl Kernel for Linux {
-    fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
-        observe::observe(&self.pins, namespaces)
-    }
-
-    fn glance(&mut self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen> {
-        glance::glance(&self.pins, &mut self.known_pins, namespaces)
-            .map_err(|source| Unseen::new("whether anything changed".to_owned(), source))
-    }
-
-    fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
-        execute::execute(&self.pins, &mut self.known, step, desired)
-    }
-
-    fn missing(&self, attachment: &Attachment) -> Option<String> {
-        probe::missing(attachment)
-    }
-
-    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
-        probe::runs(&self.pins).map_err(|source| Unseen::new("the runs of the probes", source))
-    }
-
-    fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
-        let unseen = |source: io::Error| Unseen::new(format!("the counters of `{hook}`"), source);
-        let ledger: Ledger = maps::read_ledger(&self.pins, hook).map_err(unseen)?;
-        let readings = maps::read_counters(&self.pins, hook).map_err(unseen)?;
-        Ok(ledger.totals(&readings))
-    }
-
+impl Holdings for Linux {
     fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
         let unseen = |source: io::Error| Unseen::new(format!("the maps for `{}`", folder.display()), source);
         let mut maps = BTreeMap::new();
@@ -156,6 +128,36 @@ impl Kernel for Linux {
     fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
         observe::program_ids(&self.pins, hook)
             .map_err(|source| Unseen::new(format!("the programs of `{hook}`"), source))
+    }
+}
+
+impl Kernel for Linux {
+    fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
+        observe::observe(&self.pins, namespaces)
+    }
+
+    fn glance(&mut self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Option<Glance>, Unseen> {
+        glance::glance(&self.pins, &mut self.known_pins, namespaces)
+            .map_err(|source| Unseen::new("whether anything changed".to_owned(), source))
+    }
+
+    fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
+        execute::execute(&self.pins, &mut self.known, step, desired)
+    }
+
+    fn missing(&self, attachment: &Attachment) -> Option<String> {
+        probe::missing(attachment)
+    }
+
+    fn runs(&self) -> Result<BTreeMap<Instance, Runs>, Unseen> {
+        probe::runs(&self.pins).map_err(|source| Unseen::new("the runs of the probes", source))
+    }
+
+    fn totals(&self, hook: &Hook) -> Result<BTreeMap<MemberName, Totals>, Unseen> {
+        let unseen = |source: io::Error| Unseen::new(format!("the counters of `{hook}`"), source);
+        let ledger: Ledger = maps::read_ledger(&self.pins, hook).map_err(unseen)?;
+        let readings = maps::read_counters(&self.pins, hook).map_err(unseen)?;
+        Ok(ledger.totals(&readings))
     }
 
     fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen> {

@@ -1,0 +1,37 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The part of the port that shows to others what the kernel holds for members: their maps, their programs.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use plan::{Hook, Instance, MemberSpec};
+
+use crate::Unseen;
+
+/// What a kernel holds for members.
+pub trait Holdings {
+    /// Pins the maps of members once more, in a folder of a bpffs where programs in user space look for them, and nothing else
+    /// there.
+    ///
+    /// # Errors
+    /// When they cannot be pinned.
+    fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen>;
+
+    /// Pins the program of a member once more, in a file of a bpffs.
+    ///
+    /// # Errors
+    /// When it cannot be pinned.
+    fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen>;
+
+    /// The whole number under a key of a map of a member, added up over the processors; none where there is no such map or entry.
+    ///
+    /// # Errors
+    /// When the map cannot be read, or holds no whole numbers.
+    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen>;
+
+    /// The numbers by which the kernel knows the programs of the instances of a hook.
+    ///
+    /// # Errors
+    /// When they cannot be read.
+    fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen>;
+}
