@@ -4,6 +4,7 @@
 //! Each function panics where a promise is broken. `fuzz/` runs them on bytes that a fuzzer makes up, the tests here on
 //! some random ones.
 
+mod l3afd;
 mod signed;
 
 use std::io::Write as _;
@@ -19,6 +20,7 @@ use package::{
 use trust::{Authenticode, Certificate, Chain, Draft, Envelope, PrivateKey, Quorum, Root, canonical_json};
 use wire::Document;
 
+pub use l3afd::{artifact, payload, settings};
 pub use signed::{glob, key, policy, releases, statement};
 
 /// Whatever the bytes are taken for, all promises hold.
@@ -26,7 +28,7 @@ pub fn everything(bytes: &[u8]) {
     for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json] {
         body(bytes);
     }
-    for body in [policy, statement, key, glob, releases, root] {
+    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings] {
         body(bytes);
     }
 }
@@ -225,6 +227,8 @@ mod tests {
             br#"{"publisher":"a","endorses":{"publisher":{"root":"sha256:2fc86a5798c822719beece3353f65a2cbb3b867049201039ac6bcc08e5840dd6","packages":["*"]}},"created":"2030-01-01T00:00:00Z"}"#.to_vec(),
             br#"{"publisher":"a","package":"b","version":"1.0.0","created":"2030-01-01T00:00:00Z","platforms":[]}"#.to_vec(),
             first_root(),
+            format!("[{}]", str::from_utf8(&read("it/fixtures/payloads/exp_output_3.json")).expect("it is text")).into_bytes(),
+            b"[DEFAULT]\na: 1\n[l3afd]\npid-file: %(a)s # b\nurl = %(url)s\n".to_vec(),
         ]
     }
 
