@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What people and programs see: data on stdout, words about the work on stderr.
 
+use std::fs;
 use std::io::{self, IsTerminal, Write};
+use std::path::Path;
 
 use comfy_table::{ContentArrangement, Table, presets};
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
-use crate::failure::Outcome;
+use crate::failure::{Failure, Outcome};
 
 /// Prints data. A reader that has seen enough and left is no failure, and there is nobody else to tell.
 pub(crate) fn data(text: &str) {
@@ -64,6 +67,30 @@ pub(crate) fn table(head: &[&str], rows: Vec<Vec<String>>) -> String {
         column.set_padding((0, 2));
     }
     table.trim_fmt()
+}
+
+/// Writes a file that everybody may read: whole, or not at all.
+pub(crate) fn write_file(path: &Path, bytes: &[u8]) -> Outcome {
+    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let written = NamedTempFile::new_in(folder).and_then(|mut file| {
+        file.write_all(bytes)?;
+        readable(file.as_file())?;
+        file.as_file().sync_all()?;
+        file.persist(path).map_err(|error| error.error)
+    });
+    written.map(drop).map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+}
+
+/// A file that is made for a moment is its owner's alone. Elsewhere than on Unix a file inherits what its folder permits.
+fn readable(file: &fs::File) -> io::Result<()> {
+    #[cfg(unix)]
+    {
+        use std::os::unix::fs::PermissionsExt as _;
+        file.set_permissions(fs::Permissions::from_mode(0o644))?;
+    }
+    #[cfg(not(unix))]
+    let _ = file;
+    Ok(())
 }
 
 #[cfg(test)]

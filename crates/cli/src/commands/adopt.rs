@@ -164,11 +164,12 @@ fn trust_them(path: &Path, publisher: &PublisherName, site: &Site, keys: &[&dyn 
     Ok(())
 }
 
-/// Writes a file whole, or not at all.
+/// Writes a file, and makes the folder it is in.
 fn write(path: &Path, bytes: &[u8]) -> Outcome {
-    let failed = |error: std::io::Error| Failure::new(format!("cannot write `{}`: {error}", path.display()));
-    let mut beside = path.to_owned().into_os_string();
-    beside.push(".new");
-    path.parent().map_or(Ok(()), fs::create_dir_all).map_err(failed)?;
-    fs::write(&beside, bytes).and_then(|()| fs::rename(&beside, path)).map_err(failed)
+    if let Some(folder) = path.parent() {
+        let failed =
+            |error: std::io::Error| Failure::new(format!("cannot make `{}`: {error}", folder.display()));
+        fs::create_dir_all(folder).map_err(failed)?;
+    }
+    output::write_file(path, bytes)
 }

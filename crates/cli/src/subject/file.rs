@@ -2,15 +2,15 @@
 //! A file that is no package, and the statement that lies beside it.
 
 use std::fs;
-use std::io::{self, Read as _, Write as _};
+use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
 use package::{Digest, Format, Image, MAX_LAYER_BYTES, Object, Platform};
-use tempfile::NamedTempFile;
 use trust::{Authenticode, BadAuthenticode, Found, FoundPlatform, MAX_ENVELOPE_BYTES};
 
 use crate::arguments::Naming;
 use crate::failure::{Failure, Outcome};
+use crate::output;
 
 /// What the names of archives begin with, on disk: gzip (RFC 1952), zip (APPNOTE 4.3.7).
 const ARCHIVES: [&[u8]; 2] = [&[0x1f, 0x8b], b"PK\x03\x04"];
@@ -89,15 +89,7 @@ impl File {
 
     /// Writes the statement about it: whole, or not at all.
     pub(crate) fn keep(&self, envelope: &[u8]) -> Outcome {
-        let path = self.statement_path();
-        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        let written = NamedTempFile::new_in(folder).and_then(|mut file| {
-            file.write_all(envelope)?;
-            readable(file.as_file())?;
-            file.as_file().sync_all()?;
-            file.persist(&path).map_err(|error| error.error)
-        });
-        written.map(drop).map_err(|error| Failure::new(format!("cannot write `{}`: {error}", path.display())))
+        output::write_file(&self.statement_path(), envelope)
     }
 
     /// What a signature for Windows that is in it says.
@@ -175,17 +167,4 @@ fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
         return Err(io::Error::other(format!("it has more than {max} bytes")));
     }
     Ok(bytes)
-}
-
-/// A file that is made for a moment is its owner's alone; a statement is for everybody. Elsewhere than on Unix a file
-/// inherits what its folder permits.
-fn readable(file: &fs::File) -> io::Result<()> {
-    #[cfg(unix)]
-    {
-        use std::os::unix::fs::PermissionsExt as _;
-        file.set_permissions(fs::Permissions::from_mode(0o644))?;
-    }
-    #[cfg(not(unix))]
-    let _ = file;
-    Ok(())
 }
