@@ -5,7 +5,7 @@ use std::fs;
 
 use it::{ping, run};
 
-use crate::mechanism::tag;
+use crate::hooks::mechanism::tag;
 use crate::running;
 
 #[test]

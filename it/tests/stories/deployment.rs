@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use it::{Node, ping, run_in};
 
-use crate::upgrade::counted;
+use crate::hooks::upgrade::counted;
 use crate::{packages, scene};
 
 /// A release whose three programs count in one map: received packets, sent packets, and programs that are executed.

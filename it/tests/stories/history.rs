@@ -8,7 +8,7 @@ use it::{Node, Pair, binary, ping};
 
 use crate::scene;
 
-use crate::mechanism::of_corpus;
+use crate::hooks::mechanism::of_corpus;
 use crate::{packages, rounds};
 
 /// A document with a program that drops all packets.

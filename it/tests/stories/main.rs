@@ -8,44 +8,25 @@ use it::Packages;
 
 mod access;
 mod access_rules;
-mod attach;
-mod canary;
-mod chain;
 mod code;
-mod confined;
-mod corpus;
 mod daemon;
 mod demo;
 mod deployment;
 mod dice;
-mod dispatched;
-mod drift;
-mod exclusive;
 mod fuzz_api;
-mod head;
 mod history;
-mod hitless;
-mod interfaces;
-mod kills;
+mod hooks;
 mod l3afd;
 mod logs;
-mod mechanism;
-mod members;
 mod otlp;
 mod package;
 mod page;
 mod plan;
-mod probe_life;
-mod probes;
 mod registry;
 mod service;
-mod share;
-mod tc;
 mod top;
 mod trust;
-mod upgrade;
 mod user;
-mod why;
 
 /// The packages of this repository, built once for all stories.
 fn packages() -> &'static Packages {

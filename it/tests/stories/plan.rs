@@ -12,7 +12,7 @@ use trust::Verified;
 use wire::Layout;
 
 use crate::dice::Dice;
-use crate::mechanism::has_dispatchers;
+use crate::hooks::mechanism::has_dispatchers;
 use crate::packages;
 
 fn verified(name: &str) -> Arc<Verified> {

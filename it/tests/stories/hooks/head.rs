@@ -6,7 +6,7 @@ use std::fs;
 use ::package::{KernelVersion, Mechanism};
 use it::{Node, connect, ping, run, run_in, stream_while};
 
-use crate::mechanism::{has_dispatchers, of_corpus};
+use crate::hooks::mechanism::{has_dispatchers, of_corpus};
 use crate::{packages, scene};
 
 /// Whether this kernel loads programs for a device (Linux 6.3). Where it does not, the refusal is what is looked at.

@@ -122,7 +122,7 @@ fn members_in_shadow_say_what_they_would_have_done() {
 fn sent_and_received_packets_tell_of_tc_chains_and_go_into_a_capture() {
     let (pair, node) = scene();
     for hook in ["tc-ingress", "tc-egress"] {
-        let (package, on) = (crate::tc::passing(hook), format!("right0/{hook}"));
+        let (package, on) = (crate::hooks::tc::passing(hook), format!("right0/{hook}"));
         for name in ["one", "two"] {
             node.l3af(&["run", &package, "--on", &on, "--name", name]).unwrap();
         }
@@ -191,7 +191,7 @@ fn filters(flow: &Flow) -> Vec<FlowFilter> {
 
 #[test]
 fn what_the_kernel_leaves_out_nobody_asked_for() {
-    let frames = crate::corpus::frames(80);
+    let frames = crate::hooks::corpus::frames(80);
     let (mut kept, mut left_out) = (0, 0);
     for name in ["passes", "tc_classifier"] {
         let specimen = specimen(name).unwrap();
@@ -199,7 +199,7 @@ fn what_the_kernel_leaves_out_nobody_asked_for() {
         let frames: Vec<_> = frames.iter().filter(|frame| frame.len() > short).collect();
         let flows: Vec<Flow> = frames.iter().filter_map(|frame| Flow::read(frame)).collect();
         for filter in flows.iter().step_by(4).flat_map(filters) {
-            let candidate = crate::corpus::programs(&specimen).remove(0);
+            let candidate = crate::hooks::corpus::programs(&specimen).remove(0);
             let how = Membership { sampled: Some(filter), ..Membership::default_for(candidate.point) };
             let mut chain = Trial::chain(candidate.point, &[(candidate, how)]).unwrap();
             for frame in &frames {

@@ -10,9 +10,9 @@ use it::{Node, ping, repository, run, specimen};
 use serde_json::Value;
 use wire::ReadOnlyDataView;
 
+use crate::hooks::probe_life::wait_until;
+use crate::hooks::probes::{attach, probes};
 use crate::packages;
-use crate::probe_life::wait_until;
-use crate::probes::{attach, probes};
 use crate::scene;
 
 const UNSUPPORTED: &str = "this kernel has no exclusive maps, which came with Linux 6.18";
@@ -95,7 +95,7 @@ fn the_constants_of_a_spliced_program_are_not_and_the_node_says_why() {
 
 #[test]
 fn the_constants_of_a_member_of_a_dispatcher_are_its_own() {
-    if !crate::mechanism::has_dispatchers() {
+    if !crate::hooks::mechanism::has_dispatchers() {
         return;
     }
     let (pair, node) = scene();

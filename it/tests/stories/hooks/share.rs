@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use it::{Node, Pair, ping, run_in};
 
-use crate::upgrade::{counted, release};
+use crate::hooks::upgrade::{counted, release};
 
 /// The only shared map in a folder.
 fn only(folder: &Path) -> PathBuf {

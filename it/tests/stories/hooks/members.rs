@@ -4,7 +4,7 @@
 use ::package::KernelVersion;
 use it::{Node, Pair, connect, ping, stream_while};
 
-use crate::mechanism::of_corpus;
+use crate::hooks::mechanism::of_corpus;
 use crate::packages;
 
 const LIMITED: &str = "config = { connections_per_second = 0, burst = 0 }";

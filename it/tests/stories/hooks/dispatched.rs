@@ -9,8 +9,8 @@ use it::{corpus, specimen};
 use kernel::{Candidate, Membership, Trial};
 use plan::{Buffers, MOST_DISPATCHED};
 
-use crate::corpus::{at_the_end, frames, last_verdict, programs, run_all};
-use crate::mechanism::has_dispatchers;
+use crate::hooks::corpus::{at_the_end, frames, last_verdict, programs, run_all};
+use crate::hooks::mechanism::has_dispatchers;
 
 /// Whether the plan lets a program into a dispatcher.
 fn fits(candidate: &Candidate<'_>) -> bool {

@@ -45,8 +45,10 @@ fn chains_run_in_other_network_namespaces_by_name_and_by_path() {
     for interface in [format!("{name}:right0"), format!("/run/netns/{name}:right0")] {
         let mut document = packages().document(&interface, &["sanity"]);
         let incoming = packages().document(&interface, &[]).replace("\"xdp\"", "\"tc-ingress\"");
-        let member =
-            format!("[[chain.member]]\nname = \"in\"\npackage = \"{}\"\n", crate::tc::passing("tc-ingress"));
+        let member = format!(
+            "[[chain.member]]\nname = \"in\"\npackage = \"{}\"\n",
+            crate::hooks::tc::passing("tc-ingress")
+        );
         document.push_str(&(incoming + &member));
         node.apply(&document).unwrap().success().unwrap();
         assert_eq!(ping(&pair, 10).unwrap(), 10);
@@ -118,7 +120,7 @@ fn a_tc_chain_stands_where_it_is_asked_to_among_the_programs_of_others() {
             format!("[[chain]]\ninterface = \"right0\"\nhook = \"tc-ingress\"\nposition = \"{position}\"\n");
         head + &format!(
             "[[chain.member]]\nname = \"in\"\npackage = \"{}\"\n",
-            crate::tc::passing("tc-ingress")
+            crate::hooks::tc::passing("tc-ingress")
         )
     };
     if crate::kernel() < (KernelVersion { major: 6, minor: 6 }) {

@@ -14,8 +14,8 @@ use plan::{Desired, Instance, Plan, Probe, ProbeSpec, ProbeStep, ProbeWish, Step
 use trust::Verified;
 use wire::Layout;
 
+use crate::hooks::probes::{Group, assert_hits, attach, is_since, probes};
 use crate::packages;
-use crate::probes::{Group, assert_hits, attach, is_since, probes};
 use crate::scene;
 
 fn instances(node: &Node) -> Vec<String> {

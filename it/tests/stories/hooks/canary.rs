@@ -5,7 +5,7 @@ use it::specimen;
 use kernel::{Membership, Trial};
 use package::{Enforcement, HookPoint};
 
-use crate::corpus::{frames, last_verdict, programs, run_all};
+use crate::hooks::corpus::{frames, last_verdict, programs, run_all};
 
 /// A chain of one program that says the same to every packet, enforced as given: `XDP_DROP`, or what ends a chain at TC.
 fn always(point: HookPoint, enforcement: &str) -> Trial {

@@ -10,9 +10,9 @@ use ::package::KernelVersion;
 use it::{Node, Pair, binary, ping, run, run_in, stream_while};
 use wire::{Event, EventKind};
 
-use crate::mechanism::of_corpus;
+use crate::hooks::mechanism::of_corpus;
+use crate::hooks::tc::passing;
 use crate::packages;
-use crate::tc::passing;
 
 fn scene() -> (Pair, Node) {
     let pair = Pair::new().unwrap();
