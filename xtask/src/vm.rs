@@ -29,6 +29,9 @@ pub(crate) struct Arguments {
     /// Kernel: the numbers of its release, as in `6.1`, or `newest`, or `all` for one after another
     #[arg(default_value = "6.1")]
     kernel: String,
+    /// Of the stories, those whose names begin so
+    #[arg(long, value_name = "PREFIX", default_value = "")]
+    only: String,
     /// Command to run in place of the stories
     #[arg(last = true)]
     command: Vec<String>,
@@ -39,7 +42,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::install(crate::setup::EVERYTHING)?;
     let command = arguments.command.join(" ");
     let run_on = |release: &str| match command.as_str() {
-        "" => stories(release, "", &mut Count::default()),
+        "" => stories(release, &arguments.only, &mut Count::default()),
         command => boot(release, command),
     };
     if arguments.kernel == "all" { all(run_on) } else { run_on(&arguments.kernel) }

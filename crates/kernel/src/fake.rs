@@ -6,14 +6,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use package::{
     Attachment, FlowFilter, Interface, KernelVersion, Mechanism, MemberName, NetworkNamespace, Object, Share,
 };
 use plan::{
     Desired, Entry, Facts, Hook, Incumbent, Instance, Means, MemberSpec, Observed, ObservedHook,
-    ObservedInstance, ObservedProbes, Root, SharedMap, Slot, State, Step, Target, Unbindable,
+    ObservedInstance, ObservedProbes, ProbeSpec, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
 use crate::{Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
@@ -102,6 +102,7 @@ impl Fake {
             | Step::Detach { .. }
             | Step::Account { .. }
             | Step::Settle
+            | Step::Start { .. }
             | Step::Forget { .. }
             | Step::ForgetShared { .. } => {}
         }
@@ -352,6 +353,14 @@ impl Holdings for Fake {
         Ok(())
     }
 
+    fn maps(&self, _: &Hook, _: &MemberSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        Ok(BTreeMap::new())
+    }
+
+    fn probe_maps(&self, _: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        Ok(BTreeMap::new())
+    }
+
     fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
         let fill = spec.fills.get(map);
         Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))
@@ -424,6 +433,7 @@ impl Kernel for Fake {
                 Ok(())
             }
             Step::Unload { hook, instance } => self.unload(hook, instance),
+            Step::Start { .. } => Ok(()),
             Step::DropDispatcher { .. }
             | Step::DropRoot { .. }
             | Step::Forget { .. }

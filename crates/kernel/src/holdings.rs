@@ -2,9 +2,9 @@
 //! The part of the port that shows to others what the kernel holds for members: their maps, their programs.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
-use plan::{Hook, Instance, MemberSpec};
+use plan::{Hook, Instance, MemberSpec, ProbeSpec};
 
 use crate::Unseen;
 
@@ -22,6 +22,19 @@ pub trait Holdings {
     /// # Errors
     /// When it cannot be pinned.
     fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen>;
+
+    /// Where the maps of a member are pinned that outlive its instances, by the names that their author gave them; sections of global
+    /// variables go by theirs, as `.bss`. There is none before it was loaded.
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    fn maps(&self, hook: &Hook, spec: &MemberSpec) -> Result<BTreeMap<String, PathBuf>, Unseen>;
+
+    /// The same of a probe.
+    ///
+    /// # Errors
+    /// When the pins cannot be read.
+    fn probe_maps(&self, spec: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen>;
 
     /// The whole number under a key of a map of a member, added up over the processors; none where there is no such map or entry.
     ///

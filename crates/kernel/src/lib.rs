@@ -28,8 +28,8 @@ pub use insn::Insn;
 pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{
     Attached, Caller, Candidate, Foreign, Linux, Membership, Ran, Samples, Stir, Trial, Unopened, Watch,
-    extensions_are_permitted,
+    extensions_are_permitted, open_map,
 };
-pub use port::{Cause, Glance, Halted, Kernel, Refused, Runs, Unseen, apply};
+pub use port::{Cause, Glance, Halted, Kernel, Refused, Runs, Start, Unseen, apply, apply_with};
 pub use sample::Sample;
 pub use splice::{Counters, Moved, Sampled, Splice, Spliced, Unspliceable, Way, pass, splice, ways};

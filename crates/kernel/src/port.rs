@@ -6,7 +6,7 @@ use std::error::Error;
 use std::path::PathBuf;
 
 use package::{Attachment, Enforcement, FlowFilter, MemberName, NetworkNamespace, Share};
-use plan::{Desired, Hook, Instance, Observed, Plan, Step};
+use plan::{Desired, Hook, Instance, Observed, PackageRef, Plan, Step};
 use thiserror::Error;
 
 use crate::ledger::Totals;
@@ -165,13 +165,34 @@ impl Unseen {
     }
 }
 
-/// Carries out a plan step by step. It makes no choices: it stops at the first step that is refused.
+/// Starts the user program of a package, which is no work of the kernel's.
+pub type Start<'a> = dyn FnMut(&dyn Kernel, &PackageRef) -> Result<(), Cause> + 'a;
+
+/// Carries out a plan step by step, where no user program is to be started.
 ///
 /// # Errors
 /// When a step is refused.
 pub fn apply(kernel: &mut dyn Kernel, plan: &Plan, desired: &Desired) -> Result<(), Halted> {
+    apply_with(kernel, plan, desired, &mut |_, _| Ok(()))
+}
+
+/// Carries out a plan step by step. It makes no choices: it stops at the first step that is refused.
+///
+/// # Errors
+/// When a step is refused.
+pub fn apply_with(
+    kernel: &mut dyn Kernel,
+    plan: &Plan,
+    desired: &Desired,
+    start: &mut Start<'_>,
+) -> Result<(), Halted> {
     for (index, planned) in plan.steps.iter().enumerate() {
-        kernel.execute(&planned.step, desired).map_err(|refused| Halted {
+        let done = if let Step::Start { package } = &planned.step {
+            start(kernel, package).map_err(|cause| Refused::action(planned.step.to_string(), cause))
+        } else {
+            kernel.execute(&planned.step, desired)
+        };
+        done.map_err(|refused| Halted {
             number: index + 1,
             total: plan.steps.len(),
             step: planned.step.to_string(),

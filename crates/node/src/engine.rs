@@ -20,7 +20,7 @@ use std::sync::Arc;
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
-use plan::{Desired, Hook, Observed, Plan, Refusal, choose, reconcile};
+use plan::{Desired, Hook, Observed, PackageRef, Plan, Refusal, choose, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
 use wire::{Document, Planned, PlannedChain, PlannedStep, Problem, Profile};
@@ -56,6 +56,12 @@ pub struct Parts {
     pub machine: Platform,
     /// Where the time comes from.
     pub clock: fn() -> jiff::Timestamp,
+}
+
+/// A plan to a new desired state, and what it leaves out.
+struct Way {
+    plan: Plan,
+    waiting: Waiting,
 }
 
 /// The daemon without its sockets.
@@ -202,7 +208,7 @@ impl Engine {
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
         let (desired, observed) = self.look(resolved.desired)?;
-        let (plan, waiting) = self.way_from(&observed, &desired)?;
+        let Way { plan, waiting } = self.way_from(&observed, &desired)?;
         let chosen = desired.chains().keys().map(|hook| {
             let choice = choose(hook, &desired, &observed.facts)?;
             let (hook, reason) = (hook.to_string(), choice.reason.to_owned());
@@ -244,18 +250,13 @@ impl Engine {
         Ok(Fetched(packages.into_iter().filter(|(reference, _)| is_remote(reference)).collect()))
     }
 
-    /// The plan to a new desired state, and what it leaves out: what waits already may go on waiting, and nothing new
-    /// begins with that.
-    fn way_to(&self, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
-        let (desired, observed) = self.look(desired.clone())?;
-        self.way_from(&observed, &desired)
-    }
-
-    fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<(Plan, Waiting), Rejected> {
+    /// The way to a new desired state that was looked at: what waits already may go on waiting, and nothing new begins with that.
+    fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<Way, Rejected> {
         let (present, waiting) = leave_out(desired.clone(), observed);
         let waits_already = waiting.hooks.iter().all(|hook| self.waiting.hooks.contains(hook))
             && waiting.probes.keys().all(|probe| self.waiting.probes.contains_key(probe));
-        Ok((reconcile(if waits_already { &present } else { desired }, observed)?, waiting))
+        let plan = reconcile(if waits_already { &present } else { desired }, observed)?;
+        Ok(Way { plan, waiting })
     }
 
     /// Reads the kernel, and looks for what the probes that are not attached would attach to. What is desired is spread over
@@ -312,21 +313,22 @@ impl Engine {
 
     /// Plans from what is observed now to what is wanted, leaving out what has no interface, and carries it out.
     fn reach(&mut self) -> Result<Plan, Rejected> {
-        let (desired, observed) = self.look(self.in_force())?;
-        let (desired, waiting) = leave_out(self.wanted_of(desired), &observed);
+        let (named, observed) = self.look(self.in_force())?;
+        let (desired, waiting) = leave_out(self.wanted_of(named.clone()), &observed);
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
         self.carry_out(&plan, &desired)?;
-        // After the switch: nothing in user space is in the way of packets.
-        self.follow_in_user_space();
+        self.follow_in_user_space(named);
         Ok(plan)
     }
 
-    fn follow_in_user_space(&mut self) {
+    /// Has in user space run what is desired, spread over the interfaces that exist. It comes after the switch: what does not ask
+    /// to be ready before is in the way of no packet.
+    fn follow_in_user_space(&mut self, desired: Desired) {
         if self.desired.is_some() && !self.is_stand_in {
-            let runs = self.in_force().without_hooks(&self.left.yielded);
+            let runs = desired.without_hooks(&self.left.yielded);
             self.exposed.follow(self.parts.kernel.as_mut(), &runs);
-            self.user_programs.follow(&runs);
+            self.user_programs.follow(self.parts.kernel.as_ref(), &runs);
         }
     }
 
@@ -340,7 +342,12 @@ impl Engine {
     }
 
     fn carry_out(&mut self, plan: &Plan, desired: &Desired) -> Result<(), Rejected> {
-        kernel::apply(self.parts.kernel.as_mut(), plan, desired).map_err(|mut halted| {
+        let Self { user_programs, is_stand_in, .. } = self;
+        let mut start = |kernel: &dyn Kernel, package: &PackageRef| {
+            if *is_stand_in { Ok(()) } else { user_programs.make_ready(kernel, desired, &package.index) }
+        };
+        let applied = kernel::apply_with(self.parts.kernel.as_mut(), plan, desired, &mut start);
+        applied.map_err(|mut halted| {
             halted.log = self.keep_log(&halted);
             Rejected::Halted(Box::new(halted))
         })

@@ -4,7 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
@@ -14,7 +14,7 @@ use package::{
     Attachment, FlowFilter, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
     ReferrerKind, Share, pack,
 };
-use plan::{Desired, Hook, Instance, MemberSpec, Observed, Step};
+use plan::{Desired, Hook, Instance, MemberSpec, Observed, ProbeSpec, Step};
 use tempfile::TempDir;
 use trust::{Envelope, PAYLOAD_TYPE, PrivateKey, Statement, Terms};
 use wire::{Document, Layout};
@@ -35,6 +35,14 @@ impl Holdings for Counting {
 
     fn expose_program(&mut self, hook: &Hook, spec: &MemberSpec, place: &Path) -> Result<(), Unseen> {
         self.kernel.expose_program(hook, spec, place)
+    }
+
+    fn maps(&self, hook: &Hook, spec: &MemberSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        self.kernel.maps(hook, spec)
+    }
+
+    fn probe_maps(&self, spec: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        self.kernel.probe_maps(spec)
     }
 
     fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {

@@ -83,5 +83,5 @@ pub use read::{BlobError, Blobs, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES, Package, P
 pub use referrer::{BUNDLE_MEDIA_TYPE, COSIGN_PREDICATE_TYPE, Referrer, ReferrerKind, ReferrerManifest};
 pub use semver::Version;
 pub use size::{BadSize, Size};
-pub use user_program::{Convention, Need, UserProgram};
+pub use user_program::{BadReadySeconds, Convention, Need, ReadySeconds, UserProgram};
 pub use version::{BadKernelVersion, KernelVersion};

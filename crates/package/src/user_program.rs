@@ -2,6 +2,7 @@
 //! What a manifest says of the program that cooperates from user space: `[user]`.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Deserialize;
 use thiserror::Error;
@@ -26,6 +27,33 @@ pub struct UserProgram {
     pub privileges: Privileges,
     /// How it is started, and with what arguments.
     pub convention: Convention,
+    /// Within how many seconds it says that it is ready, before packets come; none means that nobody waits for it.
+    pub ready_seconds: Option<ReadySeconds>,
+}
+
+/// How long a program may take to say that it is ready: 1 to 30 s. Whoever changes the machine waits for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "u8")]
+pub struct ReadySeconds(u8);
+
+impl ReadySeconds {
+    /// The same as a time.
+    pub fn duration(self) -> Duration {
+        Duration::from_secs(self.0.into())
+    }
+}
+
+/// It is no time, or too long for others to wait.
+#[derive(Debug, Error)]
+#[error("`ready_seconds = {0}`: it is 1 to 30")]
+pub struct BadReadySeconds(u8);
+
+impl TryFrom<u8> for ReadySeconds {
+    type Error = BadReadySeconds;
+
+    fn try_from(seconds: u8) -> Result<Self, BadReadySeconds> {
+        if (1..=30).contains(&seconds) { Ok(Self(seconds)) } else { Err(BadReadySeconds(seconds)) }
+    }
 }
 
 /// How a user program is started.
@@ -67,24 +95,37 @@ struct Written {
     capabilities: BTreeSet<Capability>,
     #[serde(default)]
     convention: Convention,
+    ready_seconds: Option<ReadySeconds>,
 }
 
-/// It asks for root, and for less.
+/// What it says of itself cannot be.
 #[derive(Debug, Error)]
-#[error("`root = true` has all capabilities: leave out `root`, or `capabilities`")]
-struct RootAndLess;
+enum Contradiction {
+    /// It asks for root, and for less.
+    #[error("`root = true` has all capabilities: leave out `root`, or `capabilities`")]
+    RootAndLess,
+    /// Programs of l3afd v1 never said when they are ready.
+    #[error(
+        "`ready_seconds` is for programs that say when they are ready: leave it out, or `convention = \"l3afd\"`"
+    )]
+    NeverReady,
+}
 
 impl TryFrom<Written> for UserProgram {
-    type Error = RootAndLess;
+    type Error = Contradiction;
 
-    fn try_from(written: Written) -> Result<Self, RootAndLess> {
-        let Written { command, args, needs, memory, cpu, root, capabilities, convention } = written;
+    fn try_from(written: Written) -> Result<Self, Contradiction> {
+        let Written { command, args, needs, memory, cpu, root, capabilities, convention, ready_seconds } =
+            written;
+        if convention == Convention::L3afd && ready_seconds.is_some() {
+            return Err(Contradiction::NeverReady);
+        }
         let privileges = match (root, capabilities) {
-            (true, less) if !less.is_empty() => return Err(RootAndLess),
+            (true, less) if !less.is_empty() => return Err(Contradiction::RootAndLess),
             (true, _) => Privileges::Root,
             (false, capabilities) => Privileges::Capabilities(capabilities),
         };
-        Ok(Self { command, args, needs, memory, cpu, privileges, convention })
+        Ok(Self { command, args, needs, memory, cpu, privileges, convention, ready_seconds })
     }
 }
 
@@ -117,6 +158,8 @@ mod tests {
         assert!(refusal("capabilities = [\"CAP_BPF\"]").contains("there is no capability `CAP_BPF`"));
         assert!(refusal("memory = \"64MB\"").contains("is not an amount of memory"));
         assert!(refusal("cpu = 0").contains("is not a share of a core"));
+        assert!(refusal("ready_seconds = 31").contains("it is 1 to 30"));
+        assert!(refusal("ready_seconds = 1\nconvention = \"l3afd\"").contains("say when they are ready"));
         assert!(refusal("user = \"root\"").contains("unknown field `user`"));
     }
 }

@@ -6,8 +6,10 @@
 //! slot puts them into effect. A packet meets the old path or the new one, never a mixture.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
-use package::{Mechanism, Occupied};
+use package::{Digest, Mechanism, Occupied};
+use trust::Verified;
 
 use crate::admit::admit;
 use crate::bound;
@@ -18,7 +20,7 @@ use crate::probe;
 use crate::shared::wanted;
 use crate::{
     Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed, ObservedHook,
-    Placement, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
+    PackageRef, Placement, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -44,6 +46,7 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
         let placement = Placement::default();
         HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.clear();
     }
+    phases.start_before_packets(desired);
     let wanted = wanted(desired, observed)?;
     for shared in observed.shared.keys().filter(|shared| !wanted.contains(shared)) {
         let step = Step::ForgetShared { shared: shared.clone() };
@@ -60,6 +63,24 @@ pub(crate) struct Phases {
 }
 
 impl Phases {
+    /// Has the user programs that are to be ready before packets come started, of packages of which anything is loaded.
+    fn start_before_packets(&mut self, desired: &Desired) {
+        let loaded = self.prepare.iter().filter_map(|planned| planned.step.loads());
+        let loaded: BTreeMap<Digest, &PackageRef> = loaded.map(|package| (package.index, package)).collect();
+        let is_awaited = |verified: &&Arc<Verified>| {
+            let user = verified.package().manifest.user.as_ref();
+            user.is_some_and(|user| user.ready_seconds.is_some())
+        };
+        let awaited = desired.packages().into_iter().filter(is_awaited);
+        let packages = awaited.filter_map(|verified| loaded.get(&verified.package().index).copied());
+        let steps = packages.map(|package| Planned {
+            step: Step::Start { package: Box::new(package.clone()) },
+            reason: "it is to be ready before packets come",
+        });
+        let steps: Vec<Planned> = steps.collect();
+        self.prepare.extend(steps);
+    }
+
     fn into_plan(self) -> Plan {
         let mut steps = self.prepare;
         steps.extend(self.switch);

@@ -6,7 +6,7 @@ use std::fmt;
 
 use package::{Position, XdpMode};
 
-use crate::{Buffers, Entry, Hook, Instance, MemberSpec, ProbeStep, SharedMap, State};
+use crate::{Buffers, Entry, Hook, Instance, MemberSpec, PackageRef, ProbeStep, SharedMap, State};
 
 /// The place a tail call reads its target from.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,6 +77,11 @@ pub enum Step {
         instance: Instance,
         /// What it runs.
         spec: Box<MemberSpec>,
+    },
+    /// Start the user program of a package, unless it runs with the maps that there are now, and wait until it says that it is ready.
+    Start {
+        /// Which package.
+        package: Box<PackageRef>,
     },
     /// Write one slot: the atomic act that changes where packets go.
     Link {
@@ -180,6 +185,17 @@ pub enum Step {
 }
 
 impl Step {
+    /// The package that it loads something of.
+    pub(crate) fn loads(&self) -> Option<&PackageRef> {
+        if let Self::Load { spec, .. } = self {
+            Some(&spec.package)
+        } else if let Self::Probe(ProbeStep::Load { spec, .. }) = self {
+            Some(&spec.package)
+        } else {
+            None
+        }
+    }
+
     /// The hook that it is about; none where it is about no single one.
     pub fn hook(&self) -> Option<&Hook> {
         match self {
@@ -200,7 +216,7 @@ impl Step {
             | Self::Unload { hook, .. }
             | Self::Forget { hook, .. }
             | Self::RemoveRoot { hook } => Some(hook),
-            Self::Settle | Self::ForgetShared { .. } | Self::Probe(_) => None,
+            Self::Start { .. } | Self::Settle | Self::ForgetShared { .. } | Self::Probe(_) => None,
         }
     }
 }
@@ -217,6 +233,9 @@ impl fmt::Display for Step {
                     "{hook}: load {instance} = {} {} `{}`",
                     spec.package.name, spec.package.version, spec.function
                 )
+            }
+            Self::Start { package } => {
+                write!(f, "start the user program of {} {}", package.name, package.version)
             }
             Self::Carry { hook, from, to, maps } => {
                 write!(f, "{hook}: carry {} of {from} over to object {}", maps.join(", "), to.object)

@@ -47,6 +47,9 @@ pub struct UserProgramView {
     /// What it may use, and what becomes of that on this node.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub limits: Vec<UserProgramLimit>,
+    /// Whether it said that it is ready; none where it is not to say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ready: Option<bool>,
     /// How often it was started again.
     pub restarts: u64,
     /// How it ended last, or why it could not be started.

@@ -17,6 +17,7 @@ pub(crate) mod mechanism;
 pub(crate) mod members;
 pub(crate) mod probe_life;
 pub(crate) mod probes;
+pub(crate) mod ready;
 pub(crate) mod share;
 pub(crate) mod tc;
 pub(crate) mod upgrade;

@@ -101,10 +101,15 @@ fn a_user_program_runs_from_the_signed_bytes_and_again_when_it_dies() {
     let log = only(&node).log;
     node.wait("it writes", || fs::read_to_string(&log).unwrap().contains("environment TMPDIR"));
     let said = fs::read_to_string(&log).unwrap();
-    assert!(said.starts_with("argument helper\nargument --level\nargument a b\nenvironment PATH="), "{said}");
-    let folder = node.state().join("user/l3af_userlike.");
-    assert!(said.contains(&format!("environment TMPDIR={}", folder.display())), "{said}");
-    assert_eq!(said.lines().filter(|line| line.starts_with("environment")).count(), 2, "{said}");
+    assert!(
+        said.starts_with(
+            "argument helper\nargument --level\nargument a b\nenvironment L3AF_MAPS=\nenvironment PATH="
+        ),
+        "{said}"
+    );
+    let folder = node.state().join("user");
+    assert!(said.contains(&format!("environment TMPDIR={}/", folder.display())), "{said}");
+    assert_eq!(said.lines().filter(|line| line.starts_with("environment")).count(), 3, "{said}");
     // Nothing in a file system has a say in what is started next.
     run(&format!("cp /bin/true {package}/helper")).unwrap();
     fs::write(packages().path("userlike-1.0.0/helper"), "#!/bin/sh\n").unwrap();

@@ -81,7 +81,11 @@ fn lines(status: &Status) -> Vec<(&'static str, String)> {
 fn user_program(program: &UserProgramView) -> String {
     let UserProgramView { publisher, package, version, name, state, restarts, user, .. } = program;
     let state = match (state, program.pid) {
-        (wire::UserProgramState::Running, Some(pid)) => format!("runs as process {pid}"),
+        (wire::UserProgramState::Running, Some(pid)) => {
+            let ready =
+                if program.ready == Some(false) { ", and did not say yet that it is ready" } else { "" };
+            format!("runs as process {pid}{ready}")
+        }
         (wire::UserProgramState::Running | wire::UserProgramState::Waiting, _) => "waits".to_owned(),
         (wire::UserProgramState::Failed, _) => {
             format!("is given up, and tried again in {} s", program.retry_seconds.unwrap_or_default())

@@ -45,6 +45,8 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::DropRoot { hook, buffers } => remove_tree(&pins.entry(hook, *buffers)),
         Step::Detach { hook } => attach::detach(pins, hook),
         Step::Account { hook, order } => account(pins, hook, order),
+        // Whoever walks the plan does it.
+        Step::Start { .. } => Ok(()),
         Step::Settle => maps::wait_for_running_programs(),
         Step::Unload { hook, instance } => unload(pins, hook, instance),
         Step::Forget { hook, state } => remove_tree(&pins.state(hook, state)),

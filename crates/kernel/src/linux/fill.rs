@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::io;
-use std::os::fd::AsFd as _;
+use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType, Program};
@@ -12,7 +12,7 @@ use plan::{Fill, encode};
 
 use super::execute::ARRAY;
 use super::maps::plain;
-use super::state::LAYOUT;
+use super::state::{LAYOUT, OBJECT_NAME};
 use super::{pins, sys};
 
 /// Fills maps that are pinned: values first, then the rest goes.
@@ -120,6 +120,28 @@ pub(super) fn kept(
         );
     }
     Ok(maps)
+}
+
+/// The sections of global variables that are kept in these folders, by their names.
+pub(super) fn sections(
+    state: &Path,
+    shared: &BTreeMap<String, PathBuf>,
+) -> io::Result<BTreeMap<String, PathBuf>> {
+    let pinned = pins::names(state)?.into_iter();
+    let own = pinned.filter_map(|name| {
+        Some((format!(".{}", name.strip_prefix(OBJECT_NAME)?.strip_prefix(':')?), state.join(&name)))
+    });
+    let shared = shared.iter().filter(|(name, _)| name.starts_with('.'));
+    let shared = shared.map(|(name, folder)| (name.clone(), folder.join("map")));
+    Ok(own.chain(shared.filter(|(_, path)| path.exists())).collect())
+}
+
+/// Opens a map that is pinned.
+///
+/// # Errors
+/// When there is none, or the kernel lets this process not.
+pub fn open_map(pinned: &Path) -> io::Result<OwnedFd> {
+    MapHandle::from_pinned_path(pinned).map_err(plain)?.as_fd().try_clone_to_owned()
 }
 
 /// Pins a program in one more place, unless it is there already.

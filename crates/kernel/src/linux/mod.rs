@@ -37,12 +37,13 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use package::{Attachment, FlowFilter, HookPoint, MemberName, NetworkNamespace, Share};
-use plan::{Desired, Hook, Instance, MemberSpec, Observed, SharedMap, State, Step};
+use plan::{Desired, Hook, Instance, MemberSpec, Observed, ProbeSpec, SharedMap, State, Step};
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
 use crate::{Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
+pub use fill::open_map;
 use glance::KnownPins;
 use known::Known;
 use pins::Pins;
@@ -91,6 +92,13 @@ impl Linux {
         fill::kept(&state, &self.pins.all_of(&SharedMap::of(hook, spec)), instance.as_deref())
     }
 
+    /// Where the maps are pinned that are kept for a member or a probe.
+    fn kept_of(state: &Path, shared: &BTreeMap<String, PathBuf>) -> io::Result<BTreeMap<String, PathBuf>> {
+        let mut maps = fill::kept(state, shared, None)?;
+        maps.extend(fill::sections(state, shared)?);
+        Ok(maps)
+    }
+
     /// The folder of the newest instance of a member.
     fn newest(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<Option<PathBuf>> {
         let names = pins::names(&self.pins.instances(hook))?;
@@ -117,6 +125,19 @@ impl Holdings for Linux {
             Some(instance) => fill::expose_program(&instance.join("program"), place).map_err(unseen),
             None => Ok(()),
         }
+    }
+
+    fn maps(&self, hook: &Hook, spec: &MemberSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+        Self::kept_of(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))
+            .map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
+    }
+
+    fn probe_maps(&self, spec: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
+        let state = self.pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
+        let shared = self.pins.all_of(&SharedMap::of_probe(spec));
+        Self::kept_of(&state, &shared)
+            .map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
     }
 
     fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {

@@ -9,7 +9,7 @@ use plan::Hooks;
 use wire::{Applied, Document, EventKind};
 
 use super::drift::Left;
-use super::{Engine, steps};
+use super::{Engine, Way, steps};
 use crate::access::Asker;
 use crate::events::Happened;
 use crate::fetch::Fetched;
@@ -135,7 +135,8 @@ impl Engine {
             explanations.retain(|reference, _| packages.contains_key(reference));
         }
         let has_checks = !self.settle_checks(&document)?.is_empty();
-        let (plan, waiting) = self.way_to(&desired)?;
+        let (spread, observed) = self.look(desired.clone())?;
+        let Way { plan, waiting } = self.way_from(&observed, &spread)?;
         let number = self.next_number(previous)?;
         let trial = trial_of(number, order, has_checks)?;
         let (accepted, again) = ((self.parts.clock)(), order.again);
@@ -151,7 +152,7 @@ impl Engine {
             given_up: None,
         };
         self.keep(&generation, trial.as_ref())?;
-        if let Err(halted) = self.carry_out(&plan, &desired) {
+        if let Err(halted) = self.carry_out(&plan, &spread) {
             self.withdraw(&generation);
             return Err(halted);
         }
@@ -169,7 +170,7 @@ impl Engine {
         self.left = Left::default();
         // Who is which member may have changed.
         self.sampling.clear();
-        self.follow_in_user_space();
+        self.follow_in_user_space(spread);
         self.user_programs.try_again();
         self.waiting = waiting;
         self.note_problem(None);

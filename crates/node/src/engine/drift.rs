@@ -80,8 +80,8 @@ impl Engine {
     /// interface is no such hook, and neither is what is left already.
     pub(super) fn reach_or_leave(&mut self) -> Result<Drift, Rejected> {
         let named = self.in_force();
-        let (wanted, observed) = self.look(named.clone())?;
-        let wanted = self.wanted_of(wanted);
+        let (spread, observed) = self.look(named.clone())?;
+        let wanted = self.wanted_of(spread.clone());
         let (desired, waiting) = leave_out(wanted, &observed);
         let before = std::mem::replace(&mut self.waiting, waiting).hooks;
         let plan = reconcile(&desired, &observed)?;
@@ -94,7 +94,7 @@ impl Engine {
         let left: BTreeSet<Hook> = changed.filter(|hook| leave(hook)).cloned().collect();
         let (repaired, left_so) = plan.without_hooks(&left);
         self.carry_out(&repaired, &desired)?;
-        self.follow_in_user_space();
+        self.follow_in_user_space(spread);
         let news: BTreeSet<Hook> = left.difference(&self.left.hooks).cloned().collect();
         let yields = |hook: &&Hook| desired.placement(hook).drift == OnDrift::Yield;
         let yielded: Vec<Hook> = news.iter().filter(yields).cloned().collect();

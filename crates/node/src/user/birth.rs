@@ -17,6 +17,7 @@ use std::process::{Command, Stdio};
 use rustix::process::{Signal, getppid, set_parent_process_death_signal, setsid};
 
 use super::confined::confine;
+use super::handed;
 use super::sealed::Sealed;
 use super::terms::Terms;
 
@@ -58,6 +59,8 @@ fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command
     let terms = Terms::read(&mut *arguments).ok_or_else(missing)?;
     let name = arguments.next().ok_or_else(missing)?;
     setsid()?;
+    // Pins are root's.
+    let maps = handed::open(&terms.maps)?;
     terms.hold()?;
     // Nobody would watch it any more, and the next daemon starts one of its own. Whoever becomes another user forgets the
     // signal (`commit_creds`), so it is asked for only now.
@@ -69,6 +72,6 @@ fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command
     // It stays open in the program: the interpreter of a script reads it under this name.
     let sealed = rustix::io::dup(io::stdin())?.into_raw_fd();
     let mut command = Command::new(Path::new("/proc/self/fd").join(sealed.to_string()));
-    command.arg0(name).args(arguments).stdin(Stdio::null());
+    command.arg0(name).args(arguments).env(handed::VARIABLE, maps).stdin(Stdio::null());
     Ok(command)
 }

@@ -41,8 +41,7 @@ const REFUSED: &[Refused] = &[
         libc::SYS_ptrace, libc::SYS_process_vm_readv, libc::SYS_process_vm_writev, libc::SYS_process_madvise,
         libc::SYS_pidfd_getfd, libc::SYS_kcmp,
     ] },
-    // Programs in the kernel.
-    Refused { unless: ADMIN.union(CapabilitySet::BPF), calls: &[libc::SYS_bpf] },
+    // Programs in the kernel. What concerns a map that is open already is permitted, see below.
     Refused { unless: ADMIN.union(CapabilitySet::PERFMON), calls: &[libc::SYS_perf_event_open] },
     Refused { unless: CapabilitySet::SYS_MODULE, calls: &[
         libc::SYS_init_module, libc::SYS_finit_module, libc::SYS_delete_module,
@@ -80,6 +79,10 @@ const X32: libc::c_long = 0x4000_0000;
 /// (`arch/x86/entry/syscalls/syscall_64.tbl`).
 const X32_ONLY: &[libc::c_long] = &[521, 528, 539, 540];
 
+/// What bpf(2) does with descriptors of maps: elements are looked up, written and deleted, one or many, and the map tells what it is
+/// (`enum bpf_cmd` of `linux/bpf.h`).
+const ON_MAPS: [u64; 10] = [1, 2, 3, 4, 15, 21, 24, 25, 26, 27];
+
 type Rules = BTreeMap<i64, Vec<SeccompRule>>;
 
 /// Has this thread, and whatever it executes, be refused what these capabilities do not stand for. It must not be able to gain
@@ -101,6 +104,9 @@ fn filters(capabilities: CapabilitySet) -> Result<Vec<BpfProgram>, BackendError>
         for call in X32_ONLY {
             add(&mut refused, call | X32, &[]);
         }
+    }
+    if !capabilities.intersects(ADMIN.union(CapabilitySet::BPF)) {
+        add(&mut refused, libc::SYS_bpf, &[beyond_maps()?]);
     }
     let mut unknown: Rules = BTreeMap::new();
     if !capabilities.contains(ADMIN) {
@@ -132,6 +138,12 @@ fn in_new_namespaces() -> Result<Vec<SeccompRule>, BackendError> {
         )?])
     };
     NAMESPACES.iter().map(has).collect()
+}
+
+/// The command is the first argument (bpf(2)).
+fn beyond_maps() -> Result<SeccompRule, BackendError> {
+    let is_other = |command| SeccompCondition::new(0, SeccompCmpArgLen::Dword, SeccompCmpOp::Ne, command);
+    SeccompRule::new(ON_MAPS.into_iter().map(is_other).collect::<Result<_, _>>()?)
 }
 
 /// Calls of other architectures, as of programs with 32 bits, end the process.

@@ -9,6 +9,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::OnceLock;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use package::Digest;
@@ -41,16 +42,15 @@ impl Cgroups {
         Self { tag: String::new(), base: OnceLock::from(Err(why.to_owned())) }
     }
 
-    /// Makes one. What a daemon that was killed left in it is killed.
+    /// Makes one. Each has a number of its own: a release may start while the one before still ends.
     pub(super) fn make(&self, name: &str) -> Result<Cgroup, String> {
-        let base = self.base.get_or_init(find).clone()?;
-        let group = Cgroup(base.join(format!("l3af-{}-{name}", self.tag)));
-        group.empty();
-        match fs::create_dir(&group.0) {
-            Err(error) if error.kind() != io::ErrorKind::AlreadyExists => {
-                Err(format!("the control group `{}` cannot be made: {error}", group.0.display()))
-            }
-            Err(_) | Ok(()) => Ok(group),
+        static MADE: AtomicU64 = AtomicU64::new(0);
+        let prefix = format!("l3af-{}-", self.tag);
+        let base = self.base.get_or_init(|| find().inspect(|base| clear(base, &prefix))).clone()?;
+        let group = base.join(format!("{prefix}{name}.{}", MADE.fetch_add(1, Ordering::Relaxed)));
+        match fs::create_dir(&group) {
+            Err(error) => Err(format!("the control group `{}` cannot be made: {error}", group.display())),
+            Ok(()) => Ok(Cgroup(group)),
         }
     }
 }
@@ -93,6 +93,13 @@ impl Drop for Cgroup {
             }
         }
     }
+}
+
+/// Kills what a daemon that was killed left running, and removes the groups that it is in.
+fn clear(base: &Path, prefix: &str) {
+    let left = fs::read_dir(base).into_iter().flatten().flatten();
+    let left = left.filter(|entry| entry.file_name().as_encoded_bytes().starts_with(prefix.as_bytes()));
+    left.for_each(|entry| drop(Cgroup(entry.path())));
 }
 
 /// The group below which there can be groups with limits.
@@ -216,6 +223,20 @@ mod tests {
             fs::read_to_string(root.path().join("cgroup.subtree_control")).unwrap(),
             "cpu memory pids"
         );
+    }
+
+    #[test]
+    fn two_of_a_name_differ_and_what_was_left_of_others_goes() {
+        let folder = tempfile::tempdir().unwrap();
+        let cgroups = Cgroups { tag: "tag".to_owned(), base: OnceLock::from(Ok(folder.path().to_owned())) };
+        let (one, other) = (cgroups.make("a").unwrap(), cgroups.make("a").unwrap());
+        assert_ne!(one.path(), other.path());
+        let path = one.path().to_owned();
+        drop(one);
+        assert!(!path.exists() && other.path().exists());
+        fs::create_dir(folder.path().join("l3af-other-a.0")).unwrap();
+        clear(folder.path(), "l3af-tag-");
+        assert!(!other.path().exists() && folder.path().join("l3af-other-a.0").exists());
     }
 
     #[test]

@@ -11,10 +11,12 @@ mod cgroup;
 mod confined;
 mod failures;
 mod files;
+mod handed;
 mod identity;
 mod limits;
 pub(crate) mod log;
 mod process;
+mod ready;
 mod scratch;
 mod sealed;
 mod terms;
@@ -24,6 +26,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use kernel::{Cause, Kernel};
 use package::{Convention, Digest, MemberName};
 use plan::{Command, Desired, Hook, Member, Probe};
 use trust::Verified;
@@ -36,12 +39,21 @@ pub use birth::{USER_PROGRAM, become_user_program};
 
 use cgroup::Cgroups;
 use failures::Patience;
+use handed::Handed;
 use identity::Identities;
 use limits::Limits;
 use process::{GRACE, Program, Watched, full_name};
 
-/// What tells one user program from another: the digest of its package, and where one runs for each member, for which and how.
-type Key = (Digest, Option<(Hook, MemberName, Command)>);
+/// What tells one user program from another.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+struct Key {
+    /// The digest of its package.
+    package: Digest,
+    /// Where one runs for each member, for which and how.
+    member: Option<(Hook, MemberName, Command)>,
+    /// The maps that it is handed: it is started again for others.
+    maps: Handed,
+}
 
 /// What is to run: of a package, or for a member of it.
 type Wanted<'a> = (&'a Arc<Verified>, Option<(&'a Hook, &'a Command)>);
@@ -73,25 +85,69 @@ impl UserPrograms {
         }
     }
 
-    /// Starts what a desired state has and stops what it has not. What is to end ends beside other work.
-    pub(crate) fn follow(&mut self, desired: &Desired) {
+    /// Starts what a desired state has, once what it takes the place of has ended, and stops what it has not. What is to end ends
+    /// beside other work. What is desired is spread over the interfaces that exist.
+    pub(crate) fn follow(&mut self, kernel: &dyn Kernel, desired: &Desired) {
         self.look_after();
         if self.running.is_empty() && self.ending.is_empty() {
             scratch::clear(&self.folders);
         }
-        let wanted = wanted(desired);
-        let gone: Vec<Key> = self.running.keys().filter(|key| !wanted.contains_key(key)).cloned().collect();
-        for watched in gone.iter().filter_map(|key| self.running.remove(key)) {
-            watched.stop();
-            self.ending.push(Arc::clone(&watched));
-            std::thread::spawn(move || watched.end(Instant::now() + GRACE));
-        }
+        let wanted = wanted(kernel, desired);
+        self.end_others(&wanted.keys().collect());
         for (key, wanted) in wanted {
             if !self.running.contains_key(&key) {
-                let watched = Watched::start(self.program(wanted));
-                self.running.insert(key, watched);
+                let program = self.program(wanted, key.maps.clone());
+                let before = self.ending.iter().filter(|ending| ending.program().is_followed_by(&program));
+                let before = before.map(Arc::clone).collect();
+                self.running.insert(key, Watched::start(program, before));
             }
         }
+    }
+
+    /// Starts the user program of a package with the maps that there are now, unless it runs with them, and waits until it says that
+    /// it is ready. What runs already goes on beside it.
+    pub(crate) fn make_ready(
+        &mut self,
+        kernel: &dyn Kernel,
+        desired: &Desired,
+        package: &Digest,
+    ) -> Result<(), Cause> {
+        let Some((key, wanted)) =
+            wanted(kernel, desired).into_iter().find(|(key, _)| key.package == *package)
+        else {
+            return Ok(());
+        };
+        let before = self.running.remove(&key);
+        if let Some(watched) = before.as_ref().filter(|watched| watched.is_ready()) {
+            self.running.insert(key, Arc::clone(watched));
+            return Ok(());
+        }
+        // One that failed has its chance at once.
+        if let Some(watched) = &before {
+            self.let_go(Arc::clone(watched));
+        }
+        let watched = Watched::start(self.program(wanted, key.maps.clone()), before.into_iter().collect());
+        self.running.insert(key.clone(), Arc::clone(&watched));
+        let Some(within) = watched.ready_seconds() else { return Ok(()) };
+        watched.wait_until_ready(within.duration()).map_err(|not_ready| {
+            self.running.remove(&key);
+            self.let_go(watched);
+            not_ready.into()
+        })
+    }
+
+    /// Has all end but these.
+    fn end_others(&mut self, wanted: &BTreeSet<&Key>) {
+        let gone: Vec<Key> = self.running.keys().filter(|key| !wanted.contains(key)).cloned().collect();
+        for watched in gone.iter().filter_map(|key| self.running.remove(key)).collect::<Vec<_>>() {
+            self.let_go(watched);
+        }
+    }
+
+    fn let_go(&mut self, watched: Arc<Watched>) {
+        watched.stop();
+        self.ending.push(Arc::clone(&watched));
+        std::thread::spawn(move || watched.end(Instant::now() + GRACE));
     }
 
     /// Forgets those that have ended, and bounds what the others write.
@@ -107,7 +163,7 @@ impl UserPrograms {
 
     /// Ends all of them, and waits for that.
     pub(crate) fn end(&mut self) {
-        self.follow(&Desired::default());
+        self.end_others(&BTreeSet::new());
         let deadline = Instant::now() + GRACE;
         for watched in self.ending.drain(..) {
             watched.end(deadline);
@@ -148,7 +204,7 @@ impl UserPrograms {
         self.running.values().chain(self.ending.iter().filter(|watched| !watched.has_ended()))
     }
 
-    fn program(&mut self, (verified, member): Wanted<'_>) -> Program {
+    fn program(&mut self, (verified, member): Wanted<'_>, maps: Handed) -> Program {
         let manifest = &verified.package().manifest;
         let user = manifest.user.as_ref().expect("only packages with a user program are asked for one");
         let info = &manifest.package;
@@ -180,6 +236,7 @@ impl UserPrograms {
             limits: limits.with_memory(command.and_then(|command| command.memory)),
             patience: Patience { most: failures.get(), window },
             cgroups: Arc::clone(&self.cgroups),
+            maps,
         }
     }
 }
@@ -210,13 +267,17 @@ impl Named {
 }
 
 /// The user programs of packages of which something is to run, and those of members.
-fn wanted(desired: &Desired) -> BTreeMap<Key, Wanted<'_>> {
+fn wanted<'d>(kernel: &dyn Kernel, desired: &'d Desired) -> BTreeMap<Key, Wanted<'d>> {
     let members = desired.members().filter(|member| member.is_enabled());
     let probes = desired.probes().values().filter(|probe| probe.is_enabled());
     let packages = members.map(Member::verified).chain(probes.map(Probe::verified));
     let whole = packages.filter(|package| convention(package) == Some(Convention::Package));
-    let mut wanted: BTreeMap<Key, Wanted<'_>> =
-        whole.map(|package| ((package.package().index, None), (package, None))).collect();
+    let whole: BTreeMap<Digest, _> = whole.map(|package| (package.package().index, package)).collect();
+    let keyed = whole.into_iter().map(|(package, verified)| {
+        let maps = handed::of(kernel, desired, &package);
+        (Key { package, member: None, maps }, (verified, None))
+    });
+    let mut wanted: BTreeMap<Key, Wanted<'_>> = keyed.collect();
     for (hook, member) in
         desired.chains().iter().flat_map(|(hook, chain)| chain.iter().map(move |member| (hook, member)))
     {
@@ -225,8 +286,10 @@ fn wanted(desired: &Desired) -> BTreeMap<Key, Wanted<'_>> {
             continue;
         }
         let commands = member.outside().commands.iter().map(|command| {
-            let member = (hook.clone(), member.spec().name.clone(), command.clone());
-            ((package.package().index, Some(member)), (package, Some((hook, command))))
+            // Programs of l3afd v1 look for pins.
+            let (package_digest, maps) = (package.package().index, Handed::new());
+            let member = Some((hook.clone(), member.spec().name.clone(), command.clone()));
+            (Key { package: package_digest, member, maps }, (package, Some((hook, command))))
         });
         wanted.extend(commands);
     }

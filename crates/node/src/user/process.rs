@@ -12,19 +12,20 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use package::{Capability, Digest, PackageName, PublisherName, Version};
+use package::{Capability, Digest, PackageName, PublisherName, ReadySeconds, Version};
 use rustix::io::Errno;
-use rustix::process::{
-    Pid, PidfdFlags, Signal, WaitId, WaitIdOptions, kill_process_group, pidfd_open, pidfd_send_signal, waitid,
-};
+use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
+use thiserror::Error;
 use trust::Verified;
 use wire::{UserProgramLimit, UserProgramState, UserProgramView};
 
 use super::cgroup::Cgroups;
 use super::confined::confinement;
 use super::failures::{Failures, Patience};
+use super::handed::Handed;
 use super::identity::Identity;
 use super::limits::{Enforced, Limits};
+use super::ready::{self, Listener, attend};
 use super::scratch::Scratch;
 use super::sealed::Sealed;
 use super::terms::Terms;
@@ -69,6 +70,8 @@ pub(super) struct Program {
     pub(super) patience: Patience,
     /// Where limits are set.
     pub(super) cgroups: Arc<Cgroups>,
+    /// The maps that it is handed.
+    pub(super) maps: Handed,
 }
 
 /// A program, as others see it.
@@ -85,6 +88,8 @@ struct Now {
     is_wanted: bool,
     restarts: u64,
     last: Option<String>,
+    /// Whether it said that it is ready since it was started last.
+    is_ready: bool,
     /// What became of its limits when it was started last.
     limits: Vec<UserProgramLimit>,
 }
@@ -112,7 +117,21 @@ enum Rest {
     GivenUp(Patience),
 }
 
+/// A program did not say in time that it is ready.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+#[error("it did not say within {} s that it is ready (`READY=1`, sd_notify(3)){}", within.as_secs(), last.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
+pub(super) struct NotReady {
+    within: Duration,
+    /// How it ended, if it did.
+    last: Option<String>,
+}
+
 impl Program {
+    /// Whether another one takes its place: of the same package, and for the same member where it is for one.
+    pub(super) fn is_followed_by(&self, next: &Self) -> bool {
+        (&self.publisher, &self.package, &self.member) == (&next.publisher, &next.package, &next.member)
+    }
+
     /// Publisher and package. Names have no underscores, so that no two have one of these.
     pub(super) fn full_name(&self) -> String {
         full_name(&self.publisher, &self.package)
@@ -132,14 +151,28 @@ pub(super) fn full_name(publisher: &PublisherName, package: &PackageName) -> Str
 }
 
 impl Watched {
-    /// Starts a program, and keeps it running.
-    pub(super) fn start(program: Program) -> Arc<Self> {
-        let (restarts, last, limits) = (0, None, Vec::new());
-        let now = Now { phase: Phase::Waiting, is_wanted: true, restarts, last, limits };
+    /// Starts a program once those before it have ended, and keeps it running.
+    pub(super) fn start(program: Program, after: Vec<Arc<Self>>) -> Arc<Self> {
+        let (restarts, last, is_ready, limits) = (0, None, false, Vec::new());
+        let now = Now { phase: Phase::Waiting, is_wanted: true, restarts, last, is_ready, limits };
         let watched = Arc::new(Self { program, now: Mutex::new(now), changed: Condvar::new() });
         let watching = Arc::clone(&watched);
-        std::thread::spawn(move || watching.watch());
+        std::thread::spawn(move || {
+            let deadline = Instant::now() + GRACE;
+            for before in after {
+                before.end(deadline);
+            }
+            watching.watch();
+        });
         watched
+    }
+
+    /// Waits until it said that it is ready.
+    pub(super) fn wait_until_ready(&self, within: Duration) -> Result<(), NotReady> {
+        let is_out = |now: &mut Now| !now.is_ready && now.last.is_none() && now.is_wanted;
+        let now = self.changed.wait_timeout_while(self.now(), within, is_out);
+        let now = now.unwrap_or_else(PoisonError::into_inner).0;
+        if now.is_ready { Ok(()) } else { Err(NotReady { within, last: now.last.clone() }) }
     }
 
     /// Asks it to end.
@@ -190,8 +223,20 @@ impl Watched {
     /// Whether it got to where its work goes on by itself: it runs, or did what it is for, or failed.
     pub(super) fn has_begun(&self) -> bool {
         let now = self.now();
-        let runs = matches!(now.phase, Phase::Running { .. }) && !self.program.once;
+        let is_awaited = self.ready_seconds().is_some() && !now.is_ready;
+        let runs = matches!(now.phase, Phase::Running { .. }) && !self.program.once && !is_awaited;
         runs || now.last.is_some() || matches!(now.phase, Phase::Finished | Phase::Ended)
+    }
+
+    /// Whether it said that it is ready.
+    pub(super) fn is_ready(&self) -> bool {
+        self.now().is_ready
+    }
+
+    /// Within which time it says that it is ready, if it is to.
+    pub(super) fn ready_seconds(&self) -> Option<ReadySeconds> {
+        let user = self.program.verified.package().manifest.user.as_ref();
+        user.and_then(|user| user.ready_seconds)
     }
 
     /// What is to run.
@@ -229,6 +274,7 @@ impl Watched {
             capabilities: program.capabilities(),
             confinement: program.identity.map(confinement),
             limits: now.limits.clone(),
+            ready: self.ready_seconds().map(|_| now.is_ready),
             restarts: now.restarts,
             last: now.last.clone(),
             retry_seconds,
@@ -237,6 +283,9 @@ impl Watched {
     }
 
     fn watch(&self) {
+        if !self.now().is_wanted {
+            return self.leave();
+        }
         let mut pause = FIRST_PAUSE;
         let mut failures = Failures::new(self.program.patience);
         loop {
@@ -264,8 +313,13 @@ impl Watched {
         tracing::info!(package.name = %self.program.package, "the user program of `{}` has done its work", self.program.package);
         let mut now = self.now();
         now.phase = Phase::Finished;
-        now = self.changed.wait_while(now, |now| now.is_wanted).unwrap_or_else(PoisonError::into_inner);
-        now.phase = Phase::Ended;
+        drop(self.changed.wait_while(now, |now| now.is_wanted));
+        self.leave();
+    }
+
+    /// Notes that it ended for good.
+    fn leave(&self) {
+        self.now().phase = Phase::Ended;
         self.changed.notify_all();
     }
 
@@ -284,20 +338,26 @@ impl Watched {
         let identity = self.program.identity;
         let identity = identity.ok_or("every user number that is kept for user programs is taken")?;
         // The folder and the control group go when this returns.
-        let scratch = Scratch::make(&self.program.folders, &self.program.full_name(), identity.user());
+        let scratch = Scratch::make(&self.program.folders, identity.user());
         let scratch = scratch.map_err(told)?;
         let Enforced { cgroup, address_space, told: limits } =
             self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
         self.now().limits = limits;
         let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-        let terms = Terms { identity, address_space, cpu_seconds: self.program.cpu_seconds, cgroup: folder };
+        let (cpu_seconds, maps) = (self.program.cpu_seconds, self.program.maps.clone());
+        let terms = Terms { identity, address_space, cpu_seconds, cgroup: folder, maps };
+        let listen = |_| Listener::open(scratch.path(), identity.user());
+        let listener = self.ready_seconds().map(listen).transpose().map_err(told)?;
         let command = birth::command(sealed, (name, arguments), &terms, &log, scratch.path());
-        let child = command.and_then(|mut command| command.spawn());
-        self.attend(child.map_err(told)?).map_err(told)
+        let child = command.and_then(|mut command| {
+            command.envs(listener.iter().map(|_| (ready::VARIABLE, Listener::path(scratch.path()))));
+            command.spawn()
+        });
+        self.attend(child.map_err(told)?, listener.as_ref()).map_err(told)
     }
 
     /// Waits until a process has ended, and ends what it leaves behind.
-    fn attend(&self, mut child: Child) -> io::Result<ExitStatus> {
+    fn attend(&self, mut child: Child, listener: Option<&Listener>) -> io::Result<ExitStatus> {
         let pid = Pid::from_child(&child);
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
@@ -312,6 +372,7 @@ impl Watched {
         {
             let mut now = self.now();
             now.phase = Phase::Running { pid, handle };
+            now.is_ready = false;
             if !now.is_wanted {
                 now.signal(Signal::TERM);
             }
@@ -319,11 +380,15 @@ impl Watched {
         let confined = self.program.identity.map(|identity| format!(", {}", confinement(identity)));
         let confined = confined.unwrap_or_default();
         tracing::info!(package.name = %self.program.package, pid = child.id(), "the user program of `{}` runs{confined}", self.program.package);
-        let how = WaitIdOptions::EXITED | WaitIdOptions::NOWAIT;
-        rustix::io::retry_on_intr(|| waitid(WaitId::PidFd(waits_on.as_fd()), how))?;
+        attend(waits_on.as_fd(), listener, || {
+            self.now().is_ready = true;
+            self.changed.notify_all();
+        })?;
         // Its number, and that of its group, are its own until it is reaped: nobody else is hit.
         let _: Result<(), Errno> = kill_process_group(pid, Signal::KILL);
-        self.now().phase = Phase::Waiting;
+        let mut now = self.now();
+        (now.phase, now.is_ready) = (Phase::Waiting, false);
+        drop(now);
         child.wait()
     }
 
@@ -333,6 +398,7 @@ impl Watched {
         let mut now = self.now();
         now.phase = Phase::Waiting;
         if now.is_wanted {
+            self.changed.notify_all();
             tracing::warn!(package.name = %name, "the user program of `{name}`: {last}; {rest}");
             now.last = Some(last);
             let waited = match rest {
@@ -351,8 +417,8 @@ impl Watched {
             return true;
         }
         tracing::info!(package.name = %name, "the user program of `{name}` runs no longer");
-        now.phase = Phase::Ended;
-        self.changed.notify_all();
+        drop(now);
+        self.leave();
         false
     }
 

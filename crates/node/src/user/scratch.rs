@@ -12,11 +12,12 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one that belongs to a user. Each has a number of its own: a release may start while the one before still ends.
-    pub(super) fn make(among: &Path, name: &str, user: u32) -> io::Result<Self> {
+    /// Makes one that belongs to a user, under a number of its own: a release may start while the one before still ends, and the
+    /// path of a socket in it must be short (unix(7)).
+    pub(super) fn make(among: &Path, user: u32) -> io::Result<Self> {
         static MADE: AtomicU64 = AtomicU64::new(0);
         fs::create_dir_all(among)?;
-        let path = among.join(format!("{name}.{}", MADE.fetch_add(1, Ordering::Relaxed)));
+        let path = among.join(MADE.fetch_add(1, Ordering::Relaxed).to_string());
         remove(&path)?;
         DirBuilder::new().mode(0o700).create(&path)?;
         let scratch = Self(path);
@@ -71,7 +72,7 @@ mod tests {
         fs::write(&kept, "").unwrap();
         clear(&among);
         assert!(!among.exists());
-        let (scratch, other) = (Scratch::make(&among, "a", user).unwrap(), Scratch::make(&among, "a", user));
+        let (scratch, other) = (Scratch::make(&among, user).unwrap(), Scratch::make(&among, user));
         let path = scratch.path().to_owned();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
         symlink(&kept, path.join("link")).unwrap();

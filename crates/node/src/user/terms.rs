@@ -16,6 +16,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use super::handed::Handed;
 use super::identity::Identity;
 
 /// Who it is, and what it may use.
@@ -28,11 +29,13 @@ pub(super) struct Terms {
     pub(super) cpu_seconds: Option<u64>,
     /// The control group that it belongs to.
     pub(super) cgroup: Option<PathBuf>,
+    /// The maps that it is handed.
+    pub(super) maps: Handed,
 }
 
 impl Terms {
     /// The arguments that say so.
-    pub(super) fn arguments(&self) -> [OsString; 5] {
+    pub(super) fn arguments(&self) -> Vec<OsString> {
         let (user, capabilities) = match self.identity {
             Identity::Root => ("root".to_owned(), 0),
             Identity::Own { user, capabilities } => (user.to_string(), capabilities),
@@ -40,13 +43,17 @@ impl Terms {
         let number = |number: Option<u64>| number.map(|number| number.to_string()).unwrap_or_default();
         let (address_space, cpu_seconds) = (number(self.address_space), number(self.cpu_seconds));
         let cgroup = self.cgroup.clone().unwrap_or_default();
-        [
+        let mut arguments: Vec<OsString> = vec![
             user.into(),
             format!("{capabilities:x}").into(),
             address_space.into(),
             cpu_seconds.into(),
             cgroup.into(),
-        ]
+            self.maps.len().to_string().into(),
+        ];
+        let maps = self.maps.iter();
+        arguments.extend(maps.flat_map(|(name, pin)| [name.clone().into(), pin.clone().into()]));
+        arguments
     }
 
     /// What the arguments say.
@@ -66,7 +73,10 @@ impl Terms {
         };
         let (address_space, cpu_seconds) = (number(address_space)?, number(cpu_seconds)?);
         let cgroup = arguments.next().map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
-        Some(Self { identity, address_space, cpu_seconds, cgroup })
+        let count: usize = arguments.next()?.to_str()?.parse().ok()?;
+        let mut map = |_| Some((arguments.next()?.into_string().ok()?, PathBuf::from(arguments.next()?)));
+        let maps = (0..count).map(&mut map).collect::<Option<_>>()?;
+        Some(Self { identity, address_space, cpu_seconds, cgroup, maps })
     }
 
     /// Has them hold for this process, which must have one thread, and for what it executes.
@@ -134,16 +144,18 @@ mod tests {
     fn arguments_that_are_cut_off_say_nothing() {
         let arguments = |words: &[&str]| Terms::read(words.iter().map(OsString::from));
         assert_eq!(arguments(&["61184", "0"]), None);
-        assert_eq!(arguments(&["somebody", "0", "", "", ""]), None);
+        assert_eq!(arguments(&["somebody", "0", "", "", "", "0"]), None);
+        assert_eq!(arguments(&["61184", "0", "", "", "", "1", "map member hook"]), None);
         assert_eq!(arguments(&["61184", "x", "", "", ""]), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>) {
+        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
+            let maps: Handed = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), format!("/a/{map}").into())).collect();
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
-                let terms = Terms { identity, address_space: bytes, cpu_seconds, cgroup: cgroup.clone() };
+                let terms = Terms { identity, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };
                 assert_eq!(Terms::read(terms.arguments().into_iter()), Some(terms));
             }
         }

@@ -55,7 +55,7 @@ impl Pins {
         self.probes().join("state")
     }
 
-    fn probe_state(&self, state: &State) -> PathBuf {
+    pub(super) fn probe_state(&self, state: &State) -> PathBuf {
         self.probe_states().join(format!("{}#{}", state.member, state.object.hex()))
     }
 }
