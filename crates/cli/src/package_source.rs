@@ -5,7 +5,7 @@
 
 use std::path::Path;
 
-use package::{Package, Referrer, ReferrerKind};
+use package::{Named, Package, Referrer, ReferrerKind};
 use tempfile::TempDir;
 use wire::{Credentials, Layout, Patience, Reference, Registry, RegistryError};
 
@@ -47,9 +47,23 @@ impl PackageSource {
         }
     }
 
-    /// Reads the package.
+    /// Reads the package; an image that is none is called as a node would call it.
     pub(crate) fn package(&self) -> Result<Package, Failure> {
-        Ok(Package::read(&self.layout, &self.layout.index()?)?)
+        let index = self.layout.index()?;
+        if self.layout.is_package()? {
+            return Ok(Package::read(&self.layout, &index)?);
+        }
+        Ok(Package::of_image(&self.layout, &index, &self.named()?)?)
+    }
+
+    /// What a node would call an image that is no package.
+    pub(crate) fn named(&self) -> Result<Named, Failure> {
+        let statements = self.referrers(ReferrerKind::Statement)?;
+        let place = match &self.origin {
+            Some(origin) => origin.reference.uri(),
+            None => format!("file:{}", self.layout.folder().display()),
+        };
+        Ok(wire::named(&place, &self.layout.index()?, &statements))
     }
 
     /// The folder that it is in, or that it was copied into.

@@ -9,9 +9,8 @@ mod file;
 
 use std::path::Path;
 
-use package::{Bytecode, Descriptor, Digest, Package, Platform, PublisherName, Referrer, ReferrerKind};
+use package::{Digest, Package, Platform, PublisherName, Referrer, ReferrerKind};
 use trust::{Authenticode, Found, Release, Statement, Terms};
-use wire::Layout;
 
 use crate::arguments::{Logins, Naming};
 use crate::failure::{Failure, Outcome};
@@ -23,8 +22,8 @@ pub(crate) use file::{Content, File};
 pub(crate) enum Subject {
     /// A package in a folder or a registry.
     Package(Box<PackageSource>, Box<Package>),
-    /// A folder with an image that is no package (bpfman's), under a name that was given: for each platform.
-    Image(Layout, Descriptor, Vec<Found>),
+    /// An image that is no package (bpfman's), in a folder or a registry, as the package that it is under a name.
+    Image(Box<PackageSource>, Box<Package>),
     /// A file under a name that was given.
     File(Box<File>, Box<Found>),
 }
@@ -39,7 +38,13 @@ impl Subject {
     ) -> Result<Self, Failure> {
         if let Some(source) = PackageSource::find(path, logins)? {
             if !source.layout().is_package()? {
-                return Self::image(source.layout().clone(), naming);
+                // In a registry it is called as a node would call it.
+                let named = match source.fetched_from() {
+                    Some(_) if naming.is_empty() => source.named()?,
+                    _ => naming.release(path)?,
+                };
+                let image = Package::of_image(source.layout(), &source.layout().index()?, &named)?;
+                return Ok(Self::Image(Box::new(source), Box::new(image)));
             }
             let package = source.package()?;
             is_called(&package, path, naming)?;
@@ -50,23 +55,10 @@ impl Subject {
         Ok(Self::File(Box::new(file), Box::new(found)))
     }
 
-    fn image(layout: Layout, naming: &Naming) -> Result<Self, Failure> {
-        let image = layout.package()?;
-        let release = naming.release(layout.folder())?;
-        let found = Bytecode::read(&layout, &image)?;
-        let found: Vec<Found> = found.iter().map(|image| Found::image(release.clone(), image)).collect();
-        if found.is_empty() {
-            return Err(Failure::new(format!("`{}` is an index of nothing", layout.folder().display())));
-        }
-        Ok(Self::Image(layout, image, found))
-    }
-
     /// What is stated about it.
     pub(crate) fn state(&self, terms: Terms) -> Statement<Release> {
-        const SOME: &str = "an image is for one platform or more";
         match self {
-            Self::Package(_, package) => Statement::about(package, terms),
-            Self::Image(_, _, found) => Statement::about_image(found, None, terms).expect(SOME),
+            Self::Package(_, package) | Self::Image(_, package) => Statement::about(package, terms),
             Self::File(_, found) => Statement::about_object(found, None, terms),
         }
     }
@@ -74,11 +66,10 @@ impl Subject {
     /// What it is called.
     pub(crate) fn release(&self) -> String {
         match self {
-            Self::Package(_, package) => {
+            Self::Package(_, package) | Self::Image(_, package) => {
                 let info = &package.manifest.package;
                 format!("{}/{} {}", info.publisher, info.name, info.version)
             }
-            Self::Image(_, _, found) => found[0].to_string(),
             Self::File(_, found) => found.to_string(),
         }
     }
@@ -86,8 +77,7 @@ impl Subject {
     /// Who publishes it, as it says or as was given.
     pub(crate) fn publisher(&self) -> &PublisherName {
         match self {
-            Self::Package(_, package) => &package.manifest.package.publisher,
-            Self::Image(_, _, found) => &found[0].publisher,
+            Self::Package(_, package) | Self::Image(_, package) => &package.manifest.package.publisher,
             Self::File(_, found) => &found.publisher,
         }
     }
@@ -95,8 +85,7 @@ impl Subject {
     /// The digest that names it: of a package's index, or of the file.
     pub(crate) fn digest(&self) -> Digest {
         match self {
-            Self::Package(_, package) => package.index,
-            Self::Image(_, image, _) => image.digest,
+            Self::Package(_, package) | Self::Image(_, package) => package.index,
             Self::File(file, _) => file.digest,
         }
     }
@@ -116,8 +105,7 @@ impl Subject {
 
     fn referrers(&self, kind: ReferrerKind) -> Result<Vec<Vec<u8>>, Failure> {
         match self {
-            Self::Package(source, _) => source.referrers(kind),
-            Self::Image(layout, ..) => Ok(layout.referrers(kind)?),
+            Self::Package(source, _) | Self::Image(source, _) => source.referrers(kind),
             Self::File(..) => Ok(Vec::new()),
         }
     }
@@ -125,8 +113,8 @@ impl Subject {
     /// The reference that it was fetched by; none where it is on this machine.
     pub(crate) fn fetched_from(&self) -> Option<String> {
         match self {
-            Self::Package(source, _) => source.fetched_from(),
-            Self::Image(..) | Self::File(..) => None,
+            Self::Package(source, _) | Self::Image(source, _) => source.fetched_from(),
+            Self::File(..) => None,
         }
     }
 
@@ -134,8 +122,7 @@ impl Subject {
     pub(crate) fn keep(&self, kind: ReferrerKind, bytes: Vec<u8>) -> Outcome {
         let referrer = Referrer { kind, bytes };
         match (self, kind) {
-            (Self::Package(source, _), _) => source.keep(&referrer),
-            (Self::Image(layout, ..), _) => Ok(layout.refer(&referrer)?),
+            (Self::Package(source, _) | Self::Image(source, _), _) => source.keep(&referrer),
             (Self::File(file, _), ReferrerKind::Statement) => file.keep(&referrer.bytes),
             (Self::File(..), ReferrerKind::Root) => {
                 Err(Failure::new("a file that is no package has no place for a root")

@@ -126,7 +126,7 @@ impl Fetcher {
         let statements = keep().map_err(|source| Rejected::State { action: "keep a package", source })?;
         let index = packed.index.digest;
         tracing::info!(package.reference = name, package.index = %index, "fetched");
-        Ok(Pinned { index, statements, roots: Vec::new() })
+        Ok(Pinned { index, statements, roots: Vec::new(), named: None })
     }
 
     /// Reads a reference to an artifact. On the network only what the configuration or the policy lists is asked.
@@ -156,16 +156,20 @@ impl Fetcher {
     async fn fetch_one(&self, name: &str, package: Wanted) -> Result<Pinned, Rejected> {
         let Wanted { mut places, mode, index } = package;
         let (failed, store) = (|error| unfetched(name, error), Fresh(&self.store));
-        let (_, given_by) = self.registry.pull_from(&mut places, &index, &store).await.map_err(failed)?;
+        let (descriptor, given_by) =
+            self.registry.pull_from(&mut places, &index, &store).await.map_err(failed)?;
         let found = match self.registry.referrers_from(&mut places, &index, &KINDS, &store).await {
             // Where nothing is verified nobody needs what is not said.
             Err(RegistryError::NothingSaid { .. }) if mode == Mode::Normal => Vec::new(),
             found => found.map_err(failed)?,
         };
+        let is_statement = |found: &&Referrer| found.kind == ReferrerKind::Statement;
+        let said: Vec<Vec<u8>> = found.iter().filter(is_statement).map(|found| found.bytes.clone()).collect();
+        let named = descriptor.artifact_type.is_none().then(|| wire::named(name, &index, &said));
         let Documents { statements, roots } = self.keep(found)?;
         tracing::info!(package.reference = name, package.index = %index, from = %given_by, "fetched");
         let (statements, roots) = (statements.into_iter().collect(), roots.into_iter().collect());
-        Ok(Pinned { index, statements, roots })
+        Ok(Pinned { index, statements, roots, named })
     }
 
     /// Has somebody look for what was said about the packages in force.
@@ -318,7 +322,8 @@ mod tests {
         let config = Config { state: folder.path().into(), policy, ..Config::default() };
         let patience = Patience { attempts: 1, silence: Duration::from_secs(5), ..Patience::default() };
         let fetcher = Fetcher::new(Registry::new(Credentials::default(), patience), &config);
-        let pinned = Pinned { index: Digest::of(b"package"), statements: Vec::new(), roots: Vec::new() };
+        let pinned =
+            Pinned { index: Digest::of(b"package"), statements: Vec::new(), roots: Vec::new(), named: None };
         let in_force = Fetched([(format!("oci://{repository}/a:1"), pinned)].into());
         let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
         runtime.block_on(fetcher.look(&in_force)).1.is_ok()

@@ -14,7 +14,7 @@ use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
 
-use package::Digest;
+use package::{Blobs, Digest, Named, Package, ReadError};
 use serde::{Deserialize, Serialize};
 use wire::Document;
 
@@ -83,6 +83,19 @@ pub(crate) struct Pinned {
     /// The digests of the versions of its publisher's root that came with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) roots: Vec<Digest>,
+    /// What an image is called that is no package, and says nothing of itself.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) named: Option<Named>,
+}
+
+impl Pinned {
+    /// Reads what it stands for.
+    pub(crate) fn read(&self, blobs: &dyn Blobs) -> Result<Package, ReadError> {
+        match &self.named {
+            None => Package::read(blobs, &self.index),
+            Some(named) => Package::of_image(blobs, &self.index, named),
+        }
+    }
 }
 
 /// How many accepted documents are kept.

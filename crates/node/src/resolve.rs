@@ -218,8 +218,15 @@ impl Resolver<'_> {
         let index = layout.index().map_err(|error| unfetched(error.into()))?;
         let referrers = |kind| layout.referrers(kind).map_err(|error| unfetched(error.into()));
         let (envelopes, roots) = (referrers(ReferrerKind::Statement)?, referrers(ReferrerKind::Root)?);
+        let is_package = layout.is_package().map_err(|error| unfetched(error.into()))?;
+        let named = (!is_package).then(|| wire::named(reference, &index, &envelopes));
         let recorder = Recorder::new(&layout);
-        read(&recorder, reference, &Pinned { index, statements: Vec::new(), roots: Vec::new() })?;
+        let nothing = Vec::new();
+        read(
+            &recorder,
+            reference,
+            &Pinned { index, statements: nothing.clone(), roots: nothing, named: named.clone() },
+        )?;
         let blobs = recorder.into_blobs();
         let is_missing = |blob: &&Vec<u8>| !self.store.touch(&Digest::of(blob));
         (self.room)(blobs.iter().filter(is_missing).map(|blob| blob.len() as u64).sum())?;
@@ -234,7 +241,7 @@ impl Resolver<'_> {
         };
         let (statements, roots) =
             keep().map_err(|source| Rejected::State { action: "keep a package", source })?;
-        Ok(Pinned { index, statements, roots })
+        Ok(Pinned { index, statements, roots, named })
     }
 
     /// Verifies a package, with what was accepted before as what runs on.
@@ -315,8 +322,7 @@ fn add_probes(at: &str, probes: Result<Vec<Probe>, UnfitProbe>, resolved: &mut R
 }
 
 fn read(blobs: &dyn Blobs, reference: &str, pinned: &Pinned) -> Result<Package, Rejected> {
-    Package::read(blobs, &pinned.index)
-        .map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
+    pinned.read(blobs).map_err(|source| Rejected::Unreadable { reference: reference.to_owned(), source })
 }
 
 fn folder(reference: &str) -> Result<PathBuf, Rejected> {

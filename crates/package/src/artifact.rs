@@ -94,7 +94,7 @@ impl Artifact<'_> {
     }
 
     fn manifest(&self, publisher: &PublisherName, files: &BTreeMap<String, PackFile>) -> String {
-        let (name, version) = (plain_name(self.name), version(self.version));
+        let (name, version) = (plain_name(self.name), plain_version(self.version));
         let mut text = format!(
             "[package]\nname = \"{name}\"\npublisher = \"{publisher}\"\nversion = \"{version}\"\n\
              description = \"An artifact of l3afd v1\"\ncategory = \"l3afd\"\nsubcategory = \"v1\"\n\
@@ -191,8 +191,8 @@ fn dashed(text: &str) -> String {
     text.trim_matches('-').to_owned()
 }
 
-/// A version of l3afd v1, as one of Semantic Versioning.
-fn version(text: &str) -> Version {
+/// Any text as a version of Semantic Versioning: what is none, with or without a `v` before it, is a pre-release of 0.0.0.
+pub fn plain_version(text: &str) -> Version {
     let number = text.strip_prefix('v').unwrap_or(text);
     Version::parse(number).unwrap_or_else(|_| {
         let name = dashed(text);
@@ -213,7 +213,7 @@ mod tests {
     #[test]
     fn versions_of_old_repositories_are_versions() {
         let told = ["latest", "v2.0.0", "1.2.3", "1.0", "007", "..", "Latest_2"]
-            .map(|text| version(text).to_string());
+            .map(|text| plain_version(text).to_string());
         let wanted =
             ["0.0.0-latest", "2.0.0", "1.2.3", "0.0.0-1-0", "0.0.0-v007", "0.0.0-v", "0.0.0-latest-2"];
         assert_eq!(told, wanted);

@@ -46,10 +46,10 @@ mod user_program;
 mod version;
 
 pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
-pub use artifact::{ARTIFACT_CAPABILITIES, Artifact, BadArtifact, plain_name};
+pub use artifact::{ARTIFACT_CAPABILITIES, Artifact, BadArtifact, plain_name, plain_version};
 pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
 pub use attachment::{Attachment, Moment, Pace, Side, Traced};
-pub use bytecode::Bytecode;
+pub use bytecode::{Bytecode, Named};
 pub use capability::{Capability, Privileges, UnknownCapability};
 pub use digest::{BadDigest, Digest};
 pub use enforcement::{BadEnforcement, BadShare, Enforcement, Share};

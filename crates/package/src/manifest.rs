@@ -12,8 +12,8 @@ use thiserror::Error;
 
 use crate::archive::is_safe_path;
 use crate::{
-    AttachOptions, BadAttachment, Digest, KernelVersion, PackageName, Platform, ProbeKind, ProceedSet,
-    ProgramKind, ProgramName, PublisherName, UserProgram,
+    AttachOptions, BadAttachment, Digest, HookPoint, KernelVersion, PackageName, Platform, ProbeKind,
+    ProceedSet, ProgramKind, ProgramName, PublisherName, UserProgram,
 };
 
 /// What a package says of itself.
@@ -83,12 +83,25 @@ pub struct ProgramSpec {
     pub source: Option<String>,
     /// What kind of program it is: a member of chains at a hook, or a probe.
     pub hook: ProgramKind,
+    /// Whether it is for both directions of TC, whichever its hook is: images of others do not say which they are for.
+    pub both_directions: bool,
     /// The verdicts after which a chain goes on, where the package knows better than the default.
     pub proceed: Option<ProceedSet>,
     /// The most tail calls of its own that the program makes for one packet, where that is more than can be seen.
     pub tail_calls: Option<u32>,
     /// Where a probe attaches; what is not said is left to its section and to whoever runs it.
     pub attach: AttachOptions,
+}
+
+impl ProgramSpec {
+    /// All kinds that it is: its own, and both directions of TC where it is for both.
+    pub fn kinds(&self) -> Vec<ProgramKind> {
+        if self.both_directions {
+            [HookPoint::TcIngress, HookPoint::TcEgress].map(ProgramKind::Chain).to_vec()
+        } else {
+            vec![self.hook]
+        }
+    }
 }
 
 /// What a package says of one of its maps.
@@ -324,7 +337,8 @@ fn program(written: WrittenProgram) -> Result<ProgramSpec, ManifestError> {
         }
     };
     let WrittenProgram { function, object, source, hook, tail_calls, attach, .. } = written;
-    Ok(ProgramSpec { function, object, source, hook, proceed, tail_calls, attach })
+    let both_directions = false;
+    Ok(ProgramSpec { function, object, source, hook, both_directions, proceed, tail_calls, attach })
 }
 
 /// A probe is in no chain, and says nothing that only chains ask for.

@@ -121,6 +121,14 @@ pub enum ReadError {
         /// What it says it is.
         found: String,
     },
+    /// It is a package that came as an image of somebody else.
+    #[error(
+        "the image {image} holds a package, whose index lost its artifact type `{ARTIFACT_TYPE}` on its way"
+    )]
+    LostType {
+        /// The image.
+        image: Digest,
+    },
     /// An entry of the index does not say whom it is for.
     #[error("the index lists {manifest} without a platform")]
     NoPlatform {
@@ -320,7 +328,7 @@ fn list<'a>(platforms: impl IntoIterator<Item = &'a Platform>) -> String {
     names.join(", ")
 }
 
-fn fetch(
+pub(crate) fn fetch(
     blobs: &dyn Blobs,
     what: &'static str,
     digest: &Digest,

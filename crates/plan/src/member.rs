@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use package::{
     BadParameter, Digest, Enforcement, HookPoint, Layout, Manifest, Mechanism, MemberName, Object,
-    PackageName, ParameterValue, ProceedSet, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade,
-    Version,
+    PackageName, ParameterValue, ProceedSet, ProgramKind, ProgramName, ProgramSpec, PublisherName, Scope,
+    Upgrade, Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -384,8 +384,11 @@ fn choose<'a>(
     wanted: Option<&ProgramName>,
 ) -> Result<&'a ProgramSpec, Unfit> {
     let package = manifest.package.name.clone();
-    let fitting: Vec<&ProgramSpec> =
-        manifest.programs.iter().filter(|program| program.hook.chain() == Some(point)).collect();
+    let fitting: Vec<&ProgramSpec> = manifest
+        .programs
+        .iter()
+        .filter(|program| program.kinds().contains(&ProgramKind::Chain(point)))
+        .collect();
     let names = || fitting.iter().map(|program| program.function.clone()).collect();
     match (wanted, fitting.as_slice()) {
         (None, []) => Err(Unfit::NoProgram { package, point }),

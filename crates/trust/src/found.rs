@@ -5,8 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use package::{
-    Bytecode, Digest, Format, KernelVersion, Package, PackageName, PackagePlatform, Platform, Privileges,
-    ProgramKind, PublisherName, Version,
+    Digest, Format, KernelVersion, Named, Package, PackageName, PackagePlatform, Platform, Privileges,
+    ProgramKind, ProgramSpec, PublisherName, Version,
 };
 
 /// What a single file is called in a statement.
@@ -68,7 +68,7 @@ impl Found {
                 manifest: Some(entry.manifest),
                 files: files.collect(),
                 kernel_min: Some(package.manifest.kernel.min),
-                hooks: package.manifest.programs.iter().map(|program| program.hook).collect(),
+                hooks: package.manifest.programs.iter().flat_map(ProgramSpec::kinds).collect(),
             },
         }
     }
@@ -86,23 +86,9 @@ impl Found {
         is_whole && self.subjects().next() == Some(digest)
     }
 
-    /// What an image without a manifest is, under the name that somebody gives it.
-    pub fn image(release: (PublisherName, PackageName, Version), image: &Bytecode) -> Self {
-        let files = image.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes)));
-        let entry = FoundPlatform {
-            platform: image.platform.clone(),
-            format: Format::Elf,
-            manifest: Some(image.manifest),
-            files: files.collect(),
-            kernel_min: None,
-            hooks: BTreeSet::new(),
-        };
-        Self { index: image.index, ..Self::object(release, entry) }
-    }
-
     /// What a single object is, under the name that somebody gives it: there is nothing in it that says one.
-    pub fn object(release: (PublisherName, PackageName, Version), entry: FoundPlatform) -> Self {
-        let (publisher, package, version) = release;
+    pub fn object(named: Named, entry: FoundPlatform) -> Self {
+        let Named { publisher, name: package, version } = named;
         Self { publisher, package, version, index: None, privileges: Privileges::default(), entry }
     }
 

@@ -105,12 +105,6 @@ impl Statement<Release> {
         Self::of(std::slice::from_ref(object), license, terms)
     }
 
-    /// States what an image without a manifest is: the same release for each of its platforms. There is nothing to state
-    /// where there is none.
-    pub fn about_image(found: &[Found], license: Option<String>, terms: Terms) -> Option<Self> {
-        (!found.is_empty()).then(|| Self::of(found, license, terms))
-    }
-
     /// `found` is the same release for each platform; there is at least one.
     fn of(found: &[Found], license: Option<String>, terms: Terms) -> Self {
         let Found { publisher, package, version, index, .. } = found[0].clone();

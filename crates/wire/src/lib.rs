@@ -14,6 +14,7 @@ mod issuer;
 pub mod l3afd;
 mod layout;
 mod listing;
+mod named;
 mod node;
 mod otlp;
 mod probe;
@@ -35,6 +36,7 @@ pub use fault::Fault;
 pub use issuer::{Issuer, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
+pub use named::named;
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,

@@ -16,6 +16,7 @@ mod dice;
 mod fuzz_api;
 mod history;
 mod hooks;
+mod images;
 mod l3afd;
 mod logs;
 mod otlp;

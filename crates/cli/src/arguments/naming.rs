@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 
 use clap::Args;
-use package::{Format, PackageName, PublisherName, Version};
+use package::{Format, Named, PackageName, PublisherName, Version};
 
 use crate::failure::Failure;
 
@@ -29,10 +29,16 @@ pub(crate) struct Naming {
 }
 
 impl Naming {
+    /// Whether nothing was given.
+    pub(crate) fn is_empty(&self) -> bool {
+        self.publisher.is_none() && self.name.is_none() && self.version.is_none()
+    }
+
     /// The name of what is at a path and says nothing of itself.
-    pub(crate) fn release(&self, path: &Path) -> Result<(PublisherName, PackageName, Version), Failure> {
+    pub(crate) fn release(&self, path: &Path) -> Result<Named, Failure> {
         if let (Some(publisher), Some(name), Some(version)) = (&self.publisher, &self.name, &self.version) {
-            return Ok((publisher.clone(), name.clone(), version.clone()));
+            let (publisher, name, version) = (publisher.clone(), name.clone(), version.clone());
+            return Ok(Named { publisher, name, version });
         }
         let path = path.display();
         Err(Failure::new(format!(

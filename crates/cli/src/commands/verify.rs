@@ -104,14 +104,11 @@ fn judge(subject: Subject, evidence: &Evidence, at: &Circumstances<'_>) -> Judge
             });
             Judgement { outcome, explanation }
         }
-        Subject::Image(_, image, found) => {
-            // Where nothing is for this machine, the first one is refused for that.
-            let here = found.iter().find(|found| found.entry.platform == *at.machine).unwrap_or(&found[0]);
-            let Judgement { outcome, explanation } = trust::judge(here, evidence, at);
-            Judgement {
-                outcome: outcome.map(|assurance| (vec![("image", image.digest)], assurance)),
-                explanation,
-            }
+        Subject::Image(_, image) => {
+            let Judgement { outcome, explanation } = trust::verify(*image, evidence, at);
+            let outcome = outcome
+                .map(|verified| (vec![("image", verified.package().index)], verified.assurance().clone()));
+            Judgement { outcome, explanation }
         }
         Subject::File(file, found) => {
             let Judgement { outcome, explanation } = trust::judge(&found, evidence, at);

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeMap;
 
-use package::Package;
 use wire::Document;
 
 use super::Engine;
@@ -47,7 +46,7 @@ impl Engine {
             wire::Generation { number: 0, document: document.clone(), packages: digests.collect() };
         // What cannot be read any more is of nobody.
         let wares = packages.iter().filter_map(|(reference, pinned)| {
-            let manifest = Package::read(&self.store, &pinned.index).ok()?.manifest.package;
+            let manifest = pinned.read(&self.store).ok()?.manifest.package;
             let (publisher, name) = (manifest.publisher.to_string(), manifest.name.to_string());
             Some((reference.clone(), Ware { publisher, name, version: manifest.version.to_string() }))
         });

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
-use package::{BlobError, Digest, Package, ReadError, Size};
+use package::{BlobError, Digest, ReadError, Size};
 
 use super::Engine;
 use crate::Rejected;
@@ -88,7 +88,7 @@ impl Engine {
     /// else there is.
     fn parts_of(&self, reference: &str, pinned: &Pinned) -> Result<BTreeSet<Digest>, Rejected> {
         let recorder = Recorder::new(&self.store);
-        match Package::read(&recorder, &pinned.index) {
+        match pinned.read(&recorder) {
             Ok(_) => {}
             Err(source @ ReadError::Blob { source: BlobError::Other(_), .. }) => {
                 return Err(Rejected::Unreadable { reference: reference.to_owned(), source });
@@ -147,7 +147,8 @@ mod tests {
 
     /// Has a generation need something.
     fn need(engine: &Engine, number: u64, digest: Digest) {
-        let pinned = Pinned { index: Digest::of(b"gone"), statements: vec![digest], roots: Vec::new() };
+        let pinned =
+            Pinned { index: Digest::of(b"gone"), statements: vec![digest], roots: Vec::new(), named: None };
         let generation = Generation {
             number,
             previous: number - 1,

@@ -7,14 +7,12 @@ use std::io::{self, Read as _};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use base64::Engine as _;
-use base64::engine::general_purpose::STANDARD;
 use package::{Artifact, BadArtifact, MAX_LAYER_BYTES, Packed, PublisherName};
 use reqwest::{Client, StatusCode, Url};
-use serde_json::Value;
 use thiserror::Error;
 
 use crate::client::deepest;
+use crate::named;
 
 /// How references into such repositories begin.
 const SCHEME: &str = "l3afd:";
@@ -22,8 +20,6 @@ const SCHEME: &str = "l3afd:";
 const STATEMENT: &str = ".l3af.json";
 /// The largest statement that is read.
 const MAX_STATEMENT_BYTES: u64 = 4 * 1024 * 1024;
-/// Who publishes what nobody signed.
-const NOBODY: &str = "unsigned";
 /// How long a connection may take, and each pause while something comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
@@ -170,18 +166,11 @@ impl Place {
     /// # Errors
     /// When it is none.
     pub fn pack(&self, found: &Found) -> Result<Packed, NoArtifact> {
-        let publisher = found.statement.as_deref().and_then(publisher);
-        let publisher = publisher.unwrap_or_else(|| NOBODY.parse().expect("it is a name"));
+        let predicate = found.statement.as_deref().and_then(named::predicate);
+        let said = predicate.and_then(|predicate| predicate.get("publisher")?.as_str()?.parse().ok());
+        let publisher = said.unwrap_or_else(named::nobody);
         self.pack_for(&found.bytes, &publisher)
     }
-}
-
-/// Whom a statement (in-toto, in a DSSE envelope) names. Whether that is so is found out when the package is verified.
-fn publisher(statement: &[u8]) -> Option<PublisherName> {
-    let envelope: Value = serde_json::from_slice(statement).ok()?;
-    let payload = STANDARD.decode(envelope.get("payload")?.as_str()?).ok()?;
-    let statement: Value = serde_json::from_slice(&payload).ok()?;
-    statement.pointer("/predicate/publisher")?.as_str()?.parse().ok()
 }
 
 /// What is at a URL; none where nothing is.

@@ -5,7 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 
 use package::{
-    ARTIFACT_TYPE, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MAX_LAYER_BYTES, MAX_MANIFEST_BYTES,
+    ARTIFACT_TYPE, Blobs, Descriptor, Digest, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE, MAX_LAYER_BYTES,
+    MAX_MANIFEST_BYTES, Platform,
 };
 use reqwest::Method;
 use serde::Deserialize;
@@ -38,9 +39,78 @@ pub(super) struct Image {
 
 /// What a package consists of beside its documents.
 struct Survey {
-    index_size: u64,
+    descriptor: Descriptor,
     /// What is not on the shelf.
     missing: Vec<Part>,
+}
+
+/// What a tag or digest stands for.
+enum Listed {
+    /// The index of a package, or of an image of byte code for several platforms: the digests and sizes of what it lists.
+    Index { artifact_type: Option<String>, manifests: Vec<(Digest, u64)> },
+    /// An image of byte code.
+    Image(Image),
+}
+
+/// An index of anybody's. Systems that packages do not know are those of others, such as attestations.
+#[derive(Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct AnyIndex {
+    artifact_type: Option<String>,
+    manifests: Vec<AnyEntry>,
+}
+
+#[derive(Deserialize)]
+struct AnyEntry {
+    digest: Digest,
+    size: u64,
+    platform: Option<AnyPlatform>,
+}
+
+#[derive(Deserialize)]
+struct AnyPlatform {
+    os: String,
+    architecture: String,
+}
+
+impl Listed {
+    fn read(repository: &Repository, bytes: &[u8]) -> Result<Self, RegistryError> {
+        let unfit = |problem: String| RegistryError::NotAPackage { repository: repository.clone(), problem };
+        let AnyIndex { artifact_type, manifests } = match serde_json::from_slice(bytes) {
+            Ok(index) => index,
+            Err(error) => {
+                let neither = |_| {
+                    unfit(format!("its manifest is neither an image index nor one of an image ({error})"))
+                };
+                return image(repository, bytes).map_err(neither).map(Self::Image);
+            }
+        };
+        if artifact_type.as_deref().is_some_and(|kind| kind != ARTIFACT_TYPE) {
+            return Err(unfit(format!("its artifact type is `{}`", artifact_type.unwrap_or_default())));
+        }
+        let is_known = |entry: &AnyEntry| {
+            let platform = entry.platform.as_ref();
+            platform.is_none_or(|platform| Platform::new(&platform.os, &platform.architecture).is_ok())
+        };
+        let known = manifests.into_iter().filter(is_known);
+        let manifests: Vec<_> = known.map(|entry| (entry.digest, entry.size)).collect();
+        if manifests.is_empty() {
+            return Err(unfit("it lists nothing for a system that packages know".to_owned()));
+        }
+        if manifests.len() > MAX_PLATFORMS {
+            return Err(unfit(format!("it lists more than {MAX_PLATFORMS} platforms")));
+        }
+        Ok(Self::Index { artifact_type, manifests })
+    }
+
+    fn descriptor(&self, digest: Digest, size: u64) -> Descriptor {
+        let (media_type, artifact_type) = match self {
+            Self::Index { artifact_type, .. } => (INDEX_MEDIA_TYPE, artifact_type.clone()),
+            Self::Image(_) => (MANIFEST_MEDIA_TYPE, None),
+        };
+        let (media_type, annotations) = (media_type.to_owned(), BTreeMap::new());
+        Descriptor { media_type, artifact_type, digest, size, platform: None, annotations }
+    }
 }
 
 /// A configuration or a layer.
@@ -72,7 +142,7 @@ impl Registry {
         let found = self.in_time(repository, self.manifest(repository, &tag.to_string(), &what)).await?;
         let Reply { bytes, .. } =
             found.ok_or_else(|| RegistryError::Missing { what, repository: repository.clone() })?;
-        index(repository, &bytes)?;
+        Listed::read(repository, &bytes)?;
         Ok(Digest::of(&bytes))
     }
 
@@ -109,7 +179,7 @@ impl Registry {
         package: &Digest,
         into: &dyn Shelf,
     ) -> Result<Descriptor, RegistryError> {
-        let Survey { index_size, missing } = self.survey(repository, package, into).await?;
+        let Survey { descriptor, missing } = self.survey(repository, package, into).await?;
         self.progress.expect(missing.iter().map(|part| part.max_bytes).sum());
         let mut lacks = Ok(());
         for Part { digest, max_bytes } in &missing {
@@ -121,14 +191,7 @@ impl Registry {
             }
         }
         lacks?;
-        Ok(Descriptor {
-            media_type: INDEX_MEDIA_TYPE.to_owned(),
-            artifact_type: Some(ARTIFACT_TYPE.to_owned()),
-            digest: *package,
-            size: index_size,
-            platform: None,
-            annotations: BTreeMap::new(),
-        })
+        Ok(descriptor)
     }
 
     /// Looks at what a package consists of, and at what of that is not on the shelf. Its index and manifests are put there.
@@ -139,11 +202,20 @@ impl Registry {
         into: &dyn Shelf,
     ) -> Result<Survey, RegistryError> {
         let bytes = self.shelve(repository, (Kind::Manifest, package, MAX_MANIFEST_BYTES), into).await?;
-        let (index_size, mut missing) = (bytes.len() as u64, Vec::new());
-        for entry in index(repository, &bytes)?.manifests {
-            let at_most = entry.size.min(MAX_MANIFEST_BYTES);
-            let bytes = self.shelve(repository, (Kind::Manifest, &entry.digest, at_most), into).await?;
-            let Image { config, layers } = image(repository, &bytes)?;
+        let listed = Listed::read(repository, &bytes)?;
+        let (descriptor, mut missing) = (listed.descriptor(*package, bytes.len() as u64), Vec::new());
+        let mut images = Vec::new();
+        match listed {
+            Listed::Index { manifests, .. } => {
+                for (digest, size) in manifests {
+                    let at_most = size.min(MAX_MANIFEST_BYTES);
+                    let bytes = self.shelve(repository, (Kind::Manifest, &digest, at_most), into).await?;
+                    images.push(image(repository, &bytes)?);
+                }
+            }
+            Listed::Image(image) => images.push(image),
+        }
+        for Image { config, layers } in images {
             let layers = layers.iter().map(|layer| part(layer, MAX_LAYER_BYTES));
             missing.extend(std::iter::once(part(&config, MAX_MANIFEST_BYTES)).chain(layers));
         }
@@ -151,7 +223,7 @@ impl Registry {
         missing.retain(|Part { digest, max_bytes }| {
             seen.insert(*digest) && held(into, digest, *max_bytes).is_none()
         });
-        Ok(Survey { index_size, missing })
+        Ok(Survey { descriptor, missing })
     }
 
     /// The bytes under a digest: from the shelf, or fetched, checked and put there.
@@ -220,9 +292,10 @@ impl Registry {
     }
 }
 
-/// [`INDEX_MEDIA_TYPE`] and `package::MANIFEST_MEDIA_TYPE`: what packages and their statements are made of.
-const ANY_MANIFEST: &str =
-    "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json";
+/// What packages, their statements and images of byte code are made of, in the words of OCI and of Docker.
+const ANY_MANIFEST: &str = "application/vnd.oci.image.index.v1+json, application/vnd.oci.image.manifest.v1+json, \
+                            application/vnd.docker.distribution.manifest.list.v2+json, \
+                            application/vnd.docker.distribution.manifest.v2+json";
 
 fn part(descriptor: &Descriptor, max_bytes: u64) -> Part {
     Part { digest: descriptor.digest, max_bytes: descriptor.size.min(max_bytes) }

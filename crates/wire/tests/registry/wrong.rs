@@ -119,11 +119,11 @@ fn what_is_no_package_is_refused() {
     hint: `skopeo list-tags docker://HOST/a` lists what is there
     ");
     insta::assert_snapshot!(refusal(|| Answer::ok("<html>")), @"
-    what `HOST/a` has there is no package: its manifest is not an image index (expected value at line 1 column 1)
+    what `HOST/a` has there is no package: its manifest is neither an image index nor one of an image (expected value at line 1 column 1)
     hint: `l3af push` puts packages there
     ");
     insta::assert_snapshot!(refusal(|| Answer::ok(list(&[]))), @"
-    what `HOST/a` has there is no package: it has no artifact type
+    what `HOST/a` has there is no package: it lists nothing for a system that packages know
     hint: `l3af push` puts packages there
     ");
     let server = Server::start(|_| Answer::status(500));

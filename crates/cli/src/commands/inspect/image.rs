@@ -28,11 +28,12 @@ struct PlatformReport {
 
 pub(super) fn run(layout: &Layout, json: bool) -> Outcome {
     let image = layout.package()?;
-    let platforms = Bytecode::read(layout, &image)?.into_iter().map(|image| PlatformReport {
-        platform: image.platform.to_string(),
-        manifest: image.manifest,
-        files: image.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes))).collect(),
-    });
+    let platforms =
+        Bytecode::read(layout, &image.digest)?.into_iter().map(|Bytecode { image, .. }| PlatformReport {
+            platform: image.platform.to_string(),
+            manifest: image.manifest,
+            files: image.files.iter().map(|file| (file.path.clone(), Digest::of(&file.bytes))).collect(),
+        });
     let (platforms, signatures) =
         (platforms.collect(), signatures(&layout.referrers(ReferrerKind::Statement)?));
     let report = Report { kind: "image", image: image.digest, platforms, signatures };
