@@ -27,6 +27,7 @@ use wire::{Document, Planned, PlannedChain, PlannedStep, Problem, Profile};
 
 use crate::events::Events;
 use crate::evidence::EvidenceFile;
+use crate::faults::Faults;
 use crate::fetch::{Fetched, is_remote};
 use crate::generation::{Generation, Generations};
 use crate::l3afd::{Exposed, Places};
@@ -208,7 +209,7 @@ impl Engine {
         let policy = self.policy_for(document, Demand::New)?;
         let resolved = self.resolve(document, &policy, Demand::New, fetched)?;
         let (desired, observed) = self.look(resolved.desired)?;
-        let Way { plan, waiting } = self.way_from(&observed, &desired)?;
+        let Way { plan, waiting } = self.way_from(&observed, &desired, document)?;
         let chosen = desired.chains().keys().map(|hook| {
             let choice = choose(hook, &desired, &observed.facts)?;
             let (hook, reason) = (hook.to_string(), choice.reason.to_owned());
@@ -251,11 +252,12 @@ impl Engine {
     }
 
     /// The way to a new desired state that was looked at: what waits already may go on waiting, and nothing new begins with that.
-    fn way_from(&self, observed: &Observed, desired: &Desired) -> Result<Way, Rejected> {
+    fn way_from(&self, observed: &Observed, desired: &Desired, document: &Document) -> Result<Way, Rejected> {
         let (present, waiting) = leave_out(desired.clone(), observed);
         let waits_already = waiting.hooks.iter().all(|hook| self.waiting.hooks.contains(hook))
             && waiting.probes.keys().all(|probe| self.waiting.probes.contains_key(probe));
-        let plan = reconcile(if waits_already { &present } else { desired }, observed)?;
+        let plan = reconcile(if waits_already { &present } else { desired }, observed);
+        let plan = plan.map_err(|refusals| Faults::of_plan(refusals, Some(document)))?;
         Ok(Way { plan, waiting })
     }
 

@@ -3,7 +3,8 @@
 
 use std::fmt;
 
-use wire::Fault;
+use plan::{Hooks, Refusal, Refusals};
+use wire::{ChainDocument, Document, Fault};
 
 use crate::Rejected;
 
@@ -26,6 +27,16 @@ impl Faults {
         }
     }
 
+    /// Why a machine cannot run a document, where there is one to look at: each reason with the chain or probe that it is about.
+    pub(crate) fn of_plan(refusals: Refusals, document: Option<&Document>) -> Rejected {
+        let mut faults = Self::default();
+        for refusal in refusals.into_each() {
+            let place = document.and_then(|document| place(&refusal, document)).unwrap_or_default();
+            faults.0.push((place, refusal.into()));
+        }
+        faults.refuse().expect_err("there is one reason at least")
+    }
+
     /// What can be done about the first of them.
     pub(crate) fn hint(&self) -> Option<String> {
         self.0.iter().find_map(|(_, rejected)| rejected.hint())
@@ -40,6 +51,28 @@ impl Faults {
             line: None,
         });
         faults.collect()
+    }
+}
+
+/// Where a document says what cannot be.
+fn place(refusal: &Refusal, document: &Document) -> Option<String> {
+    if let Refusal::Probe(refusal) = refusal {
+        let at = document.probes.iter().position(|probe| probe.name == *refusal.probe())?;
+        return Some(format!("/probe/{at}"));
+    }
+    let hook = refusal.hook()?;
+    let hooks = |chain: &ChainDocument| Hooks { interfaces: chain.interface.clone(), point: chain.hook };
+    let named = |chain: &ChainDocument| hooks(chain).only().as_ref() == Some(hook);
+    let chains = || document.chains.iter();
+    // A chain that names its interface comes before those that match it.
+    let at =
+        chains().position(named).or_else(|| chains().position(|chain| hooks(chain).may_contain(hook)))?;
+    Some(format!("/chain/{at}"))
+}
+
+impl From<Refusals> for Rejected {
+    fn from(refusals: Refusals) -> Self {
+        Faults::of_plan(refusals, None)
     }
 }
 

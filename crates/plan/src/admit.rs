@@ -3,6 +3,7 @@
 
 use package::{HookPoint, Occupied};
 
+use crate::refusals::Found;
 use crate::{Facts, Hook, Instance, Means, Member, Needs, Observed, Placement, Refusal, bound};
 
 /// How a hook's entry is attached on this kernel.
@@ -16,23 +17,23 @@ pub(crate) fn admit(
     members: &[Member],
     placement: &Placement,
     observed: &Observed,
-) -> Result<(), Refusal> {
+    refusals: &mut Found,
+) {
     let Facts { kernel, .. } = &observed.facts;
     if !observed.interfaces.contains_key(&hook.interface) {
-        return Err(Refusal::NoInterface { hook: hook.clone() });
+        refusals.note(Refusal::NoInterface { hook: hook.clone() });
     }
-    placement.admit(hook, &observed.facts)?;
-    admit_incumbent(hook, members, placement, observed)?;
-    bound::admit(hook, members, placement, observed)?;
+    refusals.take(placement.admit(hook, &observed.facts));
+    refusals.take(admit_incumbent(hook, members, placement, observed));
+    refusals.take(bound::admit(hook, members, placement, observed));
     for member in members {
         let manifest = &member.verified().package().manifest;
         let needs = manifest.kernel.min;
         if *kernel < needs {
             let package = manifest.package.name.clone();
-            return Err(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
+            refusals.note(Refusal::KernelTooOld { hook: hook.clone(), package, needs, kernel: *kernel });
         }
     }
-    Ok(())
 }
 
 /// An interface has room for one XDP program: somebody else's must be refused, or have a place.

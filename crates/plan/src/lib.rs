@@ -23,6 +23,7 @@ mod placement;
 mod probe;
 mod reconcile;
 mod refusal;
+mod refusals;
 mod shared;
 mod step;
 
@@ -40,5 +41,6 @@ pub use probe::{
 };
 pub use reconcile::reconcile;
 pub use refusal::Refusal;
+pub use refusals::Refusals;
 pub use shared::{Extent, SharedMap, Sharing};
 pub use step::{Means, Plan, Planned, Slot, Step};

@@ -17,29 +17,33 @@ use crate::carry::carry;
 use crate::chain::Path;
 use crate::mechanism::{Choice, choose};
 use crate::probe;
+use crate::refusals::Found;
 use crate::shared::wanted;
 use crate::{
     Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed, ObservedHook,
-    PackageRef, Placement, Plan, Planned, Refusal, Root, Slot, State, Step, Target,
+    PackageRef, Placement, Plan, Planned, Refusal, Refusals, Root, Slot, State, Step, Target,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
 /// running chains, switch hook by hook, clean up; a failure in the first leaves the running chains untouched.
 ///
 /// # Errors
-/// When the machine cannot run what is desired; then nothing is planned for any hook.
-pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal> {
-    let mut phases = Phases::default();
+/// When the machine cannot run what is desired, with all reasons; then nothing is planned for any hook.
+pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusals> {
+    let (mut phases, mut refusals) = (Phases::default(), Found::default());
     let absent = ObservedHook::default();
     // A probe that cannot be attached is noticed before any chain is switched.
-    probe::plan(desired, observed, &mut phases)?;
+    probe::plan(desired, observed, &mut phases, &mut refusals);
     for (hook, members) in desired.chains() {
         let placement = desired.placement(hook);
-        admit(hook, members, &placement, observed)?;
-        let choice = choose(hook, desired, &observed.facts)?;
+        admit(hook, members, &placement, observed, &mut refusals);
+        let choice = choose(hook, desired, &observed.facts);
+        let Some(choice) = refusals.take(choice) else { continue };
         let placement = bound::place(members, placement);
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.reach(members)?;
+        let reached =
+            HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.reach(members);
+        refusals.take(reached);
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let choice = Choice { mechanism: Mechanism::Splice, reason: "no chain is wanted here" };
@@ -47,7 +51,8 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
         HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.clear();
     }
     phases.start_before_packets(desired);
-    let wanted = wanted(desired, observed)?;
+    let wanted = wanted(desired, observed, &mut refusals);
+    refusals.refuse()?;
     for shared in observed.shared.keys().filter(|shared| !wanted.contains(shared)) {
         let step = Step::ForgetShared { shared: shared.clone() };
         phases.clean.push(Planned { step, reason: "no member uses it" });

@@ -200,6 +200,28 @@ fn own_words(calls: usize) -> String {
 }
 
 impl Refusal {
+    /// The chain that it is about; none where it is about a probe, or a map of several.
+    pub fn hook(&self) -> Option<&Hook> {
+        match self {
+            Self::NoInterface { hook }
+            | Self::Occupied { hook, .. }
+            | Self::Misplaced { hook, .. }
+            | Self::NoPositions { hook, .. }
+            | Self::KeptBySplice { hook, .. }
+            | Self::NamedIncumbent { hook }
+            | Self::TooLong { hook, .. }
+            | Self::Layout { hook, .. }
+            | Self::UncountedTailCalls { hook, .. }
+            | Self::DeviceBound { hook, .. }
+            | Self::Throws { hook, .. }
+            | Self::NoDispatcher { hook, .. }
+            | Self::NotAlone { hook, .. }
+            | Self::KernelTooOld { hook, .. } => Some(hook),
+            Self::NoMechanism { splice, .. } => splice.hook(),
+            Self::Probe(_) | Self::SharedLayout { .. } | Self::SharedState { .. } => None,
+        }
+    }
+
     /// What can be done about it.
     pub fn hint(&self) -> &'static str {
         match self {

@@ -7,6 +7,7 @@ use std::fmt;
 use package::{Difference, Digest, Layout, MemberName, PackageName, PublisherName};
 use serde::{Deserialize, Serialize};
 
+use crate::refusals::Found;
 use crate::{Desired, Hook, MemberSpec, Observed, PackageRef, ProbeSpec, Refusal};
 
 /// A map that several members use. Another layout makes it another map.
@@ -132,17 +133,15 @@ pub(crate) fn digest(layout: &Layout, map: &str) -> Digest {
     Digest::of(layout.0.get(map).map(|lines| lines.join("\n")).unwrap_or_default().as_bytes())
 }
 
-/// Finds the shared maps that are wanted.
-///
-/// # Errors
-/// When members lay one out in different ways, or in another way than the one that holds state, which may not be lost.
-pub(crate) fn wanted(desired: &Desired, observed: &Observed) -> Result<BTreeSet<SharedMap>, Refusal> {
+/// Finds the shared maps that are wanted. Refused is what members lay out in different ways, or in another way than the one that
+/// holds state, which may not be lost.
+pub(crate) fn wanted(desired: &Desired, observed: &Observed, refusals: &mut Found) -> BTreeSet<SharedMap> {
     let mut users: BTreeMap<(Extent, String), (User<'_>, SharedMap)> = BTreeMap::new();
     for (user, shared) in uses(desired) {
         let key = (shared.extent.clone(), shared.map.clone());
         match users.get(&key) {
             Some((first, agreed)) if agreed.layout != shared.layout => {
-                return Err(disagreement(first, &user, &shared));
+                refusals.note(disagreement(first, &user, &shared));
             }
             Some(_) => {}
             None => drop(users.insert(key, (user, shared))),
@@ -155,10 +154,10 @@ pub(crate) fn wanted(desired: &Desired, observed: &Observed) -> Result<BTreeSet<
         let is_there = observed.shared.contains_key(shared);
         if let Some((_, Some(layout))) = before.filter(|_| !is_there && !user.begins_fresh) {
             let difference = layout.difference(user.layout, &shared.map);
-            return Err(unreadable(user.name, shared, difference));
+            refusals.note(unreadable(user.name, shared, difference));
         }
     }
-    Ok(users.into_values().map(|(_, shared)| shared).collect())
+    users.into_values().map(|(_, shared)| shared).collect()
 }
 
 fn disagreement(first: &User<'_>, second: &User<'_>, shared: &SharedMap) -> Refusal {

@@ -322,3 +322,28 @@ fn all_that_cannot_be_as_a_document_says_is_told_at_once() {
     assert!(refused.contains("`/check/0`: ") && refused.contains("`/check/1`: "), "{refused}");
     assert_eq!(node.status().unwrap().generation, 0);
 }
+
+#[test]
+fn all_that_a_machine_cannot_run_is_told_at_once_with_its_place() {
+    let (_pair, node) = scene();
+    let member = format!("[[chain.member]]\nname = \"m\"\npackage = \"{}\"\n", packages().path("sanity"));
+    let chain = |interface: &str, more: &str| {
+        format!("[[chain]]\ninterface = \"{interface}\"\nhook = \"xdp\"\n{more}\n{member}")
+    };
+    let wrong = format!(
+        "{}{}{}",
+        chain("nosuch0", ""),
+        chain("right0", "position = \"first\""),
+        chain("nosuch1", "position = \"first\"")
+    );
+    let refused = node.apply(&wrong).unwrap();
+    for line in [
+        "`/chain/0`: there is no interface `nosuch0` for the chain on `nosuch0/xdp`",
+        "`/chain/1`: `position` has no meaning for the chain on `right0/xdp`",
+        "`/chain/2`: there is no interface `nosuch1` for the chain on `nosuch1/xdp`",
+        "`/chain/2`: `position` has no meaning for the chain on `nosuch1/xdp`",
+    ] {
+        assert!(refused.stderr.contains(line), "{line}: {}", refused.stderr);
+    }
+    assert_eq!(node.chains().unwrap(), []);
+}

@@ -136,7 +136,7 @@ impl Engine {
         }
         let has_checks = !self.settle_checks(&document)?.is_empty();
         let (spread, observed) = self.look(desired.clone())?;
-        let Way { plan, waiting } = self.way_from(&observed, &spread)?;
+        let Way { plan, waiting } = self.way_from(&observed, &spread, &document)?;
         let number = self.next_number(previous)?;
         let trial = trial_of(number, order, has_checks)?;
         let (accepted, again) = ((self.parts.clock)(), order.again);

@@ -5,27 +5,27 @@ use std::collections::BTreeMap;
 
 use package::{Attachment, KernelVersion, MemberName, ProbeKind, Traced};
 
+use crate::refusals::Found;
 use crate::{Desired, Facts, Observed, Probe, ProbeRefusal};
 
 /// Says what cannot run, before anything is planned.
-pub(super) fn admit(desired: &Desired, observed: &Observed) -> Result<(), ProbeRefusal> {
+pub(super) fn admit(desired: &Desired, observed: &Observed, refusals: &mut Found) {
     let mut places: BTreeMap<String, &MemberName> = BTreeMap::new();
     for probe in desired.probes().values().filter(|probe| probe.is_enabled()) {
         let spec = probe.spec();
         let name = || spec.name.clone();
-        admit_kernel(probe, &observed.facts)?;
+        refusals.take(admit_kernel(probe, &observed.facts));
         if let Some(missing) =
             observed.probes.absent.get(&spec.name).filter(|_| !observed.probes.is_attached(spec))
         {
-            return Err(ProbeRefusal::NoTarget { probe: name(), missing: missing.clone() });
+            refusals.note(ProbeRefusal::NoTarget { probe: name(), missing: missing.clone() });
         }
         if let Some(place) = sole_place(&spec.attach)
             && let Some(other) = places.insert(place.clone(), &spec.name)
         {
-            return Err(ProbeRefusal::SamePlace { probe: name(), other: other.clone(), place });
+            refusals.note(ProbeRefusal::SamePlace { probe: name(), other: other.clone(), place });
         }
     }
-    Ok(())
 }
 
 fn admit_kernel(probe: &Probe, facts: &Facts) -> Result<(), ProbeRefusal> {

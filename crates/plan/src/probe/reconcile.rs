@@ -10,19 +10,20 @@ use package::MemberName;
 use super::admit::{admit, sole_place};
 use crate::carry::keep;
 use crate::reconcile::Phases;
+use crate::refusals::Found;
 use crate::{
     Desired, Instance, Observed, ObservedProbes, Planned, Probe, ProbeRefusal, ProbeStep, State, Step,
 };
 
 /// Plans for all probes.
-pub(crate) fn plan(desired: &Desired, observed: &Observed, phases: &mut Phases) -> Result<(), ProbeRefusal> {
-    admit(desired, observed)?;
+pub(crate) fn plan(desired: &Desired, observed: &Observed, phases: &mut Phases, refusals: &mut Found) {
+    admit(desired, observed, refusals);
     let found = &observed.probes;
     let enabled = || desired.probes().values().filter(|probe| probe.is_enabled());
     let kept: BTreeSet<&Instance> =
         enabled().filter_map(|probe| Some(found.running(probe.spec())?.0)).collect();
     for probe in desired.probes().values() {
-        carry(found, probe, phases)?;
+        refusals.take(carry(found, probe, phases));
     }
     for probe in enabled() {
         reach(found, probe, &kept, phases);
@@ -36,7 +37,6 @@ pub(crate) fn plan(desired: &Desired, observed: &Observed, phases: &mut Phases) 
         let step = ProbeStep::Forget { state: state.clone() };
         phases.clean.push(planned(step, "no probe uses them"));
     }
-    Ok(())
 }
 
 /// Brings one probe to where it should be.

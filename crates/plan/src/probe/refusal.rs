@@ -65,6 +65,17 @@ pub enum ProbeRefusal {
 }
 
 impl ProbeRefusal {
+    /// The probe that it is about.
+    pub fn probe(&self) -> &MemberName {
+        match self {
+            Self::TooOld { probe, .. }
+            | Self::Lacking { probe, .. }
+            | Self::NoTarget { probe, .. }
+            | Self::SamePlace { probe, .. }
+            | Self::Layout { probe, .. } => probe,
+        }
+    }
+
     /// What can be done about it.
     pub fn hint(&self) -> &'static str {
         match self {
