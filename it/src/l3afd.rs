@@ -78,6 +78,14 @@ impl Site {
     /// # Errors
     /// When it does not answer soon.
     pub fn start(&mut self) -> Result<()> {
+        self.start_with(&[])
+    }
+
+    /// The same with more arguments.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_with(&mut self, arguments: &[&str]) -> Result<()> {
         let folder = self.folder.path();
         let log = fs::File::options().create(true).append(true).open(folder.join("said"))?;
         let mut command = self.home.command(&self.layout.executable());
@@ -85,7 +93,7 @@ impl Site {
         command.arg("--socket").arg(self.socket());
         command.arg("--state").arg(folder.join("state"));
         command.args(["--pins", "/sys/fs/bpf/l3af"]);
-        command.arg("--policy").arg(self.policy());
+        command.arg("--policy").arg(self.policy()).args(arguments);
         self.child = Some(command.stdout(log.try_clone()?).stderr(log).spawn()?);
         let begin = Instant::now();
         while !self.answers()? {
@@ -114,6 +122,45 @@ impl Site {
         let pid = self.pid()?;
         crate::run(&format!("kill -INT {pid}"))?;
         self.wait("the daemon ends", |_| !home::runs(pid))
+    }
+
+    /// Makes of what runs what a l3afd v1 would have left, with another process in its place: links where it pins them, what was asked for
+    /// in its store, and nothing of this daemon. Returns the number of the process, and of one that it started.
+    ///
+    /// # Errors
+    /// When the daemon does not end, or something cannot be moved.
+    pub fn make_old(&mut self) -> Result<(u32, u32)> {
+        self.interrupt()?;
+        fs::remove_dir_all(self.folder.path().join("state"))?;
+        let script = "set -e; cd /sys/fs/bpf; mv l3af old\nfor hook in old/ibpfbr/*; do\n\
+                      folder=links/ibpfbr/some-root/latest; mkdir -p $folder\n\
+                      if [ -e $hook/root/link ]; then mv $hook/root/link $folder/$(basename $hook | tr - _); fi\ndone\n\
+                      cp /bin/bash \"$1\"; exec \"$1\" -c 'sleep 600 & echo $! > \"$0\".child; wait' \"$1\"\n";
+        let program = self.folder.path().join("v1/l3afd");
+        fs::create_dir_all(self.folder.path().join("v1"))?;
+        let mut command = self.home.command(Path::new("/bin/sh"));
+        let child = command.args(["-c", script, "sh"]).arg(&program).spawn()?;
+        let (pid, beside) = (child.id(), program.with_extension("child"));
+        self.child = Some(child);
+        fs::write(self.layout.pid_file(), pid.to_string())?;
+        let number = |beside: &Path| fs::read_to_string(beside).ok()?.trim().parse().ok();
+        self.wait("the old one runs", |_| number(&beside).is_some())?;
+        Ok((pid, number(&beside).context("it has a child")?))
+    }
+
+    /// The daemon's folder of state.
+    pub fn state(&self) -> PathBuf {
+        self.folder.path().join("state")
+    }
+
+    /// Whether a process runs.
+    pub fn is_running(pid: u32) -> bool {
+        home::runs(pid)
+    }
+
+    /// The namespace of the client.
+    pub fn client(&self) -> &str {
+        &self.pair.left.namespace
     }
 
     /// Writes the configuration anew, for the next start.

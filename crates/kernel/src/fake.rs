@@ -345,6 +345,10 @@ impl Rules for ObservedHook {
 }
 
 impl Holdings for Fake {
+    fn inherit(&mut self, _: &Path, _: &Path) -> Result<BTreeSet<Hook>, Unseen> {
+        Ok(BTreeSet::new())
+    }
+
     fn expose(&mut self, _: &Path, _: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
         Ok(())
     }

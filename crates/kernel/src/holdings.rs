@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The part of the port that shows to others what the kernel holds for members: their maps, their programs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use plan::{Hook, Instance, MemberSpec, ProbeSpec};
@@ -10,6 +10,14 @@ use crate::Unseen;
 
 /// What a kernel holds for members.
 pub trait Holdings {
+    /// Takes over what a daemon before this one attached, in the daemon's own network namespace: by links that are pinned below a folder,
+    /// and by filters of TC with programs that are pinned below another. It runs on until a chain takes its place by one
+    /// update, or its hook is cleared; its pins are gone. Returns the hooks.
+    ///
+    /// # Errors
+    /// When the pins or the kernel cannot be read.
+    fn inherit(&mut self, links: &Path, programs: &Path) -> Result<BTreeSet<Hook>, Unseen>;
+
     /// Pins the maps of members once more, in a folder of a bpffs where programs in user space look for them, and nothing else
     /// there.
     ///

@@ -26,6 +26,7 @@ pub use self::access::{AccessConfig, BadRemote, LimitsConfig, OidcConfig, Remote
 /// Programs keep running while the daemon is down, and are adopted when it comes back.
 #[derive(Debug, Parser)]
 #[command(name = "l3afd", version, after_help = HELP)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 pub struct Arguments {
     /// Configuration file (TOML); every key has a default. An `l3afd.cfg` is one of l3afd v1: docs/l3afd-v1.md
     #[arg(long, value_name = "FILE")]
@@ -48,6 +49,12 @@ pub struct Arguments {
     /// Take off all programs that are pinned, say which, and end; for when no daemon runs
     #[arg(long)]
     pub detach: bool,
+    /// End the l3afd v1 whose number is in its `pid-file`, and take over its hooks, with no packet lost: docs/l3afd-v1.md
+    #[arg(long, conflicts_with = "detach")]
+    pub take_over: bool,
+    /// End the daemon, and take everything off, for a l3afd v1 to deploy what its store file has: docs/l3afd-v1.md
+    #[arg(long, conflicts_with_all = ["detach", "take_over"])]
+    pub give_back: bool,
     /// Apply nothing and repair nothing, and answer what is asked; so does `l3af.safe=1` on the kernel's command line
     #[arg(long)]
     pub safe: bool,
@@ -307,6 +314,9 @@ impl Config {
             config.logins = arguments.logins;
         }
         config.safe = arguments.safe || is_told_by_kernel();
+        if let Some(l3afd) = &mut config.l3afd {
+            l3afd.takes_over = arguments.take_over;
+        }
         config.collector()?;
         if config.poll_seconds == 0 {
             return Err(BadConfig::NoPeriod);

@@ -242,7 +242,8 @@ impl Generations {
         self.state.join("generations").join(format!("{number}.json"))
     }
 
-    fn detached(&self) -> PathBuf {
+    /// The mark that somebody took the programs off by hand.
+    pub(crate) fn detached(&self) -> PathBuf {
         self.state.join("detached")
     }
 }

@@ -52,7 +52,8 @@ pub use evidence::Found;
 pub use faults::Faults;
 pub use fetch::{Fetched, Fetcher};
 pub use l3afd::{
-    BadL3afdConfig, L3afdConfig, NoPidFile, Unfit as UnfitForL3afd, as_spelled_today, lock, write_pid_file,
+    BadL3afdConfig, L3afdConfig, NoPidFile, NotEnded, Unfit as UnfitForL3afd, as_spelled_today,
+    end_for_l3afd_v1, end_l3afd_v1, lock, write_pid_file,
 };
 pub use lock::{Lock, Locked};
 pub use log::{LogForm, begin_log};

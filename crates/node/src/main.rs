@@ -15,11 +15,19 @@ fn main() -> ExitCode {
         return not_become(&node::become_user_program(arguments));
     }
     let arguments = Arguments::parse_from(node::as_spelled_today(std::env::args_os()));
-    let (detach, watchdog) = (arguments.detach, arguments.watchdog);
+    let Arguments { detach, watchdog, take_over, give_back, .. } = arguments;
     let journal = arguments.journal_stream.clone();
     let config = Config::read(arguments);
     node::begin_log(config.as_ref().ok().and_then(|config| config.log), journal.as_deref());
-    match config.map_err(anyhow::Error::from).and_then(|config| run(&config, detach, watchdog)) {
+    match config.map_err(anyhow::Error::from).and_then(|config| {
+        if take_over {
+            node::end_l3afd_v1(&config)?;
+        }
+        if give_back {
+            node::end_for_l3afd_v1(&config)?;
+        }
+        run(&config, detach || give_back, watchdog)
+    }) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");

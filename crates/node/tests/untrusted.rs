@@ -29,6 +29,10 @@ struct Counting {
 }
 
 impl Holdings for Counting {
+    fn inherit(&mut self, links: &Path, programs: &Path) -> Result<BTreeSet<Hook>, Unseen> {
+        self.kernel.inherit(links, programs)
+    }
+
     fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
         self.kernel.expose(folder, members)
     }

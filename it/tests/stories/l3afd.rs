@@ -371,6 +371,56 @@ fn what_is_stored_is_what_is_told_and_runs_after_a_start() {
     rises(&site, "rl_drop_count_map_0_scalar");
 }
 
+/// The links of what is attached, by their numbers in the kernel.
+fn links(site: &Site) -> BTreeSet<u64> {
+    let told: Value = serde_json::from_str(&site.run("bpftool -j link list").unwrap()).unwrap();
+    let kinds = ["xdp", "tcx"].map(Value::from);
+    let listed = told.as_array().unwrap().iter().filter(|link| kinds.contains(&link["type"]));
+    listed.map(|link| link["id"].as_u64().unwrap()).collect()
+}
+
+#[test]
+fn the_hooks_of_a_l3afd_that_runs_are_taken_over_without_a_lost_packet_and_given_back() {
+    let mut site = site(artifacts(), NORMAL);
+    post(&site, "add", "add_payload");
+    validate_answer(&site, "exp_output_1");
+    let has_links = crate::kernel() >= "6.6".parse().unwrap();
+    let before = links(&site);
+    let (old, child) = site.make_old().unwrap();
+    assert_eq!((links(&site), before.is_empty()), (before.clone(), false), "it is attached still");
+    let client = site.client().to_owned();
+    let pings = std::thread::spawn(move || it::run_in(&client, "ping -q -i 0.01 -c 500 192.168.15.80"));
+    site.start_with(&["--take-over"]).unwrap();
+    site.wait("it is deployed", |site| identities(site).len() >= 4).unwrap();
+    assert!(!Site::is_running(old) && !Site::is_running(child), "the old one and its own are gone");
+    validate_answer(&site, "exp_output_1");
+    if has_links {
+        assert_eq!(links(&site), before, "packets come by the same links");
+    }
+    assert_eq!(site.run("find /sys/fs/bpf/links -type f").unwrap(), "");
+    let report = pings.join().unwrap().unwrap();
+    assert!(report.contains("500 received"), "{report}");
+    rises(&site, "rl_drop_count_map_0_scalar");
+    // And the way back: everything is off, and the store has what is to run.
+    let stored = fs::read_to_string(site.store()).unwrap();
+    let line = format!(
+        "{} adopt-l3afd {} --back --state {}",
+        it::binary("l3af").unwrap().display(),
+        site.configuration().display(),
+        site.state().display()
+    );
+    site.run(&line).unwrap();
+    assert_eq!((attached(&site).as_str(), site.pid().is_err()), ("", true));
+    assert_eq!(fs::read_to_string(site.store()).unwrap(), stored);
+    // A daemon that starts by mistake leaves the hooks alone, until it is to take over again.
+    site.start().unwrap();
+    assert_eq!(attached(&site), "");
+    site.interrupt().unwrap();
+    site.start_with(&["--take-over"]).unwrap();
+    site.wait("it is deployed", |site| identities(site).len() >= 4).unwrap();
+    validate_answer(&site, "exp_output_1");
+}
+
 #[test]
 fn an_interface_that_nobody_configured_has_nothing() {
     let site = site(artifacts(), NORMAL);

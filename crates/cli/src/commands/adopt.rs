@@ -4,12 +4,14 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::process::Command;
 
 use jiff::Timestamp;
 use package::{ARTIFACT_CAPABILITIES, Package, PublisherName};
 use trust::{Envelope, PAYLOAD_TYPE, PolicyDocument, Sign as Signs, Statement, Terms};
 use wire::l3afd::{self, Configured, Entry, Place, Repository, Settings};
 
+use super::detach::{daemon_program, told_by_daemon};
 use crate::arguments::adopt::AdoptL3afd;
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -22,6 +24,9 @@ struct Site {
 }
 
 pub(crate) fn run(arguments: &AdoptL3afd, environment: Option<&Passphrase>) -> Outcome {
+    if arguments.back {
+        return back(arguments);
+    }
     let AdoptL3afd { config, publisher, policy, statements, .. } = arguments;
     let site = Site::read(config)?;
     if site.places.is_empty() {
@@ -41,6 +46,17 @@ pub(crate) fn run(arguments: &AdoptL3afd, environment: Option<&Passphrase>) -> O
         let of = site.places.len();
         return Err(Failure::new(format!("{failed} of {of} artifacts are not signed, and would be refused")));
     }
+    Ok(())
+}
+
+/// Ends the daemon, and has it take everything off. What a l3afd v1 needs is in its store file already.
+fn back(AdoptL3afd { config, state, pins, .. }: &AdoptL3afd) -> Outcome {
+    let mut daemon = Command::new(daemon_program()?);
+    daemon.arg("--config").arg(config).arg("--give-back").arg("--state").arg(state).arg("--pins").arg(pins);
+    let steps = told_by_daemon(&mut daemon)
+        .map_err(|error| Failure::new(format!("`l3afd --give-back` did not do it: {error}")))?;
+    output::data(steps.trim_end());
+    output::note("nothing is attached any more; start l3afd v1, and it deploys what its store file has");
     Ok(())
 }
 

@@ -38,9 +38,18 @@ pub(crate) fn run(daemon: &Daemon, arguments: &Detach) -> Outcome {
 
 /// Lets the daemon's own program take off what is pinned; returns what it did.
 fn detach_by_daemon(pins: &Path) -> io::Result<String> {
+    told_by_daemon(Command::new(daemon_program()?).arg("--detach").arg("--pins").arg(pins))
+}
+
+/// The program of the daemon: the one beside this one, or that of the path.
+pub(super) fn daemon_program() -> io::Result<PathBuf> {
     let beside = std::env::current_exe()?.with_file_name("l3afd");
-    let program = if beside.exists() { beside } else { PathBuf::from("l3afd") };
-    let output = Command::new(program).arg("--detach").arg("--pins").arg(pins).output()?;
+    Ok(if beside.exists() { beside } else { PathBuf::from("l3afd") })
+}
+
+/// Runs it, and returns what it says.
+pub(super) fn told_by_daemon(command: &mut Command) -> io::Result<String> {
+    let output = command.output()?;
     if output.status.success() {
         return Ok(String::from_utf8_lossy(&output.stdout).into_owned());
     }

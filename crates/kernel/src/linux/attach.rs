@@ -15,7 +15,7 @@ use super::device::{interface_index, within};
 use super::incumbent::mode_flags;
 use super::pins::{FILTER, Pins, remove_file, remove_tree};
 use super::sys::Linking;
-use super::{Spelling, holder, incumbent, maps, qdisc, sys};
+use super::{Spelling, holder, incumbent, inherit, maps, qdisc, sys};
 
 /// Gives an entry the packets of the program that is held.
 pub(super) fn by_exchange(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<()> {
@@ -51,6 +51,9 @@ pub(super) fn by_link(
     (mode, position): (Option<XdpMode>, Option<&Position>),
 ) -> io::Result<()> {
     let program = program(pins, hook, entry)?;
+    if inherit::attach(pins, hook, program.as_fd())? {
+        return Ok(());
+    }
     let index = interface_index(&hook.interface)?;
     let spelling = Spelling::of(hook.point);
     let link = within(hook.interface.namespace.as_ref(), || {
@@ -68,7 +71,8 @@ pub(super) fn by_link(
         }
     })?;
     fs::create_dir_all(pins.root(hook))?;
-    sys::pin(link.as_fd(), &pins.root(hook).join("link"))
+    sys::pin(link.as_fd(), &pins.root(hook).join("link"))?;
+    inherit::remove_filters(pins, hook)
 }
 
 /// Where a TC link goes: `BPF_F_BEFORE` and `BPF_F_AFTER` of `linux/bpf.h`, beside nobody at the end of that side.
@@ -102,7 +106,8 @@ pub(super) fn by_filter(pins: &Pins, hook: &Hook, entry: &Entry) -> io::Result<(
             fs::create_dir_all(pins.discipline(hook))?;
         }
         fs::create_dir_all(folder.join(FILTER))?;
-        Filter::of_chain(index, hook.point).attach(program.as_fd())
+        Filter::of_chain(index, hook.point).attach(program.as_fd())?;
+        inherit::remove_filters(pins, hook)
     })
 }
 

@@ -13,6 +13,7 @@ mod fill;
 mod glance;
 mod holder;
 mod incumbent;
+mod inherit;
 mod known;
 mod load;
 mod log;
@@ -109,6 +110,11 @@ impl Linux {
 }
 
 impl Holdings for Linux {
+    fn inherit(&mut self, links: &Path, programs: &Path) -> Result<BTreeSet<Hook>, Unseen> {
+        inherit::inherit(&self.pins, links, programs)
+            .map_err(|source| Unseen::new(format!("the links in `{}`", links.display()), source))
+    }
+
     fn expose(&mut self, folder: &Path, members: &[(&Hook, &MemberSpec)]) -> Result<(), Unseen> {
         let unseen = |source: io::Error| Unseen::new(format!("the maps for `{}`", folder.display()), source);
         let mut maps = BTreeMap::new();

@@ -133,7 +133,8 @@ fn foreign(pins: &Pins, devices: &Devices, hooks: &BTreeMap<Hook, ObservedHook>)
         let hook = Hook { interface: interface.clone(), point: HookPoint::Xdp };
         let ours = hooks.get(&hook).is_some_and(|found| {
             // What others let our own link run goes with the link.
-            found.root == Root::Attached
+            super::inherit::is_there(pins, &hook)
+                || found.root == Root::Attached
                 || found.root == Root::Severed && pins.root(&hook).join("link").exists()
         });
         if let Some(xdp) = device.xdp.filter(|_| !ours) {

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What callers of l3afd v1 ask of the engine that nobody else does.
 
+use std::path::Path;
+
 use package::{HookPoint, MemberName};
 use plan::Member;
 use wire::{Applied, Document};
@@ -26,6 +28,20 @@ impl Engine {
     ) -> Result<Applied, Rejected> {
         self.may_apply()?;
         self.accept(document, Order { expected, ..Order::new(Demand::New, asker) }, fetched)
+    }
+
+    /// Takes over what a l3afd v1 left attached: it runs on until chains take its place.
+    pub(crate) fn inherit(&mut self, bpf_maps: &Path) -> Result<(), Rejected> {
+        let hooks = self.parts.kernel.inherit(&bpf_maps.join("links"), &bpf_maps.join("progs"))?;
+        for hook in hooks {
+            tracing::info!("`{hook}`: what a l3afd v1 attached runs until a chain takes its place");
+        }
+        Ok(())
+    }
+
+    /// Whether everything was taken off by hand.
+    pub(crate) fn is_detached(&self) -> bool {
+        self.generations.is_detached()
     }
 
     /// Whether all programs in user space got to where their work goes on by itself.

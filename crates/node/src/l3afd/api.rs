@@ -205,7 +205,10 @@ impl Old {
         let mut wanted = before.clone();
         alter(&mut wanted).map_err(|bad| refused(&bad))?;
         let document = wanted.document(&self.config.repository).map_err(|bad| refused(&bad))?;
-        if wanted == before {
+        // What was taken off by hand comes back also where it is asked for as it was.
+        let is_off = with(&self.engine, |engine| engine.is_detached()).await;
+        let is_off = is_off.map_err(|error| panicked(error).problem())?;
+        if wanted == before && !is_off {
             return Ok(Changed::between(generation, generation));
         }
         let applied = async {

@@ -35,6 +35,8 @@ pub struct L3afdConfig {
     pub debug: Option<SocketAddr>,
     /// The file with what was asked for so far.
     pub store: Option<PathBuf>,
+    /// Whether what the file has counts, and not what was asked of this daemon before: it takes over from a l3afd v1.
+    pub takes_over: bool,
     /// How many seconds rates and averages of metrics look back.
     pub samples: usize,
     /// The API with TLS, in place of without.
@@ -108,6 +110,7 @@ impl L3afdConfig {
             metrics: settings.address("web", "metrics-addr", "localhost:8898")?,
             debug: settings.is("ebpf-chain-debug", "enabled", false)?.then_some(debug),
             store: (!store.is_empty()).then(|| store.into()),
+            takes_over: false,
             samples: settings.number("web", "n-metric-samples", 20)?.max(1),
             remote: if has_tls { Some(remote(settings, api)?) } else { None },
             json_logs: settings.is("l3afd", "json-format-logs", false)?,

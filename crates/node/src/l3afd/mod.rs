@@ -5,6 +5,7 @@
 //! all. What stays of l3afd v1 is how things are spelled (`wire::l3afd`), and what surrounds its programs.
 
 mod api;
+mod change_over;
 mod config;
 mod exposed;
 mod gate;
@@ -20,6 +21,7 @@ mod unfit;
 pub use config::{BadL3afdConfig, L3afdConfig};
 
 pub(crate) use api::Old;
+pub use change_over::{NotEnded, end_for_l3afd_v1, end_l3afd_v1};
 pub(crate) use exposed::Exposed;
 pub(crate) use probes::probes_beside;
 pub use process::{NoPidFile, as_spelled_today, lock, write_pid_file};

@@ -12,6 +12,7 @@ use wire::l3afd::{self, Configured, Entry};
 use super::api::Old;
 use crate::access::Asker;
 use crate::durable;
+use crate::server::with;
 
 /// When it is tried again to take over what a l3afd v1 left: its repository may be back.
 const PAUSE: Duration = Duration::from_mins(1);
@@ -47,7 +48,15 @@ pub(crate) async fn take_over(old: Old) {
     if entries.is_empty() {
         return;
     }
-    while old.is_new().await {
+    let mut is_due = old.config.takes_over || old.is_new().await;
+    if is_due {
+        let maps = old.config.bpf_maps.clone();
+        // A call that failed inside was told where it did.
+        if let Ok(Err(rejected)) = with(&old.engine, move |engine| engine.inherit(&maps)).await {
+            tracing::error!("{}", rejected.problem());
+        }
+    }
+    while is_due {
         let (entries, host) = (entries.clone(), old.config.repository.host.clone());
         let asker = Asker::file(&path);
         match old.change(asker, move |configured| configured.update(entries, &host)).await {
@@ -63,5 +72,6 @@ pub(crate) async fn take_over(old: Old) {
             }
         }
         tokio::time::sleep(PAUSE).await;
+        is_due = old.is_new().await;
     }
 }
