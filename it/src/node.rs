@@ -20,6 +20,7 @@ const PATIENCE: Duration = Duration::from_mins(1);
 pub struct Node {
     namespace: String,
     folder: TempDir,
+    state: PathBuf,
     /// The folder of its pins.
     pub pins: PathBuf,
     child: Option<Child>,
@@ -47,12 +48,32 @@ impl Node {
     /// When it does not answer soon.
     pub fn start_from(executable: &Path, side: &Side, policy: &str) -> Result<Self> {
         let folder = tempfile::tempdir()?;
+        let state = folder.path().join("state");
+        Self::start_in(folder, state, executable, side, policy)
+    }
+
+    /// Starts a daemon over a folder of state that was there before and stays.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_over(state: &Path, side: &Side, policy: &str) -> Result<Self> {
+        Self::start_in(tempfile::tempdir()?, state.to_owned(), &binary("l3afd")?, side, policy)
+    }
+
+    fn start_in(
+        folder: TempDir,
+        state: PathBuf,
+        executable: &Path,
+        side: &Side,
+        policy: &str,
+    ) -> Result<Self> {
         fs::write(folder.path().join("trust.toml"), policy)?;
         let pins = Path::new("/sys/fs/bpf").join(unique("l3af-it-"));
         let (namespace, executable) = (side.namespace.clone(), executable.to_owned());
         let mut node = Self {
             namespace,
             folder,
+            state,
             pins,
             child: None,
             executable,
@@ -267,7 +288,7 @@ impl Node {
 
     /// The folder of state of the daemon.
     pub fn state(&self) -> PathBuf {
-        self.folder.path().join("state")
+        self.state.clone()
     }
 
     /// What the daemon said so far.

@@ -3,6 +3,7 @@
 
 mod bench;
 mod demo;
+mod durability;
 mod python;
 mod setup;
 mod shell;
@@ -35,6 +36,8 @@ enum Chore {
     Tidy,
     /// Run the stories, or a command, on another kernel in QEMU
     Vm(vm::Arguments),
+    /// Switch a node off in the middle of applying, again and again, and look what it has when it boots
+    Durability(durability::Arguments),
     /// Measure: `bench chain`, `bench change`, `bench verify`
     Bench {
         /// Measure in a guest, on another kernel
@@ -59,6 +62,7 @@ fn main() -> ExitCode {
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),
+        Chore::Durability(arguments) => durability::run(&arguments),
         Chore::Bench { vm: None, arguments } => bench::run(&arguments),
         Chore::Bench { vm: Some(release), arguments } => bench::run_in_guest(&release, &arguments),
         Chore::Demo { arguments } => demo::run(&arguments),

@@ -62,6 +62,7 @@ const TEST: &[Need] = &[
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),
     need("qemu-system-x86_64", "qemu-system-x86"),
+    need("mkfs.ext4", "e2fsprogs"),
     need("/bin/busybox", "busybox-static"),
     need("cpio", "cpio"),
     need("depmod", "kmod"),

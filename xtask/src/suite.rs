@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, command, exists, is_root, output, repository, say, watch};
-use crate::{python, setup, tidy, vm};
+use crate::{durability, python, setup, tidy, vm};
 
 /// The version that the rules in `deny.toml` were written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -58,11 +58,17 @@ pub(crate) fn run() -> Result<()> {
         (Ok(()), false) => stage("stories on Linux 6.1", || vm::stories("6.1", ON_OTHERS, &mut count)),
         _ => Ok(()),
     };
+    let lasts = match (&tested, unprivileged) {
+        (Ok(()), false) => {
+            stage("durability on Linux 6.1", || durability::run(&durability::Arguments::few()))
+        }
+        _ => Ok(()),
+    };
     if unprivileged {
         say("\nL3AF_TEST=unprivileged: the stories, which need root, were left out, here and on Linux 6.1.");
     }
     say(&format!("\n{} passed, {} failed", count.passed, count.failed));
-    tested.and(on_others)
+    tested.and(on_others).and(lasts)
 }
 
 fn is_unprivileged() -> Result<bool> {

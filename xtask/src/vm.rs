@@ -10,13 +10,15 @@ mod guest;
 mod kernel;
 
 use std::panic::resume_unwind;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
+
+pub(crate) use kernel::{Image, fetch};
 
 use crate::shell::{self, command, output, repository, say};
 use crate::suite::Count;
@@ -75,7 +77,7 @@ pub(crate) fn stories(release: &str, which: &str, count: &mut Count) -> Result<(
     let listed = output(Command::new(&stories).args(["--list", "--format", "terse"]))?;
     let digest = digest_of_ratelimit()?;
     let line = format!("env L3AF_EXPECT_DIGEST={digest} {} --test-threads=1 --exact", stories.display());
-    let image = kernel::fetch(release, &folder_of(release))?;
+    let image = fetch(release, &folder_of(release))?;
     let count = Mutex::new(count);
     let guest = |name, turn: usize| {
         let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
@@ -95,13 +97,19 @@ pub(crate) fn stories(release: &str, which: &str, count: &mut Count) -> Result<(
 /// Copies what the guest runs: a build during the run must not change it under the guest's feet.
 fn copies(stories: &str) -> Result<PathBuf> {
     let folder = repository().join("target/vm/bin");
-    fs::create_dir_all(&folder)?;
-    let built = repository().join("target/debug");
-    for name in ["l3afd", "l3af", "l3af-demo"] {
-        fs::copy(built.join(name), folder.join(name))?;
-    }
+    copy(&["l3afd", "l3af", "l3af-demo"], &folder)?;
     fs::copy(stories, folder.join("stories"))?;
     Ok(folder)
+}
+
+/// Copies binaries that were built into a folder.
+pub(crate) fn copy(binaries: &[&str], folder: &Path) -> Result<()> {
+    fs::create_dir_all(folder)?;
+    let built = repository().join("target/debug");
+    for name in binaries {
+        fs::copy(built.join(name), folder.join(name))?;
+    }
+    Ok(())
 }
 
 /// What `ratelimit` is here, for the guest to compare with.
@@ -124,36 +132,54 @@ fn story_binary() -> Result<String> {
 /// Boots a kernel, runs a command line in it, and passes on what it prints.
 fn boot(release: &str, line: &str) -> Result<()> {
     let folder = folder_of(release);
-    let image = kernel::fetch(release, &folder)?;
+    let image = fetch(release, &folder)?;
     Guest { image: &image, folder: folder.join("one") }.run(line, |_| ())
 }
 
-fn folder_of(release: &str) -> PathBuf {
+/// The folder of a kernel.
+pub(crate) fn folder_of(release: &str) -> PathBuf {
     repository().join("target/vm").join(release)
 }
 
 /// A guest that is not running yet.
-struct Guest<'a> {
-    image: &'a kernel::Image,
+pub(crate) struct Guest<'a> {
+    pub(crate) image: &'a Image,
     /// For what it needs and what it answers.
-    folder: PathBuf,
+    pub(crate) folder: PathBuf,
 }
 
 impl Guest<'_> {
     /// Boots it, runs a command line in it, and shows each line that it prints to a reader.
     fn run(&self, line: &str, see: impl FnMut(&str)) -> Result<()> {
+        // A guest that hangs ends here, and not with whoever waits for it.
+        let mut command = Command::new("timeout");
+        command.args(["--foreground", PATIENCE_SECONDS]);
+        let qemu = self.qemu(line)?;
+        command.arg(qemu.get_program()).args(qemu.get_args());
+        say(&format!("Booting {} under emulation", self.image.release));
+        shell::watch(command.stdin(Stdio::null()), see)?;
+        match fs::read_to_string(self.result()).unwrap_or_default().trim() {
+            "0" => Ok(()),
+            "" => bail!("the guest ended without an answer"),
+            code => bail!("the command failed in the guest with {code}"),
+        }
+    }
+
+    /// Where the guest says how its command ended.
+    fn result(&self) -> PathBuf {
+        self.folder.join("result")
+    }
+
+    /// QEMU, to boot it and run a command line in it.
+    pub(crate) fn qemu(&self, line: &str) -> Result<Command> {
         let (image, folder) = (self.image, &self.folder);
         fs::create_dir_all(folder)?;
         let initrd = guest::initrd(image, folder)?;
-        let result = folder.join("result");
         // What one run left must not be taken for the answer of the next.
-        drop(fs::remove_file(&result));
+        drop(fs::remove_file(self.result()));
         let script = folder.join("run.sh");
         fs::write(&script, guest::script(image, line))?;
-        say(&format!("Booting {} under emulation", image.release));
-        // A guest that hangs ends here, and not with whoever waits for it.
-        let mut qemu = Command::new("timeout");
-        qemu.args(["--foreground", PATIENCE_SECONDS, "qemu-system-x86_64"]);
+        let mut qemu = Command::new("qemu-system-x86_64");
         qemu.args([
             "-machine",
             "q35",
@@ -167,18 +193,13 @@ impl Guest<'_> {
             "3072",
         ]);
         qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
-        qemu.arg("-serial").arg(format!("file:{}", result.display()));
+        qemu.arg("-serial").arg(format!("file:{}", self.result().display()));
         qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
         qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
         // QEMU before 8.0 keeps what it translated by address: where each process of a program lies elsewhere, each is
         // translated anew, which takes longer than running it.
         let line = format!("console=ttyS0 quiet panic=-1 norandmaps l3af.run={}", script.display());
         qemu.args(["-append", &line]);
-        shell::watch(qemu.stdin(Stdio::null()), see)?;
-        match fs::read_to_string(&result).unwrap_or_default().trim() {
-            "0" => Ok(()),
-            "" => bail!("the guest ended without an answer"),
-            code => bail!("the command failed in the guest with {code}"),
-        }
+        Ok(qemu)
     }
 }

@@ -9,10 +9,10 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 /// Writes a file so that a reader sees the old content or the new, never a part, and a crash loses nothing that was
-/// reported as written: write beside it, `fsync`, rename over it, `fsync` the folder.
+/// reported as written: write beside it, `fsync`, rename over it, `fsync` the folder, and those that had to be made.
 pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
-    let folder = path.parent().unwrap_or(Path::new("/"));
-    fs::create_dir_all(folder)?;
+    let folder = folder_of(path);
+    make_folder(folder)?;
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".new");
     let beside = folder.join(name);
@@ -21,6 +21,31 @@ pub(crate) fn write(path: &Path, bytes: &[u8]) -> io::Result<()> {
     file.sync_all()?;
     fs::rename(&beside, path)?;
     File::open(folder)?.sync_all()
+}
+
+/// Makes a folder that is there after a crash, with those above it: a file in it that was flushed is of no use without.
+pub(crate) fn make_folder(folder: &Path) -> io::Result<()> {
+    if folder.is_dir() {
+        return Ok(());
+    }
+    let above = folder_of(folder);
+    make_folder(above)?;
+    match fs::create_dir(folder) {
+        // Somebody else was faster.
+        Err(_) if folder.is_dir() => {}
+        made => made?,
+    }
+    File::open(above)?.sync_all()
+}
+
+/// The folder that holds a file or folder.
+fn folder_of(path: &Path) -> &Path {
+    match path.parent() {
+        None => Path::new("/"),
+        // A name without a folder is in the current one.
+        Some(folder) if folder.as_os_str().is_empty() => Path::new("."),
+        Some(folder) => folder,
+    }
 }
 
 /// Reads JSON; none where there is no such file.
@@ -42,7 +67,7 @@ pub(crate) fn remove(path: &Path) -> io::Result<()> {
     match fs::remove_file(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
-        Ok(()) => File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all(),
+        Ok(()) => File::open(folder_of(path))?.sync_all(),
     }
 }
 

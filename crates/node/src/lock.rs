@@ -11,6 +11,8 @@ use rustix::fs::{FlockOperation, flock};
 use rustix::process::{Pid, Signal, kill_process};
 use thiserror::Error;
 
+use crate::durable;
+
 /// How long to wait for somebody who is about to end.
 const PATIENCE: Duration = Duration::from_secs(10);
 /// The same for somebody who hands over: connections have ten seconds to end, and so do user programs.
@@ -75,7 +77,7 @@ impl Lock {
 
     fn wait(state: &Path, patience: Duration, held_by: impl Fn(&str)) -> Result<Self, Locked> {
         let unusable = |source| Locked::Unusable { state: state.to_owned(), source };
-        fs::create_dir_all(state).map_err(unusable)?;
+        durable::make_folder(state).map_err(unusable)?;
         let path = state.join("lock");
         let mut file =
             File::options().create(true).truncate(false).write(true).open(&path).map_err(unusable)?;

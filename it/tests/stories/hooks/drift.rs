@@ -3,7 +3,6 @@
 //! in an hour.
 
 use std::io::{BufRead, BufReader};
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use ::package::KernelVersion;
@@ -41,6 +40,11 @@ fn hears_calls() -> bool {
     crate::kernel() >= KernelVersion { major: 5, minor: 15 }
 }
 
+/// Whether TC programs have links, and chains on TC with them; else they are filters.
+fn has_links() -> bool {
+    crate::kernel() >= KernelVersion { major: 6, minor: 6 }
+}
+
 fn link(node: &Node) -> String {
     node.pins.join("right0/xdp/root/link").display().to_string()
 }
@@ -67,22 +71,51 @@ fn a_link_that_somebody_detaches_is_attached_again_and_who_did_it_is_told() {
     assert!(node.l3af(&["events"]).unwrap().contains("BPF_LINK_DETACH"));
 }
 
-/// Lets another program run behind a link, as anybody may who may do all.
-fn update_link(link: &str, program: &Path) {
-    let script = "import ctypes, os, struct, sys\n\
-        number = {'x86_64': 321, 'aarch64': 280}[os.uname().machine]\n\
-        libc = ctypes.CDLL(None, use_errno=True)\n\
-        def bpf(command, attr):\n\
-        \x20   attr = ctypes.create_string_buffer(attr, 128)\n\
-        \x20   done = libc.syscall(number, command, attr, 128)\n\
-        \x20   assert done >= 0, os.strerror(ctypes.get_errno())\n\
-        \x20   return done\n\
-        def get(path):\n\
-        \x20   path = ctypes.create_string_buffer(path.encode())\n\
-        \x20   return bpf(7, struct.pack('Q', ctypes.addressof(path)))\n\
-        bpf(29, struct.pack('II', get(sys.argv[1]), get(sys.argv[2])))\n";
-    let status = Command::new("python3").args(["-c", script, link]).arg(program).status().unwrap();
-    assert!(status.success());
+/// What a script needs to make calls of bpf(2), as anybody may who may do all.
+const CALLS: &str = "import ctypes, os, socket, struct, sys\n\
+    number = {'x86_64': 321, 'aarch64': 280}[os.uname().machine]\n\
+    libc = ctypes.CDLL(None, use_errno=True)\n\
+    def bpf(command, attr):\n\
+    \x20   attr = ctypes.create_string_buffer(attr, 128)\n\
+    \x20   done = libc.syscall(number, command, attr, 128)\n\
+    \x20   assert done >= 0, os.strerror(ctypes.get_errno())\n\
+    \x20   return done\n\
+    def get(path):\n\
+    \x20   path = ctypes.create_string_buffer(path.encode())\n\
+    \x20   return bpf(7, struct.pack('Q', ctypes.addressof(path)))\n";
+
+/// Runs a script that makes calls, on the side where the chain is.
+fn call(pair: &Pair, script: &str, arguments: &[&str]) {
+    let network = format!("--net=/run/netns/{}", pair.right.namespace);
+    let script = format!("{CALLS}{script}");
+    let ran = Command::new("nsenter").args([&network, "python3", "-c", &script]).args(arguments).status();
+    assert!(ran.unwrap().success(), "{arguments:?}");
+}
+
+/// `BPF_LINK_UPDATE` of a link, to another program.
+const UPDATE: &str = "bpf(29, struct.pack('II', get(sys.argv[1]), get(sys.argv[2])))";
+/// `BPF_PROG_ATTACH` (with `BPF_F_BEFORE`) and `BPF_PROG_DETACH` of a program at `BPF_TCX_INGRESS`.
+const PUT_IN_FRONT: &str =
+    "bpf(8, struct.pack('IIII', socket.if_nametoindex('right0'), get(sys.argv[1]), 46, 8))";
+const TAKE_AWAY: &str = "bpf(9, struct.pack('III', socket.if_nametoindex('right0'), get(sys.argv[1]), 46))";
+
+/// A program of somebody else, pinned outside of the daemon's folder until it goes out of scope.
+struct Foreign(String);
+
+impl Foreign {
+    fn load(node: &Node, name: &str, kind: &str) -> Self {
+        of_corpus(name, name, if kind == "xdp" { "xdp" } else { "tc-ingress" });
+        let object = it::repository().join(format!("target/corpus/{name}.bpf.o"));
+        let pin = format!("{}-{name}", node.pins.display());
+        run(&format!("bpftool prog load {} {pin} type {kind}", object.display())).unwrap();
+        Self(pin)
+    }
+}
+
+impl Drop for Foreign {
+    fn drop(&mut self) {
+        drop(std::fs::remove_file(&self.0));
+    }
 }
 
 #[test]
@@ -99,7 +132,7 @@ fn a_program_that_somebody_puts_behind_the_link_goes_and_no_packet_is_lost() {
     run(&format!("bpftool prog load {} {}", object.display(), foreign.display())).unwrap();
     let (sent, received, ()) = stream_while(&pair, || {
         for before in 0..crate::rounds(5, 2) {
-            update_link(&link(&node), &foreign);
+            call(&pair, UPDATE, &[&link(&node), &foreign.to_string_lossy()]);
             let event = repaired(&node, before);
             assert!(event.by.iter().any(|by| by.contains("BPF_LINK_UPDATE")), "{event:?}");
         }
@@ -159,15 +192,95 @@ fn an_interface_that_is_made_again_gets_its_chain_again() {
 fn a_chain_on_tc_that_is_taken_off_is_attached_again() {
     let (pair, node) = scene();
     node.l3af(&["run", &passing("tc-ingress"), "--on", "right0"]).unwrap();
-    let is_linked = crate::kernel() >= KernelVersion { major: 6, minor: 6 };
     for before in 0..3 {
-        if is_linked {
+        if has_links() {
             let link = node.pins.join("right0/tc-ingress/root/link");
             run(&format!("bpftool link detach pinned {}", link.display())).unwrap();
         } else {
             run_in(&pair.right.namespace, "tc qdisc del dev right0 clsact").unwrap();
         }
         repaired(&node, before);
+    }
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+}
+
+/// A document with a TC chain that is to stand first.
+fn in_front(drift: &str) -> String {
+    format!(
+        "[[chain]]\ninterface = \"right0\"\nhook = \"tc-ingress\"\nposition = \"first\"\ndrift = \"{drift}\"\n\
+         [[chain.member]]\nname = \"in\"\npackage = \"{}\"\n",
+        passing("tc-ingress")
+    )
+}
+
+#[test]
+fn a_program_that_somebody_puts_in_front_of_a_chain_comes_behind_it_again() {
+    if !has_links() {
+        return;
+    }
+    let (pair, node) = scene();
+    let theirs = Foreign::load(&node, "tc_unspec", "classifier");
+    let places = || {
+        let chain = node.chains().unwrap().remove(0);
+        (chain.before, chain.behind)
+    };
+    let (nobody, them) = (Vec::<String>::new(), vec!["tc_unspec".to_owned()]);
+    node.apply(&in_front("repair")).unwrap().success().unwrap();
+    for before in 0..crate::rounds(5, 2) {
+        call(&pair, PUT_IN_FRONT, &[&theirs.0]);
+        let event = repaired(&node, before);
+        assert!(event.by.iter().any(|by| by.ends_with(" by BPF_PROG_ATTACH")), "{event:?}");
+        assert!(event.text.starts_with("right0/tc-ingress repaired in "), "{event:?}");
+        assert_eq!(places(), (nobody.clone(), them.clone()), "it is there still, and has its turn later");
+        call(&pair, TAKE_AWAY, &[&theirs.0]);
+    }
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+
+    // Where the chain says so it stays where they put it.
+    node.apply(&in_front("report")).unwrap().success().unwrap();
+    let before = drifts(&node).len();
+    call(&pair, PUT_IN_FRONT, &[&theirs.0]);
+    node.wait("it is told", || drifts(&node).len() == before + 1);
+    let event = drifts(&node).pop().unwrap();
+    assert!(event.text.starts_with("right0/tc-ingress changed, and left so"), "{event:?}");
+    assert_eq!(
+        (places(), node.status().unwrap().left),
+        ((them, nobody), vec!["right0/tc-ingress".to_owned()])
+    );
+}
+
+#[test]
+fn a_program_in_front_of_a_chain_that_may_stand_anywhere_is_shown_and_left() {
+    if !has_links() {
+        return;
+    }
+    let (pair, node) = scene();
+    let theirs = Foreign::load(&node, "tc_unspec", "classifier");
+    node.l3af(&["run", &passing("tc-ingress"), "--on", "right0"]).unwrap();
+    call(&pair, PUT_IN_FRONT, &[&theirs.0]);
+    assert_eq!(node.chains().unwrap()[0].before, ["tc_unspec"]);
+    assert_eq!(ping(&pair, 3).unwrap(), 3);
+    assert!(drifts(&node).is_empty(), "{:?}", drifts(&node));
+}
+
+#[test]
+fn a_filter_that_somebody_puts_in_place_of_a_chain_goes() {
+    if has_links() {
+        return;
+    }
+    let (pair, node) = scene();
+    let theirs = Foreign::load(&node, "tc_unspec", "classifier");
+    node.l3af(&["run", &passing("tc-ingress"), "--on", "right0"]).unwrap();
+    let filters = || run_in(&pair.right.namespace, "tc filter show dev right0 ingress").unwrap();
+    for before in 0..crate::rounds(5, 2) {
+        let replace = format!(
+            "tc filter replace dev right0 ingress protocol all prio 5039 handle 1 bpf da object-pinned {}",
+            theirs.0
+        );
+        run_in(&pair.right.namespace, &replace).unwrap();
+        let event = repaired(&node, before);
+        assert!(event.text.starts_with("right0/tc-ingress repaired in "), "{event:?}");
+        assert!(filters().contains("l3af_root") && !filters().contains("tc_unspec"), "{}", filters());
     }
     assert_eq!(ping(&pair, 3).unwrap(), 3);
 }

@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The power goes off while a node applies a document, again and again: what it acknowledged must be there at the next boot.
+//!
+//! The node is a guest whose state is on a disk of its own. QEMU is killed, and the disk then forgets what was not flushed
+//! ([`disk`]), as a disk with a cache that is volatile may. What must be there is decided here, by whoever was told
+//! ([`memory`]); the guest's part is `it/src/bin/durability.rs`.
+
+mod disk;
+mod fact;
+mod guest;
+mod memory;
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail};
+
+use crate::setup;
+use crate::shell::{self, command, repository, say};
+use crate::vm::{self, Guest};
+use disk::{Disk, Lost};
+use fact::Fact;
+use guest::Running;
+use memory::{Found, Memory};
+
+/// The first document of each boot has a mark of its own: whoever sees it knows who applied it.
+const MARKS_OF_A_BOOT: u64 = 1000;
+/// At most so many documents are acknowledged before the one that is cut off.
+const MOST_ACKNOWLEDGED: u64 = 5;
+
+#[derive(Debug, clap::Args)]
+pub(crate) struct Arguments {
+    /// How often the power is to go off in the middle of applying
+    #[arg(long, default_value_t = 50)]
+    kills: u32,
+    /// Kernel of the node: the numbers of its release
+    #[arg(long, default_value = "6.1")]
+    kernel: String,
+    /// What all that is left to chance follows from, to have it again
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+impl Arguments {
+    /// What is done with every other test: enough to notice that nothing lasts, in a minute.
+    pub(crate) fn few() -> Self {
+        Self { kills: 2, kernel: "6.1".to_owned(), seed: 1 }
+    }
+}
+
+/// Kills a node so often, and ends with an error at the first boot that lacks something.
+pub(crate) fn run(arguments: &Arguments) -> Result<()> {
+    setup::install(setup::EVERYTHING)?;
+    shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
+    let Arguments { kills, kernel, seed } = arguments;
+    say(&format!("The power goes off {kills} times, by chance with --seed {seed}"));
+    let mut course = Course::prepare(kernel, *seed)?;
+    while course.kills < *kills {
+        let running = course.boot()?;
+        course.cut_off(running)?;
+    }
+    drop(course.boot()?);
+    course.sum_up();
+    Ok(())
+}
+
+/// Chance that can be had again: `SplitMix64` of Steele, Lea and Flood, "Fast Splittable Pseudorandom Number Generators".
+struct Dice(u64);
+
+impl Dice {
+    fn throw(&mut self) -> u64 {
+        self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
+        let mixed = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
+        let mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
+        mixed ^ (mixed >> 31)
+    }
+
+    fn below(&mut self, bound: u64) -> u64 {
+        self.throw() % bound
+    }
+}
+
+/// A node that loses its power now and then.
+struct Course {
+    image: vm::Image,
+    folder: PathBuf,
+    disk: Disk,
+    dice: Dice,
+    memory: Memory,
+    boots: u64,
+    /// How often the power went off in the middle of applying.
+    kills: u32,
+    lost: Lost,
+}
+
+impl Course {
+    fn prepare(kernel: &str, seed: u64) -> Result<Self> {
+        let folder = vm::folder_of(kernel).join("durability");
+        let image = vm::fetch(kernel, &vm::folder_of(kernel))?;
+        drop(fs::remove_dir_all(&folder));
+        vm::copy(&["l3afd", "l3af", "l3af-durability"], &folder.join("bin"))?;
+        make_packages(&folder)?;
+        let disk = Disk::make(&folder)?;
+        let dice = Dice(seed);
+        Ok(Self {
+            image,
+            folder,
+            disk,
+            dice,
+            memory: Memory::default(),
+            boots: 0,
+            kills: 0,
+            lost: Lost::default(),
+        })
+    }
+
+    /// Boots the node, and compares what it tells with what is remembered.
+    fn boot(&mut self) -> Result<Running> {
+        self.boots += 1;
+        let folder = self.folder.display();
+        let line = format!(
+            "echo; dmesg -n 1; modprobe virtio_blk && mkdir /disk && mount -o {} /dev/vda /disk && {folder}/bin/l3af-durability \
+             --state /disk/l3af --packages {folder} --mark {}",
+            disk::MOUNT_OPTIONS,
+            self.boots * MARKS_OF_A_BOOT
+        );
+        let guest = Guest { image: &self.image, folder: self.folder.clone() };
+        let mut qemu = guest.qemu(&line)?;
+        self.disk.insert(&mut qemu)?;
+        let mut running = Running::start(qemu)?;
+        let mut found = Found::default();
+        loop {
+            match running.next()? {
+                Fact::Kept { generation, mark } => drop(found.kept.insert(generation, mark)),
+                Fact::InForce { generation } => found.in_force = Some(generation),
+                Fact::Runs { mark } => found.runs = Some(mark),
+                Fact::Complete => break,
+                early @ (Fact::Applying { .. } | Fact::Acknowledged { .. }) => {
+                    bail!("the guest tells `{early:?}` before it told what it found")
+                }
+            }
+        }
+        let judged = self.memory.judge(&found);
+        let judged = judged.with_context(|| format!("boot {}; {} is as it was", self.boots, self.disk))?;
+        say(&format!("boot {}: {} generations are kept, {judged}", self.boots, found.kept.len()));
+        Ok(running)
+    }
+
+    /// Lets the node apply documents, and switches it off in the middle of one.
+    fn cut_off(&mut self, mut running: Running) -> Result<()> {
+        let before = self.memory.acknowledged();
+        let (mut took, mut written) = (Duration::ZERO, 0);
+        for _ in 0..=self.dice.below(MOST_ACKNOWLEDGED) {
+            let begin = Instant::now();
+            self.hear(&mut running)?;
+            self.hear(&mut running)?;
+            (took, written) = (begin.elapsed(), self.disk.written()?);
+        }
+        self.hear(&mut running)?;
+        // Anywhere in as long as the one before took.
+        let after = Duration::from_millis(self.dice.below(1 + u64::try_from(took.as_millis())?));
+        thread::sleep(after);
+        for fact in running.kill()? {
+            self.memory.hear(&fact)?;
+            written = self.disk.written()?;
+        }
+        let lost = self.disk.forget(written, &mut self.dice)?;
+        let acknowledged = self.memory.acknowledged() - before;
+        let remark = if self.memory.in_flight().is_some() {
+            self.kills += 1;
+            ""
+        } else {
+            "; it was between two documents, and does not count"
+        };
+        say(&format!("kill {}: {acknowledged} acknowledged, {lost}{remark}", self.kills));
+        self.lost += lost;
+        Ok(())
+    }
+
+    fn hear(&mut self, running: &mut Running) -> Result<()> {
+        let fact = running.next()?;
+        self.memory.hear(&fact)
+    }
+
+    fn sum_up(&self) {
+        say(&format!(
+            "\nThe power went off {} times in the middle of applying. Of {} acknowledged generations each was there as long as it \
+             was among the last {}, with its document.\n{}\nIn all, {}",
+            self.kills,
+            self.memory.acknowledged(),
+            memory::KEPT,
+            self.memory.outcomes(),
+            self.lost
+        ));
+    }
+}
+
+/// What the documents are made of: built here, as compilers take long in a guest.
+fn make_packages(folder: &Path) -> Result<()> {
+    let l3af = |line: &str| {
+        let mut command = Command::new(repository().join("target/debug/l3af"));
+        shell::output(command.args(line.split(' ')).current_dir(folder))
+    };
+    l3af("key new key --no-passphrase")?;
+    for name in ["sanity", "ratelimit"] {
+        l3af(&format!("build {} --output {name}", repository().join("programs").join(name).display()))?;
+        l3af(&format!("sign {name} --key key"))?;
+    }
+    Ok(())
+}
