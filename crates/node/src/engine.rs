@@ -319,7 +319,7 @@ impl Engine {
         let (desired, waiting) = leave_out(self.wanted_of(named.clone()), &observed);
         self.waiting = waiting;
         let plan = reconcile(&desired, &observed)?;
-        self.carry_out(&plan, &desired)?;
+        self.carry_out(&plan, &desired, Demand::InForce)?;
         self.follow_in_user_space(named);
         Ok(plan)
     }
@@ -343,10 +343,13 @@ impl Engine {
         Ok(self.parts.kernel.observe(&desired.namespaces())?)
     }
 
-    fn carry_out(&mut self, plan: &Plan, desired: &Desired) -> Result<(), Rejected> {
-        let Self { user_programs, is_stand_in, .. } = self;
-        let mut start = |kernel: &dyn Kernel, package: &PackageRef| {
-            if *is_stand_in { Ok(()) } else { user_programs.make_ready(kernel, desired, &package.index) }
+    /// Carries out a plan. A user program that is to be ready before packets come is waited for where what is desired is new: what ran
+    /// before must come back, also when its user program does not.
+    fn carry_out(&mut self, plan: &Plan, desired: &Desired, demand: Demand) -> Result<(), Rejected> {
+        let user_programs = &mut self.user_programs;
+        let mut start = |kernel: &dyn Kernel, package: &PackageRef| match demand {
+            Demand::New => user_programs.make_ready(kernel, desired, &package.index),
+            Demand::Again | Demand::InForce => Ok(()),
         };
         let applied = kernel::apply_with(self.parts.kernel.as_mut(), plan, desired, &mut start);
         applied.map_err(|mut halted| {

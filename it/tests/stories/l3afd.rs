@@ -371,12 +371,15 @@ fn what_is_stored_is_what_is_told_and_runs_after_a_start() {
     rises(&site, "rl_drop_count_map_0_scalar");
 }
 
-/// The links of what is attached, by their numbers in the kernel.
+/// The links that are pinned on this site, by their numbers in the kernel.
 fn links(site: &Site) -> BTreeSet<u64> {
-    let told: Value = serde_json::from_str(&site.run("bpftool -j link list").unwrap()).unwrap();
+    let told: Value = serde_json::from_str(&site.run("bpftool -f -j link list").unwrap()).unwrap();
     let kinds = ["xdp", "tcx"].map(Value::from);
-    let listed = told.as_array().unwrap().iter().filter(|link| kinds.contains(&link["type"]));
-    listed.map(|link| link["id"].as_u64().unwrap()).collect()
+    let is_here = |link: &&Value| {
+        let is_pinned = link["pinned"].as_array().is_some_and(|pins| !pins.is_empty());
+        is_pinned && kinds.contains(&link["type"])
+    };
+    told.as_array().unwrap().iter().filter(is_here).map(|link| link["id"].as_u64().unwrap()).collect()
 }
 
 #[test]

@@ -152,7 +152,7 @@ impl Engine {
             given_up: None,
         };
         self.keep(&generation, trial.as_ref())?;
-        if let Err(halted) = self.carry_out(&plan, &spread) {
+        if let Err(halted) = self.carry_out(&plan, &spread, order.demand) {
             self.withdraw(&generation);
             return Err(halted);
         }

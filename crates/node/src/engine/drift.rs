@@ -14,6 +14,7 @@ use wire::{EventKind, Problem};
 use super::{Engine, steps};
 use crate::Rejected;
 use crate::events::{Events, Happened};
+use crate::resolve::Demand;
 use crate::waiting::leave_out;
 
 /// What others changed.
@@ -93,7 +94,7 @@ impl Engine {
         let leave = |hook: &Hook| desired.placement(hook).drift != OnDrift::Repair && !is_new(hook);
         let left: BTreeSet<Hook> = changed.filter(|hook| leave(hook)).cloned().collect();
         let (repaired, left_so) = plan.without_hooks(&left);
-        self.carry_out(&repaired, &desired)?;
+        self.carry_out(&repaired, &desired, Demand::InForce)?;
         self.follow_in_user_space(spread);
         let news: BTreeSet<Hook> = left.difference(&self.left.hooks).cloned().collect();
         let yields = |hook: &&Hook| desired.placement(hook).drift == OnDrift::Yield;

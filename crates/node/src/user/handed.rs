@@ -3,8 +3,10 @@
 //! it begins. [`VARIABLE`] says which is which.
 
 use std::collections::BTreeMap;
+use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use kernel::{Kernel, Unseen};
@@ -15,15 +17,29 @@ use plan::Desired;
 /// name of the map, the member or probe, and its hook, or `-` for a probe.
 pub(super) const VARIABLE: &str = "L3AF_MAPS";
 
-/// Maps by what is said of them: their name, the member or probe, and its hook; and where they are pinned. One that several
-/// share is there for each.
-pub(super) type Handed = BTreeMap<String, PathBuf>;
+/// Maps by what is said of them: their name, the member or probe, and its hook. One that several share is there for each.
+pub(super) type Handed = BTreeMap<String, Pin>;
+
+/// The pin of a map. Another one under the same path is another map.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Pin {
+    pub(super) path: PathBuf,
+    inode: u64,
+}
+
+impl Pin {
+    fn of(path: PathBuf) -> Self {
+        // One that is gone again is not opened either.
+        let inode = fs::metadata(&path).map_or(0, |found| found.ino());
+        Self { path, inode }
+    }
+}
 
 /// The maps of a package, of what is enabled of it.
 pub(super) fn of(kernel: &dyn Kernel, desired: &Desired, package: &Digest) -> Handed {
     let mut handed = Handed::new();
     let mut add = |found: Result<BTreeMap<String, PathBuf>, Unseen>, of: &str| match found {
-        Ok(maps) => handed.extend(maps.into_iter().map(|(map, pin)| (format!("{map} {of}"), pin))),
+        Ok(maps) => handed.extend(maps.into_iter().map(|(map, pin)| (format!("{map} {of}"), Pin::of(pin)))),
         Err(unseen) => tracing::error!("a user program does not get the maps of {of}: {unseen}"),
     };
     for (hook, member) in
@@ -41,7 +57,7 @@ pub(super) fn of(kernel: &dyn Kernel, desired: &Desired, package: &Digest) -> Ha
 }
 
 /// Opens them for what this process executes. Returns what is said of them. They stay open for good.
-pub(super) fn open(maps: &Handed) -> io::Result<String> {
+pub(super) fn open(maps: &BTreeMap<String, PathBuf>) -> io::Result<String> {
     let mut opened: BTreeMap<&Path, OwnedFd> = BTreeMap::new();
     let mut said = String::new();
     for (name, pin) in maps {

@@ -344,7 +344,8 @@ impl Watched {
             self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
         self.now().limits = limits;
         let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-        let (cpu_seconds, maps) = (self.program.cpu_seconds, self.program.maps.clone());
+        let cpu_seconds = self.program.cpu_seconds;
+        let maps = self.program.maps.iter().map(|(map, pin)| (map.clone(), pin.path.clone())).collect();
         let terms = Terms { identity, address_space, cpu_seconds, cgroup: folder, maps };
         let listen = |_| Listener::open(scratch.path(), identity.user());
         let listener = self.ready_seconds().map(listen).transpose().map_err(told)?;

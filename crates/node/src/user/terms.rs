@@ -2,6 +2,7 @@
 //! On what terms a process becomes a user program: who it is, and what it may use. The daemon says so in arguments, and the
 //! process that it starts carries it out on itself before it executes the program.
 
+use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -16,7 +17,6 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::handed::Handed;
 use super::identity::Identity;
 
 /// Who it is, and what it may use.
@@ -29,8 +29,8 @@ pub(super) struct Terms {
     pub(super) cpu_seconds: Option<u64>,
     /// The control group that it belongs to.
     pub(super) cgroup: Option<PathBuf>,
-    /// The maps that it is handed.
-    pub(super) maps: Handed,
+    /// The maps that it is handed: what is said of them, and where they are pinned.
+    pub(super) maps: BTreeMap<String, PathBuf>,
 }
 
 impl Terms {
@@ -153,7 +153,7 @@ mod tests {
         #[test]
         fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
-            let maps: Handed = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), format!("/a/{map}").into())).collect();
+            let maps: BTreeMap<String, PathBuf> = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), format!("/a/{map}").into())).collect();
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
                 let terms = Terms { identity, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };
                 assert_eq!(Terms::read(terms.arguments().into_iter()), Some(terms));
