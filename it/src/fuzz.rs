@@ -118,7 +118,7 @@ pub fn index(bytes: &[u8]) {
     }
     let read = Package::read(&Always(bytes), &Digest::of(bytes));
     assert!(read.is_err(), "nothing is its own manifest");
-    let named = wire::named("file:/a.oci", &Digest::of(bytes), &[bytes.to_vec()]);
+    let named = wire::named("file:/a.oci", &Digest::of(bytes), &[bytes.to_vec()], |_| true);
     let read = Package::of_image(&Always(bytes), &Digest::of(bytes), &named);
     assert!(read.is_err(), "nothing is its own layer");
 }

@@ -47,23 +47,22 @@ impl PackageSource {
         }
     }
 
-    /// Reads the package; an image that is none is called as a node would call it.
+    /// Reads the package; an image that is none is called by where it is.
     pub(crate) fn package(&self) -> Result<Package, Failure> {
         let index = self.layout.index()?;
         if self.layout.is_package()? {
             return Ok(Package::read(&self.layout, &index)?);
         }
-        Ok(Package::of_image(&self.layout, &index, &self.named()?)?)
+        Ok(Package::of_image(&self.layout, &index, &self.placed()?)?)
     }
 
-    /// What a node would call an image that is no package.
-    pub(crate) fn named(&self) -> Result<Named, Failure> {
-        let statements = self.referrers(ReferrerKind::Statement)?;
+    /// What an image that is no package is called by where it is.
+    pub(crate) fn placed(&self) -> Result<Named, Failure> {
         let place = match &self.origin {
             Some(origin) => origin.reference.uri(),
             None => format!("file:{}", self.layout.folder().display()),
         };
-        Ok(wire::named(&place, &self.layout.index()?, &statements))
+        Ok(wire::named(&place, &self.layout.index()?, &[], |_| true))
     }
 
     /// The folder that it is in, or that it was copied into.

@@ -38,9 +38,9 @@ impl Subject {
     ) -> Result<Self, Failure> {
         if let Some(source) = PackageSource::find(path, logins)? {
             if !source.layout().is_package()? {
-                // In a registry it is called as a node would call it.
+                // In a registry it is called by where it is. What others state of it is nothing to sign.
                 let named = match source.fetched_from() {
-                    Some(_) if naming.is_empty() => source.named()?,
+                    Some(_) if naming.is_empty() => source.placed()?,
                     _ => naming.release(path)?,
                 };
                 let image = Package::of_image(source.layout(), &source.layout().index()?, &named)?;

@@ -17,6 +17,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
@@ -59,6 +60,10 @@ pub struct Parts {
     pub clock: fn() -> jiff::Timestamp,
 }
 
+/// How long a change waits for all user programs together that are to be ready before packets come: whoever asks meanwhile waits too, and
+/// so does the watchdog of systemd.
+const LONGEST_WAIT: Duration = Duration::from_secs(45);
+
 /// A plan to a new desired state, and what it leaves out.
 struct Way {
     plan: Plan,
@@ -99,6 +104,8 @@ pub struct Engine {
     calm: Option<Calm>,
     /// Whether all checks of the generation on trial passed when they were carried out last.
     checks_pass: bool,
+    /// Whether what a l3afd v1 attached runs until a document takes its place.
+    inherits: bool,
     /// Whether the daemon is gone, and with it whoever would mind user programs.
     is_stand_in: bool,
 }
@@ -127,6 +134,7 @@ impl Engine {
             left: Left::default(),
             calm: None,
             checks_pass: false,
+            inherits: false,
             is_stand_in: false,
             parts,
         }
@@ -346,9 +354,9 @@ impl Engine {
     /// Carries out a plan. A user program that is to be ready before packets come is waited for where what is desired is new: what ran
     /// before must come back, also when its user program does not.
     fn carry_out(&mut self, plan: &Plan, desired: &Desired, demand: Demand) -> Result<(), Rejected> {
-        let user_programs = &mut self.user_programs;
+        let (user_programs, deadline) = (&mut self.user_programs, Instant::now() + LONGEST_WAIT);
         let mut start = |kernel: &dyn Kernel, package: &PackageRef| match demand {
-            Demand::New => user_programs.make_ready(kernel, desired, &package.index),
+            Demand::New => user_programs.make_ready(kernel, desired, &package.index, deadline),
             Demand::Again | Demand::InForce => Ok(()),
         };
         let applied = kernel::apply_with(self.parts.kernel.as_mut(), plan, desired, &mut start);

@@ -10,7 +10,7 @@ use std::error::Error;
 use std::io;
 use std::path::PathBuf;
 
-use package::{BlobError, Blobs, Digest, Referrer, ReferrerKind};
+use package::{BlobError, Blobs, Digest, PublisherName, Referrer, ReferrerKind};
 use tokio::sync::Notify;
 use trust::Mode;
 use wire::l3afd::Place;
@@ -165,7 +165,10 @@ impl Fetcher {
         };
         let is_statement = |found: &&Referrer| found.kind == ReferrerKind::Statement;
         let said: Vec<Vec<u8>> = found.iter().filter(is_statement).map(|found| found.bytes.clone()).collect();
-        let named = descriptor.artifact_type.is_none().then(|| wire::named(name, &index, &said));
+        let is_image = descriptor.artifact_type.is_none();
+        let policy = PolicyFiles::read(&self.policy)?.policy()?;
+        let is_known = |publisher: &PublisherName| policy.publisher(publisher).is_some();
+        let named = is_image.then(|| wire::named(name, &index, &said, is_known));
         let Documents { statements, roots } = self.keep(found)?;
         tracing::info!(package.reference = name, package.index = %index, from = %given_by, "fetched");
         let (statements, roots) = (statements.into_iter().collect(), roots.into_iter().collect());

@@ -219,7 +219,9 @@ impl Resolver<'_> {
         let referrers = |kind| layout.referrers(kind).map_err(|error| unfetched(error.into()));
         let (envelopes, roots) = (referrers(ReferrerKind::Statement)?, referrers(ReferrerKind::Root)?);
         let is_package = layout.is_package().map_err(|error| unfetched(error.into()))?;
-        let named = (!is_package).then(|| wire::named(reference, &index, &envelopes));
+        let named = (!is_package).then(|| {
+            wire::named(reference, &index, &envelopes, |name| self.policy.publisher(name).is_some())
+        });
         let recorder = Recorder::new(&layout);
         let nothing = Vec::new();
         read(

@@ -16,6 +16,8 @@ use crate::{
     PublisherName, ReadError, Version, read_layer,
 };
 
+/// The most platforms that are read of an image.
+const MAX_PLATFORMS: usize = 64;
 /// What Docker calls such a layer (Image Manifest V2, Schema 2).
 const DOCKER_LAYER_MEDIA_TYPE: &str = "application/vnd.docker.image.rootfs.diff.tar.gzip";
 /// The label of the configuration that tells the kinds of programs by their functions.
@@ -122,12 +124,17 @@ impl Bytecode {
         let Some(listed) = document.manifests else {
             return Ok(vec![Self::read_one(blobs, image, document, None)?]);
         };
-        let mut all = Vec::new();
+        let mut all: Vec<Self> = Vec::new();
         for Entry { digest, size, platform } in listed {
             let platform = match platform.map(|spelled| Platform::new(&spelled.os, &spelled.architecture)) {
                 Some(Err(_)) => continue,
                 other => other.and_then(Result::ok),
             };
+            let is_seen = |image: &Self| platform.as_ref() == Some(&image.image.platform);
+            // Variants of an architecture are one platform here; the first counts.
+            if all.len() == MAX_PLATFORMS || all.iter().any(is_seen) {
+                continue;
+            }
             let bytes = fetch(blobs, "the image manifest", &digest, MAX_MANIFEST_BYTES)?;
             let found = bytes.len() as u64;
             if found != size {

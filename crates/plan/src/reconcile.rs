@@ -21,7 +21,7 @@ use crate::refusals::Found;
 use crate::shared::wanted;
 use crate::{
     Buffers, Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, Observed, ObservedHook,
-    PackageRef, Placement, Plan, Planned, Refusal, Refusals, Root, Slot, State, Step, Target,
+    PackageRef, Placement, Plan, Planned, Refusals, Root, Slot, State, Step, Target,
 };
 
 /// Finds the steps from `observed` to `desired`. They come in three phases over all hooks: prepare beside the
@@ -41,9 +41,8 @@ pub fn reconcile(desired: &Desired, observed: &Observed) -> Result<Plan, Refusal
         let Some(choice) = refusals.take(choice) else { continue };
         let placement = bound::place(members, placement);
         let found = observed.hooks.get(hook).unwrap_or(&absent);
-        let reached =
-            HookPlan { hook, found, placement, choice, observed, phases: &mut phases }.reach(members);
-        refusals.take(reached);
+        HookPlan { hook, found, placement, choice, observed, phases: &mut phases }
+            .reach(members, &mut refusals);
     }
     for (hook, found) in observed.hooks.iter().filter(|(hook, _)| !desired.chains().contains_key(hook)) {
         let choice = Choice { mechanism: Mechanism::Splice, reason: "no chain is wanted here" };
@@ -114,8 +113,8 @@ pub(crate) struct HookPlan<'a> {
 }
 
 impl HookPlan<'_> {
-    fn reach(mut self, members: &[Member]) -> Result<(), Refusal> {
-        self.carry_states(members)?;
+    fn reach(mut self, members: &[Member], refusals: &mut Found) {
+        self.carry_states(members, refusals);
         let enabled: Vec<&Member> = members.iter().filter(|member| member.is_enabled()).collect();
         let (buffers, mechanism) = (self.buffers(&enabled), self.choice.mechanism);
         let wanted: Vec<MemberSpec> =
@@ -139,7 +138,6 @@ impl HookPlan<'_> {
         self.drop_entries_but(&entry);
         self.unload_all_but(&kept);
         self.forget_all_but(&states);
-        Ok(())
     }
 
     /// Makes sure that there is a path of these members, which a root leads to or the first of them begins.
@@ -194,13 +192,12 @@ impl HookPlan<'_> {
     }
 
     /// Lets members that get another object begin with the maps of the one before.
-    fn carry_states(&mut self, members: &[Member]) -> Result<(), Refusal> {
+    fn carry_states(&mut self, members: &[Member], refusals: &mut Found) {
         for member in members {
-            if let Some(step) = carry(self.hook, self.found, member)? {
+            if let Some(step) = refusals.take(carry(self.hook, self.found, member)).flatten() {
                 self.prepare(step, "the new release goes on where the old one was");
             }
         }
-        Ok(())
     }
 
     /// Takes the hook down and leaves nothing behind.

@@ -16,10 +16,16 @@ use crate::Reference;
 const NOBODY: &str = "unsigned";
 
 /// What an image without a manifest is called, by where it is as documents spell that (`oci://` or `file:`), and by the statements
-/// that came with it: as the first of them says that is about it. One that nobody signed belongs to the path around it in its registry,
-/// and has its tag as its version.
-pub fn named(place: &str, image: &Digest, statements: &[Vec<u8>]) -> Named {
-    statements.iter().find_map(|statement| stated(statement, image)).unwrap_or_else(|| placed(place, image))
+/// that came with it: as the first of them says that is about it and names a publisher who is known, for anybody may state anything. One
+/// of which nobody does belongs to the path around it in its registry, and has its tag as its version.
+pub fn named(
+    place: &str,
+    image: &Digest,
+    statements: &[Vec<u8>],
+    is_known: impl Fn(&PublisherName) -> bool,
+) -> Named {
+    let stated = statements.iter().filter_map(|statement| stated(statement, image));
+    stated.into_iter().find(|named| is_known(&named.publisher)).unwrap_or_else(|| placed(place, image))
 }
 
 fn stated(statement: &[u8], image: &Digest) -> Option<Named> {
@@ -73,7 +79,8 @@ mod tests {
     use super::*;
 
     fn told(place: &str, statements: &[Vec<u8>]) -> String {
-        let Named { publisher, name, version } = named(place, &Digest::of(b"image"), statements);
+        let is_known = |publisher: &PublisherName| publisher.as_ref() != "stranger";
+        let Named { publisher, name, version } = named(place, &Digest::of(b"image"), statements, is_known);
         format!("{publisher}/{name} {version}")
     }
 
@@ -94,14 +101,17 @@ mod tests {
 
     #[test]
     fn a_statement_about_it_names_it_and_no_other_one_does() {
-        let envelope = |index: &Digest| {
+        let envelope = |publisher: &str, index: &Digest| {
             let statement = serde_json::json!({ "predicate": {
-                "publisher": "acme", "package": "pass", "version": "2.0.0", "index": index.to_string(),
+                "publisher": publisher, "package": "pass", "version": "2.0.0", "index": index.to_string(),
             } });
             serde_json::json!({ "payload": STANDARD.encode(statement.to_string()) }).to_string().into_bytes()
         };
-        let (other, about) = (envelope(&Digest::of(b"other")), envelope(&Digest::of(b"image")));
-        assert_eq!(told("file:/srv/x.oci", &[b"{".to_vec(), other.clone(), about]), "acme/pass 2.0.0");
+        let (other, about) =
+            (envelope("acme", &Digest::of(b"other")), envelope("acme", &Digest::of(b"image")));
+        let strange = envelope("stranger", &Digest::of(b"image"));
+        let all = [b"{".to_vec(), other.clone(), strange, about];
+        assert_eq!(told("file:/srv/x.oci", &all), "acme/pass 2.0.0");
         assert!(told("file:/srv/x.oci", &[other]).starts_with("unsigned/x "));
     }
 }

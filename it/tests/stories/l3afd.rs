@@ -391,6 +391,13 @@ fn the_hooks_of_a_l3afd_that_runs_are_taken_over_without_a_lost_packet_and_given
     let before = links(&site);
     let (old, child) = site.make_old().unwrap();
     assert_eq!((links(&site), before.is_empty()), (before.clone(), false), "it is attached still");
+    // Nothing of it is signed, and nothing is trusted: what the old one attached runs on.
+    fs::write(site.policy(), "").unwrap();
+    site.start_with(&["--take-over"]).unwrap();
+    site.wait("it is refused", |site| site.log().contains("cannot be taken over")).unwrap();
+    assert_eq!(links(&site), before);
+    site.interrupt().unwrap();
+    fs::write(site.policy(), NORMAL).unwrap();
     let client = site.client().to_owned();
     let pings = std::thread::spawn(move || it::run_in(&client, "ping -q -i 0.01 -c 500 192.168.15.80"));
     site.start_with(&["--take-over"]).unwrap();

@@ -52,7 +52,7 @@ pub(super) fn by_link(
 ) -> io::Result<()> {
     let program = program(pins, hook, entry)?;
     if inherit::attach(pins, hook, program.as_fd())? {
-        return Ok(());
+        return inherit::remove_filters(pins, hook);
     }
     let index = interface_index(&hook.interface)?;
     let spelling = Spelling::of(hook.point);

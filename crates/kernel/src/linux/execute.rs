@@ -17,7 +17,7 @@ use super::load::{self, Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::samples::Sampling;
 use super::state::{Source, pin_name_of};
-use super::{attach, dispatcher, fill, incumbent, maps, probe, root, sys};
+use super::{attach, dispatcher, fill, incumbent, inherit, maps, probe, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -51,7 +51,9 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Unload { hook, instance } => unload(pins, hook, instance),
         Step::Forget { hook, state } => remove_tree(&pins.state(hook, state)),
         Step::ForgetShared { shared } => pins.remove_shared(shared),
-        Step::RemoveRoot { hook } => pins.remove_hook(hook),
+        Step::RemoveRoot { hook } => {
+            inherit::remove_filters(pins, hook).and_then(|()| pins.remove_hook(hook))
+        }
     };
     result.map_err(|source| explain(step, source))
 }

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Links, and filters before them, of a daemon that was here before this one: its chain gets our root in one update, and packets meet the
-//! one or the other.
+//! Links, and filters before them, of a daemon that was here before this one: a link gets our root in one update, and packets meet the one
+//! or the other. Behind a filter of ours they meet both, until the other one is removed.
 //!
 //! ```text
 //! <hook>/inherited              the link, until the hook has a chain of ours
-//! <hook>/inherited-filters/<priority>/
+//! <hook>/inherited-filters/<priority>:<program>/
 //! ```
 //!
 //! While that is there, what runs on the hook is not of somebody else: it goes on until a chain of ours takes its place, or
@@ -23,17 +23,18 @@ use plan::Hook;
 
 use super::clsact::Filter;
 use super::device::{Device, devices, interface_index};
-use super::pins::{Pins, names, remove_file, remove_tree};
+use super::pins::{FILTER, Pins, names, remove_file, remove_tree};
 use super::{maps, sys};
 
 /// The priorities that the kernel gives filters that ask for none, from the first on (`tcf_auto_prio` of `net/sched/cls_api.c`).
 const CHOSEN_BY_KERNEL: [u32; 4] = [49_152, 49_151, 49_150, 49_149];
 
 /// Takes over what is attached by links that are pinned below a folder, and by filters with programs that are pinned below another.
-/// Returns the hooks.
+/// Returns the hooks, with those that were taken over before and have no chain yet.
 pub(super) fn inherit(pins: &Pins, links: &Path, programs: &Path) -> io::Result<BTreeSet<Hook>> {
     let devices = devices(None)?;
-    let mut taken = BTreeSet::new();
+    let held = |hook: &Hook| place(pins, hook).exists() || filters(pins, hook).exists();
+    let mut taken: BTreeSet<Hook> = pins.hooks()?.into_iter().filter(held).collect();
     for path in files(links)? {
         let Ok(link) = Link::open(&path) else { continue };
         let info = LinkInfo::from_fd(link.as_fd()).map_err(maps::plain)?;
@@ -53,22 +54,25 @@ pub(super) fn inherit(pins: &Pins, links: &Path, programs: &Path) -> io::Result<
         devices.iter().flat_map(|(interface, device)| both.map(|point| (interface, device, point)))
     {
         let filter = |priority: &u32| Filter { index: device.index, point, priority: *priority };
-        let is_own = |priority: &u32| {
-            let program = filter(priority).program();
-            program.is_ok_and(|program| program.is_some_and(|program| own.contains(&program)))
-        };
+        let program = |priority: &u32| filter(priority).program().ok().flatten();
+        let is_own =
+            |priority: u32| Some((priority, program(&priority).filter(|program| own.contains(program))?));
         let hook = Hook { interface: interface.clone().into(), point };
-        for priority in CHOSEN_BY_KERNEL.into_iter().filter(is_own) {
-            fs::create_dir_all(filters(pins, &hook).join(priority.to_string()))?;
+        for (priority, program) in CHOSEN_BY_KERNEL.into_iter().filter_map(is_own) {
+            fs::create_dir_all(filters(pins, &hook).join(format!("{priority}:{program}")))?;
             taken.insert(hook.clone());
         }
     }
     Ok(taken)
 }
 
-/// Whether what runs on a hook is what was taken over.
-pub(super) fn is_there(pins: &Pins, hook: &Hook) -> bool {
-    place(pins, hook).exists()
+/// Whether what runs on a hook of an interface with this index is what was taken over.
+pub(super) fn is_there(pins: &Pins, hook: &Hook, index: u32) -> bool {
+    let link =
+        Some(place(pins, hook)).filter(|place| place.exists()).and_then(|place| Link::open(place).ok());
+    let info = link.and_then(|link| LinkInfo::from_fd(link.as_fd()).ok());
+    // A link whose interface went has another index.
+    info.is_some_and(|info| matches!(&info.info, LinkTypeInfo::Xdp(xdp) if xdp.ifindex == index))
 }
 
 /// Lets a root have the packets of the link that was taken over, which is that of the chain from then on. Returns false where there is
@@ -91,13 +95,31 @@ pub(super) fn attach(pins: &Pins, hook: &Hook, program: BorrowedFd<'_>) -> io::R
     Ok(true)
 }
 
-/// Takes away the filters that were taken over. A chain of ours is in front of them.
+/// Takes away the filters that were taken over, but for those that somebody else has by now: a chain of ours is in front of them, or none
+/// is wanted.
 pub(super) fn remove_filters(pins: &Pins, hook: &Hook) -> io::Result<()> {
-    let (folder, index) = (filters(pins, hook), interface_index(&hook.interface)?);
-    for priority in names(&folder)?.into_iter().filter_map(|name| name.parse().ok()) {
-        Filter { index, point: hook.point, priority }.detach(false)?;
+    let folder = filters(pins, hook);
+    if !folder.exists() {
+        return Ok(());
+    }
+    // With its interface a filter is gone.
+    let Ok(index) = interface_index(&hook.interface) else { return remove_tree(&folder) };
+    let told = names(&folder)?;
+    let told = told.iter().filter_map(|name| name.split_once(':'));
+    for (priority, program) in told.filter_map(|(one, other)| Some((one.parse().ok()?, other.parse().ok()?)))
+    {
+        let filter = Filter { index, point: hook.point, priority };
+        if filter.program()? == Some(program) {
+            filter.detach(false)?;
+        }
     }
     remove_tree(&folder)
+}
+
+/// Takes away what a daemon that was killed meanwhile did not, behind chains of ours.
+pub(super) fn finish(pins: &Pins) -> io::Result<()> {
+    let attached = |hook: &Hook| ["link", FILTER].iter().any(|means| pins.root(hook).join(means).exists());
+    pins.hooks()?.iter().filter(|hook| attached(hook)).try_for_each(|hook| remove_filters(pins, hook))
 }
 
 fn place(pins: &Pins, hook: &Hook) -> PathBuf {

@@ -81,7 +81,9 @@ impl Linux {
     pub fn open(pins: &Path) -> Result<Self, Unopened> {
         let unopened = |source| Unopened { pins: pins.to_owned(), source };
         set_up_process().map_err(unopened)?;
-        Ok(Self { pins: Pins::open(pins).map_err(unopened)?, known: Known::default(), known_pins: None })
+        let opened = Pins::open(pins).map_err(unopened)?;
+        inherit::finish(&opened).map_err(unopened)?;
+        Ok(Self { pins: opened, known: Known::default(), known_pins: None })
     }
 }
 

@@ -133,7 +133,7 @@ fn foreign(pins: &Pins, devices: &Devices, hooks: &BTreeMap<Hook, ObservedHook>)
         let hook = Hook { interface: interface.clone(), point: HookPoint::Xdp };
         let ours = hooks.get(&hook).is_some_and(|found| {
             // What others let our own link run goes with the link.
-            super::inherit::is_there(pins, &hook)
+            super::inherit::is_there(pins, &hook, device.index)
                 || found.root == Root::Attached
                 || found.root == Root::Severed && pins.root(&hook).join("link").exists()
         });

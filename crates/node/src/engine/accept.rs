@@ -167,6 +167,7 @@ impl Engine {
             format!("{problem}; until that is mended, older releases are accepted again")
         }));
         self.desired = Some(desired);
+        self.inherits = false;
         self.left = Left::default();
         // Who is which member may have changed.
         self.sampling.clear();
@@ -233,8 +234,8 @@ impl Engine {
         if let Err(source) = self.generations.withdraw(generation) {
             self.note_problem(Some(Rejected::State { action: "withdraw the generation", source }.problem()));
         }
-        // A generation that was never taken up says nothing about what ran before this one.
-        if self.desired.is_none() && generation.previous != 0 {
+        // A generation that was never taken up says nothing about what ran before this one, and neither does none.
+        if self.desired.is_none() && (generation.previous != 0 || self.inherits) {
             return;
         }
         if let Err(rejected) = self.reach() {

@@ -33,6 +33,7 @@ impl Engine {
     /// Takes over what a l3afd v1 left attached: it runs on until chains take its place.
     pub(crate) fn inherit(&mut self, bpf_maps: &Path) -> Result<(), Rejected> {
         let hooks = self.parts.kernel.inherit(&bpf_maps.join("links"), &bpf_maps.join("progs"))?;
+        self.inherits |= !hooks.is_empty();
         for hook in hooks {
             tracing::info!("`{hook}`: what a l3afd v1 attached runs until a chain takes its place");
         }

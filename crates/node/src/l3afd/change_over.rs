@@ -15,7 +15,7 @@ use crate::generation::Generations;
 use crate::{Config, durable};
 
 /// How long a daemon may take to end: it waits for its user programs.
-const PATIENCE: Timespec = Timespec { tv_sec: 15, tv_nsec: 0 };
+const PATIENCE: Timespec = Timespec { tv_sec: 30, tv_nsec: 0 };
 
 /// The daemon that runs cannot be ended.
 #[derive(Debug, Error)]
@@ -23,6 +23,15 @@ pub enum NotEnded {
     /// Nothing says which process it is.
     #[error("this is for the configuration of a l3afd v1, as in `--config /etc/l3afd/l3afd.cfg`")]
     NoConfiguration,
+    /// Nothing says what it ran.
+    #[error("what a l3afd v1 runs is not known: `[l3af-config-store] filename` is empty")]
+    NoStore,
+    /// The store has nothing, or cannot be read.
+    #[error("`{}` (`[l3af-config-store] filename`) has nothing that could be deployed; what runs goes on", path.display())]
+    NothingStored {
+        /// The file.
+        path: PathBuf,
+    },
     /// The number is that of another program.
     #[error(
         "`{}` (`pid-file`) has the number {pid}, which is `{name}` and no l3afd: remove the file if that one has ended",
@@ -56,17 +65,22 @@ pub enum NotEnded {
     },
 }
 
-/// Ends the l3afd v1 that runs, at once, so that it takes nothing off its hooks, and what it started in user space. Where none runs
-/// there is nothing to do.
+/// Ends the l3afd v1 that runs, at once, so that it takes nothing off its hooks, and what it started in user space. This daemon then
+/// applies nothing of what it had in force before, and what is in the store file in its place.
 ///
 /// # Errors
-/// When another program has the number in its file, or it cannot be ended.
+/// When there is nothing in the store file, another program has the number in its file, or it cannot be ended.
 pub fn end_l3afd_v1(config: &Config) -> Result<(), NotEnded> {
-    let Some(Running { number, handle, path }) = running(config)? else { return Ok(()) };
-    let children = fs::read_to_string(format!("/proc/{number}/task/{number}/children")).unwrap_or_default();
-    let children = children.split_whitespace().filter_map(|child| Pid::from_raw(child.parse().ok()?));
-    let children: Vec<OwnedFd> =
-        children.filter_map(|child| pidfd_open(child, PidfdFlags::empty()).ok()).collect();
+    let store = config.l3afd.as_ref().and_then(|l3afd| l3afd.store.clone());
+    let running = running(config)?;
+    // Nobody is ended whose place cannot be taken.
+    let store = store.ok_or(NotEnded::NoStore)?;
+    if !super::store::read(&store).is_ok_and(|entries| !entries.is_empty()) {
+        return Err(NotEnded::NothingStored { path: store });
+    }
+    hold(config, "a l3afd v1 is taken over\n")?;
+    let Some(Running { number, handle, path }) = running else { return Ok(()) };
+    let children = children_of(number);
     tracing::info!(pid = number, "ending the l3afd v1 that runs");
     // On SIGTERM it would take all of its programs off.
     end(&handle, Signal::KILL).map_err(|error| NotEnded::Failed { path, source: error.into() })?;
@@ -83,11 +97,26 @@ pub fn end_l3afd_v1(config: &Config) -> Result<(), NotEnded> {
 /// # Errors
 /// When another program has the number in its file, or it does not end.
 pub fn end_for_l3afd_v1(config: &Config) -> Result<(), NotEnded> {
-    if let Some(Running { handle, path, .. }) = running(config)? {
-        end(&handle, Signal::TERM).map_err(|error| NotEnded::Failed { path, source: error.into() })?;
-    }
+    let running = running(config)?;
+    hold(config, "given back to a l3afd v1\n")?;
+    let Some(Running { handle, path, .. }) = running else { return Ok(()) };
+    end(&handle, Signal::TERM).map_err(|error| NotEnded::Failed { path, source: error.into() })
+}
+
+/// Has a daemon that starts apply nothing of what was in force.
+fn hold(config: &Config, why: &str) -> Result<(), NotEnded> {
     let path = Generations::new(&config.state).detached();
-    durable::write(&path, b"given back to a l3afd v1\n").map_err(|source| NotEnded::Unmarked { path, source })
+    durable::write(&path, why.as_bytes()).map_err(|source| NotEnded::Unmarked { path, source })
+}
+
+/// The processes that a process started: each of its threads lists its own (`/proc/PID/task/TID/children`, proc(5)).
+fn children_of(number: i32) -> Vec<OwnedFd> {
+    let threads = fs::read_dir(format!("/proc/{number}/task")).into_iter().flatten().flatten();
+    let lists = threads.filter_map(|thread| fs::read_to_string(thread.path().join("children")).ok());
+    let lists: Vec<String> = lists.collect();
+    let children = lists.iter().flat_map(|list| list.split_whitespace());
+    let children = children.filter_map(|child| Pid::from_raw(child.parse().ok()?));
+    children.filter_map(|child| pidfd_open(child, PidfdFlags::empty()).ok()).collect()
 }
 
 /// The process whose number is in the file.

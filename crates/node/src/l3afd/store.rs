@@ -25,18 +25,23 @@ pub(crate) fn write(path: &Path, configured: &Configured, host: &str) -> io::Res
     durable::write(path, &l3afd::write(&entries, " "))
 }
 
+/// What was asked for, as it is written there; nothing where there is no such file.
+pub(crate) fn read(path: &Path) -> Result<Vec<Entry>, String> {
+    match fs::read(path) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(Vec::new()),
+        Err(error) => Err(error.to_string()),
+        Ok(text) => {
+            let read = l3afd::read::<Option<Vec<Entry>>>(&text).map_err(|error| error.to_string())?;
+            Ok(read.unwrap_or_default())
+        }
+    }
+}
+
 /// Asks for what a l3afd v1 left, where nothing was asked of this daemon yet, until it is reached or somebody asks for something.
 pub(crate) async fn take_over(old: Old) {
     let Some(path) = old.config.store.clone() else { return };
-    let text = match fs::read(&path) {
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return,
-        text => text,
-    };
-    let read = text
-        .map_err(|error| error.to_string())
-        .and_then(|text| l3afd::read::<Option<Vec<Entry>>>(&text).map_err(|error| error.to_string()));
-    let entries = match read {
-        Ok(entries) => entries.unwrap_or_default(),
+    let entries = match read(&path) {
+        Ok(entries) => entries,
         Err(problem) => {
             tracing::error!(
                 "what a l3afd v1 left in `{}` cannot be read, and is left alone: {problem}",
@@ -48,15 +53,14 @@ pub(crate) async fn take_over(old: Old) {
     if entries.is_empty() {
         return;
     }
-    let mut is_due = old.config.takes_over || old.is_new().await;
-    if is_due {
+    if is_due(&old).await {
         let maps = old.config.bpf_maps.clone();
         // A call that failed inside was told where it did.
         if let Ok(Err(rejected)) = with(&old.engine, move |engine| engine.inherit(&maps)).await {
             tracing::error!("{}", rejected.problem());
         }
     }
-    while is_due {
+    while is_due(&old).await {
         let (entries, host) = (entries.clone(), old.config.repository.host.clone());
         let asker = Asker::file(&path);
         match old.change(asker, move |configured| configured.update(entries, &host)).await {
@@ -72,6 +76,11 @@ pub(crate) async fn take_over(old: Old) {
             }
         }
         tokio::time::sleep(PAUSE).await;
-        is_due = old.is_new().await;
     }
+}
+
+/// Whether nothing was asked of this daemon yet, or what was is held for it to take over.
+async fn is_due(old: &Old) -> bool {
+    let is_held = with(&old.engine, |engine| engine.is_detached()).await.unwrap_or_default();
+    old.is_new().await || old.config.takes_over && is_held
 }

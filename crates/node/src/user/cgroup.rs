@@ -47,10 +47,16 @@ impl Cgroups {
         static MADE: AtomicU64 = AtomicU64::new(0);
         let prefix = format!("l3af-{}-", self.tag);
         let base = self.base.get_or_init(|| find().inspect(|base| clear(base, &prefix))).clone()?;
-        let group = base.join(format!("{prefix}{name}.{}", MADE.fetch_add(1, Ordering::Relaxed)));
-        match fs::create_dir(&group) {
-            Err(error) => Err(format!("the control group `{}` cannot be made: {error}", group.display())),
-            Ok(()) => Ok(Cgroup(group)),
+        loop {
+            let group = base.join(format!("{prefix}{name}.{}", MADE.fetch_add(1, Ordering::Relaxed)));
+            match fs::create_dir(&group) {
+                // One that could not be removed.
+                Err(error) if error.kind() == io::ErrorKind::AlreadyExists => {}
+                Err(error) => {
+                    return Err(format!("the control group `{}` cannot be made: {error}", group.display()));
+                }
+                Ok(()) => return Ok(Cgroup(group)),
+            }
         }
     }
 }
@@ -83,7 +89,7 @@ impl Cgroup {
 impl Drop for Cgroup {
     fn drop(&mut self) {
         self.empty();
-        // What was killed is in it until it is gone. A folder that stays is used again.
+        // What was killed is in it until it is gone.
         for _ in 0..50 {
             match fs::remove_dir(&self.0) {
                 Err(error) if error.kind() == io::ErrorKind::ResourceBusy => {

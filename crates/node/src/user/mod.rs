@@ -105,12 +105,13 @@ impl UserPrograms {
     }
 
     /// Starts the user program of a package with the maps that there are now, unless it runs with them, and waits until it says that
-    /// it is ready. What runs already goes on beside it.
+    /// it is ready, no longer than until `deadline`. What runs already goes on beside it.
     pub(crate) fn make_ready(
         &mut self,
         kernel: &dyn Kernel,
         desired: &Desired,
         package: &Digest,
+        deadline: Instant,
     ) -> Result<(), Cause> {
         let Some((key, wanted)) =
             wanted(kernel, desired).into_iter().find(|(key, _)| key.package == *package)
@@ -118,18 +119,20 @@ impl UserPrograms {
             return Ok(());
         };
         let before = self.running.remove(&key);
-        if let Some(watched) = before.as_ref().filter(|watched| watched.is_ready()) {
-            self.running.insert(key, Arc::clone(watched));
-            return Ok(());
-        }
-        // One that failed has its chance at once.
-        if let Some(watched) = &before {
-            self.let_go(Arc::clone(watched));
-        }
-        let watched = Watched::start(self.program(wanted, key.maps.clone()), before.into_iter().collect());
+        let watched = match before {
+            Some(watched) if !watched.has_failed() => watched,
+            before => {
+                // One that failed has its chance at once.
+                if let Some(watched) = &before {
+                    self.let_go(Arc::clone(watched));
+                }
+                Watched::start(self.program(wanted, key.maps.clone()), before.into_iter().collect())
+            }
+        };
         self.running.insert(key.clone(), Arc::clone(&watched));
         let Some(within) = watched.ready_seconds() else { return Ok(()) };
-        watched.wait_until_ready(within.duration()).map_err(|not_ready| {
+        let within = within.duration().min(deadline.saturating_duration_since(Instant::now()));
+        watched.wait_until_ready(within).map_err(|not_ready| {
             self.running.remove(&key);
             self.let_go(watched);
             not_ready.into()

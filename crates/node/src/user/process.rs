@@ -228,9 +228,10 @@ impl Watched {
         runs || now.last.is_some() || matches!(now.phase, Phase::Finished | Phase::Ended)
     }
 
-    /// Whether it said that it is ready.
-    pub(super) fn is_ready(&self) -> bool {
-        self.now().is_ready
+    /// Whether it ended, or could not be started, and is not ready since.
+    pub(super) fn has_failed(&self) -> bool {
+        let now = self.now();
+        now.last.is_some() && !now.is_ready
     }
 
     /// Within which time it says that it is ready, if it is to.
@@ -338,8 +339,11 @@ impl Watched {
         let identity = self.program.identity;
         let identity = identity.ok_or("every user number that is kept for user programs is taken")?;
         // The folder and the control group go when this returns.
-        let scratch = Scratch::make(&self.program.folders, identity.user());
-        let scratch = scratch.map_err(told)?;
+        let scratch = Scratch::make(&self.program.folders).map_err(told)?;
+        // Before the folder is given away: nobody but the daemon has a say in what is at this path.
+        let listen = |_| Listener::open(scratch.path(), identity.user());
+        let listener = self.ready_seconds().map(listen).transpose().map_err(told)?;
+        scratch.give_to(identity.user()).map_err(told)?;
         let Enforced { cgroup, address_space, told: limits } =
             self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
         self.now().limits = limits;
@@ -347,8 +351,6 @@ impl Watched {
         let cpu_seconds = self.program.cpu_seconds;
         let maps = self.program.maps.iter().map(|(map, pin)| (map.clone(), pin.path.clone())).collect();
         let terms = Terms { identity, address_space, cpu_seconds, cgroup: folder, maps };
-        let listen = |_| Listener::open(scratch.path(), identity.user());
-        let listener = self.ready_seconds().map(listen).transpose().map_err(told)?;
         let command = birth::command(sealed, (name, arguments), &terms, &log, scratch.path());
         let child = command.and_then(|mut command| {
             command.envs(listener.iter().map(|_| (ready::VARIABLE, Listener::path(scratch.path()))));

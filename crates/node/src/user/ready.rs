@@ -17,6 +17,13 @@ pub(super) const VARIABLE: &str = "NOTIFY_SOCKET";
 /// More than anybody says at once.
 const LONGEST: usize = 4096;
 
+/// How much is listened to before others have their turn.
+const MOST_AT_ONCE: usize = 16;
+
+fn says_ready(text: &[u8]) -> bool {
+    text.split(|byte| *byte == b'\n').any(|line| line == b"READY=1")
+}
+
 /// The socket of one program.
 #[derive(Debug)]
 pub(super) struct Listener(UnixDatagram);
@@ -41,18 +48,16 @@ impl Listener {
     /// Whether that is in what was said and not yet read.
     fn said_ready(&self) -> bool {
         let mut text = [0; LONGEST];
-        let mut is_ready = false;
-        while let Ok(length) = self.0.recv(&mut text) {
-            is_ready |= text[..length].split(|byte| *byte == b'\n').any(|line| line == b"READY=1");
-        }
-        is_ready
+        let mut said = (0..MOST_AT_ONCE)
+            .map_while(|_| self.0.recv(&mut text).ok().map(|length| says_ready(&text[..length])));
+        said.any(|is_ready| is_ready)
     }
 }
 
-/// Waits until a process has ended. Each time that its program says that it is ready, that is told.
+/// Waits until a process has ended. When its program says that it is ready, that is told, and nobody listens any more.
 pub(super) fn attend(
     process: BorrowedFd<'_>,
-    listener: Option<&Listener>,
+    mut listener: Option<&Listener>,
     mut is_ready: impl FnMut(),
 ) -> io::Result<()> {
     loop {
@@ -62,6 +67,7 @@ pub(super) fn attend(
         retry_on_intr(|| poll(&mut watched, None))?;
         let happened: Vec<bool> = watched.iter().map(|one| !one.revents().is_empty()).collect();
         if happened.get(1) == Some(&true) && listener.is_some_and(Listener::said_ready) {
+            listener = None;
             is_ready();
         }
         if happened.first() == Some(&true) {

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The folder that a user program is started in: empty, its own, and gone when it ends. What is to last goes into maps.
 
-use std::fs::{self, DirBuilder};
+use std::fs::{self, DirBuilder, Permissions};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, lchown};
+use std::os::unix::fs::{DirBuilderExt as _, PermissionsExt as _, lchown};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -12,17 +12,22 @@ use std::sync::atomic::{AtomicU64, Ordering};
 pub(super) struct Scratch(PathBuf);
 
 impl Scratch {
-    /// Makes one that belongs to a user, under a number of its own: a release may start while the one before still ends, and the
-    /// path of a socket in it must be short (unix(7)).
-    pub(super) fn make(among: &Path, user: u32) -> io::Result<Self> {
+    /// Makes one, under a number of its own: a release may start while the one before still ends, and the path of a socket in it
+    /// must be short (unix(7)).
+    pub(super) fn make(among: &Path) -> io::Result<Self> {
         static MADE: AtomicU64 = AtomicU64::new(0);
         fs::create_dir_all(among)?;
+        // Users get to their own folder in it, whatever the daemon's own files are kept from.
+        fs::set_permissions(among, Permissions::from_mode(0o711))?;
         let path = among.join(MADE.fetch_add(1, Ordering::Relaxed).to_string());
         remove(&path)?;
         DirBuilder::new().mode(0o700).create(&path)?;
-        let scratch = Self(path);
-        lchown(&scratch.0, Some(user), Some(user))?;
-        Ok(scratch)
+        Ok(Self(path))
+    }
+
+    /// Gives it to a user, who may do in it what they like from then on.
+    pub(super) fn give_to(&self, user: u32) -> io::Result<()> {
+        lchown(&self.0, Some(user), Some(user))
     }
 
     /// Its path.
@@ -72,7 +77,9 @@ mod tests {
         fs::write(&kept, "").unwrap();
         clear(&among);
         assert!(!among.exists());
-        let (scratch, other) = (Scratch::make(&among, user).unwrap(), Scratch::make(&among, user));
+        let (scratch, other) = (Scratch::make(&among).unwrap(), Scratch::make(&among));
+        scratch.give_to(user).unwrap();
+        assert_eq!(fs::metadata(&among).unwrap().permissions().mode() & 0o777, 0o711);
         let path = scratch.path().to_owned();
         assert_eq!(fs::read_dir(scratch.path()).unwrap().count(), 0);
         symlink(&kept, path.join("link")).unwrap();
