@@ -124,15 +124,20 @@ impl Site {
         self.wait("the daemon ends", |_| !home::runs(pid))
     }
 
-    /// Makes of what runs what a l3afd v1 would have left, with another process in its place: links where it pins them, what was asked for
-    /// in its store, and nothing of this daemon. Returns the number of the process, and of one that it started.
+    /// Makes of what runs what a l3afd v1 would have left, with another process in its place: links where it pins them, packets that are
+    /// sent in a filter as it makes them on old kernels, what was asked for in its store, and nothing of this daemon. Returns the number of the process, and of one that it started.
     ///
     /// # Errors
     /// When the daemon does not end, or something cannot be moved.
     pub fn make_old(&mut self) -> Result<(u32, u32)> {
         self.interrupt()?;
         fs::remove_dir_all(self.folder.path().join("state"))?;
-        let script = "set -e; cd /sys/fs/bpf; mv l3af old\nfor hook in old/ibpfbr/*; do\n\
+        let script = "set -e; cd /sys/fs/bpf; mv l3af old; mkdir -p progs/ibpfbr\n\
+                      mv $(find old/ibpfbr/tc-egress/root -name program) progs/ibpfbr/root_tc\n\
+                      tc filter del dev ibpfbr egress pref 5039 2>/dev/null || rm old/ibpfbr/tc-egress/root/link\n\
+                      tc qdisc add dev ibpfbr clsact 2>/dev/null || true\n\
+                      tc filter add dev ibpfbr egress bpf da object-pinned /sys/fs/bpf/progs/ibpfbr/root_tc\n\
+                      for hook in old/ibpfbr/*; do\n\
                       folder=links/ibpfbr/some-root/latest; mkdir -p $folder\n\
                       if [ -e $hook/root/link ]; then mv $hook/root/link $folder/$(basename $hook | tr - _); fi\ndone\n\
                       cp /bin/bash \"$1\"; exec \"$1\" -c 'sleep 600 & echo $! > \"$0\".child; wait' \"$1\"\n";
