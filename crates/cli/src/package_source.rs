@@ -62,7 +62,7 @@ impl PackageSource {
             Some(origin) => origin.reference.uri(),
             None => format!("file:{}", self.layout.folder().display()),
         };
-        Ok(wire::named(&place, &self.layout.index()?, &[], |_| true))
+        Ok(wire::placed(&place, &self.layout.index()?))
     }
 
     /// The folder that it is in, or that it was copied into.

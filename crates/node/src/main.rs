@@ -9,25 +9,41 @@ use clap::Parser;
 use node::{Access, Arguments, Config, Engine, Fetcher, Parts};
 use package::Platform;
 
+/// What this process is for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Task {
+    Serve,
+    /// To serve in the place of a l3afd v1.
+    TakeOver,
+    Detach,
+    /// To make place for a l3afd v1.
+    GiveBack,
+    Watch,
+}
+
+impl Task {
+    fn of(arguments: &Arguments) -> Self {
+        let flags = [
+            (arguments.detach, Self::Detach),
+            (arguments.give_back, Self::GiveBack),
+            (arguments.watchdog, Self::Watch),
+            (arguments.take_over, Self::TakeOver),
+        ];
+        flags.into_iter().find(|(is_given, _)| *is_given).map_or(Self::Serve, |(_, task)| task)
+    }
+}
+
 fn main() -> ExitCode {
     let mut arguments = std::env::args_os();
     if arguments.next().is_some_and(|name| name == node::USER_PROGRAM) {
         return not_become(&node::become_user_program(arguments));
     }
     let arguments = Arguments::parse_from(node::as_spelled_today(std::env::args_os()));
-    let Arguments { detach, watchdog, take_over, give_back, .. } = arguments;
+    let task = Task::of(&arguments);
     let journal = arguments.journal_stream.clone();
     let config = Config::read(arguments);
     node::begin_log(config.as_ref().ok().and_then(|config| config.log), journal.as_deref());
-    match config.map_err(anyhow::Error::from).and_then(|config| {
-        if take_over {
-            node::end_l3afd_v1(&config)?;
-        }
-        if give_back {
-            node::end_for_l3afd_v1(&config)?;
-        }
-        run(&config, detach || give_back, watchdog)
-    }) {
+    match config.map_err(anyhow::Error::from).and_then(|config| run(&config, task)) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             tracing::error!("{error:#}");
@@ -52,17 +68,31 @@ fn engine(config: &Config) -> anyhow::Result<Engine> {
     Ok(Engine::new(Parts { kernel, config, machine, clock: jiff::Timestamp::now }))
 }
 
-fn run(config: &Config, detach: bool, watchdog: bool) -> anyhow::Result<()> {
-    if detach {
-        let done = node::detach_all(&mut kernel(config)?, config)?.to_string();
-        return Ok(std::io::stdout().write_all(done.as_bytes())?);
+fn run(config: &Config, task: Task) -> anyhow::Result<()> {
+    match task {
+        Task::Serve | Task::TakeOver => serve(config, task),
+        Task::Watch => node::watch(config, || engine(config)),
+        Task::Detach => detach(config),
+        Task::GiveBack => {
+            node::end_for_l3afd_v1(config)?;
+            detach(config)
+        }
     }
-    if watchdog {
-        return node::watch(config, || engine(config));
-    }
+}
+
+fn detach(config: &Config) -> anyhow::Result<()> {
+    let done = node::detach_all(&mut kernel(config)?, config)?.to_string();
+    Ok(std::io::stdout().write_all(done.as_bytes())?)
+}
+
+fn serve(config: &Config, task: Task) -> anyhow::Result<()> {
     let _lock = node::lock(config)?;
-    node::write_pid_file(config)?;
     let mut engine = engine(config)?;
+    if task == Task::TakeOver {
+        // Last of what could fail: until here the other one runs.
+        node::end_l3afd_v1(config)?;
+    }
+    node::write_pid_file(config)?;
     let access = Access::open(config, &engine)?;
     if let Err(rejected) = engine.resume() {
         let problem = rejected.problem();

@@ -33,7 +33,7 @@ pub struct UserProgram {
 
 /// How long a program may take to say that it is ready: 1 to 30 s. Whoever changes the machine waits for it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
-#[serde(try_from = "u8")]
+#[serde(try_from = "u32")]
 pub struct ReadySeconds(u8);
 
 impl ReadySeconds {
@@ -46,13 +46,14 @@ impl ReadySeconds {
 /// It is no time, or too long for others to wait.
 #[derive(Debug, Error)]
 #[error("`ready_seconds = {0}`: it is 1 to 30")]
-pub struct BadReadySeconds(u8);
+pub struct BadReadySeconds(u32);
 
-impl TryFrom<u8> for ReadySeconds {
+impl TryFrom<u32> for ReadySeconds {
     type Error = BadReadySeconds;
 
-    fn try_from(seconds: u8) -> Result<Self, BadReadySeconds> {
-        if (1..=30).contains(&seconds) { Ok(Self(seconds)) } else { Err(BadReadySeconds(seconds)) }
+    fn try_from(seconds: u32) -> Result<Self, BadReadySeconds> {
+        let fitting = u8::try_from(seconds).ok().filter(|seconds| (1..=30).contains(seconds));
+        fitting.map(Self).ok_or(BadReadySeconds(seconds))
     }
 }
 
@@ -158,7 +159,7 @@ mod tests {
         assert!(refusal("capabilities = [\"CAP_BPF\"]").contains("there is no capability `CAP_BPF`"));
         assert!(refusal("memory = \"64MB\"").contains("is not an amount of memory"));
         assert!(refusal("cpu = 0").contains("is not a share of a core"));
-        assert!(refusal("ready_seconds = 31").contains("it is 1 to 30"));
+        assert!(refusal("ready_seconds = 300").contains("it is 1 to 30"));
         assert!(refusal("ready_seconds = 1\nconvention = \"l3afd\"").contains("say when they are ready"));
         assert!(refusal("user = \"root\"").contains("unknown field `user`"));
     }

@@ -36,7 +36,7 @@ pub use fault::Fault;
 pub use issuer::{Issuer, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
-pub use named::named;
+pub use named::{named, placed};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,
     Problem, Profile, ReadOnlyDataView, Rollback, RunTime, State, Status, Unconfirmed,

@@ -40,7 +40,8 @@ fn stated(statement: &[u8], image: &Digest) -> Option<Named> {
     is_about_it.then_some(named)
 }
 
-fn placed(place: &str, image: &Digest) -> Named {
+/// What an image without a manifest is called by where it is alone.
+pub fn placed(place: &str, image: &Digest) -> Named {
     let reference = Reference::in_uri(place).and_then(Result::ok);
     let (around, name, tag) = if let Some(Reference { repository, tag, .. }) = &reference {
         let (host, path) = (repository.host(), repository.path());

@@ -119,11 +119,12 @@ enum Rest {
 
 /// A program did not say in time that it is ready.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
-#[error("it did not say within {} s that it is ready (`READY=1`, sd_notify(3)){}", within.as_secs(), last.as_ref().map(|last| format!(": {last}")).unwrap_or_default())]
+#[error("it did not say within {} s that it is ready (`READY=1`, sd_notify(3)){}; what it wrote is in `{}`", within.as_secs(), last.as_ref().map(|last| format!(": {last}")).unwrap_or_default(), log.display())]
 pub(super) struct NotReady {
     within: Duration,
     /// How it ended, if it did.
     last: Option<String>,
+    log: PathBuf,
 }
 
 impl Program {
@@ -172,7 +173,11 @@ impl Watched {
         let is_out = |now: &mut Now| !now.is_ready && now.last.is_none() && now.is_wanted;
         let now = self.changed.wait_timeout_while(self.now(), within, is_out);
         let now = now.unwrap_or_else(PoisonError::into_inner).0;
-        if now.is_ready { Ok(()) } else { Err(NotReady { within, last: now.last.clone() }) }
+        if now.is_ready {
+            Ok(())
+        } else {
+            Err(NotReady { within, last: now.last.clone(), log: self.program.log.clone() })
+        }
     }
 
     /// Asks it to end.
