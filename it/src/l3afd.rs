@@ -153,6 +153,11 @@ impl Site {
         Ok((pid, number(&beside).context("it has a child")?))
     }
 
+    /// Where versions of the daemon are fetched from that are not installed.
+    pub fn releases(&self) -> PathBuf {
+        self.folder.path().join("artifacts")
+    }
+
     /// The daemon's folder of state.
     pub fn state(&self) -> PathBuf {
         self.folder.path().join("state")

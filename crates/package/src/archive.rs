@@ -11,6 +11,8 @@ use flate2::bufread::GzDecoder;
 use flate2::{Compression, GzBuilder};
 use thiserror::Error;
 
+use crate::zipped;
+
 /// What a layer may hold at most.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -161,8 +163,8 @@ pub(crate) fn is_safe_path(path: &str) -> bool {
 }
 
 /// A stream that ends with an error where more comes out of it than may.
-struct Bounded<'a> {
-    inner: GzDecoder<&'a [u8]>,
+pub(crate) struct Stream<R> {
+    inner: R,
     read: u64,
     packed: u64,
     limits: Limits,
@@ -177,7 +179,19 @@ enum Exceeded {
     Ratio,
 }
 
-impl Read for Bounded<'_> {
+impl<R> Stream<R> {
+    /// What comes out of an archive of so many bytes.
+    pub(crate) fn new(inner: R, packed: u64, limits: &Limits) -> Self {
+        Self { inner, read: 0, packed, limits: *limits }
+    }
+
+    /// Where so many bytes have come out of it before.
+    pub(crate) fn after(self, read: u64) -> Self {
+        Self { read, ..self }
+    }
+}
+
+impl<R: Read> Read for Stream<R> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         const RATIO_AFTER: u64 = 1024 * 1024;
         let count = self.inner.read(buffer)?;
@@ -209,18 +223,20 @@ pub fn read_layer(layer: &[u8], limits: &Limits) -> Result<Files, ArchiveError> 
     read_archive(layer, limits, Folders::Refuse)
 }
 
-/// Reads an archive that other tools made: it may have entries for folders.
+/// Reads an archive that other tools made, a gzipped one of tar or one of ZIP: it may have entries for folders.
 ///
 /// # Errors
-/// As for a layer.
-pub(crate) fn unpack(archive: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
+/// When it exceeds a limit, holds anything but folders and plain files under plain paths, or is damaged.
+pub fn unpack(archive: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
+    if zipped::is_meant(archive) {
+        return zipped::unpack(archive, limits);
+    }
     read_archive(archive, limits, Folders::PassOver)
 }
 
 fn read_archive(layer: &[u8], limits: &Limits, folders: Folders) -> Result<Files, ArchiveError> {
     let corrupt = |error| explain(error, limits);
-    let inner = GzDecoder::new(layer);
-    let bounded = Bounded { inner, read: 0, packed: layer.len() as u64, limits: *limits };
+    let bounded = Stream::new(GzDecoder::new(layer), layer.len() as u64, limits);
     let mut archive = tar::Archive::new(bounded);
     let mut files = Files::default();
     let mut paths = BTreeSet::new();
@@ -248,7 +264,7 @@ fn read_archive(layer: &[u8], limits: &Limits, folders: Folders) -> Result<Files
     }
 }
 
-fn explain(error: io::Error, limits: &Limits) -> ArchiveError {
+pub(crate) fn explain(error: io::Error, limits: &Limits) -> ArchiveError {
     let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
     while let Some(current) = cause {
         let inner = current.downcast_ref::<io::Error>().and_then(io::Error::get_ref);
@@ -284,7 +300,7 @@ fn read_file<R: Read>(entry: &mut tar::Entry<'_, R>, limits: &Limits) -> Result<
     Ok(File { path, bytes, executable })
 }
 
-fn checked_path(bytes: &[u8], limits: &Limits) -> Result<String, ArchiveError> {
+pub(crate) fn checked_path(bytes: &[u8], limits: &Limits) -> Result<String, ArchiveError> {
     let path = String::from_utf8_lossy(bytes).into_owned();
     if path.starts_with('/') {
         return Err(ArchiveError::AbsolutePath { path });

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Artifacts of l3afd v1 as packages: a `tar.gz` with objects and executables, and no word about them.
+//! Artifacts of l3afd v1 as packages: a `.tar.gz` or `.zip` with objects and executables, and no word about them.
 //!
 //! What a package says of itself is found by rules here, so that the same bytes under the same name and version are the same
 //! package wherever they are read. That is what a publisher signs.

@@ -44,8 +44,9 @@ mod settle;
 mod size;
 mod user_program;
 mod version;
+mod zipped;
 
-pub use archive::{ArchiveError, File, Files, Limits, read_layer, write_layer};
+pub use archive::{ArchiveError, File, Files, Limits, read_layer, unpack, write_layer};
 pub use artifact::{ARTIFACT_CAPABILITIES, Artifact, BadArtifact, plain_name, plain_version};
 pub use attach::{AttachKey, AttachOptions, AttachValue, BadAttachment};
 pub use attachment::{Attachment, Moment, Pace, Side, Traced};

@@ -34,7 +34,7 @@ pub use hook::{BadHooks, Buffers, Entry, Hook, Hooks, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};
 pub use member::{Member, MemberSpec, MemberWish, Needs, PackageRef, Part, Unfit};
 pub use observed::{Facts, Observed, ObservedHook, ObservedInstance, Root, Target};
-pub use outside::{BadFill, Command, Fill, Outside, encode};
+pub use outside::{BadFill, Command, Errand, Fill, Outside, encode};
 pub use placement::{Incumbent, Neighbours, Placement, name_in_kernel};
 pub use probe::{
     ObservedProbe, ObservedProbes, Probe, ProbeRefusal, ProbeSpec, ProbeStep, ProbeWish, UnfitProbe,

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::time::Duration;
 
 use package::{MemorySize, ObjectMap};
 use serde::{Deserialize, Serialize};
@@ -126,6 +127,19 @@ pub struct Command {
     pub cpu_seconds: Option<u64>,
     /// Files that it reads: what is in them, by path.
     pub files: BTreeMap<PathBuf, String>,
+    /// What ends it, before it is asked to end by a signal.
+    pub stop: Option<Errand>,
+    /// What is asked whether it runs, and how often.
+    pub status: Option<(Errand, Duration)>,
+}
+
+/// A program of the package that runs for a moment beside another one, of which it takes care.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Errand {
+    /// The executable, a file of the package.
+    pub file: String,
+    /// Its arguments.
+    pub arguments: Vec<String>,
 }
 
 #[cfg(test)]

@@ -108,7 +108,7 @@ url: file://@packages@
 
 [web]
 metrics-addr: 127.0.0.1:8898
-ebpf-poll-interval: 30s
+ebpf-poll-interval: 1s
 n-metric-samples: 20
 
 [xdp-root]

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Installations of l3afd v1: its end-to-end suite, byte by byte, and what its clients rely on beside that.
 
+mod errands;
+mod release;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::sync::OnceLock;
@@ -29,8 +32,14 @@ fn site(artifacts: &Artifacts, policy: &str) -> Site {
 /// Sends a payload, and expects that it is taken.
 #[track_caller]
 fn post(site: &Site, action: &str, payload: &str) {
-    let answer = site.post(&format!("{CONFIGS}/{action}"), &site.payload(payload).unwrap()).unwrap();
-    assert_eq!((answer.status, answer.text().as_str()), (200, ""), "`{payload}`:\n{}", site.log());
+    taken(site, action, &site.payload(payload).unwrap());
+}
+
+/// Sends a body, and expects that it is taken.
+#[track_caller]
+fn taken(site: &Site, action: &str, body: &str) {
+    let answer = site.post(&format!("{CONFIGS}/{action}"), body).unwrap();
+    assert_eq!((answer.status, answer.text().as_str()), (200, ""), "{body}\n{}", site.log());
 }
 
 /// What is expected to run: a direction and the program, for each.

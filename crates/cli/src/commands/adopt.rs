@@ -32,7 +32,7 @@ pub(crate) fn run(arguments: &AdoptL3afd, environment: Option<&Passphrase>) -> O
     if site.places.is_empty() {
         let text = format!("`{}` has no artifact for `{}`", site.repository.url, site.repository.platform);
         return Err(Failure::new(text).with_hint(
-            "artifacts are at NAME/VERSION/PLATFORM/ARTIFACT.tar.gz below the URL of `[ebpf-repo]`",
+            "artifacts are at NAME/VERSION/PLATFORM/ARTIFACT.tar.gz (or `.zip`) below the URL of `[ebpf-repo]`",
         ));
     }
     let keys = signing_key::open_all(&arguments.keys, environment)?;
@@ -96,7 +96,8 @@ fn files(repository: &Path, platform: &str) -> Vec<String> {
     let versions = below(repository.to_owned()).flat_map(below);
     let artifacts = versions.flat_map(|version| below(version.join(platform)));
     let texts = artifacts.filter_map(|path| path.into_os_string().into_string().ok());
-    texts.filter(|path| path.ends_with(".tar.gz")).collect()
+    let is_artifact = |path: &String| l3afd::ARTIFACTS.iter().any(|ending| path.ends_with(ending));
+    texts.filter(is_artifact).collect()
 }
 
 /// What l3afd v1 was asked for, as its store has it. One that is not there names nothing.

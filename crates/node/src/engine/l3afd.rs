@@ -3,8 +3,10 @@
 
 use std::path::Path;
 
-use package::{HookPoint, MemberName};
+use package::{Digest, Format, HookPoint, MemberName, Privileges};
 use plan::Member;
+use trust::{Assurance, Circumstances, Evidence, FoundPlatform, Judgement, Occasion};
+use wire::l3afd::{self, Release};
 use wire::{Applied, Document};
 
 use super::Engine;
@@ -12,6 +14,7 @@ use super::accept::{Conditions, Order};
 use crate::Rejected;
 use crate::access::Asker;
 use crate::fetch::Fetched;
+use crate::policy::PolicyFiles;
 use crate::resolve::Demand;
 
 impl Engine {
@@ -28,6 +31,40 @@ impl Engine {
     ) -> Result<Applied, Rejected> {
         self.may_apply()?;
         self.accept(document, Order { expected, ..Order::new(Demand::New, asker) }, fetched)
+    }
+
+    /// Whether a release of the daemon may be started: as a program that is root, which it will be.
+    ///
+    /// # Errors
+    /// When the policy does not trust it so.
+    pub(crate) fn judge_release(&self, release: &Release, found: &l3afd::Found) -> Result<(), Rejected> {
+        let policy = PolicyFiles::read(&self.parts.config.policy)?.policy()?;
+        let entry = FoundPlatform::file(self.parts.machine.clone(), Format::Elf, Digest::of(&found.bytes));
+        let named = trust::Found::object(release.named(found), entry);
+        let named = trust::Found { privileges: Privileges::Root, ..named };
+        let remembered = self.memory.read()?;
+        // The configuration says where releases are fetched from; what a policy says of that place counts besides.
+        let fetched_from = release.on_network().filter(|place| policy.repository(place).is_some());
+        let envelopes = found.statement.iter().cloned().collect();
+        let evidence = Evidence { envelopes, fetched_from, ..Evidence::default() };
+        let at = Circumstances {
+            policy: &policy,
+            machine: &self.parts.machine,
+            memory: &remembered.accepted,
+            now: (self.parts.clock)(),
+            looked: remembered.looked,
+            occasion: Occasion::Deployment,
+        };
+        let Judgement { outcome, explanation } = trust::judge(&named, &evidence, &at);
+        let reference = release.url().to_string();
+        match outcome {
+            Ok(Assurance::None) => {
+                tracing::warn!("mode `normal`: `{reference}` is NOT verified, and is installed");
+                Ok(())
+            }
+            Ok(_) => Ok(()),
+            Err(refused) => Err(Rejected::Untrusted { reference, source: Box::new(refused), explanation }),
+        }
     }
 
     /// Takes over what a l3afd v1 left attached: it runs on until chains take its place.

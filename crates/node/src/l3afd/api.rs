@@ -157,7 +157,7 @@ async fn restart(State(old): State<Old>, Extension(asker): Extension<Asker>, bod
     if let Err(problem) = old.change(asker, forget).await {
         tracing::warn!(problem = %problem.kind, "empty lists stay as they are: {problem}");
     }
-    let started = old.successor.start(&old.config, &version).await;
+    let started = old.successor.start(&old.engine, &old.config, &version).await;
     let failure = started.err().map(|none| {
         tracing::error!("no other process takes over: {none}");
         none.to_string()

@@ -14,6 +14,9 @@ use wire::l3afd::{BadSettings, Repository, Settings, platform};
 use crate::access::{BadExpression, NameRule};
 use crate::config::{RemoteConfig, TlsVersion};
 
+/// How often executables are asked whether they run, where nothing else is said.
+pub(super) const POLL: Duration = Duration::from_secs(30);
+
 /// What the file says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct L3afdConfig {
@@ -37,6 +40,8 @@ pub struct L3afdConfig {
     pub store: Option<PathBuf>,
     /// Whether what the file has counts, and not what was asked of this daemon before: it takes over from a l3afd v1.
     pub takes_over: bool,
+    /// How often executables are asked whether they run.
+    pub poll: Duration,
     /// How many seconds rates and averages of metrics look back.
     pub samples: usize,
     /// The API with TLS, in place of without.
@@ -45,6 +50,8 @@ pub struct L3afdConfig {
     pub json_logs: bool,
     /// The folder of versions of the daemon, with `latest` that leads to one of them.
     pub versions: PathBuf,
+    /// Where versions are fetched from that are not there.
+    pub releases: String,
     /// How long a successor has to come up.
     pub patience: Duration,
 }
@@ -111,10 +118,12 @@ impl L3afdConfig {
             debug: settings.is("ebpf-chain-debug", "enabled", false)?.then_some(debug),
             store: (!store.is_empty()).then(|| store.into()),
             takes_over: false,
+            poll: settings.duration("web", "ebpf-poll-interval", POLL)?,
             samples: settings.number("web", "n-metric-samples", 20)?.max(1),
             remote: if has_tls { Some(remote(settings, api)?) } else { None },
             json_logs: settings.is("l3afd", "json-format-logs", false)?,
             versions: settings.text("graceful-restart", "basepath", "/usr/local/l3afd").into(),
+            releases: settings.text("graceful-restart", "restart-artifacts-url", "file:///srv/l3afd"),
             patience: Duration::from_secs(settings.number("graceful-restart", "time-to-restart", 7)? as u64),
         })
     }

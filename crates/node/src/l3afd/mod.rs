@@ -12,6 +12,7 @@ mod gate;
 mod metrics;
 mod probes;
 mod process;
+mod release;
 mod restart;
 mod serve;
 mod store;

@@ -17,6 +17,8 @@ use tokio::sync::watch;
 use tokio::time::{Duration, sleep};
 
 use super::L3afdConfig;
+use super::release::{NotInstalled, install};
+use crate::server::Shared;
 
 /// The first descriptor that is handed over (`sd_listen_fds(3)`).
 const FIRST: i32 = 3;
@@ -40,17 +42,9 @@ pub(crate) struct Successor {
 /// No process takes over; this one goes on.
 #[derive(Debug, Error)]
 pub(crate) enum NoSuccessor {
-    /// There is no such version.
-    #[error(
-        "there is no `{}`: put version `{version}` there, as a package manager would; nothing that is not there is fetched",
-        path.display()
-    )]
-    NoVersion {
-        /// The version.
-        version: String,
-        /// What is missing.
-        path: PathBuf,
-    },
+    /// The version is not installed, and cannot be.
+    #[error(transparent)]
+    NotInstalled(#[from] NotInstalled),
     /// The version is no name of a folder.
     #[error("`{version}` is not the name of a version, such as `v2.1.0`")]
     BadVersion {
@@ -93,8 +87,13 @@ impl Successor {
     }
 
     /// Starts another process, and ends this one as soon as that is there.
-    pub(crate) async fn start(&self, config: &L3afdConfig, version: &str) -> Result<(), NoSuccessor> {
-        let started = self.try_start(config, version).await;
+    pub(crate) async fn start(
+        &self,
+        engine: &Shared,
+        config: &L3afdConfig,
+        version: &str,
+    ) -> Result<(), NoSuccessor> {
+        let started = self.try_start(engine, config, version).await;
         match &started {
             Ok(()) => drop(self.end.send_replace(true)),
             Err(_) => self.is_coming.store(false, Ordering::SeqCst),
@@ -102,7 +101,14 @@ impl Successor {
         started
     }
 
-    async fn try_start(&self, config: &L3afdConfig, version: &str) -> Result<(), NoSuccessor> {
+    async fn try_start(
+        &self,
+        engine: &Shared,
+        config: &L3afdConfig,
+        version: &str,
+    ) -> Result<(), NoSuccessor> {
+        check(version)?;
+        install(engine, config, version).await?;
         let path = executable(&config.versions, version)?;
         drop(fs::remove_file(self.state.join(FILE)));
         let unstarted = |source| NoSuccessor::Unstarted { path: path.clone(), source };
@@ -150,17 +156,19 @@ pub(crate) fn is_successor(state: &Path) -> bool {
     is_one
 }
 
-/// The executable of a version, which `latest` leads to from then on where it does not yet.
-fn executable(versions: &Path, version: &str) -> Result<PathBuf, NoSuccessor> {
+/// A version is the name of a folder, and leads nowhere else.
+fn check(version: &str) -> Result<(), NoSuccessor> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
     if version.is_empty() || version.starts_with('.') || !version.bytes().all(is_name) {
         return Err(NoSuccessor::BadVersion { version: version.to_owned() });
     }
+    Ok(())
+}
+
+/// The executable of a version, which `latest` leads to from then on where it does not yet.
+fn executable(versions: &Path, version: &str) -> Result<PathBuf, NoSuccessor> {
     let (folder, latest) = (versions.join(version).join("l3afd"), versions.join("latest"));
     let path = folder.join("l3afd");
-    if !path.exists() {
-        return Err(NoSuccessor::NoVersion { version: version.to_owned(), path });
-    }
     for file in ["l3afd", "l3afd.cfg"] {
         let (link, target, beside) =
             (latest.join(file), folder.join(file), latest.join(format!("{file}.new")));
@@ -191,7 +199,8 @@ mod tests {
             assert_eq!(fs::read_to_string(path).unwrap(), version);
             assert_eq!(fs::read_to_string(folder.path().join("latest/l3afd")).unwrap(), version);
         }
-        assert!(matches!(executable(folder.path(), "v3"), Err(NoSuccessor::NoVersion { .. })));
-        assert!(matches!(executable(folder.path(), "../v2.0.0"), Err(NoSuccessor::BadVersion { .. })));
+        for bad in ["../v2.0.0", "", ".v2", "v2/l3afd"] {
+            assert!(matches!(check(bad), Err(NoSuccessor::BadVersion { .. })), "{bad}");
+        }
     }
 }

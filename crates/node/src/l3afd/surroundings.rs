@@ -4,12 +4,14 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use package::{HookPoint, MemorySize};
-use plan::{Command, Fill, Outside};
+use plan::{Command, Errand, Fill, Outside};
 use wire::l3afd::{Program, direction};
 
 use super::L3afdConfig;
+use super::config::POLL;
 
 /// Where things of l3afd v1 are on this node.
 #[derive(Debug, Clone)]
@@ -20,6 +22,8 @@ pub(crate) struct Places {
     logs: String,
     /// Where the files are written that they read.
     rules: PathBuf,
+    /// How often they are asked whether they run.
+    poll: Duration,
 }
 
 impl Places {
@@ -28,6 +32,7 @@ impl Places {
             maps: config.map_or_else(|| "/sys/fs/bpf".into(), |config| config.bpf_maps.clone()),
             logs: config.map(|config| config.bpf_log_dir.clone()).unwrap_or_default(),
             rules: state.join("l3afd-rules"),
+            poll: config.map_or(POLL, |config| config.poll),
         }
     }
 
@@ -79,6 +84,8 @@ impl Places {
             memory: memory(program.memory),
             cpu_seconds: u64::try_from(program.cpu).ok().filter(|seconds| *seconds > 0),
             files,
+            stop: None,
+            status: None,
         };
         let mut commands = Vec::new();
         if !program.cmd_start.is_empty() {
@@ -86,7 +93,19 @@ impl Places {
             let own = program.start_arguments().unwrap_or_default();
             let arguments = whom.iter().cloned().chain(started).chain(own).collect();
             let daemon = program.user_program_daemon;
-            commands.push(command(&program.cmd_start, arguments, !daemon, files));
+            let started = command(&program.cmd_start, arguments, !daemon, files);
+            let errand = |file: &String, arguments: Vec<String>| {
+                (!file.is_empty()).then(|| Errand { file: file.clone(), arguments })
+            };
+            // One that has done its work needs none to end it.
+            let stop = program.stop_arguments().unwrap_or_default();
+            let stop = errand(&program.cmd_stop, whom.iter().cloned().chain(stop).collect());
+            let status = errand(&program.cmd_status, program.status_arguments().unwrap_or_default());
+            commands.push(Command {
+                stop: stop.filter(|_| daemon),
+                status: status.map(|errand| (errand, self.poll)),
+                ..started
+            });
         }
         if !program.cmd_update.is_empty() && program.update_args.as_ref().is_some_and(|args| !args.is_empty())
         {
@@ -134,14 +153,22 @@ mod tests {
             user_program_daemon: true,
             start_args: Some([(text("b"), "2".into()), (text("a"), "x y".into())].into()),
             update_args: Some([(text("c"), "3".into())].into()),
+            cmd_stop: text("mirror-end"),
+            cmd_status: text("mirror-status"),
+            stop_args: Some([(text("d"), "4".into())].into()),
+            status_args: Some([(text("e"), "5".into())].into()),
             ..Program::default()
         }
     }
 
     #[test]
     fn executables_are_told_what_they_expect() {
-        let places =
-            Places { maps: "/sys/fs/bpf".into(), logs: "/var/log/l3af".to_owned(), rules: "/state".into() };
+        let places = Places {
+            maps: "/sys/fs/bpf".into(),
+            logs: "/var/log/l3af".to_owned(),
+            rules: "/state".into(),
+            poll: POLL,
+        };
         let outside = places.outside(&program(), ("eth0", HookPoint::TcEgress));
         assert_eq!(outside.pins.as_deref(), Some(Path::new("/sys/fs/bpf/tc/globals/eth0/mirror/1_0_2")));
         let told: Vec<String> = outside.commands.iter().map(|command| command.arguments.join("|")).collect();
@@ -153,6 +180,15 @@ mod tests {
             ]
         );
         assert_eq!(outside.commands.iter().map(|command| command.once).collect::<Vec<_>>(), [false, true]);
+        let started = &outside.commands[0];
+        let told = |errand: &Errand| format!("{}|{}", errand.file, errand.arguments.join("|"));
+        assert_eq!(
+            started.stop.as_ref().map(told).as_deref(),
+            Some("mirror-end|--iface=eth0|--direction=egress|--d=4")
+        );
+        let (status, every) = started.status.as_ref().unwrap();
+        assert_eq!((told(status).as_str(), *every), ("mirror-status|--e=5", POLL));
+        assert!(outside.commands[1].stop.is_none() && outside.commands[1].status.is_none());
         let rules = &outside.commands[0].files[Path::new("/state/eth0/mirror/egress/rules.txt")];
         assert_eq!(rules, "allow all");
     }
@@ -166,6 +202,8 @@ mod tests {
         );
         assert_eq!(outside.pins.as_deref(), Some(Path::new("/sys/fs/bpf/eth0/mirror/1_0_2")));
         assert!(outside.commands.is_empty());
+        let once = Program { user_program_daemon: false, ..program() };
+        assert_eq!(places.outside(&once, ("eth0", HookPoint::Xdp)).commands[0].stop, None);
     }
 
     #[test]

@@ -68,7 +68,7 @@ fn prepare(arguments: &mut impl Iterator<Item = OsString>) -> io::Result<Command
     if getppid().is_none_or(|parent| parent.as_raw_pid() != daemon) {
         return Err(io::Error::other("the daemon ended meanwhile"));
     }
-    confine(terms.identity)?;
+    confine(terms.identity, terms.signals)?;
     // It stays open in the program: the interpreter of a script reads it under this name.
     let sealed = rustix::io::dup(io::stdin())?.into_raw_fd();
     let mut command = Command::new(Path::new("/proc/self/fd").join(sealed.to_string()));

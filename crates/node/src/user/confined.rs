@@ -8,16 +8,17 @@ use rustix::thread::CapabilitySet;
 use wire::UserProgramConfinement;
 
 use super::identity::Identity;
+use super::terms::Signals;
 use super::{calls, files};
 
 /// Confines this thread, and whatever it executes. It must be that user already, unable to gain privileges, and in its folder.
-pub(super) fn confine(identity: Identity) -> io::Result<()> {
+pub(super) fn confine(identity: Identity, signals: Signals) -> io::Result<()> {
     match identity {
         Identity::Root => Ok(()),
         Identity::Own { capabilities, .. } => {
             let capabilities = CapabilitySet::from_bits_retain(capabilities);
             let failed = |what: &str, error: &io::Error| io::Error::other(format!("cannot {what}: {error}"));
-            files::fence(capabilities).map_err(|error| failed("have landlock fence it", &error))?;
+            files::fence(capabilities, signals).map_err(|error| failed("have landlock fence it", &error))?;
             calls::refuse(capabilities).map_err(|error| failed("have seccomp filter its calls", &error))
         }
     }

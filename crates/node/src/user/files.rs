@@ -9,10 +9,12 @@ use std::sync::OnceLock;
 use std::thread;
 
 use landlock::{
-    ABI, Access, AccessFs, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr, RulesetCreatedAttr,
-    RulesetError, Scope, path_beneath_rules,
+    ABI, Access, AccessFs, BitFlags, LandlockStatus, RestrictionStatus, Ruleset, RulesetAttr,
+    RulesetCreatedAttr, RulesetError, Scope, path_beneath_rules,
 };
 use rustix::thread::CapabilitySet;
+
+use super::terms::Signals;
 
 /// What is handled, as far as the kernel knows it. What is newer must not change what a program can do on the next kernel.
 const KNOWN: ABI = ABI::V7;
@@ -42,16 +44,21 @@ const ANY_FILE: CapabilitySet =
     CapabilitySet::DAC_OVERRIDE.union(CapabilitySet::DAC_READ_SEARCH).union(CapabilitySet::SYS_ADMIN);
 
 /// Fences this thread, and whatever it executes, as well as the kernel can. It must be in its own folder already.
-pub(super) fn fence(capabilities: CapabilitySet) -> io::Result<()> {
-    let fenced = if capabilities.intersects(ANY_FILE) { fence_from_processes() } else { fence_from_files() };
+pub(super) fn fence(capabilities: CapabilitySet, signals: Signals) -> io::Result<()> {
+    let scope = match signals {
+        Signals::Fenced => Scope::from_all(KNOWN),
+        Signals::ToOwnUser => Scope::from_all(KNOWN) & !Scope::Signal,
+    };
+    let fenced =
+        if capabilities.intersects(ANY_FILE) { fence_from_processes(scope) } else { fence_from_files(scope) };
     fenced.map(drop).map_err(io::Error::other)
 }
 
-fn fence_from_files() -> Result<RestrictionStatus, RulesetError> {
+fn fence_from_files(scope: BitFlags<Scope>) -> Result<RestrictionStatus, RulesetError> {
     let all = AccessFs::from_all(KNOWN);
     Ruleset::default()
         .handle_access(all)?
-        .scope(Scope::from_all(KNOWN))?
+        .scope(scope)?
         .create()?
         .add_rules(path_beneath_rules(SYSTEM, AccessFs::from_read(KNOWN)))?
         .add_rules(path_beneath_rules(DEVICES, AccessFs::from_file(KNOWN)))?
@@ -59,9 +66,9 @@ fn fence_from_files() -> Result<RestrictionStatus, RulesetError> {
         .restrict_self()
 }
 
-/// Neither signals nor abstract sockets lead out.
-fn fence_from_processes() -> Result<RestrictionStatus, RulesetError> {
-    Ruleset::default().scope(Scope::from_all(KNOWN))?.create()?.restrict_self()
+/// What is in the scope does not lead out: signals, abstract sockets.
+fn fence_from_processes(scope: BitFlags<Scope>) -> Result<RestrictionStatus, RulesetError> {
+    Ruleset::default().scope(scope)?.create()?.restrict_self()
 }
 
 /// The version of the kernel's landlock, or why there is none, as the end of a sentence. It is asked once.
@@ -72,7 +79,7 @@ pub(super) fn landlock() -> Result<u32, String> {
 
 /// The crate tells that only to who is fenced, which is a thread that does nothing else.
 fn find() -> Result<u32, String> {
-    let tried = thread::spawn(fence_from_processes).join();
+    let tried = thread::spawn(|| fence_from_processes(Scope::from_all(KNOWN))).join();
     let status =
         tried.map_err(|_panicked| "it could not be tried".to_owned())?.map_err(|error| error.to_string())?;
     match status.landlock {

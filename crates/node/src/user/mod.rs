@@ -13,6 +13,7 @@ mod failures;
 mod files;
 mod handed;
 mod identity;
+mod launch;
 mod limits;
 pub(crate) mod log;
 mod process;
@@ -28,7 +29,7 @@ use std::time::{Duration, Instant};
 
 use kernel::{Cause, Kernel};
 use package::{Convention, Digest, MemberName};
-use plan::{Command, Desired, Hook, Member, Probe};
+use plan::{Command, Desired, Errand, Hook, Member, Probe};
 use trust::Verified;
 use wire::{UserProgramName, UserProgramView};
 
@@ -41,6 +42,7 @@ use cgroup::Cgroups;
 use failures::Patience;
 use handed::Handed;
 use identity::Identities;
+use launch::Executable;
 use limits::Limits;
 use process::{GRACE, Program, Watched, full_name};
 
@@ -212,8 +214,18 @@ impl UserPrograms {
         let user = manifest.user.as_ref().expect("only packages with a user program are asked for one");
         let info = &manifest.package;
         let command = member.map(|(_, command)| command);
-        let name = command.map_or(&user.command, |command| &command.file);
-        let bytes = verified.platform().files.bytes(name);
+        let executable = |name: &String, arguments: &Vec<String>| Executable {
+            name: name.clone(),
+            arguments: arguments.clone(),
+            digest: verified
+                .platform()
+                .files
+                .bytes(name)
+                .map(Digest::of)
+                .expect("a package that was read has the programs that it is asked for"),
+        };
+        let errand = |errand: &Errand| executable(&errand.file, &errand.arguments);
+        let main = command.map_or((&user.command, &user.args), |command| (&command.file, &command.arguments));
         let limits = Limits::of(user, &self.config);
         // Who verified the package compared what it asks for with what the policy grants.
         let identity = self.identities.of(&info.publisher, &info.name, &user.privileges);
@@ -225,13 +237,15 @@ impl UserPrograms {
             publisher: info.publisher.clone(),
             package: info.name.clone(),
             version: info.version.clone(),
-            name: name.clone(),
-            arguments: command.map_or(&user.args, |command| &command.arguments).clone(),
+            main: executable(main.0, main.1),
+            stop: command.and_then(|command| command.stop.as_ref()).map(errand),
+            status: command
+                .and_then(|command| command.status.as_ref())
+                .map(|(status, period)| (errand(status), *period)),
             member: member.map(|(hook, _)| hook.to_string()),
             cpu_seconds: command.and_then(|command| command.cpu_seconds),
             once: command.is_some_and(|command| command.once),
             files: command.map(|command| command.files.clone()).unwrap_or_default(),
-            digest: bytes.map(Digest::of).expect("a package that was read has its user program"),
             verified: Arc::clone(verified),
             log: self.logs.join(format!("user-{}.log", full_name(&info.publisher, &info.name))),
             folders: self.folders.clone(),

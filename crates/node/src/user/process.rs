@@ -12,24 +12,24 @@ use std::process::{Child, ExitStatus};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use package::{Capability, Digest, PackageName, PublisherName, ReadySeconds, Version};
+use package::{Capability, PackageName, PublisherName, ReadySeconds, Version};
 use rustix::io::Errno;
 use rustix::process::{Pid, PidfdFlags, Signal, kill_process_group, pidfd_open, pidfd_send_signal};
 use thiserror::Error;
 use trust::Verified;
 use wire::{UserProgramLimit, UserProgramState, UserProgramView};
 
+mod errand;
+
 use super::cgroup::Cgroups;
 use super::confined::confinement;
 use super::failures::{Failures, Patience};
 use super::handed::Handed;
 use super::identity::Identity;
-use super::limits::{Enforced, Limits};
-use super::ready::{self, Listener, attend};
-use super::scratch::Scratch;
-use super::sealed::Sealed;
-use super::terms::Terms;
-use super::{birth, log};
+use super::launch::Executable;
+use super::limits::Limits;
+use super::log;
+use super::ready::{Listener, attend};
 use crate::durable;
 
 /// How long it has from being asked to end to being killed.
@@ -46,9 +46,11 @@ pub(super) struct Program {
     pub(super) publisher: PublisherName,
     pub(super) package: PackageName,
     pub(super) version: Version,
-    /// The file of the package.
-    pub(super) name: String,
-    pub(super) arguments: Vec<String>,
+    pub(super) main: Executable,
+    /// What ends it.
+    pub(super) stop: Option<Executable>,
+    /// What says whether it runs, and how often that is asked.
+    pub(super) status: Option<(Executable, Duration)>,
     /// The hook of the member that it runs for, where it is not for its package as a whole.
     pub(super) member: Option<String>,
     /// The most time of processors that it takes each time that it is started, in seconds.
@@ -57,8 +59,6 @@ pub(super) struct Program {
     pub(super) once: bool,
     /// What is in the files that it reads, which are written before it starts.
     pub(super) files: BTreeMap<PathBuf, String>,
-    /// The digest of the file, as it was compared with the publisher's statement.
-    pub(super) digest: Digest,
     pub(super) verified: Arc<Verified>,
     pub(super) log: PathBuf,
     /// Where it gets a folder in which it is started, and may write.
@@ -90,6 +90,8 @@ struct Now {
     last: Option<String>,
     /// Whether it said that it is ready since it was started last.
     is_ready: bool,
+    /// Why it is ended, where it was found not to do its work.
+    unwell: Option<String>,
     /// What became of its limits when it was started last.
     limits: Vec<UserProgramLimit>,
 }
@@ -133,6 +135,12 @@ impl Program {
         (&self.publisher, &self.package, &self.member) == (&next.publisher, &next.package, &next.member)
     }
 
+    /// Within which time it says that it is ready, if it is to.
+    pub(super) fn ready_seconds(&self) -> Option<ReadySeconds> {
+        let user = self.verified.package().manifest.user.as_ref();
+        user.and_then(|user| user.ready_seconds)
+    }
+
     /// Publisher and package. Names have no underscores, so that no two have one of these.
     pub(super) fn full_name(&self) -> String {
         full_name(&self.publisher, &self.package)
@@ -155,7 +163,8 @@ impl Watched {
     /// Starts a program once those before it have ended, and keeps it running.
     pub(super) fn start(program: Program, after: Vec<Arc<Self>>) -> Arc<Self> {
         let (restarts, last, is_ready, limits) = (0, None, false, Vec::new());
-        let now = Now { phase: Phase::Waiting, is_wanted: true, restarts, last, is_ready, limits };
+        let (phase, is_wanted, unwell) = (Phase::Waiting, true, None);
+        let now = Now { phase, is_wanted, restarts, last, is_ready, unwell, limits };
         let watched = Arc::new(Self { program, now: Mutex::new(now), changed: Condvar::new() });
         let watching = Arc::clone(&watched);
         std::thread::spawn(move || {
@@ -165,6 +174,13 @@ impl Watched {
             }
             watching.watch();
         });
+        if watched.program.status.is_some() {
+            let asking = Arc::clone(&watched);
+            std::thread::spawn(move || {
+                let status = asking.program.status.as_ref();
+                status.inspect(|(status, period)| asking.ask(status, *period));
+            });
+        }
         watched
     }
 
@@ -181,10 +197,16 @@ impl Watched {
     }
 
     /// Asks it to end.
-    pub(super) fn stop(&self) {
+    pub(super) fn stop(self: &Arc<Self>) {
         let mut now = self.now();
         now.is_wanted = false;
-        now.signal(Signal::TERM);
+        match &self.program.stop {
+            Some(stop) if matches!(now.phase, Phase::Running { .. }) => {
+                let (stopping, stop) = (Arc::clone(self), stop.clone());
+                std::thread::spawn(move || stopping.end_by_errand(&stop));
+            }
+            Some(_) | None => now.signal(Signal::TERM),
+        }
         self.changed.notify_all();
     }
 
@@ -241,8 +263,7 @@ impl Watched {
 
     /// Within which time it says that it is ready, if it is to.
     pub(super) fn ready_seconds(&self) -> Option<ReadySeconds> {
-        let user = self.program.verified.package().manifest.user.as_ref();
-        user.and_then(|user| user.ready_seconds)
+        self.program.ready_seconds()
     }
 
     /// What is to run.
@@ -270,10 +291,10 @@ impl Watched {
             publisher: program.publisher.clone(),
             package: program.package.clone(),
             version: program.version.clone(),
-            name: program.name.clone(),
+            name: program.main.name.clone(),
             member: program.member.clone(),
             profile: program.member.as_ref().map(|_| "l3afd".to_owned()),
-            digest: program.digest.to_string(),
+            digest: program.main.digest.to_string(),
             state: if now.is_wanted { state } else { UserProgramState::Stopping },
             pid: pid.and_then(|pid| pid.try_into().ok()),
             user: program.identity.map(Identity::user),
@@ -297,8 +318,11 @@ impl Watched {
         loop {
             let begin = Instant::now();
             let last = match self.run() {
-                Ok(status) if self.program.once && status.success() => return self.finish(),
-                Ok(status) => format!("it ended: {status}"),
+                Ok(status) if self.program.once && status.success() => match self.finish() {
+                    Some(unwell) => unwell,
+                    None => return,
+                },
+                Ok(status) => self.now().unwell.take().unwrap_or_else(|| format!("it ended: {status}")),
                 Err(failed) => format!("it could not be started: {failed}"),
             };
             if begin.elapsed() >= STEADY {
@@ -314,13 +338,20 @@ impl Watched {
         }
     }
 
-    /// Notes that it has done what it is for, and waits until nobody wants it any more.
-    fn finish(&self) {
+    /// Notes that it has done what it is for, and waits until nobody wants it any more, or its work is found to be undone.
+    fn finish(&self) -> Option<String> {
         tracing::info!(package.name = %self.program.package, "the user program of `{}` has done its work", self.program.package);
         let mut now = self.now();
         now.phase = Phase::Finished;
-        drop(self.changed.wait_while(now, |now| now.is_wanted));
+        let is_done = |now: &mut Now| now.is_wanted && now.unwell.is_none();
+        let waited = self.changed.wait_while(now, is_done);
+        let mut now = waited.unwrap_or_else(PoisonError::into_inner);
+        if now.is_wanted {
+            return now.unwell.take();
+        }
+        drop(now);
         self.leave();
+        None
     }
 
     /// Notes that it ended for good.
@@ -329,44 +360,21 @@ impl Watched {
         self.changed.notify_all();
     }
 
-    /// Runs it once. The bytes are put into memory, sealed and compared each time.
+    /// Runs it once.
     fn run(&self) -> Result<ExitStatus, String> {
-        let Program { name, arguments, digest, verified, .. } = &self.program;
-        let bytes = verified.platform().files.bytes(name);
-        let bytes = bytes.expect("a package that was read has its user program");
-        let sealed = Sealed::new(self.program.package.as_ref(), bytes, digest);
-        let sealed = sealed.map_err(|unsealed| chain(&unsealed))?;
         let told = |error: io::Error| error.to_string();
         for (path, text) in &self.program.files {
             durable::write(path, text.as_bytes()).map_err(told)?;
         }
         let log = log::open(&self.program.log).map_err(told)?;
-        let identity = self.program.identity;
-        let identity = identity.ok_or("every user number that is kept for user programs is taken")?;
-        // The folder and the control group go when this returns.
-        let scratch = Scratch::make(&self.program.folders).map_err(told)?;
-        // Before the folder is given away: nobody but the daemon has a say in what is at this path.
-        let listen = |_| Listener::open(scratch.path(), identity.user());
-        let listener = self.ready_seconds().map(listen).transpose().map_err(told)?;
-        scratch.give_to(identity.user()).map_err(told)?;
-        let Enforced { cgroup, address_space, told: limits } =
-            self.program.limits.enforce(&self.program.cgroups, &self.program.full_name());
-        self.now().limits = limits;
-        let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-        let cpu_seconds = self.program.cpu_seconds;
-        let maps = self.program.maps.iter().map(|(map, pin)| (map.clone(), pin.path.clone())).collect();
-        let terms = Terms { identity, address_space, cpu_seconds, cgroup: folder, maps };
-        let command = birth::command(sealed, (name, arguments), &terms, &log, scratch.path());
-        let child = command.and_then(|mut command| {
-            command.envs(listener.iter().map(|_| (ready::VARIABLE, Listener::path(scratch.path()))));
-            command.spawn()
-        });
-        self.attend(child.map_err(told)?, listener.as_ref()).map_err(told)
+        let mut launched = self.program.launch(&log)?;
+        self.now().limits = launched.limits.clone();
+        self.attend(&mut launched.child, launched.listener.as_ref()).map_err(told)
     }
 
     /// Waits until a process has ended, and ends what it leaves behind.
-    fn attend(&self, mut child: Child, listener: Option<&Listener>) -> io::Result<ExitStatus> {
-        let pid = Pid::from_child(&child);
+    fn attend(&self, child: &mut Child, listener: Option<&Listener>) -> io::Result<ExitStatus> {
+        let pid = Pid::from_child(child);
         let handle = match pidfd_open(pid, PidfdFlags::empty()) {
             Ok(handle) => handle,
             Err(error) => {
@@ -458,9 +466,4 @@ impl fmt::Display for Rest {
             }
         }
     }
-}
-
-fn chain(error: &dyn std::error::Error) -> String {
-    let cause = error.source().map(|cause| format!(": {}", chain(cause)));
-    format!("{error}{}", cause.unwrap_or_default())
 }

@@ -19,10 +19,23 @@ use rustix::thread::{
 
 use super::identity::Identity;
 
+/// The argument that says so of signals.
+const OWN_USER: &str = "signals";
+
+/// Which processes it may signal, besides those that it starts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Signals {
+    /// None, as far as landlock can fence them (Linux 6.12).
+    Fenced,
+    /// Those of its own user, who is that of one package alone.
+    ToOwnUser,
+}
+
 /// Who it is, and what it may use.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Terms {
     pub(super) identity: Identity,
+    pub(super) signals: Signals,
     /// The most bytes of its address space, where no control group counts its memory.
     pub(super) address_space: Option<u64>,
     /// The most seconds of processors that it takes in all.
@@ -46,6 +59,7 @@ impl Terms {
         let mut arguments: Vec<OsString> = vec![
             user.into(),
             format!("{capabilities:x}").into(),
+            if self.signals == Signals::Fenced { "" } else { OWN_USER }.into(),
             address_space.into(),
             cpu_seconds.into(),
             cgroup.into(),
@@ -59,7 +73,13 @@ impl Terms {
     /// What the arguments say.
     pub(super) fn read(mut arguments: impl Iterator<Item = OsString>) -> Option<Self> {
         let mut text = || arguments.next()?.into_string().ok();
-        let (user, capabilities, address_space, cpu_seconds) = (text()?, text()?, text()?, text()?);
+        let (user, capabilities, signals) = (text()?, text()?, text()?);
+        let (address_space, cpu_seconds) = (text()?, text()?);
+        let signals = match signals.as_str() {
+            "" => Signals::Fenced,
+            OWN_USER => Signals::ToOwnUser,
+            _ => return None,
+        };
         let identity = match user.as_str() {
             "root" => Identity::Root,
             number => Identity::Own {
@@ -76,7 +96,7 @@ impl Terms {
         let count: usize = arguments.next()?.to_str()?.parse().ok()?;
         let mut map = |_| Some((arguments.next()?.into_string().ok()?, PathBuf::from(arguments.next()?)));
         let maps = (0..count).map(&mut map).collect::<Option<_>>()?;
-        Some(Self { identity, address_space, cpu_seconds, cgroup, maps })
+        Some(Self { identity, signals, address_space, cpu_seconds, cgroup, maps })
     }
 
     /// Has them hold for this process, which must have one thread, and for what it executes.
@@ -144,18 +164,21 @@ mod tests {
     fn arguments_that_are_cut_off_say_nothing() {
         let arguments = |words: &[&str]| Terms::read(words.iter().map(OsString::from));
         assert_eq!(arguments(&["61184", "0"]), None);
-        assert_eq!(arguments(&["somebody", "0", "", "", "", "0"]), None);
-        assert_eq!(arguments(&["61184", "0", "", "", "", "1", "map member hook"]), None);
+        assert_eq!(arguments(&["somebody", "0", "", "", "", "", "0"]), None);
+        assert_eq!(arguments(&["61184", "0", "all", "", "", "", "0"]), None);
+        assert!(arguments(&["61184", "0", "", "", "", "", "0"]).is_some());
+        assert_eq!(arguments(&["61184", "0", "", "", "", "", "1", "map member hook"]), None);
         assert_eq!(arguments(&["61184", "x", "", "", ""]), None);
     }
 
     proptest::proptest! {
         #[test]
-        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8) {
+        fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8, fenced: bool) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
             let maps: BTreeMap<String, PathBuf> = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), format!("/a/{map}").into())).collect();
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
-                let terms = Terms { identity, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };
+                let signals = if fenced { Signals::Fenced } else { Signals::ToOwnUser };
+                let terms = Terms { identity, signals, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };
                 assert_eq!(Terms::read(terms.arguments().into_iter()), Some(terms));
             }
         }

@@ -106,9 +106,7 @@ impl Place {
 
     /// The reference without its scheme, as repositories of policies are spelled; none for a file of this machine.
     pub fn on_network(&self) -> Option<String> {
-        let host = self.url.host_str().filter(|_| self.url.scheme() != "file")?;
-        let port = self.url.port().map_or_else(String::new, |port| format!(":{port}"));
-        Some(format!("{host}{port}{}", self.url.path()))
+        on_network(&self.url)
     }
 
     /// Whether it lies in the repository at a URL.
@@ -123,10 +121,7 @@ impl Place {
     /// # Errors
     /// When it is not there, or comes to no end.
     pub async fn fetch(&self) -> Result<Found, NoArtifact> {
-        let missing =
-            || NoArtifact::Server { url: self.url.clone(), problem: "there is no such file".to_owned() };
-        let bytes = get(&self.url, MAX_LAYER_BYTES).await?.ok_or_else(missing)?;
-        Ok(Found { bytes, statement: self.statement().await? })
+        fetch(&self.url).await
     }
 
     /// The statement that lies beside it.
@@ -134,9 +129,7 @@ impl Place {
     /// # Errors
     /// When nobody says whether there is one.
     pub async fn statement(&self) -> Result<Option<Vec<u8>>, NoArtifact> {
-        let mut beside = self.url.clone();
-        beside.set_path(&format!("{}{STATEMENT}", self.url.path()));
-        get(&beside, MAX_STATEMENT_BYTES).await
+        statement(&self.url).await
     }
 
     /// Where the statement lies that speaks for it, where that is a file.
@@ -166,11 +159,38 @@ impl Place {
     /// # Errors
     /// When it is none.
     pub fn pack(&self, found: &Found) -> Result<Packed, NoArtifact> {
-        let predicate = found.statement.as_deref().and_then(named::predicate);
-        let said = predicate.and_then(|predicate| predicate.get("publisher")?.as_str()?.parse().ok());
-        let publisher = said.unwrap_or_else(named::nobody);
-        self.pack_for(&found.bytes, &publisher)
+        self.pack_for(&found.bytes, &found.publisher())
     }
+}
+
+impl Found {
+    /// The publisher whom its statement names, or `unsigned`. Whether that is true is for whoever verifies it.
+    pub(super) fn publisher(&self) -> PublisherName {
+        let predicate = self.statement.as_deref().and_then(named::predicate);
+        let said = predicate.and_then(|predicate| predicate.get("publisher")?.as_str()?.parse().ok());
+        said.unwrap_or_else(named::nobody)
+    }
+}
+
+/// Fetches a file, and the statement that lies beside it.
+pub(super) async fn fetch(url: &Url) -> Result<Found, NoArtifact> {
+    let missing = || NoArtifact::Server { url: url.clone(), problem: "there is no such file".to_owned() };
+    let bytes = get(url, MAX_LAYER_BYTES).await?.ok_or_else(missing)?;
+    Ok(Found { bytes, statement: statement(url).await? })
+}
+
+/// The statement that lies beside a file.
+async fn statement(url: &Url) -> Result<Option<Vec<u8>>, NoArtifact> {
+    let mut beside = url.clone();
+    beside.set_path(&format!("{}{STATEMENT}", url.path()));
+    get(&beside, MAX_STATEMENT_BYTES).await
+}
+
+/// A URL without its scheme, as repositories of policies are spelled; none for a file of this machine.
+pub(super) fn on_network(url: &Url) -> Option<String> {
+    let host = url.host_str().filter(|_| url.scheme() != "file")?;
+    let port = url.port().map_or_else(String::new, |port| format!(":{port}"));
+    Some(format!("{host}{port}{}", url.path()))
 }
 
 /// What is at a URL; none where nothing is.

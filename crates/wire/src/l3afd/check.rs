@@ -9,6 +9,9 @@ use thiserror::Error;
 use super::configured::Repository;
 use super::{NoText, Program, prog_type};
 
+/// What the names of artifacts end with.
+pub const ARTIFACTS: [&str; 2] = [".tar.gz", ".zip"];
+
 /// A payload asks for what cannot be.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum BadPayload {
@@ -100,8 +103,8 @@ impl Program {
                 return bad(key, value, NAME);
             }
         }
-        if !self.artifact.ends_with(".tar.gz") {
-            return bad("artifact", &self.artifact, "it must end with `.tar.gz`");
+        if !ARTIFACTS.iter().any(|ending| self.artifact.ends_with(ending)) {
+            return bad("artifact", &self.artifact, "it must end with `.tar.gz` or `.zip`");
         }
         let commands = [
             ("cmd_start", &self.cmd_start),
@@ -143,6 +146,8 @@ impl Program {
         }
         self.start_arguments()?;
         self.update_arguments()?;
+        self.stop_arguments()?;
+        self.status_arguments()?;
         Ok(())
     }
 

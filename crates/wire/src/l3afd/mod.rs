@@ -8,6 +8,7 @@ mod artifact;
 mod check;
 mod configured;
 mod json;
+mod release;
 mod settings;
 
 use std::collections::BTreeMap;
@@ -19,9 +20,10 @@ use thiserror::Error;
 use utoipa::ToSchema;
 
 pub use artifact::{Found, NoArtifact, Place};
-pub use check::BadPayload;
+pub use check::{ARTIFACTS, BadPayload};
 pub use configured::{Configured, Located, Repository, identifier};
 pub use json::{read, write};
+pub use release::Release;
 pub use settings::{BadSettings, Settings, platform};
 
 /// What is said of one interface: of its programs, or of their names.
@@ -94,7 +96,7 @@ pub struct Program {
     /// Its place in the chain, ascending.
     #[serde(deserialize_with = "zero")]
     pub seq_id: i64,
-    /// The file in the repository, `.tar.gz`.
+    /// The file in the repository, `.tar.gz` or `.zip`.
     #[serde(deserialize_with = "zero")]
     pub artifact: String,
     /// The program array of its own that leads to the next program; nobody needs it here.
@@ -286,6 +288,22 @@ impl Program {
     /// When a value is no text.
     pub fn update_arguments(&self) -> Result<Vec<String>, NoText> {
         self.arguments("update_args", self.update_args.as_ref())
+    }
+
+    /// The same for `cmd_stop`.
+    ///
+    /// # Errors
+    /// When a value is no text.
+    pub fn stop_arguments(&self) -> Result<Vec<String>, NoText> {
+        self.arguments("stop_args", self.stop_args.as_ref())
+    }
+
+    /// The same for `cmd_status`.
+    ///
+    /// # Errors
+    /// When a value is no text.
+    pub fn status_arguments(&self) -> Result<Vec<String>, NoText> {
+        self.arguments("status_args", self.status_args.as_ref())
     }
 
     fn arguments(

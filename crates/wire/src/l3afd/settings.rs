@@ -2,11 +2,14 @@
 //! The configuration file of l3afd v1, `l3afd.cfg`: sections, keys and values, as `robfig/config` reads them.
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::net::{SocketAddr, ToSocketAddrs as _};
 use std::path::Path;
+use std::time::Duration;
 
 use configparser::ini::Ini;
+use jiff::SignedDuration;
 use thiserror::Error;
 
 /// The values of a file.
@@ -78,7 +81,7 @@ impl Settings {
             let Some((name, after)) = rest.split_once(")s") else { break };
             text = format!("{before}{}{after}", self.raw(section, name).unwrap_or_default());
         }
-        Some(text)
+        Some(with_variables(&text))
     }
 
     fn raw(&self, section: &str, key: &str) -> Option<String> {
@@ -135,6 +138,26 @@ impl Settings {
         value.parse().map_err(bad)
     }
 
+    /// A time span as Go spells it, such as `1m30s`; not 0.
+    ///
+    /// # Errors
+    /// When it is none.
+    pub fn duration(
+        &self,
+        section: &'static str,
+        key: &'static str,
+        default: Duration,
+    ) -> Result<Duration, BadSettings> {
+        let Some(value) = self.get(section, key) else { return Ok(default) };
+        let span = value.parse::<SignedDuration>().ok().and_then(|span| Duration::try_from(span).ok());
+        span.filter(|span| !span.is_zero()).ok_or_else(|| BadSettings::Value {
+            section,
+            key,
+            value,
+            problem: "it must be a time span above 0, such as `30s`".to_owned(),
+        })
+    }
+
     /// An address to listen at.
     ///
     /// # Errors
@@ -155,6 +178,19 @@ impl Settings {
         let first = found.iter().find(|address| address.is_ipv4()).or(found.first());
         first.copied().ok_or_else(|| bad("it is no address".to_owned()))
     }
+}
+
+/// The text with the values of variables of the environment in place of `${NAME}`; one that is not set is empty.
+fn with_variables(text: &str) -> String {
+    let mut parts = text.split("${");
+    let mut whole = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        match part.split_once('}') {
+            Some((name, after)) => whole.extend([&env::var(name).unwrap_or_default(), after]),
+            None => whole.extend(["${", part]),
+        }
+    }
+    whole
 }
 
 /// What repositories of l3afd v1 call this machine: the name of its release, as `lsb_release -cs` tells it.
@@ -188,5 +224,12 @@ mod tests {
         assert_eq!((settings.get("a", "key"), settings.is("a", "Key", false)), (None, Ok(true)));
         assert!(settings.get("a", "self").is_some());
         assert!(settings.number("a", "Key", 1).is_err());
+        let text = "[a]\nhome: ${PATH}:${NO_SUCH_VARIABLE}/x${\nlong: 1m30s\nnone: 0s\nbad: 30\n";
+        let settings = Settings::parse(text).unwrap();
+        let path = env::var("PATH").unwrap();
+        assert_eq!(settings.get("a", "home"), Some(format!("{path}:/x${{")));
+        let told = ["long", "other", "none", "bad"]
+            .map(|key| settings.duration("a", key, Duration::from_secs(30)).map(|span| span.as_secs()).ok());
+        assert_eq!(told, [Some(90), Some(30), None, None]);
     }
 }
