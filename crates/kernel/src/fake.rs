@@ -365,11 +365,6 @@ impl Holdings for Fake {
         Ok(BTreeMap::new())
     }
 
-    fn value(&self, _: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
-        let fill = spec.fills.get(map);
-        Ok(fill.and_then(|fill| fill.values.get(&key)).map(|value| value.cast_unsigned()))
-    }
-
     fn program_ids(&self, _: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
         Ok(BTreeMap::new())
     }

@@ -44,12 +44,6 @@ pub trait Holdings {
     /// When the pins cannot be read.
     fn probe_maps(&self, spec: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen>;
 
-    /// The whole number under a key of a map of a member, added up over the processors; none where there is no such map or entry.
-    ///
-    /// # Errors
-    /// When the map cannot be read, or holds no whole numbers.
-    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen>;
-
     /// The numbers by which the kernel knows the programs of the instances of a hook.
     ///
     /// # Errors

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use package::{
     Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Version,
 };
-use plan::{Code, PackageRef, ProbeSpec, Sharing};
+use plan::{Code, Fill, PackageRef, ProbeSpec, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance of a probe. It is stored as JSON in a frozen map of one value.
@@ -23,6 +23,8 @@ pub(crate) struct ProbeRecord {
     config: BTreeMap<String, ParameterValue>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    fills: BTreeMap<String, Fill>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) code: Option<Code>,
 }
@@ -41,6 +43,7 @@ impl ProbeRecord {
             attach: spec.attach.clone(),
             config: spec.config.clone(),
             shares: spec.shares.clone(),
+            fills: spec.fills.clone(),
             code: Some(code),
         }
     }
@@ -61,6 +64,7 @@ impl From<ProbeRecord> for ProbeSpec {
             attach: record.attach,
             config: record.config,
             shares: record.shares,
+            fills: record.fills,
         }
     }
 }

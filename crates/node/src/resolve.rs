@@ -355,13 +355,14 @@ fn put(desired: &mut Desired, chain: &ChainDocument, members: Vec<Member>) -> Re
 }
 
 fn probe(wanted: &ProbeDocument, source: Source<'_>, package: &Arc<Verified>) -> Result<Probe, Rejected> {
-    wanted.l3afd.as_ref().map_or(Ok(()), |program| program.check_probe()).map_err(l3afd::Unfit::from)?;
+    wanted.l3afd.as_ref().map_or(Ok(()), |program| program.check()).map_err(l3afd::Unfit::from)?;
     let wish = ProbeWish {
         program: wanted.program.clone(),
         attach: wanted.attach.clone(),
         disabled: !(wanted.enabled && deployment::is_enabled(source)),
         deployment: source.deployment.map(deployment::part),
         config: wanted.config.clone(),
+        fills: wanted.l3afd.as_deref().map(l3afd::fills).unwrap_or_default(),
     };
     Probe::new(wanted.name.clone(), package, wish)
         .map_err(|source| Rejected::UnfitProbe { probe: wanted.name.clone(), source })

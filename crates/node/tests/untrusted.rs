@@ -49,10 +49,6 @@ impl Holdings for Counting {
         self.kernel.probe_maps(spec)
     }
 
-    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
-        self.kernel.value(hook, spec, map, key)
-    }
-
     fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {
         self.kernel.program_ids(hook)
     }

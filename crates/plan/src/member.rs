@@ -234,10 +234,7 @@ impl Member {
         let object = verified.platform().object(program);
         let read = Object::parse(object).expect("a package that was read has objects that parse");
         let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
-        for (map, fill) in &wish.fills {
-            let checked = fill.check(map, &read.maps);
-            checked.map_err(|source| Unfit::Fill { program: program.function.clone(), source })?;
-        }
+        check_fills(program, &read, &wish.fills)?;
         let needs = Needs::of(point, program, &read);
         let spec = MemberSpec {
             name,
@@ -400,6 +397,19 @@ fn choose<'a>(
             })
         }
     }
+}
+
+/// Whether the maps of an object can be filled so.
+pub(crate) fn check_fills(
+    program: &ProgramSpec,
+    object: &Object,
+    fills: &BTreeMap<String, Fill>,
+) -> Result<(), Unfit> {
+    for (map, fill) in fills {
+        let checked = fill.check(map, &object.maps);
+        checked.map_err(|source| Unfit::Fill { program: program.function.clone(), source })?;
+    }
+    Ok(())
 }
 
 /// The parameters of a program: its own, and of those of its deployment the ones that its object has.

@@ -34,7 +34,8 @@ pub fn payload(bytes: &[u8]) {
     for located in configured.programs() {
         let program = located.program;
         let paths = [&program.name, &program.version, &program.artifact, &program.rules_file];
-        for path in paths.into_iter().chain([&program.cmd_start, &program.entry_function_name]) {
+        let commands = [&program.cmd_start, &program.cmd_stop, &program.cmd_status, &program.cmd_update];
+        for path in paths.into_iter().chain(commands).chain([&program.entry_function_name]) {
             let leads_out = path.starts_with('/') || path.split('/').any(|part| part == "..");
             assert!(!leads_out, "`{path}` leads out of its folder");
         }

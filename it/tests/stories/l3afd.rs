@@ -2,6 +2,7 @@
 //! Installations of l3afd v1: its end-to-end suite, byte by byte, and what its clients rely on beside that.
 
 mod errands;
+mod probes;
 mod release;
 
 use std::collections::BTreeSet;
@@ -520,6 +521,16 @@ fn what_is_no_payload_is_refused_in_the_words_of_old() {
         refused(&site, &actions, body, "");
     }
     refused(&site, &actions[..2], &no_number, "");
+}
+
+#[test]
+fn the_api_tells_what_it_is_where_it_always_did() {
+    let site = site(artifacts(), NORMAL);
+    let description: Value = serde_json::from_slice(&site.get("/swagger/doc.json").unwrap().body).unwrap();
+    let restart = &description["paths"]["/l3af/configs/{version}/restart"]["put"]["summary"];
+    assert_eq!(restart, "Lets another version of the daemon take over.");
+    let page = site.get("/swagger/index.html").unwrap().text();
+    assert!(page.contains("POST /l3af/configs/{version}/update") && page.contains("seq_id"), "{page}");
 }
 
 #[test]

@@ -8,10 +8,11 @@ use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType, Program};
-use plan::{Fill, encode};
+use plan::{Fill, ProbeSpec, SharedMap, State, encode};
 
 use super::execute::ARRAY;
 use super::maps::plain;
+use super::pins::Pins;
 use super::state::{LAYOUT, OBJECT_NAME};
 use super::{pins, sys};
 
@@ -29,6 +30,13 @@ pub(super) fn fill(
             .map_err(|error| io::Error::other(format!("the map `{name}` cannot be filled: {error}")))?;
     }
     Ok(())
+}
+
+/// Fills the maps of a probe.
+pub(super) fn fill_probe(pins: &Pins, spec: &ProbeSpec) -> io::Result<()> {
+    let state = pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
+    let maps = kept(&state, &pins.all_of(&SharedMap::of_probe(spec)), None)?;
+    fill(&spec.fills, |map| maps.get(map).cloned())
 }
 
 fn fill_one(map: &MapHandle, fill: &Fill) -> io::Result<()> {
@@ -59,8 +67,11 @@ fn fill_one(map: &MapHandle, fill: &Fill) -> io::Result<()> {
     })
 }
 
-/// The number under a key of a pinned map, added up over the processors; none where there is no such entry.
-pub(super) fn value(path: &Path, key: i64) -> io::Result<Option<u64>> {
+/// The whole number under a key of a pinned map, added up over the processors; none where there is no such entry.
+///
+/// # Errors
+/// When the map cannot be read, or holds no whole numbers.
+pub fn whole_number(path: &Path, key: i64) -> io::Result<Option<u64>> {
     let map = MapHandle::from_pinned_path(path).map_err(plain)?;
     let key = number(key, map.key_size())?;
     let width = map.value_size() as usize;

@@ -44,7 +44,7 @@ use thiserror::Error;
 
 use crate::{Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
-pub use fill::open_map;
+pub use fill::{open_map, whole_number};
 use glance::KnownPins;
 use known::Known;
 use pins::Pins;
@@ -146,12 +146,6 @@ impl Holdings for Linux {
         let shared = self.pins.all_of(&SharedMap::of_probe(spec));
         Self::kept_of(&state, &shared)
             .map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
-    }
-
-    fn value(&self, hook: &Hook, spec: &MemberSpec, map: &str, key: i64) -> Result<Option<u64>, Unseen> {
-        let unseen = |source: io::Error| Unseen::new(format!("the map `{map}` of `{}`", spec.name), source);
-        let maps = self.maps_of(hook, spec).map_err(unseen)?;
-        maps.get(map).map_or(Ok(None), |path| fill::value(path, key)).map_err(unseen)
     }
 
     fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {

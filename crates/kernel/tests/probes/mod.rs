@@ -31,9 +31,9 @@ fn probe((name, release, limit, place): Choice) -> Probe {
     let wish = ProbeWish {
         program: Some(function.parse().unwrap()),
         attach: priority.into_iter().collect::<AttachOptions>(),
-        deployment: None,
         disabled: limit == 2,
         config: BTreeMap::from([("limit".to_owned(), ParameterValue::integer(limit))]),
+        ..ProbeWish::default()
     };
     Probe::new(format!("p{name}").parse().unwrap(), &releases()[release], wish).unwrap()
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What callers of l3afd v1 ask of the engine that nobody else does.
 
-use std::path::Path;
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
 
+use kernel::whole_number;
 use package::{Digest, Format, HookPoint, MemberName, Privileges};
 use plan::Member;
 use trust::{Assurance, Circumstances, Evidence, FoundPlatform, Judgement, Occasion};
@@ -87,18 +89,29 @@ impl Engine {
         self.user_programs.have_begun()
     }
 
-    /// The whole number in a map of a program of l3afd v1; none where there is no such program, map or entry.
+    /// The whole number in a map of a program of l3afd v1, or of a probe where it is at no place; none where there is no such
+    /// program, map or entry.
     pub(crate) fn value_of_l3afd(
         &self,
-        place: (&str, HookPoint),
+        place: Option<(&str, HookPoint)>,
         name: &MemberName,
-        entry: (&str, i64),
+        (map, key): (&str, i64),
     ) -> Option<u64> {
+        let maps = place.map_or_else(|| self.maps_of_probe(name), |place| self.maps_at(place, name))?;
+        maps.get(map).and_then(|pinned| whole_number(pinned, key).ok().flatten())
+    }
+
+    fn maps_of_probe(&self, name: &MemberName) -> Option<BTreeMap<String, PathBuf>> {
+        let probe = self.desired.as_ref()?.probes().get(name)?;
+        self.parts.kernel.probe_maps(probe.spec()).ok()
+    }
+
+    fn maps_at(&self, place: (&str, HookPoint), name: &MemberName) -> Option<BTreeMap<String, PathBuf>> {
         let desired = self.desired.as_ref()?;
         let (hook, chain) = desired.chains().iter().find(|(hook, _)| {
             (hook.interface.name.as_ref(), hook.point) == place && hook.interface.namespace.is_none()
         })?;
         let spec = chain.iter().map(Member::spec).find(|spec| spec.name == *name)?;
-        self.parts.kernel.value(hook, spec, entry.0, entry.1).ok().flatten()
+        self.parts.kernel.maps(hook, spec).ok()
     }
 }

@@ -21,7 +21,8 @@ use wire::{ChainView, MemberView, Problem};
 use super::gate::{Changed, gate};
 use super::metrics::Monitor;
 use super::restart::Successor;
-use super::{L3afdConfig, store};
+use super::swagger::{Names, Payload};
+use super::{L3afdConfig, store, swagger};
 use crate::access::{Access, Asker};
 use crate::api::{bounded, problem};
 use crate::server::{self, Shared, with};
@@ -57,6 +58,7 @@ pub(crate) fn configs(old: Old) -> Router {
         .route("/l3af/configs/{version}/add", post(add))
         .route("/l3af/configs/{version}/delete", post(delete))
         .route("/l3af/configs/{version}/restart", put(restart));
+    let router = if old.config.swagger { router.merge(swagger::routes()) } else { router };
     bounded(router, old.access.limits()).layer(gate).with_state(old)
 }
 
@@ -65,7 +67,13 @@ pub(crate) fn observability(old: Old) -> Router {
     Router::new().route("/metrics", get(metrics)).route("/bpfs/{iface}", get(bpfs)).with_state(old)
 }
 
-async fn update(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+/// Wants what the payload says, and nothing else.
+#[utoipa::path(post, path = "/l3af/configs/{version}/update", params(("version" = String, Path)), request_body = Vec<Payload>, responses((status = 200, description = "It is in force"), (status = 500, description = "Nothing changed; the text says why")))]
+pub(super) async fn update(
+    State(old): State<Old>,
+    Extension(asker): Extension<Asker>,
+    body: Bytes,
+) -> Response {
     let host = old.config.repository.host.clone();
     changed(&old, asker, "deploy ebpf programs", &body, move |configured, payload: Vec<Entry>| {
         configured.update(payload, &host)
@@ -73,7 +81,9 @@ async fn update(State(old): State<Old>, Extension(asker): Extension<Asker>, body
     .await
 }
 
-async fn add(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+/// Adds programs whose name and `seq_id` are free.
+#[utoipa::path(post, path = "/l3af/configs/{version}/add", params(("version" = String, Path)), request_body = Vec<Payload>, responses((status = 200, description = "It is in force"), (status = 500, description = "Nothing changed; the text says why")))]
+pub(super) async fn add(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
     let host = old.config.repository.host.clone();
     changed(&old, asker, "AddEbpfPrograms ", &body, move |configured, payload: Vec<Entry>| {
         configured.add(payload, &host)
@@ -81,7 +91,13 @@ async fn add(State(old): State<Old>, Extension(asker): Extension<Asker>, body: B
     .await
 }
 
-async fn delete(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+/// Removes programs by their names; unknown ones are passed over.
+#[utoipa::path(post, path = "/l3af/configs/{version}/delete", params(("version" = String, Path)), request_body = Vec<Names>, responses((status = 200, description = "They are gone"), (status = 500, description = "Nothing changed; the text says why")))]
+pub(super) async fn delete(
+    State(old): State<Old>,
+    Extension(asker): Extension<Asker>,
+    body: Bytes,
+) -> Response {
     let host = old.config.repository.host.clone();
     changed(&old, asker, "DeleteEbpfPrograms ", &body, move |configured, payload: Vec<Entry<String>>| {
         configured.delete(payload, &host)
@@ -124,17 +140,27 @@ async fn changed<T: serde::de::DeserializeOwned + Send>(
     }
 }
 
-async fn all(State(old): State<Old>) -> Response {
+/// What was asked for, of all interfaces.
+#[utoipa::path(get, path = "/l3af/configs/{version}", params(("version" = String, Path)), responses((status = 200, body = Vec<Payload>)))]
+pub(super) async fn all(State(old): State<Old>) -> Response {
     let host = old.config.repository.host.clone();
     old.tell(move |configured| configured.entries(&host)).await
 }
 
-async fn one(State(old): State<Old>, Path((_, iface)): Path<(String, String)>) -> Response {
+/// What was asked for, of one interface.
+#[utoipa::path(get, path = "/l3af/configs/{version}/{iface}", params(("version" = String, Path), ("iface" = String, Path)), responses((status = 200, body = Payload)))]
+pub(super) async fn one(State(old): State<Old>, Path((_, iface)): Path<(String, String)>) -> Response {
     let host = old.config.repository.host.clone();
     old.tell(move |configured| configured.entry(&iface, &host)).await
 }
 
-async fn restart(State(old): State<Old>, Extension(asker): Extension<Asker>, body: Bytes) -> Response {
+/// Lets another version of the daemon take over.
+#[utoipa::path(put, path = "/l3af/configs/{version}/restart", params(("version" = String, Path)), request_body = Restart, responses((status = 200, description = "The other version serves"), (status = 500, description = "This one goes on; the text says why")))]
+pub(super) async fn restart(
+    State(old): State<Old>,
+    Extension(asker): Extension<Asker>,
+    body: Bytes,
+) -> Response {
     let failed = |text: String| self::text(StatusCode::INTERNAL_SERVER_ERROR, text);
     let Restart { hostname, version } = match l3afd::read::<Option<Restart>>(&body) {
         Ok(wanted) => wanted.unwrap_or_default(),

@@ -46,6 +46,8 @@ pub struct L3afdConfig {
     pub samples: usize,
     /// The API with TLS, in place of without.
     pub remote: Option<RemoteConfig>,
+    /// Whether the API tells what it is at `/swagger`.
+    pub swagger: bool,
     /// Whether logs are JSON.
     pub json_logs: bool,
     /// The folder of versions of the daemon, with `latest` that leads to one of them.
@@ -121,6 +123,7 @@ impl L3afdConfig {
             poll: settings.duration("web", "ebpf-poll-interval", POLL)?,
             samples: settings.number("web", "n-metric-samples", 20)?.max(1),
             remote: if has_tls { Some(remote(settings, api)?) } else { None },
+            swagger: settings.is("l3afd", "swagger-api-enabled", false)?,
             json_logs: settings.is("l3afd", "json-format-logs", false)?,
             versions: settings.text("graceful-restart", "basepath", "/usr/local/l3afd").into(),
             releases: settings.text("graceful-restart", "restart-artifacts-url", "file:///srv/l3afd"),

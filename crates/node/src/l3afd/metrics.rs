@@ -34,7 +34,8 @@ struct State {
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 struct Series {
     program: String,
-    hook: HookPoint,
+    /// None for a probe, which is at no interface either.
+    hook: Option<HookPoint>,
     iface: String,
     ipv4_address: String,
 }
@@ -58,7 +59,7 @@ impl Series {
     fn of(found: &Located<'_>) -> Self {
         Self {
             program: found.program.name.clone(),
-            hook: found.hook,
+            hook: Some(found.hook),
             iface: found.iface.to_owned(),
             ipv4_address: found.ipv4_address.to_owned(),
         }
@@ -67,7 +68,7 @@ impl Series {
     fn labels(&self, program: &str, host: &str) -> String {
         let Self { program: name, hook, iface, ipv4_address } = self;
         let (name, iface, ipv4_address, host) = (quote(name), quote(iface), quote(ipv4_address), quote(host));
-        let direction = direction(*hook);
+        let direction = hook.map(direction).unwrap_or_default();
         format!(
             "direction=\"{direction}\",{program}=\"{name}\",host=\"{host}\",interface_name=\"{iface}\",ipv4_address=\"{ipv4_address}\""
         )
@@ -82,6 +83,7 @@ impl Monitor {
 
     /// Counts what was started, stopped and changed from one state to another.
     pub(crate) fn note(&self, before: &Configured, after: &Configured) {
+        let wanted = monitored(after);
         let (before, after) = (enabled(before), enabled(after));
         let mut state = self.state();
         let now = Timestamp::now().as_second();
@@ -111,8 +113,6 @@ impl Monitor {
                 state.programs.remove(series);
             }
         }
-        let wanted: Vec<Monitored> =
-            after.iter().flat_map(|(series, program)| monitored(series, program)).collect();
         state.maps.retain(|entry, _| wanted.contains(entry));
     }
 
@@ -151,10 +151,8 @@ impl Monitor {
     fn read_of(&self, engine: &Engine) {
         let Ok(generation) = engine.desired() else { return };
         let configured = Configured::of(&generation.document);
-        let programs = enabled(&configured);
-        let entries = programs.iter().flat_map(|(series, program)| monitored(series, program));
-        for entry in entries {
-            let place = (entry.of.iface.as_str(), entry.of.hook);
+        for entry in monitored(&configured) {
+            let place = entry.of.hook.map(|hook| (entry.of.iface.as_str(), hook));
             let value = engine.value_of_l3afd(place, &identifier(&entry.of.program), (&entry.map, entry.key));
             self.state().read(entry, value, self.samples);
         }
@@ -178,7 +176,7 @@ impl Monitor {
         }
         let runs = |series: &Series| {
             running.iter().any(|(iface, hook, name)| {
-                (iface, hook, name) == (&series.iface, &series.hook, &series.program)
+                (iface, Some(hook), name) == (&series.iface, series.hook.as_ref(), &series.program)
             })
         };
         let samples = state.programs.iter().map(|(series, life)| {
@@ -240,12 +238,20 @@ fn enabled(configured: &Configured) -> BTreeMap<Series, &Program> {
     programs.map(|found| (Series::of(&found), found.program)).collect()
 }
 
-fn monitored(series: &Series, program: &Program) -> Vec<Monitored> {
-    let entries = program.monitor_maps.iter().flatten().map(|entry| Monitored {
-        of: series.clone(),
-        map: entry.name.clone(),
-        key: entry.key,
-        aggregator: entry.aggregator.clone(),
+/// The entries of maps of all programs and probes that are to run.
+fn monitored(configured: &Configured) -> Vec<Monitored> {
+    let probes = configured.probes().filter(|probe| probe.is_enabled());
+    let probes = probes.map(|probe| {
+        let (program, iface, ipv4_address) = (probe.name.clone(), String::new(), String::new());
+        (Series { program, hook: None, iface, ipv4_address }, probe)
+    });
+    let entries = enabled(configured).into_iter().chain(probes).flat_map(|(series, program)| {
+        program.monitor_maps.iter().flatten().map(move |entry| Monitored {
+            of: series.clone(),
+            map: entry.name.clone(),
+            key: entry.key,
+            aggregator: entry.aggregator.clone(),
+        })
     });
     entries.collect()
 }
@@ -313,9 +319,7 @@ mod tests {
     }
 
     fn monitored_once(configured: &Configured) -> Monitored {
-        let enabled = enabled(configured);
-        let (series, program) = enabled.iter().next().unwrap();
-        monitored(series, program).remove(0)
+        monitored(configured).remove(0)
     }
 
     #[test]

@@ -17,6 +17,7 @@ mod restart;
 mod serve;
 mod store;
 mod surroundings;
+mod swagger;
 mod unfit;
 
 pub use config::{BadL3afdConfig, L3afdConfig};

@@ -368,7 +368,7 @@ impl Watched {
         }
         let log = log::open(&self.program.log).map_err(told)?;
         let mut launched = self.program.launch(&log)?;
-        self.now().limits = launched.limits.clone();
+        self.now().limits.clone_from(&launched.limits);
         self.attend(&mut launched.child, launched.listener.as_ref()).map_err(told)
     }
 

@@ -17,9 +17,9 @@ use package::{
 use thiserror::Error;
 use trust::Verified;
 
-use crate::member::{Part, list, object, settle_config, shares};
+use crate::member::{Part, check_fills, list, object, settle_config, shares};
 use crate::shared::Sharing;
-use crate::{PackageRef, State, Unfit};
+use crate::{Fill, PackageRef, State, Unfit};
 
 pub use observed::{ObservedProbe, ObservedProbes};
 pub(crate) use reconcile::plan;
@@ -43,6 +43,8 @@ pub struct ProbeSpec {
     pub config: BTreeMap<String, ParameterValue>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
     pub shares: BTreeMap<String, (Sharing, Digest)>,
+    /// What its maps hold before it runs, by name.
+    pub fills: BTreeMap<String, Fill>,
 }
 
 /// What somebody asks of a probe; what is left out comes from the package.
@@ -58,6 +60,8 @@ pub struct ProbeWish {
     pub deployment: Option<Part>,
     /// Values for parameters of the object.
     pub config: BTreeMap<String, ParameterValue>,
+    /// What its maps hold before it runs, by name.
+    pub fills: BTreeMap<String, Fill>,
 }
 
 /// A probe that is wanted, with the verified package that provides it.
@@ -100,7 +104,7 @@ pub enum UnfitProbe {
         #[source]
         source: BadAttachment,
     },
-    /// A parameter cannot be set so.
+    /// A parameter cannot be set so, or a map cannot hold that.
     #[error(transparent)]
     Config(#[from] Unfit),
 }
@@ -119,6 +123,7 @@ impl Probe {
         let object = verified.platform().object(program);
         let read = Object::parse(object).expect("a package that was read has objects that parse");
         let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
+        check_fills(program, &read, &wish.fills)?;
         let section = read.program(&program.function).map_or("", |found| found.section.as_str());
         let attach = Attachment::settle(kind, section, &wish.attach.or(&program.attach))
             .map_err(|source| UnfitProbe::Attach { program: program.function.clone(), source })?;
@@ -135,6 +140,7 @@ impl Probe {
                 &read.layout,
                 wish.deployment.as_ref(),
             ),
+            fills: wish.fills,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);

@@ -150,24 +150,6 @@ impl Program {
         self.status_arguments()?;
         Ok(())
     }
-
-    /// The same for a probe.
-    ///
-    /// # Errors
-    /// With the first that cannot.
-    pub fn check_probe(&self) -> Result<(), BadPayload> {
-        const RULE: &str = "maps of probes are not filled: their entries would be missing";
-        self.check()?;
-        let lists = [
-            ("map_args", self.map_args.iter().flatten().count()),
-            ("monitor_maps", self.monitor_maps.iter().flatten().count()),
-        ];
-        let filled = lists.into_iter().find(|(_, entries)| *entries > 0);
-        filled.map_or(Ok(()), |(key, entries)| {
-            let (program, value) = (self.name.clone(), format!("{entries} entries"));
-            Err(BadPayload::Value { program, key, value, rule: RULE })
-        })
-    }
 }
 
 /// Whether the programs of a hook can be there together.

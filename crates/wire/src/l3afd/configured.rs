@@ -140,6 +140,11 @@ impl Configured {
         })
     }
 
+    /// The programs at no interface, which the whole node has.
+    pub fn probes(&self) -> impl Iterator<Item = &Program> {
+        self.probes.iter()
+    }
+
     /// The references of all artifacts that it names, each once.
     pub fn references(&self, repository: &Repository) -> BTreeSet<String> {
         let programs = self.programs().map(|found| found.program).chain(&self.probes);
@@ -190,7 +195,7 @@ impl Configured {
             }
         }
         for program in &self.probes {
-            program.check_probe()?;
+            program.check()?;
             let named = (!program.entry_function_name.is_empty()).then(|| program.function()).transpose()?;
             document.probes.push(ProbeDocument {
                 package: Some(reference(program, repository)),

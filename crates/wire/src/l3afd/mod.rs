@@ -71,7 +71,7 @@ impl<T> Lists<T> {
 }
 
 /// What a restart is asked for with.
-#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Deserialize, ToSchema)]
 #[serde(default)]
 pub struct Restart {
     /// The host.

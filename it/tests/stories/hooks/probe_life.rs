@@ -299,9 +299,8 @@ fn probe(name: &str, program: &str, options: &[(AttachKey, &str)], weight: u32) 
     let wish = ProbeWish {
         program: Some(program.parse().unwrap()),
         attach: options.iter().map(|(key, value)| (*key, AttachValue::from(*value))).collect(),
-        disabled: false,
-        deployment: None,
         config: BTreeMap::from([("weight".to_owned(), ParameterValue::integer(weight))]),
+        ..ProbeWish::default()
     };
     Probe::new(name.parse().unwrap(), &verified(program), wish).unwrap()
 }

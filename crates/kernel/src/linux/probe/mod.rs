@@ -27,7 +27,7 @@ use package::Attachment;
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
 use super::pins::{Pins, names, remove_file, remove_tree};
-use super::{execute, maps, sys};
+use super::{execute, fill, maps, sys};
 use crate::Refused;
 use crate::probe_record::ProbeRecord;
 
@@ -90,6 +90,8 @@ fn load_instance(
     desired: &Desired,
 ) -> Result<(), Refused> {
     let (loaded, code) = load::load(pins, spec, object(spec, desired)?)?;
+    let filled = fill::fill_probe(pins, spec);
+    filled.map_err(|source| Refused::action(format!("fill the maps of the probe `{instance}`"), source))?;
     let folder = pins.probe(instance);
     let pin = || {
         remove_tree(&folder)?;
