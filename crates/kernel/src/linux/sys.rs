@@ -4,6 +4,7 @@
 //! Everything here is a thin, safe function over one or two calls. It decides nothing.
 #![expect(unsafe_code, reason = "the one module that crosses into libbpf")]
 
+pub(crate) mod batch;
 mod extension;
 mod links;
 mod rewrite;
@@ -147,6 +148,24 @@ pub(crate) fn slot_target(slot: &OwnedFd) -> io::Result<Option<u32>> {
     match found {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
         found => found.map(|_| Some(id)),
+    }
+}
+
+/// The key that comes behind another one in a map, or the first; none at the end.
+pub(crate) fn next_key(
+    map: BorrowedFd<'_>,
+    before: Option<&[u8]>,
+    key_bytes: usize,
+) -> io::Result<Option<Vec<u8>>> {
+    let mut next = vec![0; key_bytes];
+    let before = before.map_or(std::ptr::null(), <[u8]>::as_ptr);
+    // SAFETY: both are keys of the map, or none for the one before.
+    let found = check(unsafe {
+        libbpf_sys::bpf_map_get_next_key(map.as_raw_fd(), before.cast(), next.as_mut_ptr().cast())
+    });
+    match found {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+        found => found.map(|_| Some(next)),
     }
 }
 
