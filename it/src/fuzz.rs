@@ -13,6 +13,7 @@ use std::str;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kernel::{Counters, Functions, Insn, Sampled, Splice, Spliced, Way, effect, splice as spliced, ways};
+use maps::{Btf, Endian};
 use package::{
     BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
     ProceedSet, Share, read_layer,
@@ -28,7 +29,7 @@ pub fn everything(bytes: &[u8]) {
     for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json] {
         body(bytes);
     }
-    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings] {
+    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings, btf] {
         body(bytes);
     }
 }
@@ -87,6 +88,17 @@ pub fn object(bytes: &[u8]) {
     }
     for map in &object.maps {
         assert_eq!(object.layout.difference(&object.layout, &map.name), None, "a layout is like itself");
+    }
+}
+
+/// Any types are read or refused, in both byte orders; whatever is asked of them has an answer.
+pub fn btf(bytes: &[u8]) {
+    for endian in [Endian::Little, Endian::Big] {
+        let Ok(btf) = Btf::parse(bytes, endian) else { continue };
+        for (id, name, kind) in btf.types() {
+            assert_eq!((btf.name(id), btf.kind(id)), (name, Some(kind)), "a type goes by its number");
+            assert!(btf.resolve(id).kind.is_some() || btf.bytes(id).is_none(), "nothing has a size");
+        }
     }
 }
 

@@ -8,18 +8,11 @@ use object::read::elf::{ElfFile, FileHeader};
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use thiserror::Error;
 
-use crate::btf::{Btf, BtfError, Kind};
+use maps::{Btf, BtfError, Endian, Kind};
+
+use crate::context::argument;
 use crate::layout::describe;
 use crate::{Layout, Parameter, ProgramName};
-
-/// The byte order of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endian {
-    /// The least byte first.
-    Little,
-    /// The greatest byte first.
-    Big,
-}
 
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -168,7 +161,7 @@ fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
 
-fn programs(elf: &Elf<'_>, btf: Option<&Btf>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
+fn programs(elf: &Elf<'_>, btf: Option<&Btf<'_>>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
     let mut programs = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
         let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else {
@@ -181,7 +174,7 @@ fn programs(elf: &Elf<'_>, btf: Option<&Btf>, endian: Endian) -> Result<Vec<Obje
         }
         let Ok(Ok(function)) = symbol.name().map(str::parse::<ProgramName>) else { continue };
         let code = section.data_range(symbol.address(), symbol.size()).map_err(damaged)?.unwrap_or_default();
-        let argument = btf.and_then(|btf| btf.argument(function.as_ref()));
+        let argument = btf.and_then(|btf| argument(btf, function.as_ref()));
         programs.push(ObjectProgram {
             argument: argument.map(str::to_owned),
             function,
@@ -228,20 +221,19 @@ fn externs(elf: &Elf<'_>) -> Vec<String> {
 }
 
 /// Declarations in `.maps` are structures whose members carry numbers as the length of an array behind a pointer.
-fn maps(btf: &Btf) -> Vec<ObjectMap> {
+fn maps(btf: &Btf<'_>) -> Vec<ObjectMap> {
     let declared = btf.section(".maps").iter();
-    let mut maps: Vec<ObjectMap> = declared.map(|variable| map(btf, variable.target)).collect();
+    let mut maps: Vec<ObjectMap> = declared.map(|variable| map(btf, variable.variable)).collect();
     maps.sort_by(|one, other| one.name.cmp(&other.name));
     maps
 }
 
-fn map(btf: &Btf, variable: u32) -> ObjectMap {
-    let (structure, ..) = btf.resolve(variable);
+fn map(btf: &Btf<'_>, variable: u32) -> ObjectMap {
     let mut map = ObjectMap { name: btf.name(variable).to_owned(), ..ObjectMap::default() };
-    for member in btf.members(structure) {
-        let Kind::Pointer { target } = btf.resolve(member.target).1 else { continue };
-        let number = if let Kind::Array { count, .. } = btf.resolve(target).1 { count } else { 0 };
-        match member.name.as_str() {
+    for member in btf.members(variable) {
+        let Some(&Kind::Pointer { target }) = btf.resolve(member.target).kind else { continue };
+        let number = if let Some(Kind::Array { count, .. }) = btf.resolve(target).kind { *count } else { 0 };
+        match member.name {
             "type" => map.kind = map_kind(number),
             "key" => map.key_bytes = btf.bytes(target).unwrap_or_default(),
             "value" => map.value_bytes = btf.bytes(target).unwrap_or_default(),
@@ -258,9 +250,10 @@ fn map(btf: &Btf, variable: u32) -> ObjectMap {
 }
 
 /// What lies where in the maps that outlive an instance: declared ones, and those of variables.
-fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
+fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>) -> Result<Layout, ObjectError> {
     let mut layout = Layout::default();
-    for variable in btf.iter().flat_map(|btf| btf.section(".maps").iter().map(move |part| (btf, part.target)))
+    for variable in
+        btf.iter().flat_map(|btf| btf.section(".maps").iter().map(move |part| (btf, part.variable)))
     {
         let (btf, id) = variable;
         let found = map(btf, id);
@@ -271,10 +264,10 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
         ];
         lines.push(format!("key: {} bytes", found.key_bytes));
         lines.push(format!("value: {} bytes", found.value_bytes));
-        for part in btf.members(btf.resolve(id).0) {
-            let Kind::Pointer { target } = btf.resolve(part.target).1 else { continue };
+        for part in btf.members(id) {
+            let Some(&Kind::Pointer { target }) = btf.resolve(part.target).kind else { continue };
             if part.name == "key" || part.name == "value" {
-                describe(btf, target, &part.name, 0, &mut lines);
+                describe(btf, target, part.name, 0, &mut lines);
             }
         }
         layout.0.insert(found.name, lines);
@@ -291,7 +284,7 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
 /// The variables of a section, in their order.
 fn variables<'a>(
     elf: &Elf<'a>,
-    btf: Option<&Btf>,
+    btf: Option<&Btf<'_>>,
     section: &impl ObjectSection<'a>,
 ) -> Result<Vec<String>, ObjectError> {
     let mut found: Vec<(u64, u64, &str)> = Vec::new();
@@ -372,18 +365,28 @@ fn constants<'a>(elf: &Elf<'a>) -> Result<Constants<'a>, ObjectError> {
 }
 
 /// Constants that are numbers or truth values and that the author marked as ones to be set.
-fn parameters(btf: &Btf, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
+fn parameters(btf: &Btf<'_>, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
     let variables = btf.section(".rodata").iter();
-    let found = variables.filter_map(|variable| parameter(btf, variable.target, constants, endian));
+    let found = variables.filter_map(|variable| parameter(btf, variable.variable, constants, endian));
     let mut parameters: Vec<Parameter> = found.collect();
     parameters.sort_by(|one, other| one.name.cmp(&other.name));
     parameters
 }
 
-fn parameter(btf: &Btf, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
-    let (_, Kind::Int { bytes, signed, boolean, .. }, true) = btf.resolve(variable) else { return None };
+fn parameter(btf: &Btf<'_>, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
+    let found = btf.resolve(variable);
+    let (bytes, signed, boolean) = if let Kind::Int { bytes, signed, boolean, .. } = found.kind? {
+        (*bytes, *signed, *boolean)
+    } else if let Kind::Enum { bytes, .. } = found.kind? {
+        (*bytes, false, false)
+    } else {
+        return None;
+    };
     let bytes = usize::try_from(bytes).ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
     let name = btf.name(variable);
+    if !found.constant {
+        return None;
+    }
     let offset_bytes = usize::try_from(*constants.offsets.get(name)?).ok()?;
     let held = constants.bytes.get(offset_bytes..offset_bytes.checked_add(bytes)?)?;
     let default = Parameter::decode(held, signed, boolean, endian);
