@@ -10,6 +10,8 @@ mod btf;
 mod endian;
 mod fault;
 mod float;
+mod format;
+mod interface;
 mod number;
 mod sum;
 mod time;
@@ -22,6 +24,10 @@ mod write;
 pub use btf::{Btf, BtfError, Kind, Member, Resolved, SectionVariable};
 pub use endian::Endian;
 pub use fault::{Fault, FaultKind, Faults};
+pub use interface::{
+    Clock, FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits, NamesFrom, NoType,
+    Problem, Role, Section, SectionSymbol, Variables,
+};
 pub use number::{BadNumber, MAX_EXACT, Number};
 pub use sum::Sum;
 pub use types::{

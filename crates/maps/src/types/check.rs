@@ -210,7 +210,7 @@ fn check_overlap(fields: &[Field]) -> Result<(), BadType> {
 /// What is said must go with what it is said of.
 fn check_words(of: &Type) -> Result<(), BadType> {
     let Words { unit, min, max, label, buckets, .. } = &of.words;
-    let number = matches!(of.shape, Shape::Integer(_) | Shape::Float);
+    let number = of.is_measured();
     let said = [
         ("unit", unit.is_some() && !number && buckets.is_none()),
         ("min", min.is_some() && !number),

@@ -7,6 +7,7 @@
 mod btf;
 mod check;
 mod grammar;
+mod told;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -19,7 +20,7 @@ pub use check::BadType;
 pub use grammar::BadGrammar;
 
 /// A type: what it is, where it lies, and what its author says of it. In JSON it is the notation of the specification.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(try_from = "check::Unchecked")]
 pub struct Type {
     #[serde(flatten)]
@@ -30,7 +31,7 @@ pub struct Type {
 }
 
 /// What a type is, and with that how a value of it is written in JSON.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "kind", rename_all = "lowercase")]
 pub enum Shape {
     /// A whole number of 1 to 16 bytes.
@@ -144,7 +145,7 @@ pub enum Family {
 }
 
 /// Several of one type.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Array {
     /// How many.
     pub count: usize,
@@ -153,14 +154,14 @@ pub struct Array {
 }
 
 /// The fields of a structure or union.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Fields {
     /// In the order of their declaration.
     pub fields: Vec<Field>,
 }
 
 /// A field of a structure or union.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Field {
     /// Its name in the source. One without, a structure or union, has its fields shown in place of itself.
     #[serde(default, skip_serializing_if = "String::is_empty")]
@@ -195,7 +196,7 @@ pub enum Place {
 }
 
 /// What an author says of a type beyond what it is.
-#[derive(Debug, Clone, PartialEq, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Words {
     /// What it is for.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -221,7 +222,7 @@ pub struct Words {
 }
 
 /// The buckets of a histogram.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(untagged)]
 pub enum Buckets {
     /// Bucket 0 counts what is 0 or 1, and bucket *n* what is from 2^n to 2^(n+1) - 1, as the histograms of bcc do.
@@ -267,6 +268,11 @@ impl Type {
     /// Whether a value of it is one word: not a structure, union or array.
     pub fn is_scalar(&self) -> bool {
         !matches!(self.shape, Shape::Array(_) | Shape::Struct(_) | Shape::Union(_))
+    }
+
+    /// Whether a number of it has a unit and bounds.
+    pub(crate) fn is_measured(&self) -> bool {
+        matches!(self.shape, Shape::Integer(_) | Shape::Float)
     }
 
     /// Its fields, where it is a structure or a union.

@@ -4,7 +4,7 @@
 mod scalar;
 mod union;
 
-pub(crate) use scalar::expected;
+pub(crate) use scalar::{expected, number_of};
 
 use serde_json::{Map, Value};
 

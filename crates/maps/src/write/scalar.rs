@@ -119,6 +119,18 @@ pub(super) fn integer_of(integer: Integer, words: &Words, value: &Value) -> Resu
     })
 }
 
+/// The number that a value stands for, where a type can hold it; else what it takes.
+pub(crate) fn number_of(is: &Type, value: &Value) -> Result<Number, String> {
+    let number = if let Shape::Integer(integer) = is.shape() {
+        let (min, max) = Number::range(width(is), integer.signed);
+        integer_of(*integer, is.words(), value).ok().filter(|number| min <= *number && *number <= max)
+    } else {
+        plain(value).ok()
+    };
+    let float = *is.shape() == Shape::Float;
+    number.ok_or_else(|| if float { "a whole number".to_owned() } else { expected(is) })
+}
+
 /// A JSON number, or one as text.
 fn plain(value: &Value) -> Result<Number, FaultKind> {
     match value {
