@@ -7,6 +7,7 @@
 
 mod address;
 mod btf;
+mod compare;
 mod endian;
 mod fault;
 mod float;
@@ -22,6 +23,7 @@ mod word;
 mod write;
 
 pub use btf::{Btf, BtfError, Kind, Member, Resolved, SectionVariable};
+pub use compare::{Comparison, Difference};
 pub use endian::Endian;
 pub use fault::{Fault, FaultKind, Faults};
 pub use interface::{

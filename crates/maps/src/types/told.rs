@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use super::{Family, Integer, Meaning, Order, Shape, Type};
+use super::{Family, Integer, Meaning, Order, Place, Shape, Type};
 
 impl fmt::Display for Type {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -30,6 +30,15 @@ impl fmt::Display for Type {
             Shape::Array(array) => write!(f, "[{}; {}]", array.element, array.count),
             Shape::Struct(fields) => write!(f, "struct of {} fields in {bytes} bytes", fields.fields.len()),
             Shape::Union(fields) => write!(f, "union of {} fields in {bytes} bytes", fields.fields.len()),
+        }
+    }
+}
+
+impl fmt::Display for Place {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Bytes { offset } => write!(f, "byte {offset}"),
+            Self::Bits { bit_offset, bits } => write!(f, "bit {bit_offset}, {bits} of them"),
         }
     }
 }

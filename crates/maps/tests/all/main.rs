@@ -3,4 +3,5 @@
 #![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
 mod codec;
+mod compare;
 mod made;
