@@ -5,3 +5,5 @@
 mod codec;
 mod compare;
 mod made;
+mod schema;
+mod vectors;
