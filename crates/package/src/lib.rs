@@ -27,6 +27,7 @@ mod interfaces;
 mod layout;
 mod limits;
 mod manifest;
+mod map_interface;
 mod mechanism;
 mod names;
 mod object;
@@ -66,6 +67,7 @@ pub use limits::{BadCpuShare, BadMemorySize, CpuShare, MemorySize};
 pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, MapSpec, PackageInfo, ProgramSpec, Scope, Upgrade,
 };
+pub use map_interface::InterfaceError;
 pub use maps::Endian;
 pub use mechanism::Mechanism;
 pub use names::{

@@ -3,15 +3,15 @@
 
 use std::collections::BTreeMap;
 
+use maps::{Btf, BtfError, Endian, Kind, SectionSymbol};
 use object::elf::{EM_BPF, FileHeader64};
 use object::read::elf::{ElfFile, FileHeader};
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use thiserror::Error;
 
-use maps::{Btf, BtfError, Endian, Kind};
-
 use crate::context::argument;
 use crate::layout::describe;
+use crate::map_interface::{btf, declared, symbols};
 use crate::{Layout, Parameter, ProgramName};
 
 /// What an object holds.
@@ -94,7 +94,7 @@ pub enum ObjectError {
     Btf(#[from] BtfError),
 }
 
-type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>>;
+pub(crate) type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>>;
 
 impl Object {
     /// Reads an object.
@@ -102,21 +102,15 @@ impl Object {
     /// # Errors
     /// When the bytes are not a 64-bit ELF for BPF, or are damaged.
     pub fn parse(bytes: &[u8]) -> Result<Self, ObjectError> {
-        let elf = Elf::parse(bytes).map_err(damaged)?;
-        let machine = elf.elf_header().e_machine(elf.endian());
-        if machine != EM_BPF {
-            return Err(ObjectError::Machine { machine });
-        }
-        let endian = if elf.is_little_endian() { Endian::Little } else { Endian::Big };
-        let btf = match elf.section_by_name(".BTF") {
-            Some(section) => Some(Btf::parse(section.data().map_err(damaged)?, endian)?),
-            None => None,
-        };
+        let elf = read_elf(bytes)?;
+        let endian = endian_of(&elf);
+        let btf = btf(&elf, endian)?;
+        let maps = btf.as_ref().map(declared).unwrap_or_default();
         let constants = constants(&elf)?;
         Ok(Self {
             programs: programs(&elf, btf.as_ref(), endian)?,
-            maps: btf.as_ref().map(maps).unwrap_or_default(),
-            layout: layout(&elf, btf.as_ref())?,
+            layout: layout(&elf, btf.as_ref(), &maps)?,
+            maps,
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
             license: license(&elf)?,
             has_btf: btf.is_some(),
@@ -157,7 +151,18 @@ impl Object {
 /// How the functions of the kernel begin that ask a network card about a packet (`net/core/xdp.c`).
 const ASKS_THE_CARD: &str = "bpf_xdp_metadata_rx_";
 
-fn damaged(error: object::Error) -> ObjectError {
+/// Reads an ELF for BPF.
+pub(crate) fn read_elf(bytes: &[u8]) -> Result<Elf<'_>, ObjectError> {
+    let elf = Elf::parse(bytes).map_err(damaged)?;
+    let machine = elf.elf_header().e_machine(elf.endian());
+    if machine == EM_BPF { Ok(elf) } else { Err(ObjectError::Machine { machine }) }
+}
+
+pub(crate) fn endian_of(elf: &Elf<'_>) -> Endian {
+    if elf.is_little_endian() { Endian::Little } else { Endian::Big }
+}
+
+pub(crate) fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
 
@@ -220,43 +225,12 @@ fn externs(elf: &Elf<'_>) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// Declarations in `.maps` are structures whose members carry numbers as the length of an array behind a pointer.
-fn maps(btf: &Btf<'_>) -> Vec<ObjectMap> {
-    let declared = btf.section(".maps").iter();
-    let mut maps: Vec<ObjectMap> = declared.map(|variable| map(btf, variable.variable)).collect();
-    maps.sort_by(|one, other| one.name.cmp(&other.name));
-    maps
-}
-
-fn map(btf: &Btf<'_>, variable: u32) -> ObjectMap {
-    let mut map = ObjectMap { name: btf.name(variable).to_owned(), ..ObjectMap::default() };
-    for member in btf.members(variable) {
-        let Some(&Kind::Pointer { target }) = btf.resolve(member.target).kind else { continue };
-        let number = if let Some(Kind::Array { count, .. }) = btf.resolve(target).kind { *count } else { 0 };
-        match member.name {
-            "type" => map.kind = map_kind(number),
-            "key" => map.key_bytes = btf.bytes(target).unwrap_or_default(),
-            "value" => map.value_bytes = btf.bytes(target).unwrap_or_default(),
-            "key_size" => map.key_bytes = number,
-            "value_size" => map.value_bytes = number,
-            "max_entries" => map.max_entries = number,
-            "map_flags" => map.flags = number,
-            // LIBBPF_PIN_BY_NAME
-            "pinning" => map.pinned_by_name = number == 1,
-            _ => {}
-        }
-    }
-    map
-}
-
 /// What lies where in the maps that outlive an instance: declared ones, and those of variables.
-fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>) -> Result<Layout, ObjectError> {
+fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>, maps: &[ObjectMap]) -> Result<Layout, ObjectError> {
     let mut layout = Layout::default();
-    for variable in
-        btf.iter().flat_map(|btf| btf.section(".maps").iter().map(move |part| (btf, part.variable)))
-    {
-        let (btf, id) = variable;
-        let found = map(btf, id);
+    let declared = |btf| Btf::section(btf, ".maps").iter().map(move |declared| (btf, declared.variable));
+    for (btf, id) in btf.into_iter().flat_map(declared) {
+        let Some(found) = maps.iter().find(|map| map.name == btf.name(id)) else { continue };
         let mut lines = vec![
             format!("type: {}", found.kind),
             format!("max_entries: {}", found.max_entries),
@@ -270,7 +244,7 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>) -> Result<Layout, ObjectError> {
                 describe(btf, target, part.name, 0, &mut lines);
             }
         }
-        layout.0.insert(found.name, lines);
+        layout.0.insert(found.name.clone(), lines);
     }
     for section in elf.sections() {
         let name = section.name().map_err(damaged)?;
@@ -287,65 +261,15 @@ fn variables<'a>(
     btf: Option<&Btf<'_>>,
     section: &impl ObjectSection<'a>,
 ) -> Result<Vec<String>, ObjectError> {
-    let mut found: Vec<(u64, u64, &str)> = Vec::new();
-    for symbol in elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
-        let name = symbol.name().map_err(damaged)?;
-        if !name.is_empty() && symbol.kind() == SymbolKind::Data {
-            found.push((symbol.address(), symbol.size(), name));
-        }
-    }
-    found.sort_unstable();
     let mut lines = vec![format!("{} bytes", section.size())];
-    for (address, bytes, name) in found {
-        lines.push(format!("{name}: {bytes} bytes at {address}"));
-        if let Some((btf, id)) = btf.and_then(|btf| Some((btf, btf.variable(name)?))) {
-            describe(btf, id, name, address.saturating_mul(8), &mut lines);
+    for SectionSymbol { offset, bytes, name } in symbols(elf, section)? {
+        lines.push(format!("{name}: {bytes} bytes at {offset}"));
+        if let Some((btf, id)) = btf.and_then(|btf| Some((btf, btf.variable(&name)?))) {
+            let bits = u64::try_from(offset).unwrap_or(u64::MAX).saturating_mul(8);
+            describe(btf, id, &name, bits, &mut lines);
         }
     }
     Ok(lines)
-}
-
-/// Names of `enum bpf_map_type` as `bpftool` spells them.
-fn map_kind(number: u32) -> String {
-    const KINDS: [&str; 35] = [
-        "unspec",
-        "hash",
-        "array",
-        "prog_array",
-        "perf_event_array",
-        "percpu_hash",
-        "percpu_array",
-        "stack_trace",
-        "cgroup_array",
-        "lru_hash",
-        "lru_percpu_hash",
-        "lpm_trie",
-        "array_of_maps",
-        "hash_of_maps",
-        "devmap",
-        "sockmap",
-        "cpumap",
-        "xskmap",
-        "sockhash",
-        "cgroup_storage",
-        "reuseport_sockarray",
-        "percpu_cgroup_storage",
-        "queue",
-        "stack",
-        "sk_storage",
-        "devmap_hash",
-        "struct_ops",
-        "ringbuf",
-        "inode_storage",
-        "task_storage",
-        "bloom_filter",
-        "user_ringbuf",
-        "cgrp_storage",
-        "arena",
-        "insn_array",
-    ];
-    let known = usize::try_from(number).ok().and_then(|index| KINDS.get(index));
-    known.map_or_else(|| format!("type_{number}"), |kind| (*kind).to_owned())
 }
 
 /// The bytes of the section of constants, and where each variable lies in it.

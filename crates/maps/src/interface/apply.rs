@@ -127,6 +127,7 @@ impl Map {
 /// A type in which something is said of a part.
 fn edited(is: Type, steps: &[Step<'_>], notes: &FieldNotes, btf: Option<&Btf<'_>>) -> Result<Type, Problem> {
     let Some((step, rest)) = steps.split_first() else { return noted(is, notes, btf) };
+    let missing = no_part(*step, &is);
     let words = is.words().clone();
     let bytes = is.bytes();
     let shape = match (step, is.shape().clone()) {
@@ -137,13 +138,17 @@ fn edited(is: Type, steps: &[Step<'_>], notes: &FieldNotes, btf: Option<&Btf<'_>
             array.element = edited(array.element, rest, notes, btf)?;
             Shape::Array(array)
         }
-        (Step::Field(name), Shape::Struct(fields)) => {
-            Shape::Struct(edited_fields(fields, name, steps, (notes, btf))?)
+        (Step::Field(name), Shape::Struct(mut fields)) => {
+            let field = field_of(&mut fields, name).ok_or(missing)?;
+            edit_field(field, steps, notes, btf)?;
+            Shape::Struct(fields)
         }
-        (Step::Field(name), Shape::Union(fields)) => {
-            Shape::Union(edited_fields(fields, name, steps, (notes, btf))?)
+        (Step::Field(name), Shape::Union(mut fields)) => {
+            let field = field_of(&mut fields, name).ok_or(missing)?;
+            edit_field(field, steps, notes, btf)?;
+            Shape::Union(fields)
         }
-        (step, _) => return Err(no_part(*step, &is)),
+        _ => return Err(missing),
     };
     Ok(Type::new(shape, bytes)?.with_words(words)?)
 }
@@ -175,22 +180,21 @@ fn names_in(fields: &Fields) -> Vec<&str> {
     found
 }
 
-fn edited_fields(
-    fields: Fields,
-    name: &str,
-    steps: &[Step<'_>],
-    (notes, btf): (&FieldNotes, Option<&Btf<'_>>),
-) -> Result<Fields, Problem> {
-    let has = |field: &Field| match field.is.fields() {
+/// The field of a name, or the one without a name that has it.
+fn field_of<'a>(fields: &'a mut Fields, name: &str) -> Option<&'a mut Field> {
+    let has = |field: &&mut Field| match field.is.fields() {
         Some(inner) if field.name.is_empty() => names_in(inner).contains(&name),
         _ => field.name == name,
     };
-    let mut fields = fields;
-    let Some(at) = fields.fields.iter().position(has) else {
-        let bytes = fields.fields.iter().filter_map(Field::end_bit).max().unwrap_or(0).div_ceil(8);
-        return Err(no_part(Step::Field(name), &Type::new(Shape::Struct(fields), bytes)?));
-    };
-    let field = &mut fields.fields[at];
+    fields.fields.iter_mut().find(has)
+}
+
+fn edit_field(
+    field: &mut Field,
+    steps: &[Step<'_>],
+    notes: &FieldNotes,
+    btf: Option<&Btf<'_>>,
+) -> Result<(), Problem> {
     // Fields of one without a name are found by the same step.
     let rest = if field.name.is_empty() { steps } else { &steps[1..] };
     field.is = edited(field.is.clone(), rest, notes, btf)?;
@@ -198,7 +202,7 @@ fn edited_fields(
         field.shown = notes.name.clone().filter(|shown| *shown != field.name);
         check_default_in_bits(field)?;
     }
-    Ok(fields)
+    Ok(())
 }
 
 /// A field of bits takes less than its type does.
