@@ -103,6 +103,7 @@ impl Found {
         self.equal(path, &was.kind, &becomes.kind, |kind| format!("a map of kind `{kind}`"));
         self.equal(path, &was.flags, &becomes.flags, |flags| format!("a map with the flags {flags:#x}"));
         self.equal(path, &was.buckets, &becomes.buckets, |buckets| told(buckets.as_ref()));
+        self.equal(path, &was.unit, &becomes.unit, |unit| told(unit.as_ref()));
         let entries = |map: &Map| Some(format!("a map of {} entries", map.max_entries));
         match becomes.max_entries.cmp(&was.max_entries) {
             std::cmp::Ordering::Less => self.breaks(path, entries(was), entries(becomes)),

@@ -14,7 +14,7 @@ mod float;
 mod format;
 mod interface;
 mod number;
-mod sum;
+mod per_cpu;
 mod time;
 mod types;
 mod unit;
@@ -31,7 +31,7 @@ pub use interface::{
     Problem, Role, Section, SectionSymbol, Variables,
 };
 pub use number::{BadNumber, MAX_EXACT, Number};
-pub use sum::Sum;
+pub use per_cpu::Sum;
 pub use types::{
     Array, BadGrammar, BadType, BucketRule, Buckets, Family, Field, Fields, Integer, Meaning, Names, Order,
     Place, Prefix, Shape, Type, Unclear, Words,

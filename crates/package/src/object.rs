@@ -230,7 +230,8 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>, maps: &[ObjectMap]) -> Result<La
     let mut layout = Layout::default();
     let declared = |btf| Btf::section(btf, ".maps").iter().map(move |declared| (btf, declared.variable));
     for (btf, id) in btf.into_iter().flat_map(declared) {
-        let Some(found) = maps.iter().find(|map| map.name == btf.name(id)) else { continue };
+        let Ok(at) = maps.binary_search_by(|map| map.name.as_str().cmp(btf.name(id))) else { continue };
+        let found = &maps[at];
         let mut lines = vec![
             format!("type: {}", found.kind),
             format!("max_entries: {}", found.max_entries),

@@ -6,6 +6,8 @@
 
 mod read;
 
+use std::collections::BTreeMap;
+
 use thiserror::Error;
 
 use crate::{Endian, Number};
@@ -190,6 +192,8 @@ struct Entry<'a> {
 #[derive(Debug, Clone)]
 pub struct Btf<'a> {
     entries: Vec<Entry<'a>>,
+    /// The variables by name: objects have many, and each is looked up.
+    variables: BTreeMap<&'a str, u32>,
     endian: Endian,
 }
 
@@ -210,7 +214,14 @@ impl<'a> Btf<'a> {
     /// # Errors
     /// When it is damaged, or larger than any that is not made up.
     pub fn parse(section: &'a [u8], endian: Endian) -> Result<Self, BtfError> {
-        Ok(Self { entries: read::entries(section, endian)?, endian })
+        let entries = read::entries(section, endian)?;
+        let mut variables = BTreeMap::new();
+        for (id, entry) in (1..).zip(&entries) {
+            if matches!(entry.kind, Kind::Variable { .. }) {
+                variables.entry(entry.name).or_insert(id);
+            }
+        }
+        Ok(Self { entries, variables, endian })
     }
 
     /// The byte order of the object.
@@ -244,10 +255,7 @@ impl<'a> Btf<'a> {
 
     /// The variable of a name.
     pub fn variable(&self, name: &str) -> Option<u32> {
-        let is_it = |(_, known, kind): &(u32, &str, &Kind<'_>)| {
-            *known == name && matches!(kind, Kind::Variable { .. })
-        };
-        self.types().find(is_it).map(|(id, ..)| id)
+        self.variables.get(name).copied()
     }
 
     /// The type behind variables, typedefs and qualifiers.

@@ -113,6 +113,7 @@ impl Map {
         if whole && number && notes.format == Some(Format::Histogram) {
             let counted = FieldNotes { format: None, buckets: None, unit: None, ..notes.clone() };
             *part = Some(noted(is.clone(), &counted, btf)?);
+            self.unit.clone_from(&notes.unit);
             self.buckets = Some(notes.buckets.clone().unwrap_or(Buckets::Rule(BucketRule::Log2)));
             return Ok(());
         }

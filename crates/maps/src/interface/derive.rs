@@ -26,55 +26,105 @@ pub struct SectionSymbol {
     pub name: String,
 }
 
+/// How many parts all types of an interface have at most. Without a limit, each of many maps could be of one large type.
+const MAX_PARTS: usize = 1 << 16;
 /// How deep maps lie in each other; the kernel lets them lie in one.
 const MAX_INNER: usize = 1;
 
 impl Interface {
     /// The interface that an object describes by itself.
     pub fn of(btf: Option<&Btf<'_>>, sections: &[Section]) -> Self {
-        let declared = btf.into_iter().flat_map(|btf| {
-            let variables = btf.section(".maps").iter();
-            variables.map(move |declared| map(btf, btf.name(declared.variable), declared.variable, 0))
-        });
+        let mut maker = Maker { btf, parts_left: MAX_PARTS };
+        let declared = btf.map_or(&[][..], |btf| btf.section(".maps"));
+        let mut maps: Vec<Map> = declared.iter().filter_map(|map| maker.map(map.variable, 0)).collect();
         let of_variables = sections.iter().filter(|section| !section.symbols.is_empty());
-        let mut maps: Vec<Map> =
-            declared.chain(of_variables.map(|section| variables(btf, section))).collect();
+        maps.extend(of_variables.map(|section| maker.variables(section)));
         maps.sort_by(|one, other| one.name.cmp(&other.name));
         Self { maps }
     }
 }
 
-/// A declaration is a structure whose members carry numbers as the length of an array behind a pointer.
-fn map(btf: &Btf<'_>, name: &str, id: u32, depth: usize) -> Map {
-    let mut map = blank(name);
-    let (mut key_bytes, mut value_bytes) = (0, 0);
-    for member in btf.members(id) {
-        let found = btf.resolve(member.target).kind;
-        if let (Some(Kind::Array { element, .. }), "values") = (found, member.name) {
-            map.inner = inner(btf, *element, depth);
-            continue;
+struct Maker<'b, 'a> {
+    btf: Option<&'b Btf<'a>>,
+    parts_left: usize,
+}
+
+impl Maker<'_, '_> {
+    /// A declaration is a structure whose members carry numbers as the length of an array behind a pointer.
+    fn map(&mut self, id: u32, depth: usize) -> Option<Map> {
+        let btf = self.btf?;
+        let mut map = blank(btf.name(id));
+        let (mut key_bytes, mut value_bytes) = (0, 0);
+        for member in btf.members(id) {
+            let found = btf.resolve(member.target).kind;
+            if let (Some(Kind::Array { element, .. }), "values") = (found, member.name) {
+                map.inner = self.inner(*element, depth);
+                continue;
+            }
+            let Some(&Kind::Pointer { target }) = found else { continue };
+            let number =
+                if let Some(Kind::Array { count, .. }) = btf.resolve(target).kind { *count } else { 0 };
+            match member.name {
+                "type" => map.kind = MapKind(number),
+                "key" => map.key = self.held(target),
+                "value" => map.value = self.held(target),
+                "key_size" => key_bytes = number,
+                "value_size" => value_bytes = number,
+                "max_entries" => map.max_entries = number,
+                "map_flags" => map.flags = number,
+                // LIBBPF_PIN_BY_NAME
+                "pinning" => map.pinned_by_name = number == 1,
+                _ => {}
+            }
         }
-        let Some(&Kind::Pointer { target }) = found else { continue };
-        let number = if let Some(Kind::Array { count, .. }) = btf.resolve(target).kind { *count } else { 0 };
-        match member.name {
-            "type" => map.kind = MapKind(number),
-            "key" => map.key = held(btf, target),
-            "value" => map.value = held(btf, target),
-            "key_size" => key_bytes = number,
-            "value_size" => value_bytes = number,
-            "max_entries" => map.max_entries = number,
-            "map_flags" => map.flags = number,
-            // LIBBPF_PIN_BY_NAME
-            "pinning" => map.pinned_by_name = number == 1,
-            _ => {}
+        map.key = map.key.or_else(|| of_size(key_bytes));
+        map.value = map.value.or_else(|| of_size(value_bytes));
+        if map.kind == MapKind::LPM_TRIE {
+            map.key = map.key.map(as_prefix);
+        }
+        Some(map)
+    }
+
+    /// Maps in maps are declared as what a pointer in an array points to; programs in maps are functions there.
+    fn inner(&mut self, element: u32, depth: usize) -> Option<Box<Map>> {
+        let btf = self.btf?;
+        let Some(&Kind::Pointer { target }) = btf.resolve(element).kind else { return None };
+        let found = btf.resolve(target);
+        let is_map = matches!(found.kind, Some(Kind::Struct { .. })) && depth < MAX_INNER;
+        is_map.then(|| self.map(found.id, depth + 1).map(Box::new)).flatten()
+    }
+
+    /// What is behind a pointer, by size alone where its type is one that nobody can tell.
+    fn held(&mut self, target: u32) -> Option<Type> {
+        let btf = self.btf?;
+        let made = Type::of_btf_within(btf, target, &mut self.parts_left).ok();
+        made.or_else(|| of_size(btf.bytes(target)?))
+    }
+
+    /// A section is an array of one value, which holds all variables.
+    fn variables(&mut self, section: &Section) -> Map {
+        let mut symbols: Vec<&SectionSymbol> = section.symbols.iter().collect();
+        symbols.sort();
+        let fields = symbols.into_iter().map(|symbol| self.variable(symbol)).collect();
+        // Symbols that are made up may lie upon each other.
+        let value = Type::new(Shape::Struct(Fields { fields }), section.bytes)
+            .unwrap_or_else(|_| Type::opaque(section.bytes));
+        let constant = section.name.starts_with(".rodata");
+        Map {
+            kind: MapKind::ARRAY,
+            max_entries: 1,
+            value: Some(value),
+            variables: Some(if constant { Variables::Constant } else { Variables::Changing }),
+            ..blank(&section.name)
         }
     }
-    map.key = map.key.or_else(|| of_size(key_bytes));
-    map.value = map.value.or_else(|| of_size(value_bytes));
-    if map.kind == MapKind::LPM_TRIE {
-        map.key = map.key.map(as_prefix);
+
+    fn variable(&mut self, symbol: &SectionSymbol) -> Field {
+        let described = self.btf.and_then(|btf| btf.variable(&symbol.name)).and_then(|id| self.held(id));
+        let is = described.filter(|is| is.bytes() == symbol.bytes);
+        let is = is.unwrap_or_else(|| Type::opaque(symbol.bytes));
+        Field { name: symbol.name.clone(), shown: None, place: Place::Bytes { offset: symbol.offset }, is }
     }
-    map
 }
 
 fn blank(name: &str) -> Map {
@@ -92,25 +142,13 @@ fn blank(name: &str) -> Map {
         role: None,
         description: None,
         buckets: None,
+        unit: None,
     }
-}
-
-/// What is behind a pointer, by size alone where its type is one that nobody can tell.
-fn held(btf: &Btf<'_>, target: u32) -> Option<Type> {
-    Type::of_btf(btf, target).ok().or_else(|| of_size(btf.bytes(target)?))
 }
 
 fn of_size(bytes: u32) -> Option<Type> {
     let bytes = usize::try_from(bytes).ok().filter(|bytes| *bytes > 0)?;
     Type::new(Shape::Bytes, bytes).ok()
-}
-
-/// Maps in maps are declared as what a pointer in an array points to; programs in maps are functions there.
-fn inner(btf: &Btf<'_>, element: u32, depth: usize) -> Option<Box<Map>> {
-    let Some(&Kind::Pointer { target }) = btf.resolve(element).kind else { return None };
-    let found = btf.resolve(target);
-    let is_map = matches!(found.kind, Some(Kind::Struct { .. })) && depth < MAX_INNER;
-    is_map.then(|| Box::new(map(btf, btf.name(found.id), target, depth + 1)))
 }
 
 /// The keys of a trie are prefixes: of addresses, where they are as long as those.
@@ -134,29 +172,4 @@ pub(crate) fn is_length_first(fields: &Fields) -> bool {
         && length.is.bytes() == 4
         && length.place == (Place::Bytes { offset: 0 })
         && address.place == (Place::Bytes { offset: 4 })
-}
-
-/// A section is an array of one value, which holds all variables.
-fn variables(btf: Option<&Btf<'_>>, section: &Section) -> Map {
-    let mut symbols: Vec<&SectionSymbol> = section.symbols.iter().collect();
-    symbols.sort();
-    let field = |symbol: &SectionSymbol| {
-        let described = btf.and_then(|btf| held(btf, btf.variable(&symbol.name)?));
-        let is =
-            described.filter(|is| is.bytes() == symbol.bytes).unwrap_or_else(|| Type::opaque(symbol.bytes));
-        let place = Place::Bytes { offset: symbol.offset };
-        Field { name: symbol.name.clone(), shown: None, place, is }
-    };
-    let fields = Fields { fields: symbols.into_iter().map(field).collect() };
-    // Symbols that are made up may lie upon each other.
-    let value =
-        Type::new(Shape::Struct(fields), section.bytes).unwrap_or_else(|_| Type::opaque(section.bytes));
-    let constant = section.name.starts_with(".rodata");
-    Map {
-        kind: MapKind::ARRAY,
-        max_entries: 1,
-        value: Some(value),
-        variables: Some(if constant { Variables::Constant } else { Variables::Changing }),
-        ..blank(&section.name)
-    }
 }

@@ -11,7 +11,7 @@ mod path;
 use serde::{Deserialize, Serialize};
 
 use crate::types::is_default;
-use crate::{Buckets, Type};
+use crate::{Buckets, Type, Unit};
 
 pub(crate) use derive::is_length_first;
 pub use derive::{Section, SectionSymbol};
@@ -65,6 +65,9 @@ pub struct Map {
     /// What its entries count, where they are the buckets of a histogram.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub buckets: Option<Buckets>,
+    /// The unit of what those count.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub unit: Option<Unit>,
 }
 
 /// Global variables of a section.

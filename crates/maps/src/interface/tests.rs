@@ -200,6 +200,16 @@ fn all_that_does_not_fit_is_told_at_once_with_its_path() {
     ");
 }
 
+#[test]
+fn no_more_parts_are_made_than_are_left() {
+    let btf = Btf::parse(LITTLE, Endian::Little).unwrap();
+    let (id, ..) = btf.types().find(|(_, name, _)| *name == "value").unwrap();
+    let mut left = 50;
+    assert!(crate::Type::of_btf_within(&btf, id, &mut left).is_ok());
+    assert_eq!(crate::Type::of_btf_within(&btf, id, &mut left), Err(crate::Unclear::TooLarge));
+    assert_eq!(left, 0, "what was tried is gone");
+}
+
 proptest::proptest! {
     #[test]
     fn damaged_types_make_an_interface_or_none(

@@ -52,7 +52,16 @@ impl Type {
     /// # Errors
     /// When it has no value, is too large, or does not fit together.
     pub fn of_btf(btf: &Btf<'_>, id: u32) -> Result<Self, Unclear> {
-        Maker { btf, parts: 0 }.make(id, 0)
+        Self::of_btf_within(btf, id, &mut { MAX_PARTS })
+    }
+
+    /// The same, of no more parts than are left; those that it takes are gone, whether it is made or not.
+    pub(crate) fn of_btf_within(btf: &Btf<'_>, id: u32, parts_left: &mut usize) -> Result<Self, Unclear> {
+        let most = MAX_PARTS.min(*parts_left);
+        let mut maker = Maker { btf, parts: 0, most };
+        let made = maker.make(id, 0);
+        *parts_left = parts_left.saturating_sub(maker.parts);
+        made
     }
 
     /// The type with a name in BTF: that of a structure, union, enumeration or typedef, with or without the keyword.
@@ -80,12 +89,13 @@ impl Type {
 struct Maker<'b, 'a> {
     btf: &'b Btf<'a>,
     parts: usize,
+    most: usize,
 }
 
 impl Maker<'_, '_> {
     fn make(&mut self, id: u32, depth: usize) -> Result<Type, Unclear> {
         self.parts += 1;
-        if self.parts > MAX_PARTS || depth > MAX_DEPTH {
+        if self.parts > self.most || depth > MAX_DEPTH {
             return Err(Unclear::TooLarge);
         }
         let found = self.btf.resolve(id);

@@ -8,6 +8,7 @@ pub(crate) use scalar::{expected, number_of};
 
 use serde_json::{Map, Value};
 
+use crate::per_cpu::STRIDE_BYTES;
 use crate::view::around;
 use crate::{Array, Endian, Fault, FaultKind, Faults, Field, Fields, Place, Shape, Type};
 
@@ -34,7 +35,35 @@ impl Type {
         bytes.fill(0);
         let mut writer = Writer { endian, faults: Vec::new(), path: Vec::new() };
         writer.write(self, value, bytes);
-        if writer.faults.is_empty() { Ok(()) } else { Err(Faults(writer.faults)) }
+        writer.finish()
+    }
+
+    /// Writes an array of values, one for each processor, as the kernel takes them.
+    ///
+    /// # Errors
+    /// When they are not as many as there are processors, or one is no value of this type, with all that is wrong.
+    pub fn encode_per_cpu(
+        &self,
+        values: &Value,
+        processors: usize,
+        endian: Endian,
+    ) -> Result<Vec<u8>, Faults> {
+        let stride = self.bytes().next_multiple_of(STRIDE_BYTES).max(STRIDE_BYTES);
+        let mut bytes = vec![0; stride * processors];
+        let mut writer = Writer { endian, faults: Vec::new(), path: Vec::new() };
+        let given = values.as_array().filter(|given| given.len() == processors);
+        let Some(given) = given else {
+            let kind = if values.is_array() { FaultKind::Length } else { FaultKind::Kind };
+            let expected = format!("an array of {processors} elements, one for each processor");
+            writer.fault(kind, values.to_string(), expected);
+            return writer.finish().map(|()| bytes);
+        };
+        for (at, (value, room)) in given.iter().zip(bytes.chunks_exact_mut(stride)).enumerate() {
+            writer.path.push(Step::Element(at));
+            writer.write(self, value, &mut room[..self.bytes()]);
+            writer.path.pop();
+        }
+        writer.finish().map(|()| bytes)
     }
 }
 
@@ -58,6 +87,10 @@ struct Writer<'a> {
 }
 
 impl<'a> Writer<'a> {
+    fn finish(self) -> Result<(), Faults> {
+        if self.faults.is_empty() { Ok(()) } else { Err(Faults(self.faults)) }
+    }
+
     /// Writes into bytes that are zero.
     fn write(&mut self, is: &'a Type, value: &Value, bytes: &mut [u8]) {
         let done = match is.shape() {
@@ -168,11 +201,17 @@ impl<'a> Writer<'a> {
         for (name, value) in object.iter().filter(|(name, _)| !known.contains(&name.as_str())) {
             let pointer = format!("{}/{}", self.pointer(), escaped(name));
             let expected = list(&known);
-            self.faults.push(Fault { pointer, kind: FaultKind::Extra, given: value.to_string(), expected });
+            self.faults.push(Fault {
+                pointer,
+                kind: FaultKind::Extra,
+                given: shortened(value.to_string()),
+                expected,
+            });
         }
     }
 
     fn fault(&mut self, kind: FaultKind, given: String, expected: String) {
+        let given = shortened(given);
         self.faults.push(Fault { pointer: self.pointer(), kind, given, expected });
     }
 
@@ -182,6 +221,15 @@ impl<'a> Writer<'a> {
             Step::Element(at) => format!("/{at}"),
         };
         self.path.iter().map(step).collect()
+    }
+}
+
+/// What was given may be of any length; messages are not.
+fn shortened(given: String) -> String {
+    const MOST: usize = 120;
+    match given.char_indices().nth(MOST) {
+        Some((end, _)) => format!("{}…", &given[..end]),
+        None => given,
     }
 }
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The sum of the values that processors hold each for themselves.
+//! Values that processors hold each for themselves: all of them beside each other, and their sum.
 
 use serde_json::{Map, Value};
 
@@ -14,7 +14,23 @@ pub struct Sum {
     pub without: Vec<String>,
 }
 
+/// The kernel hands values of processors over at multiples of so many bytes (`bpf_percpu_array_copy` and its like in
+/// `kernel/bpf`).
+pub(crate) const STRIDE_BYTES: usize = 8;
+
 impl Type {
+    /// The values in what the kernel hands over for one key: one for each processor that could be there.
+    ///
+    /// # Errors
+    /// When that is no whole number of values, or none.
+    pub fn per_cpu<'a>(&self, bytes: &'a [u8]) -> Result<Vec<&'a [u8]>, WrongSize> {
+        let stride = self.bytes().next_multiple_of(STRIDE_BYTES).max(STRIDE_BYTES);
+        if bytes.is_empty() || !bytes.len().is_multiple_of(stride) {
+            return Err(WrongSize { wanted: stride, found: bytes.len() });
+        }
+        Ok(bytes.chunks_exact(stride).map(|value| &value[..self.bytes()]).collect())
+    }
+
     /// Adds up values: numbers and durations by themselves, fields by fields, elements by elements.
     ///
     /// # Errors
@@ -135,5 +151,21 @@ mod tests {
         let sum = is.sum(&bytes.iter().map(Vec::as_slice).collect::<Vec<_>>(), Endian::Little).unwrap();
         insta::assert_snapshot!(sum.value, @r#"{"last":null,"of":[200,-2],"packets":"18446744073709551616","who":{"seen":1.0}}"#);
         assert_eq!(sum.without, ["/last"]);
+    }
+
+    #[test]
+    fn values_of_processors_lie_at_multiples_of_eight_bytes() {
+        let is: Type = "{ a: u8, b: u16 }".parse().unwrap();
+        let values = serde_json::json!([{"a": 1, "b": 2}, {"a": 3, "b": 4}]);
+        let bytes = is.encode_per_cpu(&values, 2, Endian::Little).unwrap();
+        assert_eq!(bytes, [1, 0, 2, 0, 0, 0, 0, 0, 3, 0, 4, 0, 0, 0, 0, 0]);
+        assert_eq!(is.per_cpu(&bytes).unwrap(), [&bytes[..4], &bytes[8..12]]);
+        assert!(is.per_cpu(&bytes[..12]).is_err());
+        let wrong = serde_json::json!([{"a": 1, "b": 2}, {"a": 300}]);
+        insta::assert_snapshot!(is.encode_per_cpu(&wrong, 2, Endian::Little).unwrap_err(), @r"
+    `/1/a` is `300`; expected a whole number from 0 to 255
+    `/1/b` is missing; expected a whole number from 0 to 65535
+    ");
+        insta::assert_snapshot!(is.encode_per_cpu(&wrong, 4, Endian::Little).unwrap_err(), @r#"the value is `[{"a":1,"b":2},{"a":300}]`; expected an array of 4 elements, one for each processor"#);
     }
 }
