@@ -49,6 +49,14 @@ impl Type {
         }
     }
 
+    /// The value that bytes begin with: buffers of events hand over more than they were given, to fill up.
+    ///
+    /// # Errors
+    /// When there are fewer than the type has.
+    pub fn view_first<'a>(&'a self, bytes: &'a [u8], endian: Endian) -> Result<View<'a>, WrongSize> {
+        self.view(bytes.get(..self.bytes()).unwrap_or(bytes), endian)
+    }
+
     /// Bytes as JSON.
     ///
     /// # Errors

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Reads and writes values as docs/map-interface.md says, from its text alone, and runs test vectors.
 
-    reader.py FILE...    runs the vectors in files: JSON ones, or the examples of a Markdown document
+    reader.py FILE...    runs the vectors in files: JSON ones, or the examples of a Markdown document; `-` is the input
 """
 
 import datetime
@@ -615,6 +615,8 @@ def same(one, other):
 
 
 def vectors(path):
+    if path == "-":
+        return json.load(sys.stdin)
     with open(path, encoding="utf-8") as file:
         text = file.read()
     if not path.endswith(".md"):

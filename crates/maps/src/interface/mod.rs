@@ -3,6 +3,7 @@
 
 mod apply;
 mod derive;
+mod entry;
 mod kind;
 mod misfit;
 mod notes;
@@ -15,6 +16,7 @@ use crate::{Buckets, Type, Unit};
 
 pub(crate) use derive::is_length_first;
 pub use derive::{Section, SectionSymbol};
+pub use entry::{Entry, EntryView};
 pub use kind::MapKind;
 pub use misfit::{Misfit, Misfits, NoType, Problem};
 pub use notes::{Clock, FieldNotes, Format, MapNotes, NamesFrom, Role};

@@ -201,6 +201,30 @@ fn all_that_does_not_fit_is_told_at_once_with_its_path() {
 }
 
 #[test]
+fn an_entry_is_read_and_written_with_its_key() {
+    let one = interface(&json!([{"name": "prefixes", "field": [{"path": "value", "unit": "/s", "min": 1}]}]))
+        .unwrap();
+    let map = one.map("prefixes").unwrap();
+    let entry = map.encode(&json!({"key": "10.0.0.0/8", "value": "60/min"}), Endian::Big).unwrap();
+    assert_eq!(entry.key, [0, 0, 0, 8, 10, 0, 0, 0]);
+    let view = map.view(&entry.key, &entry.value, Endian::Big).unwrap();
+    assert_eq!(serde_json::to_string(&view).unwrap(), r#"{"key":"10.0.0.0/8","value":1}"#);
+    assert!(map.view(&entry.value, &[], Endian::Big).is_err());
+    let refused = |map: &str, entry: &Value| {
+        one.map(map).unwrap().encode(entry, Endian::Little).unwrap_err().to_string()
+    };
+    insta::assert_snapshot!(refused("prefixes", &json!({"key": "10/8", "value": 0, "more": 1})), @r#"
+    `/key` is `"10/8"`; expected a prefix of IPv4, such as `"192.0.2.0/24"`
+    `/value` is `0`; expected a whole number from 1 to 18446744073709551615, in `/s`
+    `/more` does not exist; expected `key` or `value`
+    "#);
+    insta::assert_snapshot!(refused("prefixes", &json!({"value": 1})), @r#"`/key` is missing; expected a prefix of IPv4, such as `"192.0.2.0/24"`"#);
+    insta::assert_snapshot!(refused("prefixes", &json!(1)), @"the value is `1`; expected an object with `key` and `value`");
+    insta::assert_snapshot!(refused("latency", &json!({"key": 32, "value": 1})), @"`/key` is `32`; expected a key from 0 to 31");
+    insta::assert_snapshot!(refused(".data", &json!({"key": 0, "value": {"level": 1}})), @"`/key` does not exist; expected `value`");
+}
+
+#[test]
 fn no_more_parts_are_made_than_are_left() {
     let btf = Btf::parse(LITTLE, Endian::Little).unwrap();
     let (id, ..) = btf.types().find(|(_, name, _)| *name == "value").unwrap();

@@ -142,8 +142,7 @@ impl<'a> Writer<'a> {
         bytes: &mut [u8],
     ) -> Result<(), Wrong> {
         let Value::Object(object) = value else {
-            let expected = format!("an object with {}", list(&shown_names(fields)));
-            return Err(Wrong { kind: FaultKind::Kind, expected });
+            return Err(Wrong { kind: FaultKind::Kind, expected: expected(is) });
         };
         let written = self.fields(is, object, bytes);
         if written < object.len() {
@@ -225,7 +224,7 @@ impl<'a> Writer<'a> {
 }
 
 /// What was given may be of any length; messages are not.
-fn shortened(given: String) -> String {
+pub(crate) fn shortened(given: String) -> String {
     const MOST: usize = 120;
     match given.char_indices().nth(MOST) {
         Some((end, _)) => format!("{}…", &given[..end]),
@@ -251,13 +250,22 @@ pub(crate) fn shown_names(fields: &Fields) -> Vec<&str> {
     names
 }
 
-/// Names in words: `a`, `b` or `c`.
-fn list(names: &[&str]) -> String {
+/// Names in words, of which one will do: `a`, `b` or `c`.
+pub(crate) fn list(names: &[&str]) -> String {
+    joined(names, "or")
+}
+
+/// Names in words, of which all are needed: `a`, `b` and `c`.
+pub(crate) fn list_all(names: &[&str]) -> String {
+    joined(names, "and")
+}
+
+fn joined(names: &[&str], word: &str) -> String {
     let quoted: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
     match quoted.as_slice() {
         [] => "nothing".to_owned(),
         [only] => only.clone(),
-        [rest @ .., last] => format!("{} or {last}", rest.join(", ")),
+        [rest @ .., last] => format!("{} {word} {last}", rest.join(", ")),
     }
 }
 

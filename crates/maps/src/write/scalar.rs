@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, Ipv6Addr};
 
 use serde_json::Value;
 
-use super::{Wrong, list, shown_names};
+use super::{Wrong, list, list_all, shown_names};
 use crate::number::whole;
 use crate::time::Timestamp;
 use crate::unit::NotAmount;
@@ -272,9 +272,8 @@ fn expected_in(is: &Type, bits: u32) -> String {
             }
         },
         Shape::Array(array) => format!("an array of {} elements", array.count),
-        Shape::Struct(fields) | Shape::Union(fields) => {
-            format!("an object with {}", list(&shown_names(fields)))
-        }
+        Shape::Struct(fields) => format!("an object with {}", list_all(&shown_names(fields))),
+        Shape::Union(fields) => format!("an object with {}", list(&shown_names(fields))),
     }
 }
 

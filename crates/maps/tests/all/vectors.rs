@@ -6,12 +6,18 @@
     reason = "tests read files and start python3"
 )]
 
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, Stdio};
 
 use maps::{Endian, FaultKind, Interface, Type};
+use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 use serde::Deserialize;
-use serde_json::Value;
+use serde_json::{Value, json};
+
+use crate::made::types;
 
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -160,6 +166,48 @@ fn examples_of_the_specification_hold() {
             word.parse::<Type>().unwrap();
         }
     }
+}
+
+/// What is read of made-up bytes, and what is written of that, as vectors.
+fn made_up(runner: &mut TestRunner) -> Value {
+    let is = types().new_tree(runner).unwrap().current();
+    let some = prop::collection::vec(prop_oneof![Just(0), Just(0xff), any::<u8>()], is.bytes().max(1));
+    let mut values = Vec::new();
+    let mut refused = Vec::new();
+    for (endian, name) in [(Endian::Little, "little"), (Endian::Big, "big")] {
+        let bytes = &some.new_tree(runner).unwrap().current()[..is.bytes()];
+        let value = is.decode(bytes, endian).unwrap();
+        match is.encode(&value, endian) {
+            Ok(written) => {
+                values.push(json!({name: digits(bytes), "value": value, "written": digits(&written)}));
+            }
+            Err(faults) => {
+                values.push(json!({name: digits(bytes), "value": value, "only_read": true}));
+                let faults: Vec<Value> =
+                    faults.all().iter().map(|fault| json!([fault.pointer, fault.kind])).collect();
+                refused.push(json!({"value": value, "faults": faults, "endian": name}));
+            }
+        }
+    }
+    json!({"type": is, "values": values, "refused": refused})
+}
+
+fn digits(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| format!("{text}{byte:02x}"))
+}
+
+#[test]
+fn a_reader_that_knows_only_the_specification_agrees_on_made_up_types() {
+    let mut runner = TestRunner::deterministic();
+    let vectors: Vec<Value> = (0..500).map(|_| made_up(&mut runner)).collect();
+    let mut python = Command::new("python3");
+    python.arg(in_repository("crates/maps/testdata/reader.py")).arg("-");
+    let mut child = python.stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(&serde_json::to_vec(&vectors).unwrap()).unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stdout));
 }
 
 #[test]
