@@ -3,7 +3,8 @@
  * Types of every kind that maps have, and maps of many kinds. `kinds.btf` and `kinds-big.btf` are made of it with
  *   clang-19 -g -O2 -target bpfel -mcpu=v3 -fdebug-compilation-dir=. -c kinds.bpf.c -o kinds.o
  *   llvm-objcopy-19 --dump-section .BTF=kinds.btf kinds.o
- * and the same with `bpfeb` for the other byte order.
+ * and the same with `bpfeb` for the other byte order; the objects, stripped by `llvm-strip-19 -g`, are in
+ * `crates/package/testdata`.
  */
 typedef unsigned char u8;
 typedef unsigned short u16;

@@ -11,6 +11,9 @@ use serde_json::json;
 use crate::manifest::MANIFEST;
 use crate::object::SMALL;
 
+/// What `crates/maps/testdata/kinds.bpf.c` says, in both byte orders.
+const KINDS: &[u8] = include_bytes!("../../testdata/kinds.bpf.o");
+const KINDS_BIG: &[u8] = include_bytes!("../../testdata/kinds-big.bpf.o");
 const SPECIFICATION: &str = include_str!("../../../../docs/map-interface.md");
 
 const MAP: &str = r#"
@@ -65,6 +68,38 @@ fn an_object_says_what_is_in_its_maps() {
     offset at byte 6: i16
     window at byte 8: u64
     not_a_knob at byte 16: [u32; 2]
+    ");
+}
+
+#[test]
+fn variables_lie_where_the_symbols_say_in_both_byte_orders() {
+    let [little, big] = [KINDS, KINDS_BIG].map(|bytes| Object::interface(bytes).unwrap());
+    assert_eq!(little, big);
+    let of_variables = little.maps.iter().filter(|map| map.variables.is_some());
+    let fields = of_variables.flat_map(|map| {
+        let fields = &map.value.as_ref().unwrap().fields().unwrap().fields;
+        fields.iter().map(|field| format!("{} {} at {}: {}", map.name, field.name, field.place, field.is))
+    });
+    insta::assert_snapshot!(fields.collect::<Vec<_>>().join("\n"), @r"
+    .bss recent at byte 0: [u32; 4]
+    .bss total at byte 16: u64
+    .bss mentioned at byte 24: pointer
+    .data level at byte 0: i32
+    .rodata limit at byte 0: u32
+    ");
+    let known = Object::parse(KINDS).unwrap();
+    let maps: Vec<String> = known
+        .maps
+        .iter()
+        .map(|map| format!("{} {} {} {}", map.name, map.kind, map.key_bytes, map.value_bytes))
+        .collect();
+    insta::assert_snapshot!(maps.join("\n"), @r"
+    events ringbuf 0 0
+    latency percpu_array 4 8
+    next prog_array 4 4
+    prefixes lpm_trie 8 8
+    sets array_of_maps 4 0
+    values hash 4 176
     ");
 }
 
