@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use super::derive::as_prefix;
 use super::path::{Start, Step, parse};
-use super::{FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits, Problem};
+use super::{FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits, NoType, Problem};
 use crate::format::formatted;
 use crate::write::number_of;
 use crate::{Btf, BucketRule, Buckets, Endian, Field, Fields, Number, Place, Shape, Type, Words};
@@ -71,12 +71,8 @@ impl Map {
         if start == Start::Event && !self.kind.is_of_events() {
             return Err(Problem::NotOfEvents { kind: self.kind });
         }
-        let wrong = |reason| Problem::Type { key, given: text.to_owned(), reason };
-        let named = btf.and_then(|btf| Type::named(btf, text));
-        let is = match named {
-            Some(named) => named.map_err(|reason| wrong(reason.into()))?,
-            None => text.parse::<Type>().map_err(|reason| wrong(reason.into()))?,
-        };
+        let is =
+            type_of(text, btf).map_err(|reason| Problem::Type { key, given: text.to_owned(), reason })?;
         let trie = self.kind == MapKind::LPM_TRIE;
         let part = self.part(start);
         match part {
@@ -122,6 +118,23 @@ impl Map {
         }
         *part = Some(edited(is.clone(), &steps, notes, btf)?);
         Ok(())
+    }
+}
+
+/// The type that words stand for, or the one in BTF that has them as its name.
+fn type_of(text: &str, btf: Option<&Btf<'_>>) -> Result<Type, NoType> {
+    let grammar = match text.parse::<Type>() {
+        Ok(is) => return Ok(is),
+        Err(error) => error,
+    };
+    match btf.and_then(|btf| Type::named(btf, text)) {
+        Some(named) => Ok(named?),
+        None if ["struct ", "union ", "enum "].iter().any(|word| text.starts_with(word))
+            && !text.contains('{') =>
+        {
+            Err(NoType::NotThere)
+        }
+        None => Err(grammar.into()),
     }
 }
 

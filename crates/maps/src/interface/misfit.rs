@@ -123,6 +123,9 @@ pub enum Problem {
 /// Why a word is no type.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum NoType {
+    /// The object has none of this name.
+    #[error("the object has no such type")]
+    NotThere,
     /// It is none in words.
     #[error(transparent)]
     Grammar(#[from] BadGrammar),

@@ -151,6 +151,7 @@ fn what_the_manifest_says_goes_into_the_types() {
 fn all_that_does_not_fit_is_told_at_once_with_its_path() {
     let notes = json!([
         {"name": "nothing"},
+        {"name": "next", "value_type": "struct nothing"},
         {"name": "values", "event": "u8", "key_type": "u16", "value_type": "u33", "field": [
             {"path": "value.nme"},
             {"path": "value.name[]"},
@@ -175,6 +176,7 @@ fn all_that_does_not_fit_is_told_at_once_with_its_path() {
     ]);
     insta::assert_snapshot!(interface(&notes).unwrap_err(), @r"
     map `nothing`: the object has no such map; it has `.bss`, `.data`, `.rodata`, `events`, `latency`, `next`, `prefixes`, `sets`, `values`
+    map `next`: `value_type`, `struct nothing`, is no type: the object has no such type
     map `values`: `key_type` has 2 bytes, and what is there 4
     map `values`: `value_type`, `u33`, is no type: there is no type `u33`; there are `u8`, `u16`, `u32`, `u64`, `u128`, `i8`, `i16`, `i32`, `i64`, `i128`, `be16`, `be32`, `be64`, `bool`, `f16`, `f32`, `f64`, `ipv4`, `ipv6`, `mac`, `pointer`, `spin_lock`, `timer`, `port`, `char[N]`, `bytes[N]`, `[T; N]`, `{ name: T }`, `union { name: T }`, `enum T { NAME = 1 }`
     map `values`: `event` is for maps of events, `ringbuf` and `perf_event_array`; this is a `hash`

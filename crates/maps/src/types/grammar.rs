@@ -36,7 +36,7 @@ pub enum BadGrammar {
 }
 
 const MAX_DEPTH: usize = 16;
-/// The greatest alignment that C has for any of the types.
+/// Types of one word: numbers by size, sign and order, which are aligned to their size; the others by size and alignment.
 const WORDS: [(&str, Word); 24] = [
     ("u8", Word::Int(1, false, Order::Host)),
     ("u16", Word::Int(2, false, Order::Host)),
