@@ -13,6 +13,7 @@ use std::str;
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kernel::{Counters, Functions, Insn, Sampled, Splice, Spliced, Way, effect, splice as spliced, ways};
+use maps::{Btf, Comparison, Endian, Interface};
 use package::{
     BlobError, Blobs, Digest, Enforcement, Format, HookPoint, Image, Limits, Manifest, Object, Package,
     ProceedSet, Share, read_layer,
@@ -28,7 +29,7 @@ pub fn everything(bytes: &[u8]) {
     for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json] {
         body(bytes);
     }
-    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings] {
+    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings, btf] {
         body(bytes);
     }
 }
@@ -85,8 +86,36 @@ pub fn object(bytes: &[u8]) {
         let encoded = parameter.encode(&parameter.default, object.endian).expect("a default fits");
         assert_eq!(encoded.len(), parameter.bytes, "`{}` keeps its width", parameter.name);
     }
+    interface(&Object::interface(bytes).expect("the object was read"), object.endian);
     for map in &object.maps {
         assert_eq!(object.layout.difference(&object.layout, &map.name), None, "a layout is like itself");
+    }
+}
+
+/// Any types are read or refused, in both byte orders; whatever is asked of them has an answer.
+pub fn btf(bytes: &[u8]) {
+    for endian in [Endian::Little, Endian::Big] {
+        let Ok(btf) = Btf::parse(bytes, endian) else { continue };
+        for (id, name, kind) in btf.types() {
+            assert_eq!((btf.name(id), btf.kind(id)), (name, Some(kind)), "a type goes by its number");
+            assert!(btf.resolve(id).kind.is_some() || btf.bytes(id).is_none(), "nothing has a size");
+        }
+        interface(&Interface::of(Some(&btf), &[]), endian);
+    }
+}
+
+/// Any interface is like itself; what is read by it can be written, or is refused with words.
+fn interface(interface: &Interface, endian: Endian) {
+    const ROOM: usize = 1 << 16;
+    assert_eq!(interface.compare(interface), Comparison::Same, "an interface is like itself");
+    for map in &interface.maps {
+        for part in [&map.key, &map.value].into_iter().flatten().filter(|part| part.bytes() <= ROOM) {
+            let bytes: Vec<u8> = (0..=u8::MAX).cycle().take(part.bytes()).collect();
+            let value = part.decode(&bytes, endian).expect("it has the size");
+            if let Ok(again) = part.encode(&value, endian) {
+                assert_eq!(part.decode(&again, endian).as_ref(), Ok(&value), "what is written is read");
+            }
+        }
     }
 }
 

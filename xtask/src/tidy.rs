@@ -124,7 +124,7 @@ fn shared_rules(texts: &[Text]) -> Vec<String> {
     let shared = rules("clippy.toml").unwrap_or_default();
     let shared: Vec<&str> =
         shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    let own = ["package", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
+    let own = ["maps", "package", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
     let lacks = |path: &String| {
         let text = rules(path).unwrap_or_default();
         shared.iter().any(|rule| !text.lines().any(|line| line == *rule))
@@ -184,7 +184,13 @@ mod tests {
     fn a_crate_that_forgot_a_shared_rule_is_found() {
         let shared = text("clippy.toml", "# words\na = 1\n");
         let good = |name: &str| text(&format!("crates/{name}/clippy.toml"), "b = 2\na = 1\n");
-        let texts = [shared, good("package"), good("trust"), text("crates/plan/clippy.toml", "b = 2\n")];
+        let texts = [
+            shared,
+            good("maps"),
+            good("package"),
+            good("trust"),
+            text("crates/plan/clippy.toml", "b = 2\n"),
+        ];
         assert_eq!(shared_rules(&texts), ["crates/plan/clippy.toml: it lacks a rule of `clippy.toml`"]);
     }
 }

@@ -6,9 +6,8 @@
 
 use std::collections::BTreeMap;
 
+use maps::{Btf, Kind, Member};
 use serde::{Deserialize, Serialize};
-
-use crate::btf::{Btf, Kind};
 
 /// The maps of an object by name, those of global variables by the name of their section.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -41,53 +40,49 @@ const MOST_LINES: usize = 2048;
 const MOST_DEPTH: usize = 16;
 
 /// Writes down what lies in a type, under a name, from an offset in bits.
-pub(crate) fn describe(btf: &Btf, id: u32, name: &str, from: u64, lines: &mut Vec<String>) {
+pub(crate) fn describe(btf: &Btf<'_>, id: u32, name: &str, from: u64, lines: &mut Vec<String>) {
     Writer { btf, lines }.write(id, name, from, 0);
 }
 
-struct Writer<'a> {
-    btf: &'a Btf,
+struct Writer<'a, 'b> {
+    btf: &'a Btf<'b>,
     lines: &'a mut Vec<String>,
 }
 
-impl Writer<'_> {
+impl Writer<'_, '_> {
     fn write(&mut self, id: u32, name: &str, from: u64, depth: usize) {
         if self.lines.len() >= MOST_LINES || depth > MOST_DEPTH {
             return;
         }
-        let (id, kind, _) = self.btf.resolve(id);
-        match kind {
-            Kind::Struct { bytes } => {
+        match self.btf.resolve(id).kind {
+            Some(Kind::Struct { bytes, members } | Kind::Union { bytes, members }) => {
                 self.line(name, &format!("{bytes} bytes"), from);
-                self.write_members(id, name, from, depth);
+                self.write_members(members, name, from, depth);
             }
-            Kind::Array { element, count } => {
+            Some(Kind::Array { element, count }) => {
                 self.line(name, &format!("{count} times"), from);
-                self.write(element, &format!("{name}[]"), from, depth + 1);
+                self.write(*element, &format!("{name}[]"), from, depth + 1);
             }
-            Kind::Int { bytes, boolean: true, .. } => self.line(name, &format!("bool of {bytes}"), from),
-            Kind::Int { bytes, signed, .. } => {
-                let sign = if signed { 'i' } else { 'u' };
-                self.line(name, &format!("{sign}{}", u64::from(bytes) * 8), from);
+            Some(Kind::Int { bytes, boolean: true, .. }) => {
+                self.line(name, &format!("bool of {bytes}"), from);
             }
-            Kind::Pointer { .. } => self.line(name, "pointer", from),
-            Kind::Alias { .. }
-            | Kind::Variable { .. }
-            | Kind::Section
-            | Kind::Function { .. }
-            | Kind::Prototype { .. }
-            | Kind::Other => {
-                self.line(name, "of unknown kind", from);
+            Some(Kind::Int { bytes, signed, .. }) => {
+                let sign = if *signed { 'i' } else { 'u' };
+                self.line(name, &format!("{sign}{}", u64::from(*bytes) * 8), from);
             }
+            Some(Kind::Enum { bytes, .. }) => self.line(name, &format!("u{}", u64::from(*bytes) * 8), from),
+            Some(Kind::Pointer { .. }) => self.line(name, "pointer", from),
+            _ => self.line(name, "of unknown kind", from),
         }
     }
 
-    fn write_members(&mut self, id: u32, name: &str, from: u64, depth: usize) {
-        for part in self.btf.members(id) {
-            let anonymous = part.name.is_empty();
-            let name = if anonymous { name.to_owned() } else { format!("{name}.{}", part.name) };
-            // Bit fields have their length in the upper byte, so that they differ where that does.
-            self.write(part.target, &name, from + u64::from(part.offset), depth + 1);
+    fn write_members(&mut self, members: &[Member<'_>], name: &str, from: u64, depth: usize) {
+        for member in members {
+            let name =
+                if member.name.is_empty() { name.to_owned() } else { format!("{name}.{}", member.name) };
+            // Bit fields have their length in the upper byte, as in BTF, so that they differ where that does.
+            let offset = member.bit_offset | u32::from(member.bits) << 24;
+            self.write(member.target, &name, from + u64::from(offset), depth + 1);
         }
     }
 

@@ -11,9 +11,9 @@ mod archive;
 mod artifact;
 mod attach;
 mod attachment;
-mod btf;
 mod bytecode;
 mod capability;
+mod context;
 mod digest;
 mod enforcement;
 mod event;
@@ -27,6 +27,7 @@ mod interfaces;
 mod layout;
 mod limits;
 mod manifest;
+mod map_interface;
 mod mechanism;
 mod names;
 mod object;
@@ -67,12 +68,14 @@ pub use limits::{BadCpuShare, BadMemorySize, CpuShare, MemorySize};
 pub use manifest::{
     Build, KernelRequirement, Manifest, ManifestError, MapSpec, PackageInfo, ProgramSpec, Scope, Upgrade,
 };
+pub use map_interface::InterfaceError;
+pub use maps::Endian;
 pub use mechanism::Mechanism;
 pub use names::{
     AbsolutePath, BadName, EventName, InterfaceName, MemberName, PackageName, ProgramName, PublisherName,
     SymbolName,
 };
-pub use object::{Endian, Object, ObjectError, ObjectMap, ObjectProgram};
+pub use object::{Object, ObjectError, ObjectMap, ObjectProgram};
 pub use oci::{ARTIFACT_TYPE, Blob, Descriptor, INDEX_MEDIA_TYPE, Index, MANIFEST_MEDIA_TYPE};
 pub use pack::{PackError, PackFile, PackSource, Packed, pack};
 pub use parameter::{BadParameter, Parameter, ParameterValue};

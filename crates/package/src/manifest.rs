@@ -6,6 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use maps::{FieldNotes, MapNotes, Role};
 use semver::Version;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
@@ -116,6 +117,36 @@ pub struct MapSpec {
     /// Who else uses it.
     #[serde(default)]
     pub share: Scope,
+    /// What it is for.
+    pub role: Option<Role>,
+    /// What it is for, in words.
+    pub description: Option<String>,
+    /// What its keys are, where the object does not say it.
+    pub key_type: Option<String>,
+    /// What its values are, where the object does not say it.
+    pub value_type: Option<String>,
+    /// What events it hands over, which no object says.
+    pub event: Option<String>,
+    /// What is said of parts of it.
+    #[serde(default)]
+    pub field: Vec<FieldNotes>,
+}
+
+impl MapSpec {
+    /// What it says of the map interface; none where it says nothing.
+    pub fn notes(&self) -> Option<MapNotes> {
+        let blank = MapNotes { name: self.name.clone(), ..MapNotes::default() };
+        let notes = MapNotes {
+            role: self.role,
+            description: self.description.clone(),
+            key_type: self.key_type.clone(),
+            value_type: self.value_type.clone(),
+            event: self.event.clone(),
+            field: self.field.clone(),
+            ..blank.clone()
+        };
+        (notes != blank).then_some(notes)
+    }
 }
 
 /// Who uses the same map. Those who do must agree in what lies where in it.

@@ -3,23 +3,16 @@
 
 use std::collections::BTreeMap;
 
+use maps::{Btf, BtfError, Endian, Kind, SectionSymbol};
 use object::elf::{EM_BPF, FileHeader64};
 use object::read::elf::{ElfFile, FileHeader};
 use object::{Endianness, Object as _, ObjectSection, ObjectSymbol, SectionKind, SymbolKind};
 use thiserror::Error;
 
-use crate::btf::{Btf, BtfError, Kind};
+use crate::context::argument;
 use crate::layout::describe;
+use crate::map_interface::{btf, declared, symbols};
 use crate::{Layout, Parameter, ProgramName};
-
-/// The byte order of an object.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Endian {
-    /// The least byte first.
-    Little,
-    /// The greatest byte first.
-    Big,
-}
 
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -101,7 +94,7 @@ pub enum ObjectError {
     Btf(#[from] BtfError),
 }
 
-type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>>;
+pub(crate) type Elf<'a> = ElfFile<'a, FileHeader64<Endianness>>;
 
 impl Object {
     /// Reads an object.
@@ -109,21 +102,15 @@ impl Object {
     /// # Errors
     /// When the bytes are not a 64-bit ELF for BPF, or are damaged.
     pub fn parse(bytes: &[u8]) -> Result<Self, ObjectError> {
-        let elf = Elf::parse(bytes).map_err(damaged)?;
-        let machine = elf.elf_header().e_machine(elf.endian());
-        if machine != EM_BPF {
-            return Err(ObjectError::Machine { machine });
-        }
-        let endian = if elf.is_little_endian() { Endian::Little } else { Endian::Big };
-        let btf = match elf.section_by_name(".BTF") {
-            Some(section) => Some(Btf::parse(section.data().map_err(damaged)?, endian)?),
-            None => None,
-        };
+        let elf = read_elf(bytes)?;
+        let endian = endian_of(&elf);
+        let btf = btf(&elf, endian)?;
+        let maps = btf.as_ref().map(declared).unwrap_or_default();
         let constants = constants(&elf)?;
         Ok(Self {
             programs: programs(&elf, btf.as_ref(), endian)?,
-            maps: btf.as_ref().map(maps).unwrap_or_default(),
-            layout: layout(&elf, btf.as_ref())?,
+            layout: layout(&elf, btf.as_ref(), &maps)?,
+            maps,
             parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
             license: license(&elf)?,
             has_btf: btf.is_some(),
@@ -164,11 +151,22 @@ impl Object {
 /// How the functions of the kernel begin that ask a network card about a packet (`net/core/xdp.c`).
 const ASKS_THE_CARD: &str = "bpf_xdp_metadata_rx_";
 
-fn damaged(error: object::Error) -> ObjectError {
+/// Reads an ELF for BPF.
+pub(crate) fn read_elf(bytes: &[u8]) -> Result<Elf<'_>, ObjectError> {
+    let elf = Elf::parse(bytes).map_err(damaged)?;
+    let machine = elf.elf_header().e_machine(elf.endian());
+    if machine == EM_BPF { Ok(elf) } else { Err(ObjectError::Machine { machine }) }
+}
+
+pub(crate) fn endian_of(elf: &Elf<'_>) -> Endian {
+    if elf.is_little_endian() { Endian::Little } else { Endian::Big }
+}
+
+pub(crate) fn damaged(error: object::Error) -> ObjectError {
     ObjectError::Elf { reason: error.to_string() }
 }
 
-fn programs(elf: &Elf<'_>, btf: Option<&Btf>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
+fn programs(elf: &Elf<'_>, btf: Option<&Btf<'_>>, endian: Endian) -> Result<Vec<ObjectProgram>, ObjectError> {
     let mut programs = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.kind() == SymbolKind::Text && symbol.is_global()) {
         let Some(section) = symbol.section_index().and_then(|index| elf.section_by_index(index).ok()) else {
@@ -181,7 +179,7 @@ fn programs(elf: &Elf<'_>, btf: Option<&Btf>, endian: Endian) -> Result<Vec<Obje
         }
         let Ok(Ok(function)) = symbol.name().map(str::parse::<ProgramName>) else { continue };
         let code = section.data_range(symbol.address(), symbol.size()).map_err(damaged)?.unwrap_or_default();
-        let argument = btf.and_then(|btf| btf.argument(function.as_ref()));
+        let argument = btf.and_then(|btf| argument(btf, function.as_ref()));
         programs.push(ObjectProgram {
             argument: argument.map(str::to_owned),
             function,
@@ -227,43 +225,13 @@ fn externs(elf: &Elf<'_>) -> Vec<String> {
     names.filter(|name| !name.is_empty()).collect()
 }
 
-/// Declarations in `.maps` are structures whose members carry numbers as the length of an array behind a pointer.
-fn maps(btf: &Btf) -> Vec<ObjectMap> {
-    let declared = btf.section(".maps").iter();
-    let mut maps: Vec<ObjectMap> = declared.map(|variable| map(btf, variable.target)).collect();
-    maps.sort_by(|one, other| one.name.cmp(&other.name));
-    maps
-}
-
-fn map(btf: &Btf, variable: u32) -> ObjectMap {
-    let (structure, ..) = btf.resolve(variable);
-    let mut map = ObjectMap { name: btf.name(variable).to_owned(), ..ObjectMap::default() };
-    for member in btf.members(structure) {
-        let Kind::Pointer { target } = btf.resolve(member.target).1 else { continue };
-        let number = if let Kind::Array { count, .. } = btf.resolve(target).1 { count } else { 0 };
-        match member.name.as_str() {
-            "type" => map.kind = map_kind(number),
-            "key" => map.key_bytes = btf.bytes(target).unwrap_or_default(),
-            "value" => map.value_bytes = btf.bytes(target).unwrap_or_default(),
-            "key_size" => map.key_bytes = number,
-            "value_size" => map.value_bytes = number,
-            "max_entries" => map.max_entries = number,
-            "map_flags" => map.flags = number,
-            // LIBBPF_PIN_BY_NAME
-            "pinning" => map.pinned_by_name = number == 1,
-            _ => {}
-        }
-    }
-    map
-}
-
 /// What lies where in the maps that outlive an instance: declared ones, and those of variables.
-fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
+fn layout(elf: &Elf<'_>, btf: Option<&Btf<'_>>, maps: &[ObjectMap]) -> Result<Layout, ObjectError> {
     let mut layout = Layout::default();
-    for variable in btf.iter().flat_map(|btf| btf.section(".maps").iter().map(move |part| (btf, part.target)))
-    {
-        let (btf, id) = variable;
-        let found = map(btf, id);
+    let declared = |btf| Btf::section(btf, ".maps").iter().map(move |declared| (btf, declared.variable));
+    for (btf, id) in btf.into_iter().flat_map(declared) {
+        let Ok(at) = maps.binary_search_by(|map| map.name.as_str().cmp(btf.name(id))) else { continue };
+        let found = &maps[at];
         let mut lines = vec![
             format!("type: {}", found.kind),
             format!("max_entries: {}", found.max_entries),
@@ -271,13 +239,13 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
         ];
         lines.push(format!("key: {} bytes", found.key_bytes));
         lines.push(format!("value: {} bytes", found.value_bytes));
-        for part in btf.members(btf.resolve(id).0) {
-            let Kind::Pointer { target } = btf.resolve(part.target).1 else { continue };
+        for part in btf.members(id) {
+            let Some(&Kind::Pointer { target }) = btf.resolve(part.target).kind else { continue };
             if part.name == "key" || part.name == "value" {
-                describe(btf, target, &part.name, 0, &mut lines);
+                describe(btf, target, part.name, 0, &mut lines);
             }
         }
-        layout.0.insert(found.name, lines);
+        layout.0.insert(found.name.clone(), lines);
     }
     for section in elf.sections() {
         let name = section.name().map_err(damaged)?;
@@ -291,68 +259,18 @@ fn layout(elf: &Elf<'_>, btf: Option<&Btf>) -> Result<Layout, ObjectError> {
 /// The variables of a section, in their order.
 fn variables<'a>(
     elf: &Elf<'a>,
-    btf: Option<&Btf>,
+    btf: Option<&Btf<'_>>,
     section: &impl ObjectSection<'a>,
 ) -> Result<Vec<String>, ObjectError> {
-    let mut found: Vec<(u64, u64, &str)> = Vec::new();
-    for symbol in elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
-        let name = symbol.name().map_err(damaged)?;
-        if !name.is_empty() && symbol.kind() == SymbolKind::Data {
-            found.push((symbol.address(), symbol.size(), name));
-        }
-    }
-    found.sort_unstable();
     let mut lines = vec![format!("{} bytes", section.size())];
-    for (address, bytes, name) in found {
-        lines.push(format!("{name}: {bytes} bytes at {address}"));
-        if let Some((btf, id)) = btf.and_then(|btf| Some((btf, btf.variable(name)?))) {
-            describe(btf, id, name, address.saturating_mul(8), &mut lines);
+    for SectionSymbol { offset, bytes, name } in symbols(elf, section)? {
+        lines.push(format!("{name}: {bytes} bytes at {offset}"));
+        if let Some((btf, id)) = btf.and_then(|btf| Some((btf, btf.variable(&name)?))) {
+            let bits = u64::try_from(offset).unwrap_or(u64::MAX).saturating_mul(8);
+            describe(btf, id, &name, bits, &mut lines);
         }
     }
     Ok(lines)
-}
-
-/// Names of `enum bpf_map_type` as `bpftool` spells them.
-fn map_kind(number: u32) -> String {
-    const KINDS: [&str; 35] = [
-        "unspec",
-        "hash",
-        "array",
-        "prog_array",
-        "perf_event_array",
-        "percpu_hash",
-        "percpu_array",
-        "stack_trace",
-        "cgroup_array",
-        "lru_hash",
-        "lru_percpu_hash",
-        "lpm_trie",
-        "array_of_maps",
-        "hash_of_maps",
-        "devmap",
-        "sockmap",
-        "cpumap",
-        "xskmap",
-        "sockhash",
-        "cgroup_storage",
-        "reuseport_sockarray",
-        "percpu_cgroup_storage",
-        "queue",
-        "stack",
-        "sk_storage",
-        "devmap_hash",
-        "struct_ops",
-        "ringbuf",
-        "inode_storage",
-        "task_storage",
-        "bloom_filter",
-        "user_ringbuf",
-        "cgrp_storage",
-        "arena",
-        "insn_array",
-    ];
-    let known = usize::try_from(number).ok().and_then(|index| KINDS.get(index));
-    known.map_or_else(|| format!("type_{number}"), |kind| (*kind).to_owned())
 }
 
 /// The bytes of the section of constants, and where each variable lies in it.
@@ -372,18 +290,28 @@ fn constants<'a>(elf: &Elf<'a>) -> Result<Constants<'a>, ObjectError> {
 }
 
 /// Constants that are numbers or truth values and that the author marked as ones to be set.
-fn parameters(btf: &Btf, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
+fn parameters(btf: &Btf<'_>, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
     let variables = btf.section(".rodata").iter();
-    let found = variables.filter_map(|variable| parameter(btf, variable.target, constants, endian));
+    let found = variables.filter_map(|variable| parameter(btf, variable.variable, constants, endian));
     let mut parameters: Vec<Parameter> = found.collect();
     parameters.sort_by(|one, other| one.name.cmp(&other.name));
     parameters
 }
 
-fn parameter(btf: &Btf, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
-    let (_, Kind::Int { bytes, signed, boolean, .. }, true) = btf.resolve(variable) else { return None };
+fn parameter(btf: &Btf<'_>, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
+    let found = btf.resolve(variable);
+    let (bytes, signed, boolean) = if let Kind::Int { bytes, signed, boolean, .. } = found.kind? {
+        (*bytes, *signed, *boolean)
+    } else if let Kind::Enum { bytes, .. } = found.kind? {
+        (*bytes, false, false)
+    } else {
+        return None;
+    };
     let bytes = usize::try_from(bytes).ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
     let name = btf.name(variable);
+    if !found.constant {
+        return None;
+    }
     let offset_bytes = usize::try_from(*constants.offsets.get(name)?).ok()?;
     let held = constants.bytes.get(offset_bytes..offset_bytes.checked_add(bytes)?)?;
     let default = Parameter::decode(held, signed, boolean, endian);

@@ -13,8 +13,8 @@ use crate::oci::{
 };
 use crate::read::MANIFEST_FILE;
 use crate::{
-    BlobError, Blobs, Digest, File, Files, HookPoint, Limits, Manifest, ManifestError, Object, ObjectError,
-    ProgramKind, ProgramName, read_layer, write_layer,
+    BlobError, Blobs, Digest, File, Files, HookPoint, InterfaceError, Limits, Manifest, ManifestError,
+    Object, ObjectError, ProgramKind, ProgramName, read_layer, write_layer,
 };
 
 /// What a package is made of.
@@ -86,6 +86,9 @@ pub enum PackError {
         /// What it has.
         known: Vec<ProgramName>,
     },
+    /// The maps of an object are not what the manifest says.
+    #[error("the maps are not what `package.toml` says")]
+    Interface(#[source] InterfaceError),
     /// The files cannot be written as an archive.
     #[error("the files do not fit into an archive")]
     Archive(#[source] io::Error),
@@ -176,7 +179,7 @@ fn check(manifest: &Manifest, source: &PackSource) -> Result<(), PackError> {
             return Err(PackError::MissingFunction { path, function: program.function.clone(), known });
         }
     }
-    Ok(())
+    manifest.check_interfaces(|path| &source.files[path].bytes).map_err(PackError::Interface)
 }
 
 /// The first object comes first, as readers of single objects expect, then the manifest, then the rest by path.

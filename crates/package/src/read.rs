@@ -8,8 +8,8 @@ use thiserror::Error;
 
 use crate::oci::{ARTIFACT_TYPE, Descriptor, ImageManifest, Index, LAYER_MEDIA_TYPE};
 use crate::{
-    ArchiveError, Digest, Files, Limits, Manifest, ManifestError, Object, ObjectError, Platform, ProgramName,
-    ProgramSpec, read_layer,
+    ArchiveError, Digest, Files, InterfaceError, Limits, Manifest, ManifestError, Object, ObjectError,
+    Platform, ProgramName, ProgramSpec, read_layer,
 };
 
 /// The path of the manifest in a package.
@@ -198,6 +198,15 @@ pub enum ReadError {
         /// The function.
         function: ProgramName,
     },
+    /// The maps of an object are not what the manifest says.
+    #[error("the maps for {platform} are not what the manifest says")]
+    Interface {
+        /// The platform.
+        platform: Platform,
+        /// What is not.
+        #[source]
+        source: InterfaceError,
+    },
     /// The platforms do not agree on what the package is.
     #[error("the manifest for {platform} is not the one for {other}")]
     Disagree {
@@ -311,6 +320,9 @@ impl PackagePlatform {
                 return Err(ReadError::MissingFunction { platform: platform(), path, function });
             }
         }
+        manifest
+            .check_interfaces(|path| self.files.bytes(path).expect("every object was found just before"))
+            .map_err(|source| ReadError::Interface { platform: platform(), source })?;
         let user = manifest.user.iter().map(|user| user.command.as_str());
         for path in user.chain([manifest.package.documentation.as_str()]) {
             self.files.bytes(path).ok_or_else(|| missing(path))?;

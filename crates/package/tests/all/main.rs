@@ -5,5 +5,6 @@
 mod archive;
 mod attach;
 mod manifest;
+mod map_interface;
 mod object;
 mod package;

@@ -3,7 +3,10 @@
 
 use std::collections::BTreeMap;
 
-use package::{Blob, BlobError, Blobs, Digest, PackFile, PackSource, Package, Packed, Platform, pack};
+use package::{
+    Blob, BlobError, Blobs, Digest, File, Limits, PackFile, PackSource, Package, Packed, Platform, pack,
+    read_layer, write_layer,
+};
 use serde_json::Value;
 
 use crate::manifest::MANIFEST;
@@ -155,4 +158,29 @@ fn a_platform_with_two_layers_is_refused() {
         entry["digest"] = blobs.put(image).to_string().into();
     });
     insta::assert_snapshot!(text, @"linux/amd64 has 2 layers; a package has one, of type `application/vnd.oci.image.layer.v1.tar+gzip`");
+}
+
+#[test]
+fn a_package_whose_maps_are_not_what_it_says_is_refused() {
+    let text = refusal(|index, blobs| {
+        let entry = &mut index["manifests"][0];
+        let digest: Digest = entry["digest"].as_str().unwrap().parse().unwrap();
+        let mut image: Value = serde_json::from_slice(&blobs.0[&digest]).unwrap();
+        let layer: Digest = image["layers"][0]["digest"].as_str().unwrap().parse().unwrap();
+        let files = read_layer(&blobs.0[&layer], &Limits::default()).unwrap();
+        let change = |file: &File| {
+            let mut file = file.clone();
+            if file.path == "package.toml" {
+                file.bytes.extend(b"[[map]]\nname = \"unseen\"\nrole = \"state\"\n");
+            }
+            file
+        };
+        let layer = write_layer(&files.iter().map(change).collect(), 0).unwrap();
+        image["layers"][0]["size"] = layer.len().into();
+        image["layers"][0]["digest"] = blobs.put(layer).to_string().into();
+        let image = serde_json::to_vec(&image).unwrap();
+        entry["size"] = image.len().into();
+        entry["digest"] = blobs.put(image).to_string().into();
+    });
+    insta::assert_snapshot!(text, @"the maps for linux/amd64 are not what the manifest says");
 }

@@ -1,0 +1,94 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is wrong with a value that somebody wants written, all of it at once, each with the place it is in.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+
+/// One thing that is wrong with a value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Fault {
+    /// The place in the value (RFC 6901); empty where it is the whole.
+    pub pointer: String,
+    /// What kind of fault it is.
+    pub kind: FaultKind,
+    /// What was given, as JSON; empty where nothing was.
+    pub given: String,
+    /// What is expected in its place, in words.
+    pub expected: String,
+}
+
+/// Kinds of faults, by which programs tell them apart.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum FaultKind {
+    /// It is of another kind: text where a number should be, or text that is no address.
+    Kind,
+    /// A number is too small or too great.
+    Range,
+    /// Text has another unit.
+    Unit,
+    /// It would have to be rounded.
+    Inexact,
+    /// A name is unknown, or a number has none.
+    Name,
+    /// There is too much or too little: text, elements, bytes.
+    Length,
+    /// A field is not given.
+    Missing,
+    /// A field is given that does not exist.
+    Extra,
+    /// Two fields of a union want the same bytes to be different.
+    Contradiction,
+}
+
+/// All that is wrong with a value; never empty.
+#[derive(Debug, Clone, PartialEq, Eq, Error)]
+pub struct Faults(pub(crate) Vec<Fault>);
+
+impl Faults {
+    /// What is wrong, in the order of the type.
+    pub fn all(&self) -> &[Fault] {
+        &self.0
+    }
+
+    /// The same faults, of a value that lies deeper: each pointer has this in front.
+    #[must_use]
+    pub fn within(self, pointer: &str) -> Self {
+        let deeper = |fault: Fault| Fault { pointer: format!("{pointer}{}", fault.pointer), ..fault };
+        Self(self.0.into_iter().map(deeper).collect())
+    }
+}
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Self { pointer, kind, given, expected } = self;
+        match pointer.as_str() {
+            "" => f.write_str("the value")?,
+            pointer => write!(f, "`{pointer}`")?,
+        }
+        match kind {
+            FaultKind::Missing => f.write_str(" is missing")?,
+            FaultKind::Extra => f.write_str(" does not exist")?,
+            FaultKind::Kind
+            | FaultKind::Range
+            | FaultKind::Unit
+            | FaultKind::Inexact
+            | FaultKind::Name
+            | FaultKind::Length
+            | FaultKind::Contradiction => write!(f, " is `{given}`")?,
+        }
+        write!(f, "; expected {expected}")
+    }
+}
+
+impl fmt::Display for Faults {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for (at, fault) in self.0.iter().enumerate() {
+            let between = if at == 0 { "" } else { "\n" };
+            write!(f, "{between}{fault}")?;
+        }
+        Ok(())
+    }
+}
