@@ -6,6 +6,7 @@ mod daemon;
 pub(crate) mod history;
 mod key;
 mod logins;
+pub(crate) mod maps;
 mod naming;
 pub(crate) mod publisher;
 mod shown;
@@ -131,6 +132,9 @@ pub(crate) enum Command {
     Chain(Chain),
     Change(Change),
     Profile(Profile),
+    Maps(maps::Maps),
+    Get(maps::Get),
+    Set(maps::Set),
     Top(Top),
     Why(Why),
     Stop(Stop),

@@ -53,6 +53,13 @@ impl Faults {
         &self.0
     }
 
+    /// These faults, and others behind them.
+    #[must_use]
+    pub fn and(mut self, others: Self) -> Self {
+        self.0.extend(others.0);
+        self
+    }
+
     /// The same faults, of a value that lies deeper: each pointer has this in front.
     #[must_use]
     pub fn within(self, pointer: &str) -> Self {

@@ -5,6 +5,7 @@ mod answer;
 mod described;
 mod given;
 mod happened;
+mod maps;
 mod page;
 mod samples;
 mod security;
@@ -87,6 +88,10 @@ type Json = Result<Given, Response>;
         happened::events,
         profile,
         end_profile,
+        maps::maps,
+        maps::entry,
+        maps::entries,
+        maps::change,
         samples::samples,
         user_log::user_log,
         page::page,
@@ -138,7 +143,15 @@ type Json = Result<Given, Response>;
         wire::UserProgramLimit,
         wire::LimitMeans,
         wire::Fault,
-        wire::UserProgramLog
+        wire::UserProgramLog,
+        wire::Maps,
+        wire::MapView,
+        wire::MapEntry,
+        wire::MapLine,
+        wire::MapEnd,
+        wire::MapChange,
+        wire::NewEntry,
+        wire::MapChanged
     ))
 )]
 struct Description;
@@ -168,6 +181,9 @@ pub fn router(
         .route("/v1/probes", get(probes))
         .route("/v1/events", get(happened::events))
         .route("/v1/profile", put(profile).delete(end_profile))
+        .route("/v1/maps", get(maps::maps))
+        .route("/v1/maps/{member}/{map}", get(maps::entry).patch(maps::change).layer(maps::body_limit()))
+        .route("/v1/maps/{member}/{map}/entries", get(maps::entries))
         .route("/v1/samples", post(samples::samples))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/", get(page::page))

@@ -8,6 +8,19 @@ use wire::{ChainDocument, Document, Fault};
 
 use crate::Rejected;
 
+impl Rejected {
+    /// All that is wrong with what was given, where that is told piece by piece.
+    pub(crate) fn faults(&self) -> Vec<Fault> {
+        if let Self::Several(faults) = self {
+            faults.told()
+        } else if let Self::Map(bad) = self {
+            bad.faults()
+        } else {
+            Vec::new()
+        }
+    }
+}
+
 /// What is wrong, with the places as JSON pointers (RFC 6901).
 #[derive(Debug, Default)]
 pub struct Faults(Vec<(String, Rejected)>);

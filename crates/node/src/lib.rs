@@ -47,7 +47,7 @@ pub use config::{
     AccessConfig, Arguments, BadConfig, BadRemote, Config, LimitsConfig, OidcConfig, RemoteConfig, TlsVersion,
 };
 pub use detach::detach_all;
-pub use engine::{Conditions, Engine, Parts, Unsampled};
+pub use engine::{BadMapCall, Conditions, Engine, Parts, Unsampled};
 pub use evidence::Found;
 pub use faults::Faults;
 pub use fetch::{Fetched, Fetcher};

@@ -131,6 +131,9 @@ pub enum Rejected {
     /// Packets cannot be sampled.
     #[error(transparent)]
     Unsampled(#[from] crate::Unsampled),
+    /// A map cannot be read or written.
+    #[error(transparent)]
+    Map(#[from] crate::BadMapCall),
     /// A hook appears twice in a document.
     #[error("the document has two chains for `{place}`")]
     TwoChains {
@@ -309,6 +312,7 @@ impl Rejected {
             | Self::NoTrial
             | Self::ChecksPending { .. } => 409,
             Self::Unsampled(unsampled) => unsampled.status(),
+            Self::Map(bad) => bad.status(),
             Self::Untrusted { .. } | Self::Unlisted { .. } | Self::Denied(_) => 403,
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
@@ -399,6 +403,7 @@ impl Rejected {
                 "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),
             ),
             Self::Unsampled(unsampled) => unsampled.hint(),
+            Self::Map(bad) => bad.hint(),
             Self::ProfileTime { .. }
             | Self::TrialTime { .. }
             | Self::BadCheck(_)
@@ -426,7 +431,7 @@ impl Rejected {
             status: self.status(),
             detail: causes.join(": "),
             hint: self.hint(),
-            errors: if let Self::Several(faults) = self { faults.told() } else { Vec::new() },
+            errors: self.faults(),
             rules: self.rules(),
             log: log.map(|path| path.display().to_string()),
         }
@@ -456,6 +461,7 @@ impl Rejected {
             Self::UserLog { .. } => "user-log",
             Self::ProfileTime { .. } => "profile",
             Self::Unsampled(_) => "sample",
+            Self::Map(_) => "map",
             Self::TwoChains { .. } | Self::Duplicate(_) | Self::DuplicateProbe(_) => "duplicate",
             Self::Deployment(_) => "deployment",
             Self::Reference { .. } | Self::BadReference { .. } => "reference",

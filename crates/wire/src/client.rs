@@ -2,6 +2,7 @@
 //! A client of the node's API, over its unix socket or over TCP with TLS.
 
 mod following;
+mod maps;
 mod remote;
 mod user_log;
 
@@ -19,6 +20,7 @@ use crate::{
 };
 
 pub use following::Following;
+pub use maps::Entries;
 pub use remote::RemoteNode;
 
 /// A connection to one node.
@@ -71,6 +73,14 @@ pub enum CallError {
         #[source]
         source: Box<dyn Error + Send + Sync>,
     },
+    /// It did not tell all that there is.
+    #[error("the daemon at `{place}` did not tell all: {problem}")]
+    CutOff {
+        /// The socket, or the URL.
+        place: String,
+        /// What happened.
+        problem: String,
+    },
     /// The node refused.
     #[error("{0}")]
     Refused(Box<Problem>),
@@ -91,6 +101,7 @@ impl CallError {
             Self::Broken { .. } | Self::Garbled { .. } => {
                 Some("are `l3af` and `l3afd` of the same version?".to_owned())
             }
+            Self::CutOff { .. } => None,
             Self::Refused(problem) => problem.hint.clone(),
         }
     }

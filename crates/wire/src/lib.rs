@@ -14,6 +14,7 @@ mod issuer;
 pub mod l3afd;
 mod layout;
 mod listing;
+mod maps;
 mod named;
 mod node;
 mod otlp;
@@ -27,7 +28,7 @@ mod trust;
 mod user_program;
 
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
-pub use client::{CallError, Following, NodeClient, RemoteNode};
+pub use client::{CallError, Entries, Following, NodeClient, RemoteNode};
 pub use deployment::{DeploymentDocument, NoSource, Source};
 pub use difference::{Difference, Kind as DifferenceKind, MATCHES, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
@@ -36,6 +37,7 @@ pub use fault::Fault;
 pub use issuer::{Issuer, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
+pub use maps::{MapChange, MapChanged, MapEnd, MapEntry, MapLine, MapPlace, MapView, Maps, NewEntry};
 pub use named::{named, placed};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,

@@ -13,6 +13,7 @@ pub(crate) mod head;
 pub(crate) mod hitless;
 pub(crate) mod interfaces;
 pub(crate) mod kills;
+pub(crate) mod maps;
 pub(crate) mod mechanism;
 pub(crate) mod members;
 pub(crate) mod probe_life;

@@ -15,6 +15,7 @@ mod history;
 mod inspect;
 mod key;
 mod logs;
+mod maps;
 mod probes;
 mod profile;
 mod ps;
@@ -59,6 +60,9 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Chain(arguments) => chain::run(&daemon, &arguments),
         Command::Change(arguments) => change::run(&daemon, &arguments),
         Command::Profile(arguments) => profile::run(&daemon, &arguments),
+        Command::Maps(arguments) => maps::list(&daemon, &arguments),
+        Command::Get(arguments) => maps::get(&daemon, &arguments),
+        Command::Set(arguments) => maps::set(&daemon, &arguments),
         Command::Top(arguments) => top::run(&daemon, &arguments),
         Command::Why(arguments) => why::run(&daemon, &arguments),
         Command::Stop(arguments) => stop::run(&daemon, &arguments),

@@ -50,6 +50,17 @@ pub enum Role {
     Event,
 }
 
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(match self {
+            Self::Config => "config",
+            Self::State => "state",
+            Self::Metric => "metric",
+            Self::Event => "event",
+        })
+    }
+}
+
 /// What is said of a key, a value, an event, or a part of one.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

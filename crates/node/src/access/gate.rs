@@ -69,6 +69,7 @@ fn action(method: &Method, path: &str) -> Option<Action> {
         "/v1/desired" if *method == Method::PUT => Some(Action::Apply),
         "/v1/desired" if *method == Method::DELETE => Some(Action::Stop),
         _ if *method == Method::DELETE && path.starts_with("/v1/desired/members/") => Some(Action::Stop),
+        _ if *method == Method::PATCH && path.starts_with("/v1/maps/") => Some(Action::Set),
         _ => Some(Action::Other),
     }
 }
@@ -239,6 +240,8 @@ mod tests {
         assert_eq!(told(Method::POST, "/v1/rollback"), "rollback");
         assert_eq!(told(Method::POST, "/v1/plan"), "plan");
         assert_eq!(told(Method::DELETE, "/v1/profile"), "profile");
+        assert_eq!(told(Method::PATCH, "/v1/maps/a/ports"), "set");
+        assert_eq!(told(Method::GET, "/v1/maps/a/ports"), "read");
         assert_eq!(told(Method::POST, "/whatever/comes/later"), "other");
     }
 }

@@ -22,6 +22,8 @@ pub(crate) enum Action {
     Stop,
     /// Measure run times.
     Profile,
+    /// Change what is in a map.
+    Set,
     /// Whatever else changes something.
     Other,
 }
@@ -29,7 +31,7 @@ pub(crate) enum Action {
 impl Action {
     /// All of them.
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 8] = [
+    pub(crate) const ALL: [Self; 9] = [
         Self::Read,
         Self::Plan,
         Self::Apply,
@@ -37,6 +39,7 @@ impl Action {
         Self::Confirm,
         Self::Stop,
         Self::Profile,
+        Self::Set,
         Self::Other,
     ];
 
@@ -61,6 +64,7 @@ impl fmt::Display for Action {
             Self::Confirm => "confirm",
             Self::Stop => "stop",
             Self::Profile => "profile",
+            Self::Set => "set",
             Self::Other => "other",
         })
     }

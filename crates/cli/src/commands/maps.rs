@@ -1,0 +1,199 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af maps`, `l3af get`, `l3af set`: maps of what runs.
+
+use std::fs;
+use std::io::{self, BufRead, BufReader};
+use std::path::Path;
+
+use maps::{Map, Type};
+use serde_json::{Value, json};
+use wire::{CallError, MapChange, MapEntry};
+
+use super::daemon::call;
+use crate::arguments::Daemon;
+use crate::arguments::maps::{Get, Maps, Place, Set};
+use crate::failure::{Failure, Outcome};
+use crate::output;
+
+/// `l3af maps`.
+pub(crate) fn list(daemon: &Daemon, arguments: &Maps) -> Outcome {
+    let mut listed = call(daemon, async |node| node.maps().await)?;
+    if let Some(member) = &arguments.member {
+        listed.maps.retain(|view| view.member == *member);
+    }
+    if arguments.json {
+        return output::json(&listed);
+    }
+    let is = |is: &Option<Type>| is.as_ref().map(shape).unwrap_or_default();
+    let rows = listed.maps.iter().map(|view| {
+        let Map { name, kind, max_entries, key, value, event, role, .. } = &view.map;
+        let role = role.map(|role| role.to_string()).unwrap_or_default();
+        vec![
+            view.hook.clone().unwrap_or_else(|| "probe".to_owned()),
+            view.member.to_string(),
+            name.clone(),
+            kind.to_string(),
+            max_entries.to_string(),
+            role,
+            is(key),
+            if event.is_some() { is(event) } else { is(value) },
+        ]
+    });
+    let head = ["hook", "member", "map", "kind", "entries", "role", "key", "value"];
+    output::data(&output::table(&head, rows.collect()));
+    Ok(())
+}
+
+/// A type in words, a structure with its fields.
+fn shape(is: &Type) -> String {
+    let unit = is.words().unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
+    let Some(fields) = is.fields() else { return format!("{is}{unit}") };
+    let fields = fields.fields.iter().filter(|field| !field.is.is_kernel());
+    let fields: Vec<String> =
+        fields.map(|field| format!("{}: {}", field.shown_name().unwrap_or("_"), shape(&field.is))).collect();
+    format!("{{ {} }}", fields.join(", "))
+}
+
+/// `l3af get`.
+pub(crate) fn get(daemon: &Daemon, arguments: &Get) -> Outcome {
+    let Get { key, per_cpu, json, .. } = arguments;
+    let place = arguments.place.place();
+    // A reader that has seen enough is no failure.
+    let tell =
+        |entry: &MapEntry| if *json { output::json_line(entry) } else { output::foreign(&written(entry)) };
+    if let Some(key) = key {
+        let entry = call(daemon, async |node| node.map_entry(&place, key, *per_cpu).await)?;
+        if *json {
+            return output::json(&entry);
+        }
+        output::data(&word(&entry.value));
+        return Ok(());
+    }
+    call(daemon, async |node| {
+        let mut entries = node.map_entries(&place, *per_cpu).await?;
+        while let Some(entry) = entries.next().await? {
+            if !tell(&entry) {
+                break;
+            }
+        }
+        Ok::<_, CallError>(())
+    })
+}
+
+/// An entry as `l3af set` takes it.
+fn written(entry: &MapEntry) -> String {
+    let value = word(&entry.value);
+    entry.key.as_ref().map_or_else(|| value.clone(), |key| format!("{}={value}", word(key)))
+}
+
+/// A word where one will do, else JSON.
+fn word(value: &Value) -> String {
+    match value {
+        Value::String(text) if !text.is_empty() && !text.contains(['"', '=', '[', '{']) => text.clone(),
+        other => other.to_string(),
+    }
+}
+
+/// `l3af set`.
+pub(crate) fn set(daemon: &Daemon, arguments: &Set) -> Outcome {
+    let Set { place, entries, delete, file, force } = arguments;
+    if entries.is_empty() && delete.is_empty() && file.is_none() {
+        return Err(Failure::new("there is nothing to be changed".to_owned())
+            .with_hint("give entries as `KEY=VALUE`, `--delete KEY`, or `--file FILE`"));
+    }
+    let mut change = MapChange { force: *force, ..MapChange::default() };
+    if !entries.is_empty() || !delete.is_empty() {
+        let (key, value) = types(daemon, place)?;
+        change.set = entries.iter().map(|text| entry(text, &key, &value)).collect::<Result<_, _>>()?;
+        change.delete = delete.iter().map(|text| one(text, &key)).collect::<Result<_, _>>()?;
+    }
+    if let Some(file) = file {
+        change.set.extend(read(file)?);
+    }
+    let changed = call(daemon, async |node| node.change_map(&place.place(), &change).await)?;
+    output::note(&format!("{} entries set, {} deleted", changed.set, changed.deleted));
+    Ok(())
+}
+
+/// What keys and values of a map are. What cannot be found the daemon tells when it is asked for the change.
+fn types(daemon: &Daemon, place: &Place) -> Result<(Type, Type), Failure> {
+    let listed = call(daemon, async |node| node.maps().await)?;
+    let found = listed.maps.into_iter().find(|view| {
+        let is_hook = place.hook.is_none() || place.hook == view.hook;
+        view.member == place.member && view.map.name == place.map && is_hook
+    });
+    let map = found.map(|view| view.map);
+    let (key, value) = map.map_or((None, None), |map| (map.key, map.value));
+    Ok((key.unwrap_or_else(|| Type::opaque(0)), value.unwrap_or_else(|| Type::opaque(0))))
+}
+
+/// `KEY=VALUE`.
+fn entry(text: &str, key: &Type, value: &Type) -> Result<Value, Failure> {
+    let no_entry = || {
+        Failure::new(format!("`{text}` is no entry"))
+            .with_hint("key and value have `=` between them; JSON goes in quotes of the shell")
+    };
+    let (first, rest) = if text.starts_with(['"', '[', '{']) {
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Value>();
+        let given = values.next().and_then(Result::ok).ok_or_else(no_entry)?;
+        (given, text[values.byte_offset()..].strip_prefix('=').ok_or_else(no_entry)?)
+    } else {
+        let (first, rest) = text.split_once('=').ok_or_else(no_entry)?;
+        (one(first, key)?, rest)
+    };
+    Ok(json!({ "key": first, "value": one(rest, value)? }))
+}
+
+fn one(text: &str, is: &Type) -> Result<Value, Failure> {
+    is.parse_text(text).map_err(|bad| Failure::new(bad.to_string()))
+}
+
+/// The entries of a file.
+fn read(path: &Path) -> Result<Vec<Value>, Failure> {
+    let unreadable = |error: io::Error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
+    let reader: Box<dyn BufRead> = if path == Path::new("-") {
+        Box::new(io::stdin().lock())
+    } else {
+        Box::new(BufReader::new(fs::File::open(path).map_err(unreadable)?))
+    };
+    let mut entries = Vec::new();
+    for (number, line) in (1..).zip(reader.lines()) {
+        let line = line.map_err(unreadable)?;
+        let entry = serde_json::from_str(&line).map_err(|error| {
+            Failure::new(format!("line {number} of `{}` is no entry: {error}", path.display()))
+                .with_hint("a line is `{\"key\": 443, \"value\": 100}`, as `l3af get --json` prints it")
+        })?;
+        entries.push(entry);
+    }
+    Ok(entries)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn entries_are_words_or_json() {
+        let told = |key: &str, value: &str, text: &str| {
+            let entry = entry(text, &key.parse().unwrap(), &value.parse().unwrap());
+            entry.map_or_else(
+                |failure| failure.to_string(),
+                |entry| format!("{} {}", entry["key"], entry["value"]),
+            )
+        };
+        assert_eq!(told("u16", "u32", "443=100"), r#""443" "100""#);
+        assert_eq!(told("char[4]", "char[8]", "a=b=c"), r#""a" "b=c""#);
+        assert_eq!(told("char[4]", "u8", r#""a=b"=1"#), r#""a=b" "1""#);
+        assert_eq!(told("{ a: u8 }", "{ b: u8 }", r#"{"a": 1}={"b": 2}"#), r#"{"a":1} {"b":2}"#);
+        assert!(told("u16", "u32", "443").contains("is no entry"));
+    }
+
+    #[test]
+    fn what_is_printed_is_an_entry() {
+        let printed =
+            |key: Value, value: Value| written(&MapEntry { key: Some(key), value, without_sum: Vec::new() });
+        assert_eq!(printed(443.into(), "10ms".into()), "443=10ms");
+        assert_eq!(printed("a=b".into(), true.into()), r#""a=b"=true"#);
+        assert_eq!(printed(json!({"a": 1}), json!([1, 2])), r#"{"a":1}=[1,2]"#);
+    }
+}
