@@ -40,7 +40,7 @@ use crate::access::{Access, Asker, gate};
 use crate::events::Events;
 use crate::metrics::{self, CONTENT_TYPE};
 use crate::server::{self, Shared};
-use crate::{Conditions, Engine, Fetched, Fetcher, LimitsConfig};
+use crate::{Conditions, Engine, Fetched, Fetcher, LimitsConfig, map_metrics};
 
 pub(crate) use self::answer::{Told, problem, refused};
 
@@ -441,13 +441,15 @@ async fn end_profile(State(engine): State<Shared>) -> Response {
 #[utoipa::path(get, path = "/metrics", responses((status = 200, body = String, content_type = "application/openmetrics-text"), (status = "default", body = Problem)))]
 async fn metrics(State(Served { engine, access, .. }): State<Served>) -> Response {
     let kind = [(header::CONTENT_TYPE, CONTENT_TYPE)];
-    match ask(engine, |engine| engine.families()).await {
-        Ok(mut families) => {
-            families.extend(metrics::certificates(&access.ends()));
-            (kind, metrics::text(&families)).into_response()
-        }
-        Err(refused) => refused,
-    }
+    let (mut families, counted) =
+        match ask(engine, |engine| Ok((engine.families()?, engine.counted_maps()))).await {
+            Ok(asked) => asked,
+            Err(refused) => return refused,
+        };
+    families.extend(metrics::certificates(&access.ends()));
+    // Nothing is told of maps where reading them fails inside.
+    let of_maps = tokio::task::spawn_blocking(move || map_metrics::text(&counted)).await.unwrap_or_default();
+    (kind, metrics::text(&families, &of_maps)).into_response()
 }
 
 /// Whether the daemon is alive: it answers

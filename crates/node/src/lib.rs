@@ -21,6 +21,7 @@ mod l3afd;
 mod listen;
 mod lock;
 mod log;
+mod map_metrics;
 mod memory;
 mod metrics;
 mod otlp;

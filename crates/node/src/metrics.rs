@@ -63,10 +63,10 @@ pub(crate) enum Kind {
     StateSet,
 }
 
-/// Metrics in the text format.
-pub(crate) fn text(families: &[Family]) -> String {
+/// Metrics in the text format, with those of maps behind them.
+pub(crate) fn text(families: &[Family], of_maps: &str) -> String {
     let families = families.iter().map(ToString::to_string);
-    families.chain(["# EOF\n".to_owned()]).collect()
+    families.chain([of_maps.to_owned(), "# EOF\n".to_owned()]).collect()
 }
 
 impl Metrics<'_> {
@@ -240,7 +240,7 @@ mod tests {
     #[test]
     fn when_certificates_end_is_told() {
         let end = CertificateEnd { file: "a.pem".into(), is_own: true, at: jiff::Timestamp::UNIX_EPOCH };
-        insta::assert_snapshot!(text(certificates(&[end]).as_slice()), @r#"
+        insta::assert_snapshot!(text(certificates(&[end]).as_slice(), ""), @r#"
         # TYPE l3af_certificate_not_after_seconds gauge
         # HELP l3af_certificate_not_after_seconds When a certificate of the API ends, in seconds since 1970.
         # UNIT l3af_certificate_not_after_seconds seconds
@@ -264,7 +264,7 @@ mod tests {
             repairs: &repairs,
             user_programs: &[],
         };
-        insta::assert_snapshot!(text(&metrics.families()), @r##"
+        insta::assert_snapshot!(text(&metrics.families(), ""), @r##"
         # TYPE l3af_trust_mode stateset
         # HELP l3af_trust_mode Whether packages are verified.
         l3af_trust_mode{l3af_trust_mode="trusted"} 0

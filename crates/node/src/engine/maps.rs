@@ -14,6 +14,7 @@ use wire::{Fault, MapChange, MapChanged, MapPlace, MapView, Maps};
 
 use super::Engine;
 use crate::Rejected;
+use crate::map_metrics::Counted;
 
 /// The byte order of this machine, which is that of every program that it runs.
 pub(crate) const HERE: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
@@ -303,6 +304,27 @@ impl Engine {
             .change(&changes)
             .map_err(|source| BadMapCall::NotChanged { map: held.map.name.clone(), source })?;
         Ok(MapChanged { set: change.set.len(), deleted: change.delete.len() })
+    }
+
+    /// The maps in which programs count, as far as they are there.
+    pub(crate) fn counted_maps(&self) -> Vec<Counted> {
+        let mut counted = Vec::new();
+        for holder in self.holders() {
+            let maps = holder.maps().unwrap_or_default().into_iter();
+            let mut maps =
+                maps.filter(|map| map.role == Some(Role::Metric) && map.value.is_some()).peekable();
+            if maps.peek().is_none() {
+                continue;
+            }
+            let pinned = self.pinned(holder).unwrap_or_default();
+            counted.extend(maps.filter_map(|map| {
+                let open = OpenMap::open(pinned.get(&map.name)?).ok()?;
+                let package = holder.program().0.package().manifest.package.name.clone();
+                let (member, hook) = (holder.name().clone(), holder.hook());
+                Some(Counted { package, member, hook, held: Held { map, open } })
+            }));
+        }
+        counted
     }
 
     fn holders(&self) -> impl Iterator<Item = Holder<'_>> {

@@ -101,7 +101,7 @@ impl Engine {
     /// # Errors
     /// When the state or the kernel cannot be read.
     pub fn metrics(&self) -> Result<String, Rejected> {
-        Ok(text(&self.families()?))
+        Ok(text(&self.families()?, ""))
     }
 
     /// The same as values.

@@ -133,8 +133,14 @@ fn what_is_wrong_with_any_entry_is_told_and_nothing_is_written() {
     running(&node);
     node.l3af(&["set", "tables", "limits", r#"443={"rate": 1}"#]).unwrap();
     let before = told(&node, &["get", "tables", "limits"]);
-    let words =
-        ["set", "tables", "limits", r#"80={"rate": 0, "extra": 1}"#, r#"70000={"rate": 5}"#, r#"81={"rate": 5}"#];
+    let words = [
+        "set",
+        "tables",
+        "limits",
+        r#"80={"rate": 0, "extra": 1}"#,
+        r#"70000={"rate": 5}"#,
+        r#"81={"rate": 5}"#,
+    ];
     let wrong = refused(&node, &words);
     for place in ["/set/0/value/rate", "/set/0/value/extra", "/set/1/key"] {
         assert!(wrong.contains(place), "{place}: {wrong}");
@@ -205,7 +211,8 @@ fn a_map_of_many_entries_is_written_at_once_and_streams() {
     }
     assert_eq!((keys.len() as u64, sum), (many, 3 * many * (many - 1) / 2));
     // Where the kernel has no room for the last ones, none is there that was not before.
-    let more: String = (many..many + 150_000).map(|key| format!("{{\"key\": {key}, \"value\": 1}}\n")).collect();
+    let more: String =
+        (many..many + 150_000).map(|key| format!("{{\"key\": {key}, \"value\": 1}}\n")).collect();
     fs::write(&file, more).unwrap();
     let full = refused(&node, &["set", "tables", "many", "--file", &file.to_string_lossy()]);
     assert!(full.contains("is not changed"), "{full}");
