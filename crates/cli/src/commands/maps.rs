@@ -88,10 +88,8 @@ fn written(entry: &MapEntry) -> String {
 
 /// A word where one will do, else JSON.
 fn word(value: &Value) -> String {
-    match value {
-        Value::String(text) if !text.is_empty() && !text.contains(['"', '=', '[', '{']) => text.clone(),
-        other => other.to_string(),
-    }
+    let plain = value.as_str().filter(|text| !text.is_empty() && !text.contains(['"', '=', '[', '{']));
+    plain.map_or_else(|| value.to_string(), str::to_owned)
 }
 
 /// `l3af set`.

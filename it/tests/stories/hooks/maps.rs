@@ -3,6 +3,7 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::ops::Range;
 use std::sync::OnceLock;
 
 use it::{Node, ping};
@@ -179,6 +180,14 @@ fn what_processors_count_each_is_added_up_and_is_the_programs_own() {
     let seen: Value = serde_json::from_str(&seen).unwrap();
     assert!(seen["seen"].as_u64().unwrap() >= 5, "{seen}");
 
+    let line = format!("curl -s --unix-socket {} http://l3afd/metrics", node.socket().display());
+    let metrics = it::run(&line).unwrap();
+    let sample = "\nl3af_map_tables_packets{member=\"tables\",hook=\"right0/xdp\",key=\"0\"} ";
+    assert!(
+        metrics.contains("# TYPE l3af_map_tables_packets unknown\n") && metrics.contains(sample),
+        "{metrics}"
+    );
+    assert!(metrics.ends_with("# EOF\n"));
     let refusal = refused(&node, &["set", "tables", "packets", "1=7"]);
     assert!(refusal.contains("one in which its program counts") && refusal.contains("--force"), "{refusal}");
     node.l3af(&["set", "tables", "packets", "1=7", "--force"]).unwrap();
@@ -189,6 +198,15 @@ fn what_processors_count_each_is_added_up_and_is_the_programs_own() {
     assert_eq!(copies.matches(r#"{"rate":1,"burst":2}"#).count(), all.len(), "{copies}");
 }
 
+/// Entries for these keys, with so many times the key as value, a line each.
+fn lines(keys: Range<u64>, times: u64) -> String {
+    let mut lines = String::new();
+    for key in keys {
+        writeln!(lines, r#"{{"key": {key}, "value": {}}}"#, key * times).unwrap();
+    }
+    lines
+}
+
 #[test]
 fn a_map_of_many_entries_is_written_at_once_and_streams() {
     let many = rounds(100_000, 3000) as u64;
@@ -196,10 +214,7 @@ fn a_map_of_many_entries_is_written_at_once_and_streams() {
     running(&node);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("entries.json");
-    let mut lines = String::new();
-    for key in 0..many {
-        writeln!(lines, r#"{{"key": {key}, "value": {}}}"#, key * 3).unwrap();
-    }
+    let lines = lines(0..many, 3);
     fs::write(&file, lines).unwrap();
     node.l3af(&["set", "tables", "many", "--file", &file.to_string_lossy()]).unwrap();
     let told = told(&node, &["get", "tables", "many", "--json"]);
@@ -211,8 +226,7 @@ fn a_map_of_many_entries_is_written_at_once_and_streams() {
     }
     assert_eq!((keys.len() as u64, sum), (many, 3 * many * (many - 1) / 2));
     // Where the kernel has no room for the last ones, none is there that was not before.
-    let more: String =
-        (many..many + 150_000).map(|key| format!("{{\"key\": {key}, \"value\": 1}}\n")).collect();
+    let more = self::lines(many..many + 150_000, 1);
     fs::write(&file, more).unwrap();
     let full = refused(&node, &["set", "tables", "many", "--file", &file.to_string_lossy()]);
     assert!(full.contains("is not changed"), "{full}");

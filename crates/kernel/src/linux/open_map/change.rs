@@ -109,7 +109,7 @@ impl OpenMap {
     }
 
     fn write_run(&self, run: &[Change]) -> Result<(), (usize, io::Error)> {
-        let keys: Vec<u8> = run.iter().flat_map(|change| change.key()).copied().collect();
+        let keys: Vec<u8> = run.iter().flat_map(Change::key).copied().collect();
         let count = u32::try_from(run.len()).map_err(|error| (0, io::Error::other(error)))?;
         let written = match run.first() {
             Some(Change::Set { .. }) => {

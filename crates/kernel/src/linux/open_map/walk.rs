@@ -77,6 +77,17 @@ impl Batch {
         Self { keys: vec![0; most * key_bytes], values: vec![0; most * room], key_bytes, room, of }
     }
 
+    /// Adds an entry, whose values lie as the kernel has them in calls for many.
+    fn push(&mut self, key: &[u8], values: &[Vec<u8>]) {
+        self.keys.extend_from_slice(key);
+        let end = self.values.len() + self.room;
+        for value in values {
+            let next = self.values.len() + self.of.stride;
+            self.values.extend_from_slice(value);
+            self.values.resize(next.min(end), 0);
+        }
+    }
+
     fn keep(&mut self, count: usize) {
         self.keys.truncate(count * self.key_bytes);
         self.values.truncate(count * self.room);
@@ -164,15 +175,7 @@ impl Batches<'_> {
             };
             left -= 1;
             if let Some(values) = self.map.look_up(&next)? {
-                batch.keys.extend_from_slice(&next);
-                let start = batch.values.len();
-                for value in values {
-                    batch.values.extend_from_slice(&value);
-                    if batch.room > batch.of.value_bytes {
-                        let filled = (batch.values.len() - start).next_multiple_of(batch.of.stride);
-                        batch.values.resize(start + filled, 0);
-                    }
-                }
+                batch.push(&next, &values);
             }
             key = Some(next);
         }
