@@ -9,6 +9,7 @@ mod change;
 mod dispatched;
 mod drift;
 mod kills;
+mod map;
 mod node;
 mod plot;
 mod programs;
@@ -41,6 +42,8 @@ enum Bench {
     Drift(Options),
     /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
     Kills(Options),
+    /// How fast entries of maps are set and told, and events become JSON
+    Map(Options),
     /// What a daemon with a thousand members takes, to apply and adopt them, and at rest
     Node(Options),
     /// How long a package of 1 MiB is verified, and how long its program is loaded
@@ -55,7 +58,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain, drift, verify), changes of each kind (change), documents applied (kills), or
+    /// Rounds of measuring (chain, drift, map, verify), changes of each kind (change), documents applied (kills), or
     /// seconds of rest (node)
     #[arg(long)]
     rounds: Option<usize>,
@@ -72,6 +75,7 @@ fn main() -> ExitCode {
         Bench::Change(options) => change::run(&options),
         Bench::Drift(options) => drift::run(&options),
         Bench::Kills(options) => kills::run(&options),
+        Bench::Map(options) => map::run(&options),
         Bench::Node(options) => node::run(&options),
         Bench::Verify(options) => verify::run(&options),
     };
