@@ -5,7 +5,7 @@ mod change;
 mod walk;
 
 use std::io;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
+use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
@@ -21,7 +21,6 @@ pub use walk::{Batch, Batches, Values};
 pub struct OpenMap {
     map: MapHandle,
     kind: MapType,
-    id: u32,
     /// How many values there are under a key: one, or one for each processor that there can be.
     copies: usize,
 }
@@ -35,28 +34,10 @@ impl OpenMap {
         Self::new(MapHandle::from_pinned_path(pinned).map_err(plain)?)
     }
 
-    /// Opens a map by the number that the kernel gave it.
-    ///
-    /// # Errors
-    /// When there is none, or the kernel lets this process not: it takes `CAP_SYS_ADMIN`.
-    pub fn numbered(id: u32) -> io::Result<Self> {
-        Self::new(MapHandle::from_map_id(id).map_err(plain)?)
-    }
-
     pub(super) fn new(map: MapHandle) -> io::Result<Self> {
-        let (kind, id) = (map.map_type(), map.info().map_err(plain)?.info.id);
+        let kind = map.map_type();
         let copies = if kind.is_percpu() { libbpf_rs::num_possible_cpus().map_err(plain)? } else { 1 };
-        Ok(Self { map, kind, id, copies })
-    }
-
-    /// The number that the kernel gave it.
-    pub fn id(&self) -> u32 {
-        self.id
-    }
-
-    /// Its kind, by the number of `enum bpf_map_type`.
-    pub fn kind(&self) -> u32 {
-        self.kind.into()
+        Ok(Self { map, kind, copies })
     }
 
     /// The bytes of a key.
@@ -74,17 +55,9 @@ impl OpenMap {
         self.map.max_entries()
     }
 
-    /// How many values there are under a key: one, or one for each processor that there can be.
-    pub fn copies(&self) -> usize {
-        self.copies
-    }
-
-    /// Another descriptor of it.
-    ///
-    /// # Errors
-    /// When this process has too many.
-    pub fn descriptor(&self) -> io::Result<OwnedFd> {
-        self.map.as_fd().try_clone_to_owned()
+    /// Whether each processor has a value of its own under a key, be it the only one.
+    pub fn is_per_cpu(&self) -> bool {
+        self.kind.is_percpu()
     }
 
     /// The values under a key, one for each processor where it has such; none where there is no such entry.
@@ -92,7 +65,7 @@ impl OpenMap {
     /// # Errors
     /// When the key has another size, or the kernel refuses.
     pub fn look_up(&self, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
-        if self.kind.is_percpu() {
+        if self.is_per_cpu() {
             let values = self.map.lookup_percpu(key, MapFlags::ANY).map_err(plain)?;
             let width = self.value_bytes();
             return Ok(values.map(|values| {
@@ -109,11 +82,7 @@ impl OpenMap {
 
     /// The bytes that the values under one key take in one call: those of processors begin at multiples of eight.
     fn room(&self) -> usize {
-        if self.copies == 1 && !self.kind.is_percpu() {
-            self.value_bytes()
-        } else {
-            self.stride() * self.copies
-        }
+        if self.is_per_cpu() { self.stride() * self.copies } else { self.value_bytes() }
     }
 
     /// The bytes from one value to the next.

@@ -71,6 +71,11 @@ impl MapKind {
         matches!(self.0, 5 | 6 | 10 | 21)
     }
 
+    /// Whether it holds values under keys: hashes, arrays, tries, and not what leads to programs, maps or devices, or has no keys.
+    pub fn has_entries(self) -> bool {
+        matches!(self.0, 1 | 2 | 5 | 6 | 9..=11)
+    }
+
     /// Whether it hands over events instead of holding values.
     pub fn is_of_events(self) -> bool {
         self == Self::RINGBUF || self == Self::PERF_EVENT_ARRAY

@@ -93,7 +93,7 @@ fn told(held: &Held, key: &[u8], values: &[&[u8]], per_cpu: bool) -> Result<MapE
     let key = held.map.key.as_ref().map(|is| is.decode(key, HERE)).transpose().map_err(unfit)?;
     let is = held.value();
     let (value, without_sum) = match values {
-        [only] if held.open.copies() == 1 => (is.decode(only, HERE).map_err(unfit)?, Vec::new()),
+        [only] if !held.open.is_per_cpu() => (is.decode(only, HERE).map_err(unfit)?, Vec::new()),
         all if per_cpu => {
             let all = all.iter().map(|value| is.decode(value, HERE)).collect::<Result<Vec<_>, _>>();
             (all.map_err(unfit)?.into(), Vec::new())
@@ -177,13 +177,13 @@ fn write_all(held: &Held, per_cpu: bool, tell: &mpsc::Sender<Bytes>) {
 fn write(held: &Held, batch: &Batch, per_cpu: bool, text: &mut Vec<u8>) -> Result<u64, String> {
     let mut count = 0;
     for (key, values) in batch.entries() {
-        if held.open.copies() == 1 {
-            let line = held.map.view(key, values.first(), HERE).map_err(|error| error.to_string())?;
-            serde_json::to_writer(&mut *text, &line).map_err(|error| error.to_string())?;
-        } else {
+        if held.open.is_per_cpu() {
             let all: Vec<&[u8]> = values.iter().collect();
             let entry = told(held, key, &all, per_cpu).map_err(|rejected| rejected.problem().to_string())?;
             serde_json::to_writer(&mut *text, &entry).map_err(|error| error.to_string())?;
+        } else {
+            let line = held.map.view(key, values.first(), HERE).map_err(|error| error.to_string())?;
+            serde_json::to_writer(&mut *text, &line).map_err(|error| error.to_string())?;
         }
         text.push(b'\n');
         count += 1;

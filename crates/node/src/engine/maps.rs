@@ -282,7 +282,7 @@ impl Engine {
         let map = maps.into_iter().find(|map| map.name == *name);
         let no_map = || BadMapCall::NoMap { member: member.clone(), map: name.clone(), known };
         let map = map.ok_or_else(no_map)?;
-        if map.value.is_none() {
+        if map.value.is_none() || !map.kind.has_entries() {
             return Err(BadMapCall::NoEntries { map: map.name, kind: map.kind }.into());
         }
         let pinned = self.pinned(**holder)?.remove(name);
@@ -311,8 +311,9 @@ impl Engine {
         let mut counted = Vec::new();
         for holder in self.holders() {
             let maps = holder.maps().unwrap_or_default().into_iter();
-            let mut maps =
-                maps.filter(|map| map.role == Some(Role::Metric) && map.value.is_some()).peekable();
+            let mut maps = maps
+                .filter(|map| map.role == Some(Role::Metric) && map.value.is_some() && map.kind.has_entries())
+                .peekable();
             if maps.peek().is_none() {
                 continue;
             }

@@ -2,6 +2,7 @@
 //! Programs that are at no interface, with their maps.
 
 use it::Site;
+use package::KernelVersion;
 
 use super::{ADD, NORMAL, UPDATE, artifacts, refused, site, taken};
 
@@ -31,6 +32,11 @@ fn the_maps_of_probes_are_filled_and_become_metrics() {
 
     let mut site = site(artifacts(), NORMAL);
     refused(&site, &[ADD, UPDATE], &payload("cl_max", 7), "there is no map `cl_max`");
+    // A tracepoint is attached by a link.
+    if crate::kernel() < (KernelVersion { major: 5, minor: 15 }) {
+        refused(&site, &[ADD, UPDATE], &payload("cl_max_conn", 7), "needs Linux 5.15");
+        return;
+    }
     for (action, number) in [("add", 7), ("update", 9)] {
         taken(&site, action, &payload("cl_max_conn", number));
         let is_told =

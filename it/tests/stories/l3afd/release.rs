@@ -37,7 +37,7 @@ fn a_version_that_is_not_installed_is_fetched_where_its_publisher_may_be_root() 
     let artifacts = Artifacts::build().unwrap();
     let mut site = site(&artifacts, "");
     adopt(&site);
-    post(&site, "add", "add_payload");
+    post(&site, "add", "add_tm_payload");
     stays(&site, "v3.0.0", "there is no such file");
     let archive = pack(&site, "v3.0.0");
     stays(&site, "v3.0.0", "l3af sign l3afd.tar.gz --publisher NAME --name l3afd --version 3.0.0");

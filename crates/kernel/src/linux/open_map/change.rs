@@ -136,7 +136,7 @@ impl OpenMap {
 
     fn write_one(&self, change: &Change) -> io::Result<()> {
         match change {
-            Change::Set { key, values } if self.kind.is_percpu() => {
+            Change::Set { key, values } if self.is_per_cpu() => {
                 self.map.update_percpu(key, &self.copied(values), MapFlags::ANY).map_err(plain)
             }
             Change::Set { key, values } => {
@@ -157,7 +157,7 @@ impl OpenMap {
     /// The values of a change as one call takes them.
     fn bytes_of(&self, change: &Change) -> Vec<u8> {
         let Change::Set { values, .. } = change else { return Vec::new() };
-        if !self.kind.is_percpu() {
+        if !self.is_per_cpu() {
             return values.first().cloned().unwrap_or_default();
         }
         let mut bytes = Vec::with_capacity(self.room());
