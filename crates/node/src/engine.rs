@@ -11,10 +11,10 @@ mod maps;
 mod permit;
 mod room;
 mod sampling;
+mod tally;
 mod tell;
 mod watch;
 
-use std::collections::BTreeMap;
 use std::fs;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -22,7 +22,7 @@ use std::time::{Duration, Instant};
 
 use kernel::{Halted, Kernel, Refused};
 use package::Platform;
-use plan::{Desired, Hook, Observed, PackageRef, Plan, Refusal, choose, reconcile};
+use plan::{Desired, Observed, PackageRef, Plan, Refusal, choose, reconcile};
 use tokio::sync::watch::Sender;
 use trust::Policy;
 use wire::{Document, Planned, PlannedChain, PlannedStep, Problem, Profile};
@@ -49,6 +49,7 @@ pub(crate) use self::maps::{HERE, Held};
 pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;
 pub use self::sampling::Unsampled;
+pub(crate) use self::tally::Tally;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
@@ -99,8 +100,8 @@ pub struct Engine {
     /// Told when another generation is in force.
     in_force: Sender<u64>,
     events: Arc<Events>,
-    /// How often each hook was repaired.
-    repairs: BTreeMap<Hook, u64>,
+    /// What was done so far.
+    tally: Tally,
     /// What others changed that is left so, until the next document.
     left: Left,
     /// What a comparison that found nothing to do began with.
@@ -133,7 +134,7 @@ impl Engine {
             sampling: Sampling::default(),
             in_force: Sender::default(),
             events: Arc::default(),
-            repairs: BTreeMap::new(),
+            tally: Tally::default(),
             left: Left::default(),
             calm: None,
             checks_pass: false,

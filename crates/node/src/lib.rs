@@ -25,6 +25,7 @@ mod map_metrics;
 mod memory;
 mod metrics;
 mod otlp;
+mod own_metrics;
 mod policy;
 mod rejected;
 mod repairs;

@@ -10,6 +10,7 @@ use plan::Hook;
 use wire::{ChainView, Count, MemberView, TrustMode, UserProgramState, UserProgramView};
 
 use crate::access::CertificateEnd;
+use crate::engine::Tally;
 
 /// What the answer of `/metrics` is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -37,8 +38,8 @@ pub(crate) struct Metrics<'a> {
     /// Bytes that the store has, and that it may have.
     pub(crate) store_bytes: [u64; 2],
     pub(crate) chains: &'a [ChainView],
-    /// How often each hook was repaired since the daemon started.
-    pub(crate) repairs: &'a BTreeMap<Hook, u64>,
+    /// What was done since the daemon started.
+    pub(crate) tally: &'a Tally,
     pub(crate) user_programs: &'a [UserProgramView],
 }
 
@@ -75,9 +76,9 @@ impl Metrics<'_> {
         let modes = [TrustMode::Trusted, TrustMode::Normal]
             .map(|mode| (vec![("l3af_trust_mode", mode.to_string())], u64::from(mode == self.mode)));
         let alarms = u64::try_from(self.alarms).unwrap_or(u64::MAX);
-        let repairs = self.repairs.iter().map(|(hook, times)| {
-            (vec![("interface", hook.interface.to_string()), ("hook", hook.point.to_string())], *times)
-        });
+        let [repairs, changes] = [&self.tally.repairs, &self.tally.changes].map(of_hooks);
+        let outcomes = [("accepted", self.tally.accepted), ("refused", self.tally.refused)];
+        let outcomes = outcomes.map(|(outcome, times)| (vec![("outcome", outcome.to_owned())], times));
         let [store, most] = self.store_bytes;
         let alone = |value| vec![(Vec::new(), value)];
         let mut families = vec![
@@ -102,11 +103,24 @@ impl Metrics<'_> {
                 "The number of the desired state in force",
                 alone(self.generation),
             ),
-            Family::new("l3af_hook_repairs", Kind::Counter, help, repairs.collect()),
+            Family::new("l3af_hook_repairs", Kind::Counter, help, repairs),
+            Family::new(
+                "l3af_hook_changes",
+                Kind::Counter,
+                "How often a hook was changed as somebody asked",
+                changes,
+            ),
+            Family::new(
+                "l3af_documents",
+                Kind::Counter,
+                "Documents that were to be in force",
+                outcomes.to_vec(),
+            ),
             Family::new("l3af_store_bytes", Kind::Gauge, "What packages take", alone(store)).of("bytes"),
             Family::new("l3af_store_max_bytes", Kind::Gauge, "What they may take", alone(most)).of("bytes"),
         ]);
         families.extend(self.members());
+        families.extend(self.run_times());
         families.extend(self.user_programs());
         families
     }
@@ -128,6 +142,23 @@ impl Metrics<'_> {
             ]
         };
         units.into_iter().flat_map(of_unit).collect()
+    }
+
+    /// How often and how long members ran while they were measured (`l3af profile`).
+    fn run_times(&self) -> [Family; 2] {
+        let measured = || self.each_member().filter(|(_, member)| member.run.runs > 0);
+        let runs = measured().map(|(chain, member)| (labels(chain, member), member.run.runs));
+        let times = measured().map(|(chain, member)| (labels(chain, member), member.run.nanoseconds));
+        let (help, times) = ("How long a member ran while it was measured", times.collect());
+        [
+            Family::new(
+                "l3af_member_runs",
+                Kind::Counter,
+                "How often a member ran while it was measured",
+                runs.collect(),
+            ),
+            Family::new("l3af_member_run_nanoseconds", Kind::Counter, help, times).of("nanoseconds"),
+        ]
     }
 
     fn user_programs(&self) -> [Family; 3] {
@@ -166,6 +197,13 @@ impl Metrics<'_> {
     }
 }
 
+/// Numbers by hook.
+fn of_hooks(numbers: &BTreeMap<Hook, u64>) -> Vec<(Vec<Label>, u64)> {
+    let labels =
+        |hook: &Hook| vec![("interface", hook.interface.to_string()), ("hook", hook.point.to_string())];
+    numbers.iter().map(|(hook, number)| (labels(hook), *number)).collect()
+}
+
 fn labels(chain: &ChainView, member: &MemberView) -> Vec<Label> {
     vec![
         ("interface", chain.interface.to_string()),
@@ -183,11 +221,11 @@ fn left(chain: &ChainView, member: &MemberView) -> Vec<(Vec<Label>, Count)> {
 }
 
 impl Family {
-    fn new(name: &str, kind: Kind, help: &'static str, samples: Vec<(Vec<Label>, u64)>) -> Self {
+    pub(crate) fn new(name: &str, kind: Kind, help: &'static str, samples: Vec<(Vec<Label>, u64)>) -> Self {
         Self { name: name.to_owned(), kind, unit: None, help, samples }
     }
 
-    fn of(self, unit: &'static str) -> Self {
+    pub(crate) fn of(self, unit: &'static str) -> Self {
         Self { unit: Some(unit), ..self }
     }
 }
@@ -250,20 +288,34 @@ mod tests {
         assert!(certificates(&[]).is_none());
     }
 
-    #[test]
-    fn a_node_without_chains_still_tells_its_mode_and_its_alarms() {
+    fn tally() -> Tally {
         let hook = Hook { interface: "eth0".parse().unwrap(), point: package::HookPoint::Xdp };
-        let repairs = BTreeMap::from([(hook, 2)]);
-        let metrics = Metrics {
+        Tally {
+            repairs: BTreeMap::from([(hook.clone(), 2)]),
+            changes: BTreeMap::from([(hook, 4)]),
+            accepted: 4,
+            refused: 1,
+        }
+    }
+
+    /// A node that has no chain.
+    fn alone(tally: &Tally) -> Metrics<'_> {
+        Metrics {
             mode: TrustMode::Normal,
             alarms: 1,
             knowledge_age: Some(7),
             generation: 3,
             store_bytes: [1000, 2000],
             chains: &[],
-            repairs: &repairs,
+            tally,
             user_programs: &[],
-        };
+        }
+    }
+
+    #[test]
+    fn a_node_without_chains_still_tells_its_mode_and_its_alarms() {
+        let tally = tally();
+        let metrics = alone(&tally);
         insta::assert_snapshot!(text(&metrics.families(), ""), @r##"
         # TYPE l3af_trust_mode stateset
         # HELP l3af_trust_mode Whether packages are verified.
@@ -282,6 +334,13 @@ mod tests {
         # TYPE l3af_hook_repairs counter
         # HELP l3af_hook_repairs How often a hook was repaired that somebody else had changed.
         l3af_hook_repairs_total{interface="eth0",hook="xdp"} 2
+        # TYPE l3af_hook_changes counter
+        # HELP l3af_hook_changes How often a hook was changed as somebody asked.
+        l3af_hook_changes_total{interface="eth0",hook="xdp"} 4
+        # TYPE l3af_documents counter
+        # HELP l3af_documents Documents that were to be in force.
+        l3af_documents_total{outcome="accepted"} 4
+        l3af_documents_total{outcome="refused"} 1
         # TYPE l3af_store_bytes gauge
         # HELP l3af_store_bytes What packages take.
         # UNIT l3af_store_bytes bytes
@@ -302,6 +361,11 @@ mod tests {
         # TYPE l3af_member_left_bytes counter
         # HELP l3af_member_left_bytes What left its chain at a member, by verdict.
         # UNIT l3af_member_left_bytes bytes
+        # TYPE l3af_member_runs counter
+        # HELP l3af_member_runs How often a member ran while it was measured.
+        # TYPE l3af_member_run_nanoseconds counter
+        # HELP l3af_member_run_nanoseconds How long a member ran while it was measured.
+        # UNIT l3af_member_run_nanoseconds nanoseconds
         # TYPE l3af_user_program_running gauge
         # HELP l3af_user_program_running Whether a program in user space runs.
         # TYPE l3af_user_program_failed gauge

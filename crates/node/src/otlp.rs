@@ -59,6 +59,8 @@ fn measured(family: Family) -> Measured {
     let unit = match unit {
         Some("bytes") => "By",
         Some("seconds") => "s",
+        Some("milliseconds") => "ms",
+        Some("nanoseconds") => "ns",
         Some("packets") => "{packet}",
         Some(_) | None => "1",
     };

@@ -116,6 +116,17 @@ impl Engine {
         order: Order<'_>,
         fetched: &Fetched,
     ) -> Result<Applied, Rejected> {
+        let outcome = self.try_accept(document, order, fetched);
+        self.tally.ended(&outcome);
+        outcome
+    }
+
+    fn try_accept(
+        &mut self,
+        document: Document,
+        order: Order<'_>,
+        fetched: &Fetched,
+    ) -> Result<Applied, Rejected> {
         self.may_apply()?;
         let before = self.current()?;
         let previous = before.as_ref().map_or(0, |generation| generation.number);
@@ -156,6 +167,7 @@ impl Engine {
             self.withdraw(&generation);
             return Err(halted);
         }
+        self.tally.changed(&plan);
         let mut notes = Vec::new();
         if let Some(trial) = &trial {
             self.begin_trial(trial);

@@ -140,10 +140,7 @@ impl Engine {
             // Who did it became known only since.
             self.events.tell(drift.at, happened);
         }
-        let hooks = drift.repaired.steps.iter().filter_map(|planned| planned.step.hook());
-        for hook in hooks.cloned().collect::<BTreeSet<Hook>>() {
-            *self.repairs.entry(hook).or_default() += 1;
-        }
+        self.tally.repaired(&drift.repaired);
     }
 
     /// Notes why what is desired is not reached, or that it is.

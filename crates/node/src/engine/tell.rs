@@ -7,6 +7,7 @@ use wire::{ChainView, Chains, EventKind, Explained, ProbeView, Probes, State, St
 use super::Engine;
 use crate::generation::Generation;
 use crate::metrics::{Family, Metrics, text};
+use crate::own_metrics;
 use crate::standing::rulings;
 use crate::user::{Named, NotNamed};
 use crate::{Rejected, view};
@@ -88,7 +89,7 @@ impl Engine {
             looked: looked.map(|at| at.to_string()),
             user_programs: self.user_programs.views(),
             left: self.left_to_others(),
-            drifts: self.repairs.values().sum(),
+            drifts: self.tally.repairs.values().sum(),
             last_drift: self.events.last(EventKind::Drift),
             notices: Vec::new(),
             kernel: self.observe(&self.in_force())?.facts.kernel.to_string(),
@@ -120,10 +121,12 @@ impl Engine {
             generation: self.current()?.map_or(0, |generation| generation.number),
             store_bytes: [size, self.parts.config.store_max.bytes()],
             chains: &self.chain_views()?,
-            repairs: &self.repairs,
+            tally: &self.tally,
             user_programs: &self.user_programs.views(),
         };
-        Ok(metrics.families())
+        let mut families = metrics.families();
+        families.extend(own_metrics::families());
+        Ok(families)
     }
 
     /// The user program that somebody names.
