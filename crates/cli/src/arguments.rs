@@ -135,6 +135,7 @@ pub(crate) enum Command {
     Maps(maps::Maps),
     Get(maps::Get),
     Set(maps::Set),
+    Watch(maps::Watch),
     Top(Top),
     Why(Why),
     Stop(Stop),

@@ -5,6 +5,7 @@ mod answer;
 mod described;
 mod given;
 mod happened;
+mod map_watch;
 mod maps;
 mod page;
 mod samples;
@@ -92,6 +93,7 @@ type Json = Result<Given, Response>;
         maps::entry,
         maps::entries,
         maps::change,
+        map_watch::watch,
         samples::samples,
         user_log::user_log,
         page::page,
@@ -151,7 +153,8 @@ type Json = Result<Given, Response>;
         wire::MapEnd,
         wire::MapChange,
         wire::NewEntry,
-        wire::MapChanged
+        wire::MapChanged,
+        wire::MapTold
     ))
 )]
 struct Description;
@@ -184,6 +187,7 @@ pub fn router(
         .route("/v1/maps", get(maps::maps))
         .route("/v1/maps/{member}/{map}", get(maps::entry).patch(maps::change).layer(maps::body_limit()))
         .route("/v1/maps/{member}/{map}/entries", get(maps::entries))
+        .route("/v1/maps/{member}/{map}/watch", get(map_watch::watch))
         .route("/v1/samples", post(samples::samples))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/", get(page::page))

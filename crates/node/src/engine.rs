@@ -45,7 +45,7 @@ use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
 pub use self::maps::BadMapCall;
-pub(crate) use self::maps::{HERE, Held};
+pub(crate) use self::maps::{HERE, Held, Reader, Readers};
 pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;
 pub use self::sampling::Unsampled;
@@ -102,6 +102,8 @@ pub struct Engine {
     events: Arc<Events>,
     /// What was done so far.
     tally: Tally,
+    /// The maps whose events somebody reads.
+    readers: Readers,
     /// What others changed that is left so, until the next document.
     left: Left,
     /// What a comparison that found nothing to do began with.
@@ -135,6 +137,7 @@ impl Engine {
             in_force: Sender::default(),
             events: Arc::default(),
             tally: Tally::default(),
+            readers: Readers::default(),
             left: Left::default(),
             calm: None,
             checks_pass: false,

@@ -37,7 +37,9 @@ pub use fault::Fault;
 pub use issuer::{Issuer, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
-pub use maps::{MapChange, MapChanged, MapEnd, MapEntry, MapLine, MapPlace, MapView, Maps, NewEntry};
+pub use maps::{
+    MapChange, MapChanged, MapEnd, MapEntry, MapLine, MapPlace, MapTold, MapView, Maps, NewEntry,
+};
 pub use named::{named, placed};
 pub use node::{
     Applied, ChainView, Count, Generation, GenerationSummary, MemberView, Planned, PlannedChain, PlannedStep,

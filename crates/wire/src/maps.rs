@@ -96,6 +96,24 @@ pub struct NewEntry {
     pub value: Value,
 }
 
+/// What is told of a map that is watched.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(rename_all = "snake_case")]
+pub enum MapTold {
+    /// An entry has this value now.
+    Set(MapEntry),
+    /// The entry of this key is gone.
+    #[schema(value_type = Object)]
+    Deleted(Value),
+    /// An event that the program hands over; hexadecimal text where nobody says what it is.
+    #[schema(value_type = Object)]
+    Event(Value),
+    /// So many events were lost.
+    Lost(u64),
+    /// Why nothing more comes.
+    Ended(String),
+}
+
 /// What became of a change.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct MapChanged {

@@ -208,6 +208,7 @@ fn the_api_describes_itself() {
             "/v1/maps",
             "/v1/maps/{member}/{map}",
             "/v1/maps/{member}/{map}/entries",
+            "/v1/maps/{member}/{map}/watch",
             "/v1/plan",
             "/v1/probes",
             "/v1/profile",

@@ -58,6 +58,23 @@ pub(crate) struct Get {
     pub(crate) json: bool,
 }
 
+/// Tell what changes in a map, or the events that a program hands over
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af watch guard limits
+  l3af watch exec-watch events --json
+
+All entries are told first, and then each second what is new, other or gone. Of events each is told once, to one who reads. Ctrl-C ends
+it.")]
+pub(crate) struct Watch {
+    #[command(flatten)]
+    pub(crate) place: Place,
+    /// Print JSON, one object in each line
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
 /// Change what is in a map
 #[derive(Debug, Args)]
 #[command(after_help = "\

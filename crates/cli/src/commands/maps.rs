@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af maps`, `l3af get`, `l3af set`: maps of what runs.
+//! `l3af maps`, `l3af get`, `l3af set`, `l3af watch`: maps of what runs.
 
 use std::fs;
 use std::io::{self, BufRead, BufReader};
@@ -7,11 +7,11 @@ use std::path::Path;
 
 use maps::{Map, Type};
 use serde_json::{Value, json};
-use wire::{CallError, MapChange, MapEntry};
+use wire::{CallError, MapChange, MapEntry, MapTold};
 
-use super::daemon::call;
+use super::daemon::{call, follow};
 use crate::arguments::Daemon;
-use crate::arguments::maps::{Get, Maps, Place, Set};
+use crate::arguments::maps::{Get, Maps, Place, Set, Watch};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -78,6 +78,31 @@ pub(crate) fn get(daemon: &Daemon, arguments: &Get) -> Outcome {
         }
         Ok::<_, CallError>(())
     })
+}
+
+/// `l3af watch`.
+pub(crate) fn watch(daemon: &Daemon, arguments: &Watch) -> Outcome {
+    const OVER: &str = "the daemon ended";
+    let place = arguments.place.place();
+    let tell = |told: &MapTold| {
+        if arguments.json {
+            return output::json_line(told);
+        }
+        match told {
+            MapTold::Set(entry) => output::foreign(&written(entry)),
+            MapTold::Deleted(key) => output::foreign(&format!("{} is gone", word(key))),
+            MapTold::Event(event) => output::foreign(&word(event)),
+            MapTold::Lost(events) => {
+                output::note(&format!("{events} events were lost"));
+                true
+            }
+            MapTold::Ended(reason) => {
+                output::note(reason);
+                false
+            }
+        }
+    };
+    call(daemon, async |node| follow(node.watch_map(&place).await?, OVER, tell).await)
 }
 
 /// An entry as `l3af set` takes it.

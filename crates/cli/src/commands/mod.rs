@@ -62,6 +62,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Profile(arguments) => profile::run(&daemon, &arguments),
         Command::Maps(arguments) => maps::list(&daemon, &arguments),
         Command::Get(arguments) => maps::get(&daemon, &arguments),
+        Command::Watch(arguments) => maps::watch(&daemon, &arguments),
         Command::Set(arguments) => maps::set(&daemon, &arguments),
         Command::Top(arguments) => top::run(&daemon, &arguments),
         Command::Why(arguments) => why::run(&daemon, &arguments),

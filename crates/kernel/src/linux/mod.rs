@@ -48,7 +48,7 @@ pub use dispatcher::extensions_are_permitted;
 pub use fill::{open_map, whole_number};
 use glance::KnownPins;
 use known::Known;
-pub use open_map::{Batch, Batches, Change, NotChanged, OpenMap, Values};
+pub use open_map::{Batch, Batches, Change, Heard, MapEvents, NotChanged, OpenMap, Values};
 use pins::Pins;
 pub use samples::Samples;
 use samples::Sampling;

@@ -2,6 +2,7 @@
 //! A map that is open: its entries, read many at once and written all or none, as bytes. What they mean is not known here.
 
 mod change;
+mod events;
 mod walk;
 
 use std::io;
@@ -14,6 +15,7 @@ use super::maps::plain;
 use super::sys;
 
 pub use change::{Change, NotChanged};
+pub use events::{Heard, MapEvents};
 pub use walk::{Batch, Batches, Values};
 
 /// A map that is open.
@@ -38,6 +40,14 @@ impl OpenMap {
         let kind = map.map_type();
         let copies = if kind.is_percpu() { libbpf_rs::num_possible_cpus().map_err(plain)? } else { 1 };
         Ok(Self { map, kind, copies })
+    }
+
+    /// The number that the kernel gave it.
+    ///
+    /// # Errors
+    /// When the kernel does not tell it.
+    pub fn id(&self) -> io::Result<u32> {
+        Ok(self.map.info().map_err(plain)?.info.id)
     }
 
     /// The bytes of a key.

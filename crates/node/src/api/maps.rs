@@ -32,10 +32,10 @@ const WAITING: usize = 4;
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Wanted {
-    hook: Option<String>,
-    key: Option<String>,
+    pub(super) hook: Option<String>,
+    pub(super) key: Option<String>,
     #[serde(default)]
-    per_cpu: bool,
+    pub(super) per_cpu: bool,
 }
 
 /// Changes may be longer than other calls.
@@ -85,7 +85,7 @@ pub(super) async fn entry(
 }
 
 /// An entry as whoever asks is told it.
-fn told(held: &Held, key: &[u8], values: &[&[u8]], per_cpu: bool) -> Result<MapEntry, Rejected> {
+pub(super) fn told(held: &Held, key: &[u8], values: &[&[u8]], per_cpu: bool) -> Result<MapEntry, Rejected> {
     let unfit = |wrong: maps::WrongSize| BadMapCall::Unread {
         map: held.map.name.clone(),
         source: io::Error::other(wrong),
@@ -225,7 +225,7 @@ pub(super) async fn change(
     answer(engine, move |engine| engine.change_map(&place, &change)).await
 }
 
-fn read(
+pub(super) fn read(
     path: Result<Path<(String, String)>, PathRejection>,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<(MapPlace, Wanted), Response> {

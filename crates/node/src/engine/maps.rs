@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The maps of what runs: which there are, and what their keys and values are (`docs/map-interface.md`).
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Change, NotChanged, OpenMap};
 use maps::{Endian, Entry, Faults, Map, MapKind, Role, Type};
@@ -74,6 +75,18 @@ pub enum BadMapCall {
         /// Whether it may be written over nevertheless.
         may_be_forced: bool,
     },
+    /// Its events are for the user program of its package.
+    #[error("the events of the map `{map}` are read by the user program of its package")]
+    ReadByUserProgram {
+        /// The map.
+        map: String,
+    },
+    /// Somebody else reads its events.
+    #[error("somebody else reads the events of the map `{map}`, and each is told once")]
+    Taken {
+        /// The map.
+        map: String,
+    },
     /// There is no entry.
     #[error("the map `{map}` has no entry `{key}`")]
     NoEntry {
@@ -143,7 +156,10 @@ impl BadMapCall {
     pub(crate) fn status(&self) -> u16 {
         match self {
             Self::NoMap { .. } | Self::NoEntry { .. } => 404,
-            Self::SeveralPlaces { .. } | Self::NotLoaded { .. } => 409,
+            Self::SeveralPlaces { .. }
+            | Self::NotLoaded { .. }
+            | Self::ReadByUserProgram { .. }
+            | Self::Taken { .. } => 409,
             Self::NoEntries { .. }
             | Self::NotYours { .. }
             | Self::BadValue { .. }
@@ -174,7 +190,9 @@ impl BadMapCall {
             Self::BadValue { .. } | Self::BadKey { .. } => {
                 Some("docs/map-interface.md says how keys and values are written".to_owned())
             }
-            Self::NoEntry { .. }
+            Self::ReadByUserProgram { .. } => Some("`l3af logs` shows what that makes of them".to_owned()),
+            Self::Taken { .. }
+            | Self::NoEntry { .. }
             | Self::Twice { .. }
             | Self::Unknown { .. }
             | Self::Unread { .. }
@@ -193,6 +211,33 @@ impl BadMapCall {
         });
         told.collect()
     }
+}
+
+/// The maps whose events somebody reads, by the numbers that the kernel gave them.
+pub(crate) type Readers = Arc<Mutex<BTreeSet<u32>>>;
+
+/// Who reads the events of a map, until this goes.
+#[derive(Debug)]
+pub(crate) struct Reader {
+    readers: Readers,
+    id: u32,
+}
+
+impl Reader {
+    fn begin(readers: &Readers, id: u32) -> Option<Self> {
+        let is_free = readers.lock().unwrap_or_else(PoisonError::into_inner).insert(id);
+        is_free.then(|| Self { readers: Arc::clone(readers), id })
+    }
+}
+
+impl Drop for Reader {
+    fn drop(&mut self) {
+        self.readers.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+    }
+}
+
+fn unread(held: &Held, source: std::io::Error) -> BadMapCall {
+    BadMapCall::Unread { map: held.map.name.clone(), source }
 }
 
 /// Who has maps: a member at a hook, or a probe.
@@ -217,7 +262,7 @@ impl Holder<'_> {
         }
     }
 
-    fn program(&self) -> (&Verified, &ProgramName) {
+    fn program(&self) -> (&Arc<Verified>, &ProgramName) {
         match self {
             Self::Member(_, member) => (member.verified(), &member.spec().function),
             Self::Probe(probe) => (probe.verified(), &probe.spec().function),
@@ -264,6 +309,31 @@ impl Engine {
     /// # Errors
     /// When there is none, or it has no entries.
     pub(crate) fn open_map(&self, place: &MapPlace) -> Result<Held, Rejected> {
+        let (_, held) = self.find_map(place)?;
+        if held.map.value.is_none() || !held.map.kind.has_entries() {
+            return Err(BadMapCall::NoEntries { map: held.map.name, kind: held.map.kind }.into());
+        }
+        Ok(held)
+    }
+
+    /// Opens a map to watch it: its entries, or its events, which one at a time may read.
+    ///
+    /// # Errors
+    /// When there is none, or its events are read by somebody else.
+    pub(crate) fn watch_map(&self, place: &MapPlace) -> Result<(Held, Option<Reader>), Rejected> {
+        let (package, held) = self.find_map(place)?;
+        if !held.map.kind.is_of_events() {
+            return self.open_map(place).map(|held| (held, None));
+        }
+        if package.package().manifest.user.is_some() {
+            return Err(BadMapCall::ReadByUserProgram { map: held.map.name }.into());
+        }
+        let taken = BadMapCall::Taken { map: held.map.name.clone() };
+        let reader = Reader::begin(&self.readers, held.id().map_err(|source| unread(&held, source))?);
+        Ok((held, Some(reader.ok_or(taken)?)))
+    }
+
+    fn find_map(&self, place: &MapPlace) -> Result<(Arc<Verified>, Held), Rejected> {
         let MapPlace { member, hook, map: name } = place;
         let named: Vec<Holder<'_>> = self.holders().filter(|holder| holder.name() == member).collect();
         let found: Vec<&Holder<'_>> =
@@ -282,14 +352,11 @@ impl Engine {
         let map = maps.into_iter().find(|map| map.name == *name);
         let no_map = || BadMapCall::NoMap { member: member.clone(), map: name.clone(), known };
         let map = map.ok_or_else(no_map)?;
-        if map.value.is_none() || !map.kind.has_entries() {
-            return Err(BadMapCall::NoEntries { map: map.name, kind: map.kind }.into());
-        }
         let pinned = self.pinned(**holder)?.remove(name);
         let not_loaded = || BadMapCall::NotLoaded { member: member.clone(), map: name.clone() };
         let open = OpenMap::open(&pinned.ok_or_else(not_loaded)?);
         let open = open.map_err(|source| BadMapCall::Unread { map: name.clone(), source })?;
-        Ok(Held { map, open })
+        Ok((Arc::clone(holder.program().0), Held { map, open }))
     }
 
     /// Changes entries of a map: all of them, or none.
@@ -349,6 +416,10 @@ impl Engine {
 }
 
 impl Held {
+    fn id(&self) -> std::io::Result<u32> {
+        self.open.id()
+    }
+
     /// What its values are.
     pub(crate) fn value(&self) -> &Type {
         self.map.value.as_ref().expect("a map without values is not opened")
@@ -413,7 +484,7 @@ impl Held {
 
 /// Refuses two changes of one entry: only the order would tell which counts.
 fn differ(changes: &[Change]) -> Result<(), BadMapCall> {
-    let mut keys = std::collections::BTreeSet::new();
+    let mut keys = BTreeSet::new();
     match changes.iter().position(|change| !keys.insert(change.key())) {
         Some(number) => Err(BadMapCall::Twice { number }),
         None => Ok(()),

@@ -3,8 +3,8 @@
 
 use reqwest::{Method, RequestBuilder, Response};
 
-use super::{CallError, NodeClient};
-use crate::{MapChange, MapChanged, MapEnd, MapEntry, MapLine, MapPlace, Maps};
+use super::{CallError, Following, NodeClient};
+use crate::{MapChange, MapChanged, MapEnd, MapEntry, MapLine, MapPlace, MapTold, Maps};
 
 /// The entries of a map, one after the other, as the node reads them.
 #[derive(Debug)]
@@ -51,6 +51,14 @@ impl NodeClient {
     /// When the node does not answer or refuses.
     pub async fn change_map(&self, place: &MapPlace, change: &MapChange) -> Result<MapChanged, CallError> {
         self.answer(self.map_request(Method::PATCH, place, "").json(change)).await
+    }
+
+    /// What changes in a map, or its events, as they come.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn watch_map(&self, place: &MapPlace) -> Result<Following<MapTold>, CallError> {
+        self.follow(self.map_request(Method::GET, place, "/watch")).await
     }
 
     fn map_request(&self, method: Method, place: &MapPlace, behind: &str) -> RequestBuilder {

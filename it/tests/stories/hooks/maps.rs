@@ -3,8 +3,12 @@
 
 use std::fmt::Write as _;
 use std::fs;
+use std::io::{BufRead as _, BufReader};
 use std::ops::Range;
-use std::sync::OnceLock;
+use std::process::{Child, Command, Stdio};
+use std::sync::{OnceLock, mpsc};
+use std::thread;
+use std::time::Duration;
 
 use it::{Node, ping};
 use serde_json::Value;
@@ -196,6 +200,111 @@ fn what_processors_count_each_is_added_up_and_is_the_programs_own() {
     node.l3af(&["set", "tables", "copies", r#"5={"rate": 1, "burst": 2}"#]).unwrap();
     let copies = told(&node, &["get", "tables", "copies", "--per-cpu"]);
     assert_eq!(copies.matches(r#"{"rate":1,"burst":2}"#).count(), all.len(), "{copies}");
+}
+
+const TELLING: &str = r#"// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct seen { __u64 at; __u16 protocol; __u8 source[6]; };
+/* What only the buffers have is in no object. */
+struct seen *unused __attribute__((unused));
+
+struct { __uint(type, BPF_MAP_TYPE_RINGBUF); __uint(max_entries, 65536); } ring SEC(".maps");
+struct { __uint(type, BPF_MAP_TYPE_PERF_EVENT_ARRAY); __type(key, __u32); __type(value, __u32); } buffers SEC(".maps");
+
+SEC("xdp") int tells(struct xdp_md *context)
+{
+	void *data = (void *)(long)context->data, *end = (void *)(long)context->data_end;
+	struct ethhdr *head = data;
+	struct seen seen = {};
+
+	if ((void *)(head + 1) > end)
+		return XDP_PASS;
+	seen.at = bpf_ktime_get_ns();
+	seen.protocol = head->h_proto;
+	__builtin_memcpy(seen.source, head->h_source, 6);
+	bpf_ringbuf_output(&ring, &seen, sizeof(seen), 0);
+	bpf_perf_event_output(context, &buffers, 0xffffffffULL, &seen, sizeof(seen));
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+"#;
+
+#[test]
+fn events_of_both_kinds_of_buffers_are_told_by_their_type_to_one_who_reads() {
+    let (pair, node) = scene();
+    let kinds: String = ["ring", "buffers"]
+        .map(|name| {
+            format!(
+                "[[map]]\nname = \"{name}\"\nrole = \"event\"\nevent = \"struct seen\"\n\
+                 [[map.field]]\npath = \"event.source\"\nformat = \"mac\"\n\
+                 [[map.field]]\npath = \"event.protocol\"\nformat = \"be\"\n"
+            )
+        })
+        .concat();
+    let program = "[[program]]\nfunction = \"tells\"\nobject = \"tells.bpf.o\"\nsource = \"tells.bpf.c\"\nhook = \"xdp\"\n";
+    let manifest = program.to_owned() + &kinds;
+    let package = packages().from_source(("tells", "1.0.0"), TELLING, &manifest).unwrap();
+    let document = format!(
+        "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\nmember = [{{ name = \"tells\", package = \"{package}\" }}]\n"
+    );
+    node.apply(&document).unwrap().success().unwrap();
+    for map in ["ring", "buffers"] {
+        let mut watching = watch(&node, map);
+        // What came before waits in a ring, and is lost in buffers that nobody made.
+        let event = first(&mut watching, || ping(&pair, 1).map(drop).unwrap());
+        assert_eq!(event["event"]["protocol"], 0x0800, "{event}");
+        assert_eq!(event["event"]["source"].as_str().unwrap().len(), 17, "{event}");
+        let second = refused(&node, &["watch", "tells", map]);
+        assert!(second.contains("somebody else reads the events"), "{second}");
+        watching.kill().unwrap();
+        watching.wait().unwrap();
+    }
+    let entries = refused(&node, &["get", "tells", "ring"]);
+    assert!(entries.contains("is of the kind `ringbuf`, which has no entries"), "{entries}");
+}
+
+fn watch(node: &Node, map: &str) -> Child {
+    let mut command = Command::new(it::binary("l3af").unwrap());
+    command.arg("--socket").arg(node.socket()).args(["watch", "tells", map, "--json"]);
+    command.stdout(Stdio::piped()).spawn().unwrap()
+}
+
+/// The first event of IPv4 that is told while something is done.
+fn first(watching: &mut Child, act: impl Fn()) -> Value {
+    let lines = BufReader::new(watching.stdout.take().unwrap()).lines();
+    let (tell, told) = mpsc::channel();
+    thread::spawn(move || lines.map_while(Result::ok).for_each(|line| drop(tell.send(line))));
+    for _ in 0..100 {
+        act();
+        while let Ok(line) = told.recv_timeout(Duration::from_millis(200)) {
+            let event: Value = serde_json::from_str(&line).unwrap();
+            if event["event"]["protocol"] == 0x0800 {
+                return event;
+            }
+        }
+    }
+    panic!("nothing is told");
+}
+
+#[test]
+fn what_changes_in_a_map_is_told() {
+    let (_pair, node) = scene();
+    running(&node);
+    node.l3af(&["set", "tables", "prefixes", "10.0.0.0/8=DENY"]).unwrap();
+    let mut command = Command::new(it::binary("l3af").unwrap());
+    command.arg("--socket").arg(node.socket()).args(["watch", "tables", "prefixes"]);
+    let mut watching = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(watching.stdout.take().unwrap()).lines().map_while(Result::ok);
+    assert_eq!(lines.next().unwrap(), "10.0.0.0/8=DENY");
+    node.l3af(&["set", "tables", "prefixes", "10.0.0.0/8=ALLOW"]).unwrap();
+    assert_eq!(lines.next().unwrap(), "10.0.0.0/8=ALLOW");
+    node.l3af(&["set", "tables", "prefixes", "--delete", "10.0.0.0/8"]).unwrap();
+    assert_eq!(lines.next().unwrap(), "10.0.0.0/8 is gone");
+    watching.kill().unwrap();
+    watching.wait().unwrap();
 }
 
 /// Entries for these keys, with so many times the key as value, a line each.
