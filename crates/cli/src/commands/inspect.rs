@@ -6,6 +6,7 @@ mod image;
 
 use std::collections::BTreeMap;
 
+use maps::{Map, Variables};
 use package::{Digest, Object, Package, ParameterValue, ProceedSet, ReferrerKind, UserProgram};
 use serde::Serialize;
 use trust::Envelope;
@@ -28,6 +29,7 @@ struct Report {
     platforms: Vec<PlatformReport>,
     programs: Vec<ProgramReport>,
     maps: Vec<MapReport>,
+    interface: Vec<Map>,
     parameters: Vec<ParameterReport>,
     objects: BTreeMap<String, ObjectReport>,
     user_program: Option<String>,
@@ -115,6 +117,11 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
         platforms: package.platforms.iter().map(platform).collect(),
         programs: manifest.programs.iter().map(|program| programs(program, &objects)).collect(),
         maps: objects.values().flat_map(|(_, object)| &object.maps).map(map).collect(),
+        // A package whose manifest did not fit its objects could not be read.
+        interface: manifest
+            .interfaces(|path| first.files.bytes(path).unwrap_or_default())
+            .map(|interfaces| interfaces.into_values().flat_map(|interface| interface.maps).collect())
+            .unwrap_or_default(),
         parameters: objects.values().flat_map(|(_, object)| &object.parameters).map(parameter).collect(),
         objects: objects
             .iter()
@@ -227,8 +234,17 @@ fn print_tables(report: &Report) {
     });
     let head = ["program", "hook", "goes on after", "section", "instructions"];
     output::data(&format!("\n{}", output::table(&head, programs.collect())));
-    print_maps(&report.maps);
+    print_interface(&report.interface);
     print_parameters(&report.parameters);
+}
+
+/// What maps hold. Constants are parameters.
+fn print_interface(maps: &[Map]) {
+    let maps = maps.iter().filter(|map| map.variables != Some(Variables::Constant));
+    let rows: Vec<Vec<String>> = maps.map(super::maps::described).collect();
+    if !rows.is_empty() {
+        output::data(&format!("\n{}", output::table(&super::maps::HEAD, rows)));
+    }
 }
 
 fn print_signatures(signatures: &[Vec<String>]) {

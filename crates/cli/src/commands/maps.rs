@@ -24,24 +24,30 @@ pub(crate) fn list(daemon: &Daemon, arguments: &Maps) -> Outcome {
     if arguments.json {
         return output::json(&listed);
     }
-    let is = |is: &Option<Type>| is.as_ref().map(shape).unwrap_or_default();
     let rows = listed.maps.iter().map(|view| {
-        let Map { name, kind, max_entries, key, value, event, role, .. } = &view.map;
-        let role = role.map(|role| role.to_string()).unwrap_or_default();
-        vec![
-            view.hook.clone().unwrap_or_else(|| "probe".to_owned()),
-            view.member.to_string(),
-            name.clone(),
-            kind.to_string(),
-            max_entries.to_string(),
-            role,
-            is(key),
-            if event.is_some() { is(event) } else { is(value) },
-        ]
+        let hook = view.hook.clone().unwrap_or_else(|| "probe".to_owned());
+        [vec![hook, view.member.to_string()], described(&view.map)].concat()
     });
-    let head = ["hook", "member", "map", "kind", "entries", "role", "key", "value"];
+    let head = [["hook", "member"].as_slice(), &HEAD].concat();
     output::data(&output::table(&head, rows.collect()));
     Ok(())
+}
+
+/// What is told of a map.
+pub(super) const HEAD: [&str; 6] = ["map", "kind", "entries", "role", "key", "value"];
+
+/// A map as a row.
+pub(super) fn described(map: &Map) -> Vec<String> {
+    let Map { name, kind, max_entries, key, value, event, role, .. } = map;
+    let is = |is: &Option<Type>| is.as_ref().map(shape).unwrap_or_default();
+    vec![
+        name.clone(),
+        kind.to_string(),
+        max_entries.to_string(),
+        role.map(|role| role.to_string()).unwrap_or_default(),
+        is(key),
+        if event.is_some() { is(event) } else { is(value) },
+    ]
 }
 
 /// A type in words, a structure with its fields.
