@@ -2,6 +2,7 @@
 //! The one owner of the kernel: accepts desired states, reaches them, keeps them, and tells what it sees.
 
 mod accept;
+mod bad_map_call;
 mod calm;
 mod drift;
 mod health;
@@ -41,10 +42,10 @@ use crate::waiting::{Waiting, leave_out};
 use crate::{Config, Rejected};
 
 pub use self::accept::Conditions;
+pub use self::bad_map_call::BadMapCall;
 use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
-pub use self::maps::BadMapCall;
 pub(crate) use self::maps::{HERE, Held, Reader, Readers};
 pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;

@@ -15,8 +15,12 @@ use serde_json::Value;
 
 use crate::engine::{HERE, Held};
 
-/// The most entries of one map that become samples: each is kept for ever by whoever collects them.
+/// The most entries of one map that become samples, and the most samples: each is kept for ever by whoever collects them.
 const MOST_ENTRIES: usize = 1000;
+/// The largest value that is looked into.
+const MOST_BYTES: usize = 64 * 1024;
+/// More buckets no number falls into.
+const MOST_BUCKETS: usize = 64;
 
 /// A map in which a program counts.
 #[derive(Debug)]
@@ -69,6 +73,9 @@ pub(crate) fn text(counted: &[Counted]) -> String {
 impl Counted {
     fn add(&self, families: &mut Families) -> std::io::Result<()> {
         let Held { map, open } = &self.held;
+        if open.value_bytes() > MOST_BYTES {
+            return Err(std::io::Error::other(format!("a value has more than {MOST_BYTES} bytes")));
+        }
         let name =
             format!("l3af_map_{}_{}", plain(self.package.as_ref()), plain(map.name.trim_start_matches('.')));
         let mut labels: Labels = vec![("member".to_owned(), self.member.to_string())];
@@ -124,19 +131,30 @@ fn sorting(key: &Value) -> (Option<u64>, String) {
 /// The labels that a key is.
 fn of_key(is: &Type, key: &Value, name: &str, labels: &mut Labels) {
     let name = is.words().label.as_deref().unwrap_or(name);
-    match (is.shape(), key) {
-        (Shape::Struct(fields), Value::Object(object)) => {
-            for field in &fields.fields {
-                if let Some((name, value)) =
-                    field.shown_name().and_then(|name| Some((name, object.get(name)?)))
-                {
-                    of_key(&field.is, value, name, labels);
-                }
+    if let (Shape::Struct(fields), Value::Object(object)) = (is.shape(), key) {
+        for field in &fields.fields {
+            if let Some((name, value)) = field.shown_name().and_then(|name| Some((name, object.get(name)?))) {
+                of_key(&field.is, value, name, labels);
             }
         }
-        (_, Value::String(text)) => labels.push((plain(name), text.clone())),
-        (_, other) => labels.push((plain(name), other.to_string())),
+    } else {
+        let text = key.as_str().map_or_else(|| key.to_string(), str::to_owned);
+        label(labels, name, text);
     }
+}
+
+/// Adds a label under a name that no other has.
+fn label(labels: &mut Labels, name: &str, value: String) {
+    let plain = plain(name);
+    let first =
+        if plain.starts_with(|letter: char| letter.is_ascii_digit()) { format!("_{plain}") } else { plain };
+    let mut name = first.clone();
+    let mut number = 2;
+    while name == "le" || labels.iter().any(|(known, _)| *known == name) {
+        name = format!("{first}_{number}");
+        number += 1;
+    }
+    labels.push((name, value));
 }
 
 /// The samples that a value is: one for each number in it.
@@ -169,7 +187,7 @@ fn of_value(
             }
             for (index, value) in values.iter().enumerate() {
                 let mut labels = labels.clone();
-                labels.push(("index".to_owned(), index.to_string()));
+                label(&mut labels, "index", index.to_string());
                 of_value(families, (name, help), (&array.element, value), &labels);
             }
         }
@@ -183,7 +201,9 @@ fn of_value(
                 help: help.to_owned(),
                 samples: Vec::new(),
             });
-            family.samples.push(("", spelled(labels), number));
+            if family.kind == "unknown" && family.samples.len() < MOST_ENTRIES {
+                family.samples.push(("", spelled(labels), number));
+            }
         }
     }
 }
@@ -198,7 +218,7 @@ fn histogram(
 ) {
     let bound = |at: usize| match buckets {
         _ if at + 1 == counts.len() => "+Inf".to_owned(),
-        Buckets::Rule(_) => ((1_u128 << (at + 1)) - 1).to_string(),
+        Buckets::Rule(_) => ((1_u128 << (at + 1).min(127)) - 1).to_string(),
         Buckets::Bounds(bounds) => bounds.get(at).map(ToString::to_string).unwrap_or_default(),
     };
     let unit = unit(is);
@@ -208,6 +228,9 @@ fn histogram(
         help: is.words().description.clone().unwrap_or_default(),
         samples: Vec::new(),
     });
+    if family.kind != "histogram" || counts.len() > MOST_BUCKETS {
+        return;
+    }
     let mut sum = 0_u128;
     for (at, count) in counts.iter().enumerate() {
         sum += number(is, count).and_then(|text| text.parse::<u128>().ok()).unwrap_or_default();
@@ -269,7 +292,8 @@ fn unit(is: &Type) -> String {
 
 /// A name ends with its unit.
 fn named(name: &str, unit: &str) -> String {
-    if unit.is_empty() || name.ends_with(unit) { name.to_owned() } else { format!("{name}_{unit}") }
+    let is_there = unit.is_empty() || name.ends_with(&format!("_{unit}"));
+    if is_there { name.to_owned() } else { format!("{name}_{unit}") }
 }
 
 /// Text as a part of a name.
@@ -332,6 +356,18 @@ mod tests {
         l3af_map_p_m_bucket{member="m",le="3"} 3
         l3af_map_p_m_bucket{member="m",le="+Inf"} 6
         "#);
+    }
+
+    #[test]
+    fn labels_have_names_of_their_own_and_names_end_with_their_unit() {
+        let rows = told("[[u8; 1]; 1]", &json!([[7]]));
+        assert_eq!(rows, "l3af_map_p_m{member=\"m\",index=\"0\",index_2=\"0\"} 7");
+        let mut labels = vec![("member".to_owned(), "m".to_owned())];
+        label(&mut labels, "member", "x".to_owned());
+        label(&mut labels, "1st le", "y".to_owned());
+        label(&mut labels, "le", "z".to_owned());
+        assert_eq!(spelled(&labels), r#"member="m",member_2="x",_1st_le="y",le_2="z""#);
+        assert_eq!(named("l3af_map_p_rxbytes", "bytes"), "l3af_map_p_rxbytes_bytes");
     }
 
     #[test]

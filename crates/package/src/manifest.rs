@@ -17,6 +17,9 @@ use crate::{
     ProceedSet, ProgramKind, ProgramName, PublisherName, UserProgram,
 };
 
+/// How many tables about maps and their parts a manifest has at most.
+const MAX_SAID: usize = 1024;
+
 /// What a package says of itself.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Manifest {
@@ -207,6 +210,12 @@ pub enum ManifestError {
         /// How many.
         count: usize,
     },
+    /// More is said of maps than anybody reads.
+    #[error("`package.toml` has {count} tables about maps, more than {MAX_SAID}")]
+    TooMuchSaid {
+        /// How many.
+        count: usize,
+    },
     /// The licence is not an SPDX expression.
     #[error("`license` in `package.toml`, `{given}`, is not an SPDX licence expression: {reason}")]
     License {
@@ -383,6 +392,10 @@ fn check_probe(kind: ProbeKind, written: &WrittenProgram) -> Result<(), Manifest
 }
 
 fn maps(written: Vec<MapSpec>) -> Result<BTreeMap<String, MapSpec>, ManifestError> {
+    let said = written.iter().map(|map| 1 + map.field.len()).sum();
+    if said > MAX_SAID {
+        return Err(ManifestError::TooMuchSaid { count: said });
+    }
     let mut maps = BTreeMap::new();
     for map in written {
         if let Some(twice) = maps.insert(map.name.clone(), map) {

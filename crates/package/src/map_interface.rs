@@ -10,6 +10,9 @@ use thiserror::Error;
 use crate::object::{Elf, ObjectMap, damaged, endian_of, read_elf};
 use crate::{Manifest, Object, ObjectError};
 
+/// More variables no object has in a section.
+pub(crate) const MAX_VARIABLES: usize = 1 << 16;
+
 /// A package whose maps are not what its manifest says.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 pub enum InterfaceError {
@@ -160,6 +163,9 @@ pub(crate) fn symbols<'a>(
         if !name.is_empty() && symbol.kind() == SymbolKind::Data {
             let [offset, bytes] =
                 [symbol.address(), symbol.size()].map(|size| usize::try_from(size).unwrap_or(usize::MAX));
+            if found.len() == MAX_VARIABLES {
+                return Err(ObjectError::TooManyVariables);
+            }
             found.push(SectionSymbol { offset, bytes, name: name.to_owned() });
         }
     }

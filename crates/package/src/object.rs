@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use crate::context::argument;
 use crate::layout::describe;
-use crate::map_interface::{btf, declared, symbols};
+use crate::map_interface::{MAX_VARIABLES, btf, declared, symbols};
 use crate::{Layout, Parameter, ProgramName};
 
 /// What an object holds.
@@ -89,6 +89,9 @@ pub enum ObjectError {
         /// The number of the machine.
         machine: u16,
     },
+    /// There are more variables than any object has.
+    #[error("a section of it has more than {MAX_VARIABLES} variables")]
+    TooManyVariables,
     /// The types cannot be read.
     #[error(transparent)]
     Btf(#[from] BtfError),

@@ -31,6 +31,7 @@ pub(crate) fn is_meant(bytes: &[u8]) -> bool {
 /// When it exceeds a limit, holds anything but plain files under plain paths, or is damaged.
 pub(crate) fn unpack(bytes: &[u8], limits: &Limits) -> Result<Files, ArchiveError> {
     let corrupt = |error: zip::result::ZipError| ArchiveError::Corrupt(io::Error::from(error));
+    check_end(bytes, limits)?;
     let mut archive = ZipArchive::new(Cursor::new(bytes)).map_err(corrupt)?;
     if archive.len() > limits.entries {
         return Err(ArchiveError::TooManyEntries { max: limits.entries });
@@ -52,6 +53,21 @@ pub(crate) fn unpack(bytes: &[u8], limits: &Limits) -> Result<Files, ArchiveErro
         files.push(file);
     }
     Ok(files.into_iter().collect())
+}
+
+/// Refuses by its end what would fill memory with a directory: too many entries (4.3.16), or a directory of ZIP64 (4.3.14), which
+/// only archives need that are larger than any here.
+fn check_end(bytes: &[u8], limits: &Limits) -> Result<(), ArchiveError> {
+    // The end has 22 bytes, and a comment of at most 65535.
+    const LONGEST: usize = 22 + 65_535 + 20 + 56;
+    let end = &bytes[bytes.len().saturating_sub(LONGEST)..];
+    let too_many = Err(ArchiveError::TooManyEntries { max: limits.entries });
+    if end.windows(4).any(|magic| magic == b"PK\x06\x06" || magic == b"PK\x06\x07") {
+        return too_many;
+    }
+    let declared = end.windows(12).filter(|end| end.starts_with(b"PK\x05\x06"));
+    let entries = declared.map(|end| usize::from(u16::from_le_bytes([end[10], end[11]])));
+    if entries.max().unwrap_or_default() > limits.entries { too_many } else { Ok(()) }
 }
 
 /// Reads a file of an archive of `packed` bytes out of which `read` have come already.
@@ -149,6 +165,11 @@ mod tests {
         the archive holds more than 3 entries
         the archive is damaged or cut off
         ");
+        // It says that it has more entries than it has.
+        let mut lies = archive(&[("a", b"", 0o644)]);
+        let at = lies.len() - 12;
+        lies[at..at + 2].copy_from_slice(&[0xff, 0xff]);
+        assert!(matches!(refusal(&lies), ArchiveError::TooManyEntries { .. }));
         let mut link = ZipWriter::new(Cursor::new(Vec::new()));
         link.add_symlink("a", "/etc/passwd", SimpleFileOptions::default()).unwrap();
         let link = link.finish().unwrap().into_inner();

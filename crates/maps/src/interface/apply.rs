@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use super::derive::as_prefix;
+use super::derive::{MAX_PARTS, as_prefix};
 use super::path::{Start, Step, parse};
 use super::{FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits, NoType, Problem};
 use crate::format::formatted;
@@ -18,10 +18,11 @@ impl Interface {
     pub fn with_notes(self, notes: &[MapNotes], btf: Option<&Btf<'_>>) -> Result<Self, Misfits> {
         let mut joined = self;
         let mut misfits = Vec::new();
+        let mut types = Types { btf, parts_left: MAX_PARTS };
         for said in notes {
             let misfit = |(path, problem)| Misfit { map: said.name.clone(), path, problem };
             match joined.maps.iter_mut().find(|map| map.name == said.name) {
-                Some(map) => misfits.extend(map.note(said, btf).into_iter().map(misfit)),
+                Some(map) => misfits.extend(map.note(said, &mut types).into_iter().map(misfit)),
                 None => misfits.push(misfit((None, Problem::NoMap { known: joined.known() }))),
             }
         }
@@ -36,24 +37,24 @@ impl Interface {
 
 impl Map {
     /// Takes over what is said, and tells what does not fit.
-    fn note(&mut self, said: &MapNotes, btf: Option<&Btf<'_>>) -> Vec<(Option<String>, Problem)> {
+    fn note(&mut self, said: &MapNotes, types: &mut Types<'_, '_>) -> Vec<(Option<String>, Problem)> {
         self.role = said.role;
         self.description.clone_from(&said.description);
         let mut wrong = Vec::new();
-        let typed = [
+        let retyped = [
             ("key_type", &said.key_type, Start::Key),
             ("value_type", &said.value_type, Start::Value),
             ("event", &said.event, Start::Event),
         ];
-        for (key, text, start) in typed {
+        for (key, text, start) in retyped {
             let Some(text) = text else { continue };
-            if let Err(problem) = self.retype(key, text, start, btf) {
+            if let Err(problem) = self.retype(key, text, start, types) {
                 wrong.push((None, problem));
             }
         }
         for (at, field) in said.field.iter().enumerate() {
             let twice = said.field[..at].iter().any(|earlier| earlier.path == field.path);
-            let noted = if twice { Err(Problem::Twice) } else { self.note_part(field, btf) };
+            let noted = if twice { Err(Problem::Twice) } else { self.note_part(field, types.btf) };
             if let Err(problem) = noted {
                 wrong.push((Some(field.path.clone()), problem));
             }
@@ -66,13 +67,12 @@ impl Map {
         key: &'static str,
         text: &str,
         start: Start,
-        btf: Option<&Btf<'_>>,
+        types: &mut Types<'_, '_>,
     ) -> Result<(), Problem> {
         if start == Start::Event && !self.kind.is_of_events() {
             return Err(Problem::NotOfEvents { kind: self.kind });
         }
-        let is =
-            type_of(text, btf).map_err(|reason| Problem::Type { key, given: text.to_owned(), reason })?;
+        let is = types.of(text).map_err(|reason| Problem::Type { key, given: text.to_owned(), reason })?;
         let trie = self.kind == MapKind::LPM_TRIE;
         let part = self.part(start);
         match part {
@@ -121,20 +121,28 @@ impl Map {
     }
 }
 
-/// The type that words stand for, or the one in BTF that has them as its name.
-fn type_of(text: &str, btf: Option<&Btf<'_>>) -> Result<Type, NoType> {
-    let grammar = match text.parse::<Type>() {
-        Ok(is) => return Ok(is),
-        Err(error) => error,
-    };
-    match btf.and_then(|btf| Type::named(btf, text)) {
-        Some(named) => Ok(named?),
-        None if ["struct ", "union ", "enum "].iter().any(|word| text.starts_with(word))
-            && !text.contains('{') =>
-        {
-            Err(NoType::NotThere)
+/// The types of an object, as far as notes may name them: they come from whoever wrote the object.
+struct Types<'b, 'a> {
+    btf: Option<&'b Btf<'a>>,
+    parts_left: usize,
+}
+
+impl Types<'_, '_> {
+    /// The type that words stand for, or the one in BTF that has them as its name.
+    fn of(&mut self, text: &str) -> Result<Type, NoType> {
+        let grammar = match text.parse::<Type>() {
+            Ok(is) => return Ok(is),
+            Err(error) => error,
+        };
+        match self.btf.and_then(|btf| Type::named_within(btf, text, &mut self.parts_left)) {
+            Some(named) => Ok(named?),
+            None if ["struct ", "union ", "enum "].iter().any(|word| text.starts_with(word))
+                && !text.contains('{') =>
+            {
+                Err(NoType::NotThere)
+            }
+            None => Err(grammar.into()),
         }
-        None => Err(grammar.into()),
     }
 }
 

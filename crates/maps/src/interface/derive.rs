@@ -27,7 +27,10 @@ pub struct SectionSymbol {
 }
 
 /// How many parts all types of an interface have at most. Without a limit, each of many maps could be of one large type.
-const MAX_PARTS: usize = 1 << 16;
+pub(super) const MAX_PARTS: usize = 1 << 16;
+/// More maps, and more members in the declaration of one, no object has.
+const MAX_MAPS: usize = 1024;
+const MAX_MEMBERS: usize = 64;
 /// How deep maps lie in each other; the kernel lets them lie in one.
 const MAX_INNER: usize = 1;
 
@@ -36,7 +39,8 @@ impl Interface {
     pub fn of(btf: Option<&Btf<'_>>, sections: &[Section]) -> Self {
         let mut maker = Maker { btf, parts_left: MAX_PARTS };
         let declared = btf.map_or(&[][..], |btf| btf.section(".maps"));
-        let mut maps: Vec<Map> = declared.iter().filter_map(|map| maker.map(map.variable, 0)).collect();
+        let mut maps: Vec<Map> =
+            declared.iter().take(MAX_MAPS).filter_map(|map| maker.map(map.variable, 0)).collect();
         let of_variables = sections.iter().filter(|section| !section.symbols.is_empty());
         maps.extend(of_variables.map(|section| maker.variables(section)));
         maps.sort_by(|one, other| one.name.cmp(&other.name));
@@ -55,10 +59,11 @@ impl Maker<'_, '_> {
         let btf = self.btf?;
         let mut map = blank(btf.name(id));
         let (mut key_bytes, mut value_bytes) = (0, 0);
-        for member in btf.members(id) {
+        for member in btf.members(id).iter().take(MAX_MEMBERS) {
             let found = btf.resolve(member.target).kind;
             if let (Some(Kind::Array { element, .. }), "values") = (found, member.name) {
-                map.inner = self.inner(*element, depth);
+                // The first one counts.
+                map.inner = map.inner.take().or_else(|| self.inner(*element, depth));
                 continue;
             }
             let Some(&Kind::Pointer { target }) = found else { continue };

@@ -69,6 +69,15 @@ impl Type {
     /// # Errors
     /// When it has no value, is too large, or does not fit together.
     pub fn named(btf: &Btf<'_>, name: &str) -> Option<Result<Self, Unclear>> {
+        Self::named_within(btf, name, &mut { MAX_PARTS })
+    }
+
+    /// The same, of no more parts than are left.
+    pub(crate) fn named_within(
+        btf: &Btf<'_>,
+        name: &str,
+        parts_left: &mut usize,
+    ) -> Option<Result<Self, Unclear>> {
         let (keyword, name) =
             name.trim().split_once(' ').map_or(("", name.trim()), |(word, name)| (word, name.trim()));
         let is_it = |kind: &Kind<'_>| match keyword {
@@ -82,7 +91,7 @@ impl Type {
             _ => false,
         };
         let (id, ..) = btf.types().find(|(_, known, kind)| *known == name && is_it(kind))?;
-        Some(Self::of_btf(btf, id))
+        Some(Self::of_btf_within(btf, id, parts_left))
     }
 }
 

@@ -25,7 +25,7 @@ use crate::server::Shared;
 use crate::{BadMapCall, Rejected};
 
 /// The most that one change may say.
-const CHANGE_BYTES: usize = 64 * 1024 * 1024;
+const CHANGE_BYTES: usize = 16 * 1024 * 1024;
 /// How many pieces wait for whoever reads slowly.
 const WAITING: usize = 4;
 

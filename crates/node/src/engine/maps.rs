@@ -5,20 +5,23 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use kernel::{Change, NotChanged, OpenMap};
-use maps::{Endian, Entry, Faults, Map, MapKind, Role, Type};
-use package::{InterfaceError, MemberName, ProgramName};
+use kernel::{Change, OpenMap};
+use maps::{Endian, Entry, Faults, Map, Role, Type};
+use package::{MemberName, ProgramName};
 use plan::{Hook, Member, Probe};
-use thiserror::Error;
 use trust::Verified;
-use wire::{Fault, MapChange, MapChanged, MapPlace, MapView, Maps};
+use wire::{MapChange, MapChanged, MapPlace, MapView, Maps};
 
 use super::Engine;
+use super::bad_map_call::BadMapCall;
 use crate::Rejected;
 use crate::map_metrics::Counted;
 
 /// The byte order of this machine, which is that of every program that it runs.
 pub(crate) const HERE: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
+
+/// How many faults of a change are told, about.
+const MOST_FAULTS: usize = 100;
 
 /// A map that somebody asked for.
 #[derive(Debug)]
@@ -26,191 +29,6 @@ pub(crate) struct Held {
     /// What it is.
     pub(crate) map: Map,
     pub(crate) open: OpenMap,
-}
-
-/// A map cannot be read or written as somebody asks.
-#[derive(Debug, Error)]
-pub enum BadMapCall {
-    /// Members of that name are in several chains.
-    #[error("several chains have a member `{member}`: {}", places.join(", "))]
-    SeveralPlaces {
-        /// The member.
-        member: MemberName,
-        /// The hooks.
-        places: Vec<String>,
-    },
-    /// There is no such map.
-    #[error("`{member}` has no map `{map}`; it has {}", list(.known))]
-    NoMap {
-        /// The member.
-        member: MemberName,
-        /// What was asked for.
-        map: String,
-        /// The maps that it has.
-        known: Vec<String>,
-    },
-    /// It does not run, so that there are none.
-    #[error("the map `{map}` of `{member}` is not in the kernel: it does not run")]
-    NotLoaded {
-        /// The member.
-        member: MemberName,
-        /// The map.
-        map: String,
-    },
-    /// It is not read or written by entries.
-    #[error("the map `{map}` is of the kind `{kind}`, which has no entries of keys and values")]
-    NoEntries {
-        /// The map.
-        map: String,
-        /// Its kind.
-        kind: MapKind,
-    },
-    /// It is not for others to write.
-    #[error("the map `{map}` is {what}")]
-    NotYours {
-        /// The map.
-        map: String,
-        /// Whose it is.
-        what: &'static str,
-        /// Whether it may be written over nevertheless.
-        may_be_forced: bool,
-    },
-    /// Its events are for the user program of its package.
-    #[error("the events of the map `{map}` are read by the user program of its package")]
-    ReadByUserProgram {
-        /// The map.
-        map: String,
-    },
-    /// Somebody else reads its events.
-    #[error("somebody else reads the events of the map `{map}`, and each is told once")]
-    Taken {
-        /// The map.
-        map: String,
-    },
-    /// There is no entry.
-    #[error("the map `{map}` has no entry `{key}`")]
-    NoEntry {
-        /// The map.
-        map: String,
-        /// The key.
-        key: String,
-    },
-    /// A key or a value is none.
-    #[error("the map `{map}` does not hold that: {faults}")]
-    BadValue {
-        /// The map.
-        map: String,
-        /// All that is wrong.
-        faults: Faults,
-    },
-    /// A key is not even text that could be one.
-    #[error("the map `{map}` has no such key: {reason}")]
-    BadKey {
-        /// The map.
-        map: String,
-        /// What is wrong.
-        reason: String,
-    },
-    /// An entry was given twice.
-    #[error("entry {number} is about the key of one before it")]
-    Twice {
-        /// Which, from 0: those to set first, then those to delete.
-        number: usize,
-    },
-    /// The package does not say what is in its maps.
-    #[error("what is in the maps of `{member}` is not known")]
-    Unknown {
-        /// The member.
-        member: MemberName,
-        /// Why not.
-        #[source]
-        source: InterfaceError,
-    },
-    /// The kernel cannot be asked.
-    #[error("the map `{map}` cannot be read")]
-    Unread {
-        /// The map.
-        map: String,
-        /// Why not.
-        #[source]
-        source: std::io::Error,
-    },
-    /// The kernel refuses an entry.
-    #[error("the map `{map}` is not changed")]
-    NotChanged {
-        /// The map.
-        map: String,
-        /// Why not.
-        #[source]
-        source: NotChanged,
-    },
-}
-
-fn list(names: &[String]) -> String {
-    let names: Vec<String> = names.iter().map(|name| format!("`{name}`")).collect();
-    if names.is_empty() { "none".to_owned() } else { names.join(", ") }
-}
-
-impl BadMapCall {
-    /// The HTTP status.
-    pub(crate) fn status(&self) -> u16 {
-        match self {
-            Self::NoMap { .. } | Self::NoEntry { .. } => 404,
-            Self::SeveralPlaces { .. }
-            | Self::NotLoaded { .. }
-            | Self::ReadByUserProgram { .. }
-            | Self::Taken { .. } => 409,
-            Self::NoEntries { .. }
-            | Self::NotYours { .. }
-            | Self::BadValue { .. }
-            | Self::BadKey { .. }
-            | Self::Twice { .. }
-            | Self::Unknown { .. }
-            | Self::NotChanged { .. } => 422,
-            Self::Unread { .. } => 500,
-        }
-    }
-
-    /// What to do about it.
-    pub(crate) fn hint(&self) -> Option<String> {
-        match self {
-            Self::SeveralPlaces { places, .. } => {
-                places.first().map(|place| format!("name one, for example `--hook {place}`"))
-            }
-            Self::NoMap { .. } | Self::NoEntries { .. } => {
-                Some("`l3af maps` lists the maps, with what they hold".to_owned())
-            }
-            Self::NotLoaded { .. } => Some("`l3af status` says why it does not run".to_owned()),
-            Self::NotYours { may_be_forced: true, .. } => {
-                Some("`--force` writes over it nevertheless".to_owned())
-            }
-            Self::NotYours { may_be_forced: false, .. } => {
-                Some("parameters are set in the document, under `config`".to_owned())
-            }
-            Self::BadValue { .. } | Self::BadKey { .. } => {
-                Some("docs/map-interface.md says how keys and values are written".to_owned())
-            }
-            Self::ReadByUserProgram { .. } => Some("`l3af logs` shows what that makes of them".to_owned()),
-            Self::Taken { .. }
-            | Self::NoEntry { .. }
-            | Self::Twice { .. }
-            | Self::Unknown { .. }
-            | Self::Unread { .. }
-            | Self::NotChanged { .. } => None,
-        }
-    }
-
-    /// All that is wrong with what was given.
-    pub(crate) fn faults(&self) -> Vec<Fault> {
-        let Self::BadValue { faults, .. } = self else { return Vec::new() };
-        let told = faults.all().iter().map(|fault| Fault {
-            pointer: fault.pointer.clone(),
-            value: (!fault.given.is_empty()).then(|| fault.given.clone()),
-            detail: format!("expected {}", fault.expected),
-            line: None,
-        });
-        told.collect()
-    }
 }
 
 /// The maps whose events somebody reads, by the numbers that the kernel gave them.
@@ -356,6 +174,12 @@ impl Engine {
         let not_loaded = || BadMapCall::NotLoaded { member: member.clone(), map: name.clone() };
         let open = OpenMap::open(&pinned.ok_or_else(not_loaded)?);
         let open = open.map_err(|source| BadMapCall::Unread { map: name.clone(), source })?;
+        let sizes = [(&map.key, open.key_bytes()), (&map.value, open.value_bytes())];
+        let fits = |(is, bytes): (&Option<Type>, usize)| is.as_ref().is_none_or(|is| is.bytes() == bytes);
+        if map.kind.has_entries() && map.key.is_some() && !sizes.into_iter().all(fits) {
+            let source = std::io::Error::other("its keys or values are not as large as its package says");
+            return Err(BadMapCall::Unread { map: name.clone(), source }.into());
+        }
         Ok((Arc::clone(holder.program().0), Held { map, open }))
     }
 
@@ -377,6 +201,11 @@ impl Engine {
     pub(crate) fn counted_maps(&self) -> Vec<Counted> {
         let mut counted = Vec::new();
         for holder in self.holders() {
+            // Only a manifest says so, and to read an object each time that somebody measures takes long.
+            let mut said = holder.program().0.package().manifest.maps.values();
+            if !said.any(|said| said.role == Some(Role::Metric)) {
+                continue;
+            }
             let maps = holder.maps().unwrap_or_default().into_iter();
             let mut maps = maps
                 .filter(|map| map.role == Some(Role::Metric) && map.value.is_some() && map.kind.has_entries())
@@ -460,7 +289,11 @@ impl Held {
         let (mut faults, mut changes) = (None, Vec::with_capacity(change.set.len() + change.delete.len()));
         let mut note = |wrong: Faults, pointer: String| {
             let wrong = wrong.within(&pointer);
-            faults = Some(faults.take().map_or(wrong.clone(), |before: Faults| before.and(wrong)));
+            faults = Some(match faults.take() {
+                None => wrong,
+                Some(before) if Faults::all(&before).len() >= MOST_FAULTS => before,
+                Some(before) => before.and(wrong),
+            });
         };
         for (number, given) in change.set.iter().enumerate() {
             match self.map.encode(given, HERE) {

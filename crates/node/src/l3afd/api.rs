@@ -183,11 +183,14 @@ pub(super) async fn restart(
     if let Err(problem) = old.change(asker, forget).await {
         tracing::warn!(problem = %problem.kind, "empty lists stay as they are: {problem}");
     }
-    let started = old.successor.start(&old.engine, &old.config, &version).await;
-    let failure = started.err().map(|none| {
-        tracing::error!("no other process takes over: {none}");
-        none.to_string()
+    // It goes on where the caller hangs up: half of it would leave this process waiting for another.
+    let (parts, version) = (old.clone(), version.clone());
+    let starting = tokio::spawn(async move {
+        let started = parts.successor.start(&parts.engine, &parts.config, &version).await;
+        started.map_err(|none| none.to_string())
     });
+    let started = starting.await.unwrap_or_else(|panicked| Err(panicked.to_string()));
+    let failure = started.err().inspect(|none| tracing::error!("no other process takes over: {none}"));
     let changed = match &failure {
         None => Changed::default(),
         Some(text) => Changed::refused(problem(500, "no-successor", text, "this process goes on as before")),

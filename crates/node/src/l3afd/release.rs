@@ -77,7 +77,8 @@ pub(crate) async fn install(
 ) -> Result<(), NotInstalled> {
     let folder = config.versions.join(version);
     let path = folder.join("l3afd/l3afd");
-    if path.exists() {
+    let unwritten = |source| NotInstalled::Unwritten { path: folder.clone(), source };
+    if path.try_exists().map_err(unwritten)? {
         return Ok(());
     }
     let unfetched = |source| NotInstalled::Unfetched { path: path.clone(), source };
@@ -124,12 +125,13 @@ fn write(files: &package::Files, folder: &Path) -> io::Result<()> {
         written.write_all(&file.bytes)?;
         written.sync_all()?;
     }
-    // What is there has no daemon, or it would be started.
-    match fs::remove_dir_all(folder) {
-        Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
-        Err(_) | Ok(()) => {}
+    for file in files.iter() {
+        let within = beside.join(&file.path);
+        within.parent().map_or(Ok(()), |folder| fs::File::open(folder)?.sync_all())?;
     }
-    fs::rename(beside, folder)
+    // Only an empty folder makes room: what is in one without a daemon is somebody's.
+    fs::rename(beside, folder)?;
+    folder.parent().map_or(Ok(()), |versions| fs::File::open(versions)?.sync_all())
 }
 
 /// An error with its causes.

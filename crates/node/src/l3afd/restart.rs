@@ -109,7 +109,7 @@ impl Successor {
     ) -> Result<(), NoSuccessor> {
         check(version)?;
         install(engine, config, version).await?;
-        let path = executable(&config.versions, version)?;
+        let path = config.versions.join(version).join("l3afd/l3afd");
         drop(fs::remove_file(self.state.join(FILE)));
         let unstarted = |source| NoSuccessor::Unstarted { path: path.clone(), source };
         let mut child = self.spawn(&path).map_err(unstarted)?;
@@ -125,6 +125,9 @@ impl Successor {
             sleep(PAUSE).await;
         }
         tracing::info!(pid = child.id(), "process {} takes over", child.id());
+        if let Err(error) = make_latest(&config.versions, version) {
+            tracing::error!("`latest` does not lead to version {version}, which runs: {error}");
+        }
         Ok(())
     }
 
@@ -159,16 +162,17 @@ pub(crate) fn is_successor(state: &Path) -> bool {
 /// A version is the name of a folder, and leads nowhere else.
 fn check(version: &str) -> Result<(), NoSuccessor> {
     let is_name = |byte: u8| byte.is_ascii_alphanumeric() || b"._-+".contains(&byte);
-    if version.is_empty() || version.starts_with('.') || !version.bytes().all(is_name) {
+    // `latest` leads to a version, and what ends so is one that is being installed.
+    let is_taken = version == "latest" || version.rsplit('.').next() == Some("new");
+    if version.is_empty() || version.starts_with('.') || is_taken || !version.bytes().all(is_name) {
         return Err(NoSuccessor::BadVersion { version: version.to_owned() });
     }
     Ok(())
 }
 
-/// The executable of a version, which `latest` leads to from then on where it does not yet.
-fn executable(versions: &Path, version: &str) -> Result<PathBuf, NoSuccessor> {
+/// Has `latest` lead to a version from then on, where it does not yet.
+fn make_latest(versions: &Path, version: &str) -> io::Result<()> {
     let (folder, latest) = (versions.join(version).join("l3afd"), versions.join("latest"));
-    let path = folder.join("l3afd");
     for file in ["l3afd", "l3afd.cfg"] {
         let (link, target, beside) =
             (latest.join(file), folder.join(file), latest.join(format!("{file}.new")));
@@ -177,10 +181,9 @@ fn executable(versions: &Path, version: &str) -> Result<PathBuf, NoSuccessor> {
             continue;
         }
         drop(fs::remove_file(&beside));
-        let linked = std::os::unix::fs::symlink(&target, &beside).and_then(|()| fs::rename(&beside, &link));
-        linked.map_err(|source| NoSuccessor::Unstarted { path: link, source })?;
+        std::os::unix::fs::symlink(&target, &beside).and_then(|()| fs::rename(&beside, &link))?;
     }
-    Ok(path)
+    Ok(())
 }
 
 #[cfg(test)]
@@ -195,11 +198,10 @@ mod tests {
         }
         for version in ["v2.0.0", "v2.1.0"] {
             fs::write(folder.path().join(version).join("l3afd/l3afd"), version).unwrap();
-            let path = executable(folder.path(), version).unwrap();
-            assert_eq!(fs::read_to_string(path).unwrap(), version);
+            make_latest(folder.path(), version).unwrap();
             assert_eq!(fs::read_to_string(folder.path().join("latest/l3afd")).unwrap(), version);
         }
-        for bad in ["../v2.0.0", "", ".v2", "v2/l3afd"] {
+        for bad in ["../v2.0.0", "", ".v2", "v2/l3afd", "latest", "v2.new"] {
             assert!(matches!(check(bad), Err(NoSuccessor::BadVersion { .. })), "{bad}");
         }
     }

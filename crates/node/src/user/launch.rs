@@ -35,8 +35,9 @@ pub(super) struct Launched {
     pub(super) limits: Vec<UserProgramLimit>,
     /// Where it says that it is ready.
     pub(super) listener: Option<Listener>,
-    _scratch: Scratch,
+    /// It goes first, and what is left in it with it: nobody writes to the folder then.
     _cgroup: Option<Cgroup>,
+    _scratch: Scratch,
 }
 
 impl Program {
@@ -79,7 +80,7 @@ impl Program {
             let mut command = birth::command(sealed, (name, arguments), &terms, output, scratch.path())?;
             command.envs(listener.iter().map(|_| (ready::VARIABLE, Listener::path(scratch.path()))));
             let child = command.spawn()?;
-            Ok(Launched { child, limits, listener, _scratch: scratch, _cgroup: cgroup })
+            Ok(Launched { child, limits, listener, _cgroup: cgroup, _scratch: scratch })
         };
         launch().map_err(|error| error.to_string())
     }

@@ -90,6 +90,8 @@ struct Now {
     last: Option<String>,
     /// Whether it said that it is ready since it was started last.
     is_ready: bool,
+    /// Whether what ends it runs beside it.
+    is_being_ended: bool,
     /// Why it is ended, where it was found not to do its work.
     unwell: Option<String>,
     /// What became of its limits when it was started last.
@@ -163,8 +165,8 @@ impl Watched {
     /// Starts a program once those before it have ended, and keeps it running.
     pub(super) fn start(program: Program, after: Vec<Arc<Self>>) -> Arc<Self> {
         let (restarts, last, is_ready, limits) = (0, None, false, Vec::new());
-        let (phase, is_wanted, unwell) = (Phase::Waiting, true, None);
-        let now = Now { phase, is_wanted, restarts, last, is_ready, unwell, limits };
+        let (phase, is_wanted, unwell, is_being_ended) = (Phase::Waiting, true, None, false);
+        let now = Now { phase, is_wanted, restarts, last, is_ready, is_being_ended, unwell, limits };
         let watched = Arc::new(Self { program, now: Mutex::new(now), changed: Condvar::new() });
         let watching = Arc::clone(&watched);
         std::thread::spawn(move || {
@@ -199,9 +201,12 @@ impl Watched {
     /// Asks it to end.
     pub(super) fn stop(self: &Arc<Self>) {
         let mut now = self.now();
-        now.is_wanted = false;
+        if !std::mem::take(&mut now.is_wanted) {
+            return;
+        }
         match &self.program.stop {
             Some(stop) if matches!(now.phase, Phase::Running { .. }) => {
+                now.is_being_ended = true;
                 let (stopping, stop) = (Arc::clone(self), stop.clone());
                 std::thread::spawn(move || stopping.end_by_errand(&stop));
             }
@@ -354,9 +359,10 @@ impl Watched {
         None
     }
 
-    /// Notes that it ended for good.
+    /// Notes that it ended for good. What ends it has ended as well then: it must not end the one that takes its place.
     fn leave(&self) {
-        self.now().phase = Phase::Ended;
+        let waited = self.changed.wait_while(self.now(), |now| now.is_being_ended);
+        waited.unwrap_or_else(PoisonError::into_inner).phase = Phase::Ended;
         self.changed.notify_all();
     }
 

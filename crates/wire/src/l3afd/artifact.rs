@@ -23,6 +23,9 @@ const MAX_STATEMENT_BYTES: u64 = 4 * 1024 * 1024;
 /// How long a connection may take, and each pause while something comes.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// How long a whole download may take.
+const LONGEST: Duration = Duration::from_mins(10);
+
 /// Where an artifact is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Place {
@@ -199,8 +202,8 @@ async fn get(url: &Url, max: u64) -> Result<Option<Vec<u8>>, NoArtifact> {
         return read(url, max);
     }
     let failed = |error: reqwest::Error| NoArtifact::Server { url: url.clone(), problem: deepest(&error) };
-    let client =
-        Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).build().map_err(failed)?;
+    let builder = Client::builder().connect_timeout(PATIENCE).read_timeout(PATIENCE).timeout(LONGEST);
+    let client = builder.build().map_err(failed)?;
     let mut response = client.get(url.clone()).send().await.map_err(failed)?;
     if response.status() == StatusCode::NOT_FOUND {
         return Ok(None);

@@ -163,6 +163,16 @@ fn what_is_wrong_with_any_entry_is_told_and_nothing_is_written() {
     let missing = refused(&node, &["set", "tables", "limits", r#"1={"rate": 1}"#, "--delete", "2"]);
     assert!(missing.contains("entry 1 cannot be written"), "{missing}");
     assert_eq!(told(&node, &["get", "tables", "limits"]), before);
+    // In a trie, a prefix is found under what it lies in, and is not there for that.
+    node.l3af(&["set", "tables", "prefixes", "0.0.0.0/0=ALLOW"]).unwrap();
+    let prefixes: Vec<String> = (0..70).map(|net| format!("10.{net}.0.0/16=DENY")).collect();
+    let mut words = vec!["set", "tables", "prefixes"];
+    words.extend(prefixes.iter().map(String::as_str));
+    let full = refused(&node, &words);
+    assert!(full.contains("entry 63 cannot be written"), "{full}");
+    assert_eq!(told(&node, &["get", "tables", "prefixes"]), "0.0.0.0/0=ALLOW");
+    let covered = refused(&node, &["set", "tables", "prefixes", "--delete", "10.0.0.0/16"]);
+    assert!(covered.contains("entry 0 cannot be written"), "{covered}");
     let beyond = refused(&node, &["set", "tables", "packets", "2=0", "--force"]);
     assert!(beyond.contains("/set/0/key") && beyond.contains("a key from 0 to 1"), "{beyond}");
     let variables = refused(&node, &["set", "tables", ".bss", r#"0={"seen": 1}"#]);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Writing entries of a map: all of them, or none.
 
+use std::collections::BTreeSet;
 use std::io;
 
-use libbpf_rs::{ErrorKind, MapCore as _, MapFlags};
+use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapType};
 use thiserror::Error;
 
 use super::OpenMap;
@@ -13,6 +14,9 @@ use crate::linux::sys::batch;
 
 /// How many entries are written by one call.
 const MOST: usize = 4096;
+
+/// The values under a key.
+type Copies = Vec<Vec<u8>>;
 
 /// What becomes of one entry.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -73,11 +77,9 @@ impl OpenMap {
     /// # Errors
     /// When the kernel refuses one.
     pub fn change(&self, changes: &[Change]) -> Result<(), NotChanged> {
-        let mut before = Vec::with_capacity(changes.len());
-        for (number, change) in changes.iter().enumerate() {
-            let held = self.look_up(change.key()).map_err(|source| NotChanged::Refused { number, source })?;
-            before.push(held);
-        }
+        let refused = |(number, source)| NotChanged::Refused { number, source };
+        self.check(changes).map_err(refused)?;
+        let before = self.before(changes).map_err(refused)?;
         let Err((number, source)) = self.write_all(changes) else { return Ok(()) };
         let undo = changes.iter().zip(before).take(number).rev().map(|(change, held)| {
             let key = change.key().to_owned();
@@ -86,10 +88,60 @@ impl OpenMap {
                 |values| Change::Set { key: key.clone(), values },
             )
         });
-        match self.write_all(&undo.collect::<Vec<_>>()) {
-            Ok(()) => Err(NotChanged::Refused { number, source }),
-            Err((_, left)) => Err(NotChanged::Half { number, source, left }),
+        // What cannot be taken back keeps nothing else from it. An entry that is gone already needs nothing.
+        let failed = undo.filter_map(|change| self.write_one(&change).err());
+        let mut failed: Vec<io::Error> =
+            failed.filter(|error| error.kind() != io::ErrorKind::NotFound).collect();
+        match failed.pop() {
+            None => Err(NotChanged::Refused { number, source }),
+            Some(left) => Err(NotChanged::Half { number, source, left }),
         }
+    }
+
+    /// Refuses what is longer or shorter than keys and values are: the kernel reads as many bytes as they have.
+    fn check(&self, changes: &[Change]) -> Result<(), (usize, io::Error)> {
+        let fits = |change: &Change| {
+            let value_bytes = self.value_bytes();
+            let values_fit = match change {
+                Change::Set { values, .. } => {
+                    [1, self.copies].contains(&values.len())
+                        && values.iter().all(|value| value.len() == value_bytes)
+                }
+                Change::Delete { .. } => true,
+            };
+            change.key().len() == self.key_bytes() && values_fit
+        };
+        let unfit = || io::Error::new(io::ErrorKind::InvalidInput, "its key or value is of another size");
+        changes.iter().position(|change| !fits(change)).map_or(Ok(()), |number| Err((number, unfit())))
+    }
+
+    /// What is under the keys of changes. To delete what is not there is refused.
+    fn before(&self, changes: &[Change]) -> Result<Vec<Option<Copies>>, (usize, io::Error)> {
+        let exact = self.exact_keys(changes).map_err(|error| (0, error))?;
+        let held = changes.iter().enumerate().map(|(number, change)| {
+            let is_there = exact.as_ref().is_none_or(|keys| keys.contains(change.key()));
+            let held = if is_there { self.look_up(change.key()) } else { Ok(None) };
+            match (held, change) {
+                (Ok(None), Change::Delete { .. }) => Err((number, io::ErrorKind::NotFound.into())),
+                (held, _) => held.map_err(|error| (number, error)),
+            }
+        });
+        held.collect()
+    }
+
+    /// The keys of changes that are in a trie, where a look-up finds the longest prefix and not the entry; none for other kinds.
+    fn exact_keys(&self, changes: &[Change]) -> io::Result<Option<BTreeSet<Vec<u8>>>> {
+        if self.kind != MapType::LpmTrie {
+            return Ok(None);
+        }
+        let wanted: BTreeSet<&[u8]> = changes.iter().map(Change::key).collect();
+        let mut there = BTreeSet::new();
+        for batch in self.batches() {
+            let batch = batch?;
+            let found = batch.entries().map(|(key, _)| key).filter(|key| wanted.contains(key));
+            there.extend(found.map(<[u8]>::to_vec));
+        }
+        Ok(Some(there))
     }
 
     /// Writes runs of what is alike by calls for many. Returns how many were written before an error.

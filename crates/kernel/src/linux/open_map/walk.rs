@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! All entries of a map, some at a time. One that is there all the while comes once, whatever happens to others, where the kernel
-//! reads many at once; else at least once.
+//! All entries of a map, some at a time. In hashes and arrays, one that is there all the while comes once, whatever happens to others,
+//! where the kernel reads many at once; else at least once.
 
 use std::io;
 
@@ -43,14 +43,17 @@ pub struct Batches<'m> {
     at: At,
     /// How many entries there is room for in one call.
     most: u32,
+    /// How many entries are read at most: where a key is deleted behind which reading would go on, the kernel begins anew, but in
+    /// hashes.
+    left: u64,
 }
 
 #[derive(Debug)]
 enum At {
     /// Behind what was read by calls for many.
     Place(Option<Place>),
-    /// Behind a key, and how many keys are read at most from there on: a key that is deleted just then has the kernel begin anew.
-    Key(Option<Vec<u8>>, u64),
+    /// Behind a key.
+    Key(Option<Vec<u8>>),
     End,
 }
 
@@ -60,7 +63,7 @@ impl OpenMap {
         let at = if self.key_bytes() == 0 { At::End } else { At::Place(None) };
         let entry = (self.key_bytes() + self.room()).max(1);
         let most = u32::try_from((BYTES / entry).max(1)).unwrap_or(u32::MAX);
-        Batches { map: self, at, most }
+        Batches { map: self, at, most, left: 2 * u64::from(self.max_entries()) }
     }
 }
 
@@ -118,14 +121,14 @@ impl Iterator for Batches<'_> {
                     let from = from.take();
                     self.many(from)
                 }
-                At::Key(before, left) => {
-                    let (before, left) = (before.take(), *left);
-                    self.one_by_one(before, left)
+                At::Key(before) => {
+                    let before = before.take();
+                    self.one_by_one(before)
                 }
             };
             match read {
                 Ok(Some(batch)) if batch.keys.is_empty() => {}
-                Ok(Some(batch)) => return Some(Ok(batch)),
+                Ok(Some(batch)) => return Some(self.count(batch)),
                 Ok(None) => return None,
                 Err(error) => {
                     self.at = At::End;
@@ -137,6 +140,17 @@ impl Iterator for Batches<'_> {
 }
 
 impl Batches<'_> {
+    /// Ends with an error where more comes than can be there.
+    fn count(&mut self, batch: Batch) -> io::Result<Batch> {
+        let count = batch.entries().count() as u64;
+        let Some(left) = self.left.checked_sub(count) else {
+            self.at = At::End;
+            return Err(io::Error::other("its entries come and go faster than they are read"));
+        };
+        self.left = left;
+        Ok(batch)
+    }
+
     fn many(&mut self, from: Option<Place>) -> io::Result<Option<Batch>> {
         let mut batch = Batch::with_room(self.map, self.most as usize);
         let keys = (batch.keys.as_mut_slice(), batch.key_bytes);
@@ -157,29 +171,28 @@ impl Batches<'_> {
                 Ok(Some(Batch::with_room(self.map, 0)))
             }
             Err(error) if from.is_none() && is_unsupported(&error) => {
-                self.at = At::Key(None, 2 * u64::from(self.map.max_entries()));
+                self.at = At::Key(None);
                 Ok(Some(Batch::with_room(self.map, 0)))
             }
             Err(error) => Err(error),
         }
     }
 
-    fn one_by_one(&mut self, before: Option<Vec<u8>>, mut left: u64) -> io::Result<Option<Batch>> {
+    fn one_by_one(&mut self, before: Option<Vec<u8>>) -> io::Result<Option<Batch>> {
         let mut batch = Batch::with_room(self.map, 0);
         let mut key = before;
         for _ in 0..self.most {
             let next = super::next_key(&self.map.map, key.as_deref())?;
-            let Some(next) = next.filter(|_| left > 0) else {
+            let Some(next) = next else {
                 self.at = At::End;
                 return Ok(Some(batch));
             };
-            left -= 1;
             if let Some(values) = self.map.look_up(&next)? {
                 batch.push(&next, &values);
             }
             key = Some(next);
         }
-        self.at = At::Key(key, left);
+        self.at = At::Key(key);
         Ok(Some(batch))
     }
 }

@@ -39,7 +39,10 @@ impl Watched {
                 tracing::warn!(package.name = %name, "`{}` of `{name}` was to end it: {failed}", stop.name);
             }
         }
-        self.now().signal(Signal::TERM);
+        let mut now = self.now();
+        now.is_being_ended = false;
+        now.signal(Signal::TERM);
+        self.changed.notify_all();
     }
 
     /// Asks now and then whether it runs, and has it started again where it does not, until nobody wants it any more.
