@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Traffic, counted where it is sent and where it arrives. The daemon is not asked.
 
+use std::io;
 use std::net::{SocketAddr, TcpListener, UdpSocket};
 use std::os::fd::OwnedFd;
 use std::sync::Arc;
@@ -33,7 +34,7 @@ pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
     /// TCP sends a second SYN after a second (RFC 6298, section 2.1).
     const PATIENCE: Duration = Duration::from_millis(400);
     let address: SocketAddr = format!("{}:{port}", pair.right.address).parse()?;
-    let listener = pair.right.inside(move || TcpListener::bind(address))??;
+    let listener = pair.right.inside(move || listen(address))??;
     listener.set_nonblocking(true)?;
     let (accepted, done) = (Arc::new(AtomicU32::new(0)), Arc::new(AtomicBool::new(false)));
     let counting = {
@@ -48,6 +49,19 @@ pub fn connect(pair: &Pair, port: u16, tries: u32) -> Result<Connections> {
     counting.join().ok().context("the receiver panicked")?;
     let accepted = accepted.load(Ordering::SeqCst);
     Ok(Connections { tried: tries, connected: u32::try_from(connected)?, accepted })
+}
+
+/// Listens at an address. Where a listener of before is closed, a process that another thread starts may still have it, from when it
+/// is forked until it executes something.
+fn listen(address: SocketAddr) -> io::Result<TcpListener> {
+    const PAUSE: Duration = Duration::from_millis(20);
+    for _ in 0..100 {
+        match TcpListener::bind(address) {
+            Err(error) if error.kind() == io::ErrorKind::AddrInUse => thread::sleep(PAUSE),
+            bound => return bound,
+        }
+    }
+    TcpListener::bind(address)
 }
 
 /// Sends a SYN and waits for nothing.

@@ -149,7 +149,7 @@ mod tests {
         let bytes: Vec<Vec<u8>> =
             [u64::MAX, 1].map(|packets| is.encode(&value(packets), Endian::Little).unwrap()).to_vec();
         let sum = is.sum(&bytes.iter().map(Vec::as_slice).collect::<Vec<_>>(), Endian::Little).unwrap();
-        insta::assert_snapshot!(sum.value, @r#"{"last":null,"of":[200,-2],"packets":"18446744073709551616","who":{"seen":1.0}}"#);
+        insta::assert_snapshot!(sum.value, @r#"{"packets":"18446744073709551616","of":[200,-2],"last":null,"who":{"seen":1.0}}"#);
         assert_eq!(sum.without, ["/last"]);
     }
 

@@ -143,7 +143,8 @@ pub(crate) fn declared(btf: &Btf<'_>) -> Vec<ObjectMap> {
 fn sections(elf: &Elf<'_>) -> Result<Vec<Section>, ObjectError> {
     let mut found = Vec::new();
     for section in elf.sections() {
-        let name = section.name().map_err(damaged)?;
+        // What has no name that can be read is no section of variables.
+        let Ok(name) = section.name() else { continue };
         if [".bss", ".data", ".rodata"].iter().any(|kind| name.starts_with(kind)) {
             let bytes = usize::try_from(section.size()).unwrap_or(usize::MAX);
             found.push(Section { name: name.to_owned(), bytes, symbols: symbols(elf, &section)? });
@@ -159,7 +160,7 @@ pub(crate) fn symbols<'a>(
 ) -> Result<Vec<SectionSymbol>, ObjectError> {
     let mut found = Vec::new();
     for symbol in elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
-        let name = symbol.name().map_err(damaged)?;
+        let Ok(name) = symbol.name() else { continue };
         if !name.is_empty() && symbol.kind() == SymbolKind::Data {
             let [offset, bytes] =
                 [symbol.address(), symbol.size()].map(|size| usize::try_from(size).unwrap_or(usize::MAX));

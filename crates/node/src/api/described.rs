@@ -11,7 +11,9 @@ impl Modify for Problems {
     fn modify(&self, description: &mut OpenApi) {
         let items = description.paths.paths.values_mut();
         let operations = items.flat_map(|item| {
-            [&mut item.get, &mut item.put, &mut item.post, &mut item.delete].into_iter().flatten()
+            [&mut item.get, &mut item.put, &mut item.post, &mut item.patch, &mut item.delete]
+                .into_iter()
+                .flatten()
         });
         let answers = operations.flat_map(|operation| operation.responses.responses.values_mut());
         answers.for_each(|answer| {
