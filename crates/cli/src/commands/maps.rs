@@ -140,7 +140,7 @@ pub(crate) fn set(daemon: &Daemon, arguments: &Set) -> Outcome {
         change.set.extend(read(file)?);
     }
     let changed = call(daemon, async |node| node.change_map(&place.place(), &change).await)?;
-    output::note(&format!("{} entries set, {} deleted", changed.set, changed.deleted));
+    output::note(&format!("entries set: {}, deleted: {}", changed.set, changed.deleted));
     Ok(())
 }
 

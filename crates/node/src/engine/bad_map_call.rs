@@ -163,19 +163,21 @@ impl BadMapCall {
             Self::NotYours { may_be_forced: true, .. } => {
                 Some("`--force` writes over it nevertheless".to_owned())
             }
-            Self::NotYours { may_be_forced: false, .. } => {
-                Some("parameters are set in the document, under `config`".to_owned())
-            }
+            Self::NotYours { may_be_forced: false, .. } => Some(
+                "`l3af get` reads it; constants of a program are set in the document, under `config`".to_owned(),
+            ),
             Self::BadValue { .. } | Self::BadKey { .. } => {
                 Some("docs/map-interface.md says how keys and values are written".to_owned())
             }
             Self::ReadByUserProgram { .. } => Some("`l3af logs` shows what that makes of them".to_owned()),
-            Self::Taken { .. }
-            | Self::NoEntry { .. }
-            | Self::Twice { .. }
-            | Self::Unknown { .. }
-            | Self::Unread { .. }
-            | Self::NotChanged { .. } => None,
+            Self::Taken { .. } => Some("end the other `l3af watch`, or watch another map".to_owned()),
+            Self::NoEntry { .. } => Some("without a key `l3af get` prints all entries".to_owned()),
+            Self::Twice { .. } => Some("give each key once".to_owned()),
+            Self::NotChanged { .. } => Some(
+                "nothing is written unless all is: the map may be full, and a key that is deleted must be there".to_owned(),
+            ),
+            Self::Unknown { .. } => Some("`l3af inspect` tells what a package says of its maps".to_owned()),
+            Self::Unread { .. } => Some("the log of `l3afd` and `l3af status` may tell more".to_owned()),
         }
     }
 
