@@ -153,15 +153,27 @@ fn prefix(is: &Type) -> Option<Shape> {
 }
 
 fn with_buckets(is: Type, count: usize, notes: &FieldNotes) -> Result<Type, Problem> {
-    let buckets = notes.buckets.clone().unwrap_or(Buckets::Rule(BucketRule::Log2));
-    if let Buckets::Bounds(bounds) = &buckets
-        && bounds.len() + 1 != count
-    {
-        let of = "arrays of one element more than bounds";
-        return Err(Problem::Key { key: "buckets", of, is: format!("{count} with {} bounds", bounds.len()) });
-    }
-    let words = Words { buckets: Some(buckets), ..is.words().clone() };
+    let words = Words { buckets: Some(buckets(notes, count)?), ..is.words().clone() };
     Ok(is.with_words(words)?)
+}
+
+/// The buckets that so many counts are of. Of powers of two, no number has more than 64.
+pub(crate) fn buckets(notes: &FieldNotes, count: usize) -> Result<Buckets, Problem> {
+    let buckets = notes.buckets.clone().unwrap_or(Buckets::Rule(BucketRule::Log2));
+    let refused = |of, is| Err(Problem::Key { key: "buckets", of, is });
+    match &buckets {
+        Buckets::Rule(BucketRule::Log2) if count > 64 => {
+            refused("at most 64 powers of two", format!("{count} of them"))
+        }
+        Buckets::Bounds(bounds) if bounds.len() + 1 != count => {
+            let is = format!("{count} with {} bounds", bounds.len());
+            refused("arrays of one element more than bounds", is)
+        }
+        Buckets::Bounds(bounds) if !bounds.is_sorted_by(|one, next| one < next) => {
+            refused("bounds that ascend", "others".to_owned())
+        }
+        Buckets::Rule(_) | Buckets::Bounds(_) => Ok(buckets),
+    }
 }
 
 impl Type {
@@ -190,5 +202,21 @@ impl Type {
             | Shape::Mac
             | Shape::Prefix(_) => true,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn buckets_are_as_many_as_counts_and_ascend() {
+        let made = |bounds: Option<&[i64]>, count| {
+            let bounds = bounds.map(|bounds| serde_json::from_value(serde_json::json!(bounds)).unwrap());
+            buckets(&FieldNotes { buckets: bounds, ..FieldNotes::default() }, count).is_ok()
+        };
+        assert!(made(None, 64) && !made(None, 65));
+        assert!(made(Some(&[1, 10]), 3) && !made(Some(&[1, 10]), 2) && !made(Some(&[1, 10]), 4));
+        assert!(!made(Some(&[10, 1]), 3) && !made(Some(&[1, 1]), 3));
     }
 }

@@ -6,9 +6,9 @@ use serde_json::Value;
 use super::derive::{MAX_PARTS, as_prefix};
 use super::path::{Start, Step, parse};
 use super::{FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits, NoType, Problem};
-use crate::format::formatted;
+use crate::format::{buckets, formatted};
 use crate::write::number_of;
-use crate::{Btf, BucketRule, Buckets, Endian, Field, Fields, Number, Place, Shape, Type, Words};
+use crate::{Btf, Endian, Field, Fields, Number, Place, Shape, Type, Words};
 
 impl Interface {
     /// The interface with what a manifest adds. Names of types are looked up in the types of the object.
@@ -97,6 +97,7 @@ impl Map {
     fn note_part(&mut self, notes: &FieldNotes, btf: Option<&Btf<'_>>) -> Result<(), Problem> {
         let (start, steps) = parse(&notes.path).ok_or(Problem::Path)?;
         let map = format!("the map `{}`", self.name);
+        let entries = usize::try_from(self.max_entries).unwrap_or(usize::MAX);
         let array = matches!(self.kind, MapKind::ARRAY | MapKind::PERCPU_ARRAY) && self.variables.is_none();
         let part = self.part(start);
         let Some(is) = part else {
@@ -110,7 +111,7 @@ impl Map {
             let counted = FieldNotes { format: None, buckets: None, unit: None, ..notes.clone() };
             *part = Some(noted(is.clone(), &counted, btf)?);
             self.unit.clone_from(&notes.unit);
-            self.buckets = Some(notes.buckets.clone().unwrap_or(Buckets::Rule(BucketRule::Log2)));
+            self.buckets = Some(buckets(notes, entries)?);
             return Ok(());
         }
         if steps.is_empty() && notes.name.is_some() {
