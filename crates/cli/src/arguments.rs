@@ -3,6 +3,7 @@
 
 pub(crate) mod adopt;
 mod daemon;
+pub(crate) mod generate;
 pub(crate) mod history;
 mod key;
 mod logins;
@@ -106,6 +107,7 @@ An object for Linux and one for eBPF for Windows look alike: `--platform` says w
 pub(crate) enum Command {
     Build(Build),
     Inspect(Inspect),
+    Gen(generate::Generate),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]

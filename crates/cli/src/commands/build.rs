@@ -23,7 +23,7 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     })?;
     let manifest = Manifest::parse(&text)?;
     let mut files = BTreeMap::new();
-    for (path, bytes) in objects(arguments, &manifest)? {
+    for (path, bytes) in objects(folder, &arguments.object, &manifest)? {
         files.insert(path, PackFile { bytes, executable: false });
     }
     for path in companions(folder, &manifest)? {
@@ -55,8 +55,12 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
 }
 
 /// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
-fn objects(arguments: &Build, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut given = given_objects(&arguments.object)?;
+pub(super) fn objects(
+    folder: &Path,
+    given: &[PathBuf],
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut given = given_objects(given)?;
     let mut objects = BTreeMap::new();
     let mut clang = None;
     for program in &manifest.programs {
@@ -72,9 +76,9 @@ fn objects(arguments: &Build, manifest: &Manifest) -> Result<BTreeMap<String, Ve
                     Some(found) => found,
                     none => none.insert(Clang::find(manifest.build.as_ref())?),
                 };
-                clang.compile(&arguments.folder, source)?
+                clang.compile(folder, source)?
             }
-            (None, None) => read(&arguments.folder.join(path))?.bytes,
+            (None, None) => read(&folder.join(path))?.bytes,
         };
         objects.insert(path.to_owned(), bytes);
     }

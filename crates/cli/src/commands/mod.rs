@@ -11,6 +11,7 @@ mod daemon;
 mod detach;
 mod endorse;
 mod events;
+mod generate;
 mod history;
 mod inspect;
 mod key;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     match command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Gen(arguments) => generate::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
