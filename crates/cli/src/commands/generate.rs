@@ -35,13 +35,11 @@ pub(crate) fn run(arguments: &Generate) -> Outcome {
         go_package: arguments.package.as_deref(),
     };
     let text = bindings::generate(&source, arguments.lang);
-    match &arguments.output {
-        Some(path) => output::write_file(path, text.as_bytes()),
-        None => {
-            output::data(text.trim_end());
-            Ok(())
-        }
+    if let Some(path) = &arguments.output {
+        return output::write_file(path, text.as_bytes());
     }
+    output::data(text.trim_end());
+    Ok(())
 }
 
 fn find(arguments: &Generate) -> Result<Subject, Failure> {
