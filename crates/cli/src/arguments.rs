@@ -9,6 +9,7 @@ mod key;
 mod logins;
 pub(crate) mod maps;
 mod naming;
+pub(crate) mod new;
 pub(crate) mod publisher;
 mod shown;
 mod watching;
@@ -108,6 +109,7 @@ pub(crate) enum Command {
     Build(Build),
     Inspect(Inspect),
     Gen(generate::Generate),
+    New(new::NewPackage),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]

@@ -8,6 +8,7 @@ use it::Packages;
 
 mod access;
 mod access_rules;
+mod begun;
 mod bindings;
 mod code;
 mod daemon;

@@ -17,6 +17,7 @@ mod inspect;
 mod key;
 mod logs;
 mod maps;
+mod new;
 mod probes;
 mod profile;
 mod ps;
@@ -41,6 +42,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
