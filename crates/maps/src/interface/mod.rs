@@ -2,6 +2,7 @@
 //! The maps of an object: what each is called, holds, and is for.
 
 mod apply;
+mod contents;
 mod derive;
 mod entry;
 mod kind;
@@ -14,6 +15,7 @@ use serde::{Deserialize, Serialize};
 use crate::types::is_default;
 use crate::{Buckets, Type, Unit};
 
+pub use contents::{Contents, Held, InnerMap};
 pub(crate) use derive::is_length_first;
 pub use derive::{Section, SectionSymbol};
 pub use entry::{Entry, EntryView};
