@@ -17,7 +17,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use package::{AttachKey, AttachValue, Enforcement, MemberName, ParameterValue, Platform, ProgramName};
+use package::{AttachKey, AttachValue, Enforcement, MemberName, Platform, ProgramName};
+use serde_json::Value;
 use trust::Pen;
 use wire::Reference;
 
@@ -347,9 +348,9 @@ pub(crate) struct Run {
     /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
     #[arg(long, value_name = "HOW", default_value = "enforce")]
     pub(crate) enforcement: Enforcement,
-    /// Value of a parameter; may be given several times
+    /// Value of a parameter, or what a map holds as JSON; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) set: Vec<(String, ParameterValue)>,
+    pub(crate) set: Vec<(String, Value)>,
     #[command(flatten)]
     pub(crate) trial: Trial,
 }
@@ -380,9 +381,9 @@ pub(crate) struct Change {
     /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
     #[arg(long, value_name = "HOW")]
     pub(crate) enforcement: Option<Enforcement>,
-    /// Value of a parameter; may be given several times
+    /// Value of a parameter, or what a map holds as JSON; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) set: Vec<(String, ParameterValue)>,
+    pub(crate) set: Vec<(String, Value)>,
     /// Take it out of the chain; it keeps its place and its maps
     #[arg(long, conflicts_with = "enable")]
     pub(crate) disable: bool,
@@ -469,11 +470,14 @@ fn option(text: &str) -> Result<(AttachKey, AttachValue), String> {
     Ok((key.parse().map_err(|error| format!("there is no option `{key}`: {error}"))?, value.into()))
 }
 
-fn setting(text: &str) -> Result<(String, ParameterValue), String> {
+/// A value is JSON where it begins so, else a number, `true`, `false` or a word.
+fn setting(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("it must be `NAME=VALUE`")?;
-    let value = value
-        .parse()
-        .map_err(|error| format!("`{value}` is neither a whole number nor `true` or `false`: {error}"))?;
+    let value = match serde_json::from_str(value) {
+        Ok(value) => value,
+        Err(error) if value.starts_with(['"', '[', '{']) => return Err(format!("it is not JSON: {error}")),
+        Err(_) => Value::from(value),
+    };
     Ok((name.to_owned(), value))
 }
 

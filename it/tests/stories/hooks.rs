@@ -4,6 +4,7 @@
 pub(crate) mod attach;
 pub(crate) mod canary;
 pub(crate) mod chain;
+pub(crate) mod configured;
 pub(crate) mod confined;
 pub(crate) mod corpus;
 pub(crate) mod dispatched;
@@ -13,6 +14,7 @@ pub(crate) mod head;
 pub(crate) mod hitless;
 pub(crate) mod interfaces;
 pub(crate) mod kills;
+pub(crate) mod map_kinds;
 pub(crate) mod maps;
 pub(crate) mod mechanism;
 pub(crate) mod members;

@@ -123,7 +123,9 @@ pub(super) fn open_object(object: &[u8]) -> io::Result<OpenObject> {
     if let Some(text) = kernel_configuration() {
         sys::set_kernel_configuration(&builder, text);
     }
-    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(plain)
+    // libbpf tells a refusal by its number, and its reasons beside it.
+    let told = |error| sys::take_warning().map_or_else(|| plain(error), io::Error::other);
+    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(told)
 }
 
 impl Splicing<'_> {

@@ -70,6 +70,12 @@ pub(crate) fn make_exclusive(
     check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map, program) }).map(drop)
 }
 
+/// Lets nobody write to a map from user space any more (`BPF_MAP_FREEZE`, Linux 5.2).
+pub(crate) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the kernel checks the descriptor.
+    check(unsafe { libbpf_sys::bpf_map_freeze(map.as_raw_fd()) }).map(drop)
+}
+
 /// Whether libbpf made a map for one program only.
 pub(crate) fn is_exclusive(map: &libbpf_rs::Map<'_>) -> bool {
     let map = map.as_libbpf_object().as_ptr();

@@ -13,7 +13,7 @@ mod path;
 use serde::{Deserialize, Serialize};
 
 use crate::types::is_default;
-use crate::{Buckets, Type, Unit};
+use crate::{Buckets, Place, Type, Unit};
 
 pub use contents::{Contents, Held, InnerMap};
 pub(crate) use derive::is_length_first;
@@ -88,6 +88,23 @@ impl Interface {
     /// The map of a name.
     pub fn map(&self, name: &str) -> Option<&Map> {
         self.maps.iter().find(|map| map.name == name)
+    }
+
+    /// The constants that can have another value when the object is loaded: the name of each, where it lies among the
+    /// constants (`.rodata`) in bytes, and what it is.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, usize, &Type)> {
+        let constants = self.map(".rodata").and_then(|map| map.value.as_ref()?.fields());
+        constants.into_iter().flat_map(|constants| &constants.fields).filter_map(|field| {
+            // Literals have no names that C could have.
+            let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+            let Place::Bytes { offset } = field.place else { return None };
+            Some((field.shown_name()?, offset, &field.is)).filter(|_| is_name(&field.name))
+        })
+    }
+
+    /// Where the constant of a name lies, and what it is.
+    pub fn parameter(&self, name: &str) -> Option<(usize, &Type)> {
+        self.parameters().find(|(known, ..)| *known == name).map(|(_, offset, is)| (offset, is))
     }
 }
 

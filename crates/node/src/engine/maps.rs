@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Change, OpenMap};
 use maps::{Endian, Entry, Faults, Map, Role, Type};
-use package::{MemberName, ProgramName};
+use package::{Digest, MemberName, ProgramName};
 use plan::{Hook, Member, Probe};
 use trust::Verified;
 use wire::{MapChange, MapChanged, MapPlace, MapView, Maps};
@@ -29,6 +29,8 @@ pub(crate) struct Held {
     /// What it is.
     pub(crate) map: Map,
     pub(crate) open: OpenMap,
+    /// Whether it holds what the document says.
+    pub(crate) is_configured: bool,
 }
 
 /// The maps whose events somebody reads, by the numbers that the kernel gave them.
@@ -84,6 +86,14 @@ impl Holder<'_> {
         match self {
             Self::Member(_, member) => (member.verified(), &member.spec().function),
             Self::Probe(probe) => (probe.verified(), &probe.spec().function),
+        }
+    }
+
+    /// The maps that hold what the document says, and the digests of that.
+    fn contents(&self) -> &BTreeMap<String, Digest> {
+        match self {
+            Self::Member(_, member) => &member.spec().contents,
+            Self::Probe(probe) => &probe.spec().contents,
         }
     }
 
@@ -180,7 +190,8 @@ impl Engine {
             let source = std::io::Error::other("its keys or values are not as large as its package says");
             return Err(BadMapCall::Unread { map: name.clone(), source }.into());
         }
-        Ok((Arc::clone(holder.program().0), Held { map, open }))
+        let is_configured = holder.contents().contains_key(name);
+        Ok((Arc::clone(holder.program().0), Held { map, open, is_configured }))
     }
 
     /// Changes entries of a map: all of them, or none.
@@ -189,6 +200,9 @@ impl Engine {
     /// When it is not for others to write, a key or a value does not fit, or the kernel refuses.
     pub(crate) fn change_map(&self, place: &MapPlace, change: &MapChange) -> Result<MapChanged, Rejected> {
         let held = self.open_map(place)?;
+        if held.is_configured {
+            return Err(BadMapCall::Configured { member: place.member.clone(), map: held.map.name }.into());
+        }
         held.may_be_written(change.force)?;
         let changes = held.encode(change)?;
         held.open
@@ -218,7 +232,7 @@ impl Engine {
                 let open = OpenMap::open(pinned.get(&map.name)?).ok()?;
                 let package = holder.program().0.package().manifest.package.name.clone();
                 let (member, hook) = (holder.name().clone(), holder.hook());
-                Some(Counted { package, member, hook, held: Held { map, open } })
+                Some(Counted { package, member, hook, held: Held { map, open, is_configured: false } })
             }));
         }
         counted
