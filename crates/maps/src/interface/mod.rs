@@ -13,7 +13,7 @@ mod path;
 use serde::{Deserialize, Serialize};
 
 use crate::types::is_default;
-use crate::{Buckets, Place, Type, Unit};
+use crate::{Buckets, Field, Place, Type, Unit};
 
 pub use contents::{Contents, Held, InnerMap};
 pub(crate) use derive::is_length_first;
@@ -48,6 +48,10 @@ pub struct Map {
     /// What it holds of a section of global variables: its one value has no key then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Variables>,
+    /// Of constants, those that may be given other values when the object is loaded, as their names in the source: the
+    /// compiler took none of them for granted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub parameters: Vec<String>,
     /// What its keys are, where it has keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Type>,
@@ -93,12 +97,14 @@ impl Interface {
     /// The constants that can have another value when the object is loaded: the name of each, where it lies among the
     /// constants (`.rodata`) in bytes, and what it is.
     pub fn parameters(&self) -> impl Iterator<Item = (&str, usize, &Type)> {
-        let constants = self.map(".rodata").and_then(|map| map.value.as_ref()?.fields());
-        constants.into_iter().flat_map(|constants| &constants.fields).filter_map(|field| {
-            // Literals have no names that C could have.
-            let is_name = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_');
+        let named = |map: &Map, field: &Field| map.parameters.contains(&field.name);
+        let fields = self.map(".rodata").into_iter().flat_map(move |map| {
+            let all = map.value.iter().filter_map(Type::fields).flat_map(|constants| &constants.fields);
+            all.filter(move |field| named(map, field))
+        });
+        fields.filter_map(|field| {
             let Place::Bytes { offset } = field.place else { return None };
-            Some((field.shown_name()?, offset, &field.is)).filter(|_| is_name(&field.name))
+            Some((field.shown_name()?, offset, &field.is))
         })
     }
 
