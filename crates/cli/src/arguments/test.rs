@@ -38,15 +38,8 @@ pub(crate) struct Test {
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
     /// Tell which lines of C are not reached, or write it into a file as lcov does; takes the sources, and runs programs alone
-    #[arg(
-        long,
-        value_name = "LCOV",
-        num_args = 0..=1,
-        require_equals = true,
-        default_missing_value = "",
-        conflicts_with = "spliced"
-    )]
-    pub(crate) coverage: Option<PathBuf>,
+    #[arg(long, value_name = "LCOV", require_equals = true, conflicts_with = "spliced")]
+    pub(crate) coverage: Option<Option<PathBuf>>,
     /// Print the sources with how often each line ran
     #[arg(long, requires = "coverage")]
     pub(crate) annotate: bool,

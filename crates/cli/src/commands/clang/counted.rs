@@ -28,8 +28,10 @@ pub(crate) struct Counted {
 }
 
 /// A function with counters.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct Function {
+    /// The variable of its counters.
+    pub(crate) variable: String,
     /// Its name in profiles; that of a static one has its file in front.
     pub(crate) name: String,
     /// What tells it from another version of it.
@@ -111,6 +113,8 @@ fn with_counters_in_a_map(text: &str) -> Option<(String, Vec<Function>)> {
             Some((name, is)) if name.starts_with("__profc_") => {
                 let count = is.split_once('[')?.1.split_once(" x i64]")?.0.parse().ok()?;
                 counters.push((name.strip_prefix("__profc_")?.to_owned(), count));
+                // What is private has no symbol, by which it is found.
+                let is = is.replace("private global", "internal global");
                 let is = is.replace("section \"__llvm_prf_cnts\", comdat", &format!("section \"{SECTION}\""));
                 kept.push_str(&format!("@\"{name}\" = {is}\n"));
             }
@@ -129,7 +133,7 @@ fn with_counters_in_a_map(text: &str) -> Option<(String, Vec<Function>)> {
     let functions = counters.into_iter().map(|(variable, counters)| {
         let hash = hashes.iter().find(|(other, _)| *other == variable)?.1;
         let name = names.iter().find(|name| in_variables(name) == variable)?.clone();
-        Some(Function { name, hash, counters })
+        Some(Function { variable: format!("__profc_{variable}"), name, hash, counters })
     });
     Some((kept, functions.collect::<Option<_>>()?))
 }
@@ -197,8 +201,12 @@ define linkonce_odr hidden i32 @__llvm_profile_runtime_user() {
 "#;
         let (kept, functions) = with_counters_in_a_map(text).unwrap();
         insta::assert_snapshot!(kept, @"");
-        let of = |name: &str, hash, counters| Function { name: name.to_owned(), hash, counters };
-        assert_eq!(functions, [of("a", u64::MAX - 1, 2), of("x.c:b", 24, 1)]);
-        assert_eq!(with_counters_in_a_map("@__profc_a = private global [2 x i64]"), None);
+        let told = functions.iter().map(|function| {
+            let Function { variable, name, hash, counters } = function;
+            (variable.as_str(), name.as_str(), *hash, *counters)
+        });
+        let told: Vec<_> = told.collect();
+        assert_eq!(told, [("__profc_a", "a", u64::MAX - 1, 2), ("__profc_x.c_b", "x.c:b", 24, 1)]);
+        assert!(with_counters_in_a_map("@__profc_a = private global [2 x i64]").is_none());
     }
 }

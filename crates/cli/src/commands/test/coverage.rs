@@ -23,7 +23,7 @@ pub(super) struct Coverage {
     folder: PathBuf,
     manifest: Manifest,
     /// By their paths in the package.
-    counted: BTreeMap<String, (Counted, Vec<u64>)>,
+    counted: BTreeMap<String, (Counted, Sums)>,
     objects: BTreeMap<String, Vec<u8>>,
 }
 
@@ -45,6 +45,9 @@ struct File {
     annotated: Option<String>,
 }
 
+/// What the counters of each function add up to.
+type Sums = Vec<Vec<u64>>;
+
 /// How often each line ran.
 type Lines = BTreeMap<usize, u64>;
 
@@ -62,9 +65,9 @@ impl Coverage {
                 continue;
             }
             let made = clang.compile_counted(folder, source)?;
-            let counters = made.functions.iter().map(|function| function.counters).sum();
+            let sums = made.functions.iter().map(|function| vec![0; function.counters]).collect();
             objects.insert(build::file_name(&program.object).to_owned(), made.object.clone());
-            counted.insert(program.object.clone(), (made, vec![0; counters]));
+            counted.insert(program.object.clone(), (made, sums));
         }
         if counted.is_empty() {
             return Err(Failure::new(
@@ -91,13 +94,15 @@ impl Coverage {
     /// Adds what a test counted, and takes it out of what came of it.
     pub(super) fn count(&mut self, wish: &TestWish, tested: &mut Tested) -> Outcome {
         let object = self.object(wish).map(str::to_owned).unwrap_or_default();
-        let Some((_, sums)) = self.counted.get_mut(&object) else { return Ok(()) };
+        let Some((made, sums)) = self.counted.get_mut(&object) else { return Ok(()) };
         let read = tested.steps.last_mut().and_then(|last| last.read.pop());
         let value = read.and_then(|read| read.entries.into_iter().next()).map(|entry| entry.value);
-        let counters = value.as_ref().and_then(counters).filter(|counters| counters.len() == sums.len());
-        let counters = counters.ok_or_else(|| Failure::new("the daemon tells no counters of the program"))?;
-        for (sum, counter) in sums.iter_mut().zip(counters) {
-            *sum = sum.saturating_add(counter);
+        for (function, sums) in made.functions.iter().zip(sums) {
+            let told = value.as_ref().and_then(|value| value.get(&function.variable)).and_then(counters);
+            let told = told.filter(|told| told.len() == sums.len());
+            let told =
+                told.ok_or_else(|| Failure::new("the daemon does not tell the counters of the program"))?;
+            sums.iter_mut().zip(told).for_each(|(sum, counter)| *sum = sum.saturating_add(counter));
         }
         Ok(())
     }
@@ -117,7 +122,7 @@ impl Coverage {
         for (counted, sums) in self.counted.values() {
             text.push_str(&self.clang.lcov(counted, &profile(counted, sums))?);
         }
-        if let Some(path) = arguments.coverage.as_ref().filter(|path| !path.as_os_str().is_empty()) {
+        if let Some(path) = arguments.coverage.as_ref().and_then(Option::as_ref) {
             output::write_file(path, text.as_bytes())?;
         }
         let files = lines(&text).into_iter().map(|(path, lines)| {
@@ -147,7 +152,7 @@ impl Summary {
     }
 }
 
-/// Counters of a section: bytes in hexadecimal digits, since nobody says what is in them.
+/// The counters of a function: bytes in hexadecimal digits, since no types say what they are.
 fn counters(value: &Value) -> Option<Vec<u64>> {
     let digits = value.as_str()?.strip_prefix("0x")?;
     let word = |at: usize| {
@@ -158,15 +163,13 @@ fn counters(value: &Value) -> Option<Vec<u64>> {
 }
 
 /// A profile in LLVM's text form: of each function its name, its hash, how many counters it has, and these.
-fn profile(counted: &Counted, sums: &[u64]) -> String {
-    let (mut text, mut rest) = (String::new(), sums);
-    for function in &counted.functions {
-        let (own, others) = rest.split_at(function.counters.min(rest.len()));
-        let counters: Vec<String> = own.iter().map(u64::to_string).collect();
+fn profile(counted: &Counted, sums: &Sums) -> String {
+    let mut text = String::new();
+    for (function, sums) in counted.functions.iter().zip(sums) {
+        let counters: Vec<String> = sums.iter().map(u64::to_string).collect();
         let (name, hash) = (&function.name, function.hash);
-        writeln!(text, "{name}\n{hash}\n{}\n{}\n", own.len(), counters.join("\n"))
+        writeln!(text, "{name}\n{hash}\n{}\n{}\n", sums.len(), counters.join("\n"))
             .expect("a string takes all");
-        rest = others;
     }
     text
 }
