@@ -10,6 +10,7 @@ pub(crate) mod maps;
 mod naming;
 pub(crate) mod publisher;
 mod shown;
+mod test;
 mod watching;
 
 use std::path::PathBuf;
@@ -28,6 +29,7 @@ pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show,
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
+pub(crate) use self::test::Test;
 pub(crate) use self::watching::{Top, Why};
 use crate::signing_key::Passphrase;
 
@@ -69,7 +71,9 @@ impl Arguments {
             const WHY: &str = "`--socket` and `--node` name two daemons";
             command.error(ErrorKind::ArgumentConflict, WHY).exit();
         }
+        let is_told = matches.value_source("socket") == Some(ValueSource::EnvVariable);
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        arguments.daemon.is_named = is_told || named("socket") || arguments.daemon.node.is_some();
         if named("socket") {
             // What is said here counts more than what the environment says.
             arguments.daemon.node = None;
@@ -106,6 +110,7 @@ An object for Linux and one for eBPF for Windows look alike: `--platform` says w
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Build(Build),
+    Test(Test),
     Inspect(Inspect),
     #[command(subcommand)]
     Key(Key),

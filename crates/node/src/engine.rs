@@ -14,6 +14,7 @@ mod room;
 mod sampling;
 mod tally;
 mod tell;
+mod testing;
 mod watch;
 
 use std::fs;
@@ -51,6 +52,7 @@ pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;
 pub use self::sampling::Unsampled;
 pub(crate) use self::tally::Tally;
+pub(crate) use self::testing::document_of;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.

@@ -74,6 +74,11 @@ impl Configured {
         self.0.iter().map(|(name, (digest, _))| (name.clone(), *digest)).collect()
     }
 
+    /// The maps, by name, and what they hold.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &Contents)> {
+        self.0.iter().map(|(name, (_, contents))| (name.as_str(), contents.as_ref()))
+    }
+
     /// What the one holds that has a digest.
     pub(crate) fn contents(&self, digest: &Digest) -> Option<&Contents> {
         self.0.values().find(|(found, _)| found == digest).map(|(_, contents)| contents.as_ref())

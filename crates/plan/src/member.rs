@@ -291,7 +291,7 @@ impl Member {
     }
 
     /// What its maps hold as a document says.
-    pub(crate) fn configured(&self) -> &Configured {
+    pub fn configured(&self) -> &Configured {
         &self.configured
     }
 

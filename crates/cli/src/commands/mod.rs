@@ -26,6 +26,7 @@ mod run;
 mod sign;
 mod status;
 mod stop;
+mod test;
 mod top;
 mod verify;
 mod why;
@@ -38,6 +39,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let Arguments { daemon, passphrase, command } = arguments;
     match command {
         Command::Build(arguments) => build::run(&arguments),
+        Command::Test(arguments) => test::run(&daemon, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),

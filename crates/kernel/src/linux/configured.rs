@@ -111,7 +111,7 @@ pub(super) fn of(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
 }
 
 /// Fills a map that is empty, and lets nobody write to it from user space any more, where the kernel can do that.
-fn fill(map: MapHandle, contents: &Contents) -> io::Result<()> {
+pub(super) fn fill(map: MapHandle, contents: &Contents) -> io::Result<()> {
     let mut values = Vec::new();
     for (key, held) in &contents.entries {
         match held {

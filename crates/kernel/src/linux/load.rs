@@ -193,7 +193,7 @@ impl Loading<'_> {
     }
 
     /// Loads the program untouched, then spliced.
-    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, CodeDigest, Done), Refused> {
+    pub(super) fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, CodeDigest, Done), Refused> {
         let untouched = self.load_untouched()?;
         self.check_effects(&untouched.insns, splicing.enforcement)?;
         let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };

@@ -104,12 +104,13 @@ pub(crate) fn load_program(
     own(unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), licence, first, count, &raw mut opts) })
 }
 
-/// Runs a program on a packet (`BPF_PROG_TEST_RUN`). `out` gets the packet as the program left it; returns the verdict,
-/// the length of that packet, and the average time of a run in nanoseconds.
+/// Runs a program on a packet (`BPF_PROG_TEST_RUN`). `out` gets the packet as the program left it, and `context`, where there is one,
+/// what the kernel says of it then; returns the verdict, the length of that packet, and the average time of a run in nanoseconds.
 pub(crate) fn test_run(
     program: BorrowedFd<'_>,
     packet: &[u8],
     out: &mut [u8],
+    context: &mut [u8],
     repeat: u32,
 ) -> io::Result<(u32, usize, u32)> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
@@ -124,6 +125,13 @@ pub(crate) fn test_run(
     };
     if out.is_empty() {
         opts.data_out = std::ptr::null_mut();
+    }
+    if !context.is_empty() {
+        opts.ctx_size_in = length(context)?;
+        opts.ctx_size_out = opts.ctx_size_in;
+        opts.ctx_out = context.as_mut_ptr().cast::<c_void>();
+        // The kernel has read it before it writes it.
+        opts.ctx_in = opts.ctx_out.cast_const();
     }
     // SAFETY: the structure points to live slices with their lengths.
     check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;

@@ -6,6 +6,7 @@
 mod dispatched;
 mod foreign;
 mod memory;
+mod stand;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -26,6 +27,7 @@ use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused, Sample};
 pub use foreign::Foreign;
+pub use stand::{Context, Stand, Stood, Terms};
 
 /// An object and the program of it that is tried.
 #[derive(Debug, Clone)]
@@ -269,7 +271,8 @@ impl Trial {
         /// What programs may put in front of a packet or behind it.
         const ROOM: usize = 512;
         let mut out = vec![0; packet.len() + ROOM];
-        let (verdict, length, nanoseconds) = sys::test_run(self.entry.as_fd(), packet, &mut out, repeat)?;
+        let (verdict, length, nanoseconds) =
+            sys::test_run(self.entry.as_fd(), packet, &mut out, &mut [], repeat)?;
         out.truncate(length);
         Ok(Ran { verdict: verdict.cast_signed(), packet: out, nanoseconds })
     }

@@ -7,7 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Change, OpenMap};
 use maps::{Endian, Entry, Faults, Map, Role, Type};
-use package::{Digest, MemberName, ProgramName};
+use package::{Digest, InterfaceError, MemberName, ProgramName};
 use plan::{Hook, Member, Probe};
 use trust::Verified;
 use wire::{MapChange, MapChanged, MapPlace, MapView, Maps};
@@ -100,17 +100,18 @@ impl Holder<'_> {
     /// The maps of its object, as that and its manifest describe them.
     fn maps(&self) -> Result<Vec<Map>, BadMapCall> {
         let (verified, function) = self.program();
-        let (manifest, files) = (&verified.package().manifest, &verified.platform().files);
         let unknown = |source| BadMapCall::Unknown { member: self.name().clone(), source };
-        let interfaces =
-            manifest.interfaces(|path| files.bytes(path).unwrap_or_default()).map_err(unknown)?;
-        let object = manifest.program(function).map(|program| program.object.as_str()).unwrap_or_default();
-        Ok(interfaces
-            .into_iter()
-            .find(|(path, _)| path == object)
-            .map(|(_, found)| found.maps)
-            .unwrap_or_default())
+        maps_of(verified, function).map_err(unknown)
     }
+}
+
+/// The maps of the object of a program, as that and its manifest describe them.
+pub(crate) fn maps_of(verified: &Verified, function: &ProgramName) -> Result<Vec<Map>, InterfaceError> {
+    let (manifest, files) = (&verified.package().manifest, &verified.platform().files);
+    let interfaces = manifest.interfaces(|path| files.bytes(path).unwrap_or_default())?;
+    let object = manifest.program(function).map(|program| program.object.as_str()).unwrap_or_default();
+    let found = interfaces.into_iter().find(|(path, _)| path == object);
+    Ok(found.map(|(_, found)| found.maps).unwrap_or_default())
 }
 
 impl Engine {
