@@ -7,6 +7,7 @@ mod calm;
 mod drift;
 mod health;
 mod history;
+mod interfaces;
 mod l3afd;
 mod maps;
 mod permit;
@@ -47,6 +48,7 @@ pub use self::bad_map_call::BadMapCall;
 use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
+use self::interfaces::Interfaces;
 pub(crate) use self::maps::{HERE, Held, Reader, Readers};
 pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;
@@ -107,6 +109,8 @@ pub struct Engine {
     tally: Tally,
     /// The maps whose events somebody reads.
     readers: Readers,
+    /// What the maps of packages are.
+    interfaces: Interfaces,
     /// What others changed that is left so, until the next document.
     left: Left,
     /// What a comparison that found nothing to do began with.
@@ -141,6 +145,7 @@ impl Engine {
             events: Arc::default(),
             tally: Tally::default(),
             readers: Readers::default(),
+            interfaces: Interfaces::default(),
             left: Left::default(),
             calm: None,
             checks_pass: false,

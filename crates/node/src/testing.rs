@@ -5,6 +5,7 @@ mod ask;
 mod bad_test;
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kernel::{Change, Context, Stand, Stood, Terms};
@@ -25,7 +26,7 @@ pub(crate) struct Candidate {
     pub(crate) member: Member,
     pub(crate) point: HookPoint,
     /// What its maps are.
-    pub(crate) maps: Vec<Map>,
+    pub(crate) maps: Arc<[Map]>,
 }
 
 /// A program that is loaded, and what its maps are.

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Change, OpenMap};
 use maps::{Endian, Entry, Faults, Map, Role, Type};
-use package::{Digest, InterfaceError, MemberName, ProgramName};
+use package::{Digest, MemberName, ProgramName};
 use plan::{Hook, Member, Probe};
 use trust::Verified;
 use wire::{MapChange, MapChanged, MapPlace, MapView, Maps};
 
 use super::Engine;
 use super::bad_map_call::BadMapCall;
+use super::interfaces::Interfaces;
 use crate::Rejected;
 use crate::map_metrics::Counted;
 
@@ -98,20 +99,11 @@ impl Holder<'_> {
     }
 
     /// The maps of its object, as that and its manifest describe them.
-    fn maps(&self) -> Result<Vec<Map>, BadMapCall> {
+    fn maps(&self, interfaces: &Interfaces) -> Result<Arc<[Map]>, BadMapCall> {
         let (verified, function) = self.program();
         let unknown = |source| BadMapCall::Unknown { member: self.name().clone(), source };
-        maps_of(verified, function).map_err(unknown)
+        interfaces.maps(verified, function).map_err(unknown)
     }
-}
-
-/// The maps of the object of a program, as that and its manifest describe them.
-pub(crate) fn maps_of(verified: &Verified, function: &ProgramName) -> Result<Vec<Map>, InterfaceError> {
-    let (manifest, files) = (&verified.package().manifest, &verified.platform().files);
-    let interfaces = manifest.interfaces(|path| files.bytes(path).unwrap_or_default())?;
-    let object = manifest.program(function).map(|program| program.object.as_str()).unwrap_or_default();
-    let found = interfaces.into_iter().find(|(path, _)| path == object);
-    Ok(found.map(|(_, found)| found.maps).unwrap_or_default())
 }
 
 impl Engine {
@@ -123,8 +115,8 @@ impl Engine {
         let mut views = Vec::new();
         for holder in self.holders() {
             let (member, hook) = (holder.name().clone(), holder.hook());
-            let maps = holder.maps()?;
-            views.extend(maps.into_iter().map(|map| MapView {
+            let maps = holder.maps(&self.interfaces)?;
+            views.extend(maps.iter().cloned().map(|map| MapView {
                 member: member.clone(),
                 hook: hook.clone(),
                 map,
@@ -176,9 +168,9 @@ impl Engine {
                 return Err(BadMapCall::SeveralPlaces { member, places }.into());
             }
         };
-        let maps = holder.maps()?;
+        let maps = holder.maps(&self.interfaces)?;
         let known = maps.iter().map(|map| map.name.clone()).collect();
-        let map = maps.into_iter().find(|map| map.name == *name);
+        let map = maps.iter().find(|map| map.name == *name).cloned();
         let no_map = || BadMapCall::NoMap { member: member.clone(), map: name.clone(), known };
         let map = map.ok_or_else(no_map)?;
         let pinned = self.pinned(**holder)?.remove(name);
@@ -216,14 +208,16 @@ impl Engine {
     pub(crate) fn counted_maps(&self) -> Vec<Counted> {
         let mut counted = Vec::new();
         for holder in self.holders() {
-            // Only a manifest says so, and to read an object each time that somebody measures takes long.
+            // Only a manifest says so, and objects of packages that say nothing need not be looked into.
             let mut said = holder.program().0.package().manifest.maps.values();
             if !said.any(|said| said.role == Some(Role::Metric)) {
                 continue;
             }
-            let maps = holder.maps().unwrap_or_default().into_iter();
+            let Ok(maps) = holder.maps(&self.interfaces) else { continue };
             let mut maps = maps
+                .iter()
                 .filter(|map| map.role == Some(Role::Metric) && map.value.is_some() && map.kind.has_entries())
+                .cloned()
                 .peekable();
             if maps.peek().is_none() {
                 continue;

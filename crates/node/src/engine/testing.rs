@@ -4,7 +4,6 @@
 
 use wire::{ChainDocument, Document, MemberDocument, TestWish};
 
-use super::maps::maps_of;
 use super::{BadMapCall, Engine};
 use crate::resolve::Demand;
 use crate::testing::Candidate;
@@ -22,8 +21,8 @@ impl Engine {
         let member = resolved.desired.chains().values().flatten().next().cloned();
         let member = member.expect("the document has one member, and what is refused is refused");
         let name = member.spec().name.clone();
-        let maps = maps_of(member.verified(), &member.spec().function)
-            .map_err(|source| BadMapCall::Unknown { member: name, source })?;
+        let maps = self.interfaces.maps(member.verified(), &member.spec().function);
+        let maps = maps.map_err(|source| BadMapCall::Unknown { member: name, source })?;
         Ok(Candidate { member, point: wish.hook, maps })
     }
 }
