@@ -9,9 +9,10 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use kernel::{Change, Context, Stand, Stood, Terms};
-use maps::Map;
+use maps::{Faults, Map};
 use package::{HookPoint, InterfaceName};
 use plan::Member;
+use serde_json::Value;
 use wire::{TestContext, TestPlace, TestStep, TestWish, Tested, TestedRun, TestedStep, base64};
 
 pub(crate) use self::bad_test::BadTest;
@@ -75,31 +76,33 @@ impl Candidate {
     }
 }
 
+/// Entries as bytes, or all that is wrong with them.
+fn encoded(held: &Held, entries: &[Value], place: &str) -> Result<Vec<Change>, Faults> {
+    let (mut changes, mut wrong) = (Vec::with_capacity(entries.len()), None::<Faults>);
+    for (number, entry) in entries.iter().enumerate() {
+        let faults = match held.map.encode(entry, HERE) {
+            Ok(entry) => {
+                changes.push(Change::Set { key: entry.key, values: vec![entry.value] });
+                continue;
+            }
+            Err(faults) => faults.within(&format!("{place}/{number}")),
+        };
+        wrong = Some(wrong.map_or_else(|| faults.clone(), |before| before.and(faults.clone())));
+    }
+    wrong.map_or(Ok(changes), Err)
+}
+
 impl Loaded<'_> {
     /// Writes entries of maps before the first packet.
-    fn write(&self, maps: &BTreeMap<String, Vec<serde_json::Value>>) -> Result<(), BadTest> {
+    fn write(&self, maps: &BTreeMap<String, Vec<Value>>) -> Result<(), BadTest> {
         for (name, entries) in maps {
             let place = format!("/maps/{name}");
             let held = self.open(name, &place)?;
             if held.map.variables.is_some() {
                 return Err(BadTest::Variables { map: name.clone(), place });
             }
-            let (mut changes, mut wrong) = (Vec::new(), None::<maps::Faults>);
-            for (number, entry) in entries.iter().enumerate() {
-                match held.map.encode(entry, HERE) {
-                    Ok(entry) => changes.push(Change::Set { key: entry.key, values: vec![entry.value] }),
-                    Err(faults) => {
-                        let faults = faults.within(&format!("{place}/{number}"));
-                        wrong = Some(match wrong {
-                            Some(before) => before.and(faults),
-                            None => faults,
-                        });
-                    }
-                }
-            }
-            if let Some(faults) = wrong {
-                return Err(BadTest::Value { map: name.clone(), faults });
-            }
+            let changes = encoded(&held, entries, &place)
+                .map_err(|faults| BadTest::Value { map: name.clone(), faults })?;
             let written = held.open.change(&changes);
             written.map_err(|source| BadTest::Unwritten { map: name.clone(), source })?;
         }

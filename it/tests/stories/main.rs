@@ -25,6 +25,7 @@ mod page;
 mod plan;
 mod registry;
 mod service;
+mod tested;
 mod top;
 mod trust;
 mod user;

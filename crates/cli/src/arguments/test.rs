@@ -12,13 +12,14 @@ use super::Logins;
 /// The tests are files in `tests/` of the package (docs/testing.md). A folder with a `package.toml` is built first. Nothing is
 /// attached. A daemon of its own runs them and goes with the command, unless `--socket` or `--node` names one.
 #[derive(Debug, Args)]
+#[expect(clippy::struct_excessive_bools, reason = "each is a flag of its own on the command line")]
 #[command(after_help = "\
 Examples:
   l3af test                                   the package in this folder
   l3af test programs/ratelimit --filter burst
   l3af test ratelimit-0.1.0.oci --junit results.xml
   l3af test --coverage                        which lines of C the tests did not reach
-  l3af test --coverage=lcov.info")]
+  l3af test --coverage --lcov lcov.info")]
 pub(crate) struct Test {
     /// Folder with `package.toml`, or folder of a package, or `oci://` and its reference in a registry
     #[arg(value_name = "FOLDER|PACKAGE", default_value = ".")]
@@ -34,13 +35,16 @@ pub(crate) struct Test {
     /// Run programs in chains only
     #[arg(long)]
     pub(crate) spliced: bool,
-    /// Write the results into a file, as JUnit does (XML)
+    /// Write the results into a file, as `JUnit` does (XML)
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
-    /// Tell which lines of C are not reached, or write it into a file as lcov does; takes the sources, and runs programs alone
-    #[arg(long, value_name = "LCOV", require_equals = true, conflicts_with = "spliced")]
-    pub(crate) coverage: Option<Option<PathBuf>>,
-    /// Print the sources with how often each line ran
+    /// Tell which lines of C are not reached; takes the sources, and runs programs alone
+    #[arg(long, conflicts_with = "spliced")]
+    pub(crate) coverage: bool,
+    /// Write that into a file besides, as lcov does
+    #[arg(long, value_name = "FILE", requires = "coverage")]
+    pub(crate) lcov: Option<PathBuf>,
+    /// Print the sources besides, with how often each line ran
     #[arg(long, requires = "coverage")]
     pub(crate) annotate: bool,
     /// Print JSON

@@ -20,7 +20,7 @@ use wire::{Layout, NodeClient, TestPlace, TestWish, Tested};
 use self::case::{Case, Subject};
 use self::coverage::Coverage;
 use self::private::Private;
-use self::report::{Outcome as Told, Place, Report};
+use self::report::{Outcome as Told, Report, Run};
 use super::build;
 use crate::arguments::{Daemon, Test};
 use crate::failure::{Failure, Outcome};
@@ -29,7 +29,7 @@ use crate::package_source::PackageSource;
 
 pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
     let begin = Instant::now();
-    let coverage = arguments.coverage.as_ref().map(|_| Coverage::begin(&arguments.package)).transpose()?;
+    let coverage = arguments.coverage.then(|| Coverage::begin(&arguments.package)).transpose()?;
     let made = At::find(arguments, coverage.as_ref())?;
     let package = made.package()?;
     let cases = cases(&package, &made.reference()?, arguments)?;
@@ -89,12 +89,16 @@ fn cases(package: &Package, reference: &str, arguments: &Test) -> Result<Vec<Cas
     let files = files(package)?;
     let file = |path: &str| files.bytes(path);
     let subject = Subject { manifest: &package.manifest, file: &file, reference };
-    let is_tests = |path: &str| path.starts_with("tests/") && path.ends_with(".toml");
+    let is_tests = |path: &str| {
+        path.starts_with("tests/") && Path::new(path).extension().is_some_and(|end| end == "toml")
+    };
     let paths = files.iter().map(|file| file.path.as_str()).filter(|path| is_tests(path));
     let mut cases = Vec::new();
     for path in paths {
         let text = std::str::from_utf8(files.bytes(path).unwrap_or_default());
-        cases.extend(subject.cases(path, text.map_err(|_| Failure::new(format!("`{path}` is not text")))?)?);
+        cases.extend(
+            subject.cases(path, text.map_err(|bad| Failure::new(format!("`{path}` is not text: {bad}")))?)?,
+        );
     }
     let name = &package.manifest.package.name;
     if cases.is_empty() {
@@ -162,7 +166,7 @@ impl Runner {
         places: &[TestPlace],
         coverage: Option<&mut Coverage>,
     ) -> Result<Told, Failure> {
-        let (mut told, mut all): (Vec<Place>, Vec<Tested>) = (Vec::new(), Vec::new());
+        let (mut told, mut all): (Vec<Run>, Vec<Tested>) = (Vec::new(), Vec::new());
         let mut counted = coverage;
         for place in places {
             let mut wish = TestWish { place: *place, ..case.wish.clone() };
@@ -189,7 +193,7 @@ impl Runner {
             }
             let steps = tested.steps.len().max(1) as u64;
             let nanoseconds = tested.steps.iter().map(|step| step.nanoseconds).sum::<u64>() / steps;
-            told.push(Place { place: *place, seconds, nanoseconds, differences });
+            told.push(Run { place: *place, seconds, nanoseconds, differences });
             all.push(tested);
         }
         Ok(Told::new(&case.file, &case.name, told))

@@ -6,6 +6,7 @@
 //! profile when it ends is taken out of the intermediate text, and the counters are put into a section of global variables,
 //! which loaders make a map of. Inlined functions have counters like all others.
 
+use std::fmt::Write as _;
 use std::fs;
 use std::path::Path;
 use std::process::Command;
@@ -116,7 +117,7 @@ fn with_counters_in_a_map(text: &str) -> Option<(String, Vec<Function>)> {
                 // What is private has no symbol, by which it is found.
                 let is = is.replace("private global", "internal global");
                 let is = is.replace("section \"__llvm_prf_cnts\", comdat", &format!("section \"{SECTION}\""));
-                kept.push_str(&format!("@\"{name}\" = {is}\n"));
+                writeln!(kept, "@\"{name}\" = {is}").ok()?;
             }
             Some((name, is)) if name.starts_with("__profd_") => {
                 hashes.push((name.strip_prefix("__profd_")?.to_owned(), second_number(is)?));
@@ -200,7 +201,14 @@ define linkonce_odr hidden i32 @__llvm_profile_runtime_user() {
 }
 "#;
         let (kept, functions) = with_counters_in_a_map(text).unwrap();
-        insta::assert_snapshot!(kept, @"");
+        insta::assert_snapshot!(kept, @r#"
+        @LICENSE = dso_local global [4 x i8] c"GPL\00", section "license", align 1
+        @"__profc_a" = internal global [2 x i64] zeroinitializer, section ".data.l3af_count", align 8
+        @"__profc_x.c_b" = internal global [1 x i64] zeroinitializer, section ".data.l3af_count", align 8
+        define i32 @a(ptr %0) section "xdp" {
+          ret i32 2
+        }
+        "#);
         let told = functions.iter().map(|function| {
             let Function { variable, name, hash, counters } = function;
             (variable.as_str(), name.as_str(), *hash, *counters)

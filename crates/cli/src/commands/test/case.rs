@@ -181,8 +181,8 @@ impl Subject<'_> {
 
     fn program(&self, named: Option<&ProgramName>) -> Result<&ProgramSpec, Failure> {
         let programs = &self.manifest.programs;
-        let names: Vec<String> = programs.iter().map(|program| format!("`{}`", program.function)).collect();
-        let hint = format!("the package has {}", names.join(", "));
+        let known: Vec<String> = programs.iter().map(|program| format!("`{}`", program.function)).collect();
+        let hint = format!("the package has {}", known.join(", "));
         match (named, programs.as_slice()) {
             (Some(name), _) => self
                 .manifest

@@ -122,7 +122,7 @@ impl Coverage {
         for (counted, sums) in self.counted.values() {
             text.push_str(&self.clang.lcov(counted, &profile(counted, sums))?);
         }
-        if let Some(path) = arguments.coverage.as_ref().and_then(Option::as_ref) {
+        if let Some(path) = &arguments.lcov {
             output::write_file(path, text.as_bytes())?;
         }
         let files = lines(&text).into_iter().map(|(path, lines)| {
@@ -241,8 +241,8 @@ mod tests {
     #[test]
     fn counters_are_words_in_the_order_of_the_host() {
         let words = [1_u64, u64::MAX].map(u64::to_ne_bytes).concat();
-        let digits: String = words.iter().map(|byte| format!("{byte:02x}")).collect();
-        assert_eq!(counters(&Value::from(format!("0x{digits}"))), Some(vec![1, u64::MAX]));
+        let digits = words.iter().fold("0x".to_owned(), |digits, byte| format!("{digits}{byte:02x}"));
+        assert_eq!(counters(&Value::from(digits)), Some(vec![1, u64::MAX]));
         assert_eq!(counters(&Value::from("0x01")), None);
     }
 }

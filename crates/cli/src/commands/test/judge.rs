@@ -12,7 +12,7 @@ use super::values;
 use crate::failure::Failure;
 
 /// What a verdict is called after which the next member had the packet.
-const WENT_ON: &str = "went on to the next member";
+const WENT_ON: &str = "on to the next member";
 
 /// How a test did not come out as expected; nothing where it did.
 pub(super) fn judge(case: &Case, place: TestPlace, tested: &Tested) -> Result<Vec<String>, Failure> {
@@ -120,7 +120,7 @@ fn map(case: &Case, name: &str, entries: &Entries, got: &[MapEntry]) -> Result<V
                 let differences = values::differences(map, value, &found.value)?;
                 wrong.extend(differences.into_iter().map(|difference| format!("{place}{difference}")));
             }
-            (None, Some(value)) => wrong.push(format!("{place}: expected {value}, got no entry")),
+            (None, Some(_)) => wrong.push(format!("{place}: expected an entry, got none")),
             (Some(found), None) => wrong.push(format!("{place}: expected no entry, got {}", found.value)),
             (None, None) => {}
         }
@@ -134,4 +134,76 @@ fn map(case: &Case, name: &str, entries: &Entries, got: &[MapEntry]) -> Result<V
         }));
     }
     Ok(wrong)
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::{TestContext, TestStep, TestWish, TestedMap, base64};
+
+    use super::*;
+
+    /// A step whose runs ended with these verdicts and a packet; none of a verdict went on.
+    fn step(verdicts: &[Option<&str>], packet: &str) -> TestedStep {
+        let bytes = packet.parse::<Packet>().unwrap().to_bytes();
+        let run = |verdict: Option<&str>| TestedRun {
+            count: 1,
+            verdict: verdict.map(str::to_owned),
+            packet: base64(&bytes),
+            mark: None,
+            priority: None,
+        };
+        TestedStep {
+            runs: verdicts.iter().copied().map(run).collect(),
+            nanoseconds: 0,
+            read: Vec::<TestedMap>::new(),
+        }
+    }
+
+    fn tested(step: TestedStep) -> Tested {
+        Tested { proceed: vec!["pass".to_owned()], steps: vec![step] }
+    }
+
+    /// A test of one packet of which only the verdict may be said.
+    fn case(verdict: Option<Verdict>) -> Case {
+        let packet =
+            TestStep { packet: String::new(), repeat: 1, context: TestContext::default(), read: Vec::new() };
+        Case {
+            file: "tests/a.toml".to_owned(),
+            name: "a".to_owned(),
+            wish: TestWish {
+                package: "file:/a".to_owned(),
+                hook: package::HookPoint::Xdp,
+                program: None,
+                config: BTreeMap::new(),
+                place: TestPlace::Alone,
+                maps: BTreeMap::new(),
+                steps: vec![packet],
+            },
+            expected: vec![Expected { verdict, out: None, mark: None, priority: None, maps: Vec::new() }],
+            maps: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn in_a_chain_a_packet_goes_on_behind_verdicts_that_say_so() {
+        let check = |verdict: &str, got: Option<&str>| {
+            let case = case(Some(Verdict::Each(verdict.to_owned())));
+            judge(&case, TestPlace::Spliced, &tested(step(&[got], "eth"))).unwrap().join("; ")
+        };
+        assert_eq!(check("pass", None), "");
+        assert_eq!(check("drop", Some("drop")), "");
+        insta::assert_snapshot!(check("pass", Some("pass")), @"packet 1: verdict: expected on to the next member, got pass");
+        insta::assert_snapshot!(check("drop", None), @"packet 1: verdict: expected drop, got on to the next member");
+    }
+
+    #[test]
+    fn a_program_that_does_something_else_in_a_chain_is_told() {
+        let check = |alone: TestedStep, spliced: TestedStep| {
+            compare(&case(None), &tested(alone), &tested(spliced)).unwrap().join("; ")
+        };
+        let alone = || step(&[Some("pass"), Some("tx")], "eth / ipv4 / tcp");
+        assert_eq!(check(alone(), step(&[None, Some("tx")], "eth / ipv4 / tcp")), "");
+        let told = check(alone(), step(&[None, None], "eth / ipv4(ttl=63) / tcp"));
+        insta::assert_snapshot!(told, @"packet 1: other than alone: verdict: expected on to the next member 1 times, tx 1 times, got on to the next member 2 times; packet 1: other than alone: ipv4.ttl: expected 64, got 63");
+    }
 }

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The results as JUnit writes them (the schema of Apache Ant, as build servers read it).
+//! The results as `JUnit` writes them (the schema of Apache Ant, as build servers read it).
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -36,7 +36,7 @@ fn totals(name: &str, tests: &[&Outcome]) -> String {
     )
 }
 
-fn case(text: &mut String, package: &str, test: &Outcome) {
+fn case(xml: &mut String, package: &str, test: &Outcome) {
     let head = format!(
         "    <testcase name=\"{}\" classname=\"{}\" time=\"{:.6}\"",
         escaped(&test.name),
@@ -44,20 +44,20 @@ fn case(text: &mut String, package: &str, test: &Outcome) {
         test.seconds()
     );
     if test.passed {
-        return put(text, &format!("{head}/>"));
+        return put(xml, &format!("{head}/>"));
     }
     let differences = test.differences("");
     let first = differences.first().map(String::as_str).unwrap_or_default();
-    put(text, &format!("{head}>"));
+    put(xml, &format!("{head}>"));
     put(
-        text,
+        xml,
         &format!(
             "      <failure message=\"{}\">{}</failure>",
             escaped(first),
             escaped(&differences.join("\n"))
         ),
     );
-    put(text, "    </testcase>");
+    put(xml, "    </testcase>");
 }
 
 fn put(text: &mut String, line: &str) {
@@ -81,12 +81,12 @@ fn escaped(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::commands::test::report::Place;
+    use crate::commands::test::report::Run;
 
     #[test]
     fn what_xml_reads_otherwise_is_escaped() {
         let place =
-            |differences| Place { place: wire::TestPlace::Alone, seconds: 0.5, nanoseconds: 7, differences };
+            |differences| Run { place: wire::TestPlace::Alone, seconds: 0.5, nanoseconds: 7, differences };
         let good = Outcome::new("tests/a.toml", "a < b & \"c\"", vec![place(Vec::new())]);
         let bad = Outcome::new("tests/a.toml", "two", vec![place(vec!["x\u{1}".to_owned(), "y".to_owned()])]);
         let report = Report {
@@ -98,6 +98,16 @@ mod tests {
             seconds: 1.0,
             coverage: None,
         };
-        insta::assert_snapshot!(xml(&report), @"");
+        insta::assert_snapshot!(xml(&report), @r#"
+        <?xml version="1.0" encoding="UTF-8"?>
+        <testsuites name="guard" tests="2" failures="1" errors="0" time="1.000000">
+          <testsuite name="tests/a.toml" tests="2" failures="1" errors="0" time="1.000000">
+            <testcase name="a &lt; b &amp; &quot;c&quot;" classname="guard" time="0.500000"/>
+            <testcase name="two" classname="guard" time="0.500000">
+              <failure message="alone: x�">alone: x�&#10;alone: y</failure>
+            </testcase>
+          </testsuite>
+        </testsuites>
+        "#);
     }
 }

@@ -87,11 +87,11 @@ fn spawn(folder: &Path, pins: &Path) -> Result<Child, Failure> {
     // It ends also when this command is killed.
     let mut bound = Command::new("setpriv");
     bound.args(["--pdeathsig", "TERM"]).arg(&daemon);
-    let begun = match begin(bound) {
+    let child = match begin(bound) {
         Err(error) if error.kind() == ErrorKind::NotFound => begin(Command::new(&daemon)),
-        begun => begun,
+        child => child,
     };
-    begun.map_err(|error| {
+    child.map_err(|error| {
         Failure::new(format!("cannot start `{}`: {error}", daemon.display()))
             .with_hint("`l3afd` lies beside `l3af`, or is found by `PATH`; `--socket` names one that runs")
     })

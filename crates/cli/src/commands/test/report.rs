@@ -25,12 +25,12 @@ pub(super) struct Outcome {
     pub(super) file: String,
     pub(super) name: String,
     pub(super) passed: bool,
-    pub(super) places: Vec<Place>,
+    pub(super) runs: Vec<Run>,
 }
 
 /// What came of a test in one place.
 #[derive(Debug, Serialize)]
-pub(super) struct Place {
+pub(super) struct Run {
     pub(super) place: TestPlace,
     /// How long it took.
     pub(super) seconds: f64,
@@ -40,30 +40,27 @@ pub(super) struct Place {
 }
 
 impl Outcome {
-    pub(super) fn new(file: &str, name: &str, places: Vec<Place>) -> Self {
-        let passed = places.iter().all(|place| place.differences.is_empty());
-        Self { file: file.to_owned(), name: name.to_owned(), passed, places }
+    pub(super) fn new(file: &str, name: &str, runs: Vec<Run>) -> Self {
+        let passed = runs.iter().all(|run| run.differences.is_empty());
+        Self { file: file.to_owned(), name: name.to_owned(), passed, runs }
     }
 
     pub(super) fn seconds(&self) -> f64 {
-        self.places.iter().map(|place| place.seconds).sum()
+        self.runs.iter().map(|run| run.seconds).sum()
     }
 
     /// One line, and one for each difference.
     pub(super) fn text(&self) -> String {
         let word = if self.passed { "ok    " } else { "FAILED" };
-        let places: Vec<String> = self
-            .places
-            .iter()
-            .map(|place| format!("{} {} ns", name(place.place), place.nanoseconds))
-            .collect();
+        let places: Vec<String> =
+            self.runs.iter().map(|place| format!("{} {} ns", name(place.place), place.nanoseconds)).collect();
         let head = format!("{word} {} ({})", self.name, places.join(", "));
         [head].into_iter().chain(self.differences("       ")).collect::<Vec<_>>().join("\n")
     }
 
     /// The differences, each with where it came up.
     pub(super) fn differences(&self, indent: &str) -> Vec<String> {
-        let told = self.places.iter().flat_map(|place| {
+        let told = self.runs.iter().flat_map(|place| {
             let name = name(place.place);
             place.differences.iter().map(move |difference| format!("{indent}{name}: {difference}"))
         });
