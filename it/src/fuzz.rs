@@ -82,11 +82,14 @@ fn instruction(bytes: &[u8]) -> Insn {
 /// Any object is read or refused; what is read of it can be used.
 pub fn object(bytes: &[u8]) {
     let Ok(object) = Object::parse(bytes) else { return };
-    for parameter in &object.parameters {
-        let encoded = parameter.encode(&parameter.default, object.endian).expect("a default fits");
-        assert_eq!(encoded.len(), parameter.bytes, "`{}` keeps its width", parameter.name);
+    let described = Object::interface(bytes).expect("the object was read");
+    for (name, offset, is) in described.parameters() {
+        let held = offset.checked_add(is.bytes()).and_then(|end| object.constants.get(offset..end));
+        let shown = held
+            .map(|held| is.view(held, object.endian).ok().and_then(|view| serde_json::to_string(&view).ok()));
+        assert!(shown.is_none_or(|shown| shown.is_some()), "`{name}` is shown");
     }
-    interface(&Object::interface(bytes).expect("the object was read"), object.endian);
+    interface(&described, object.endian);
     for map in &object.maps {
         assert_eq!(object.layout.difference(&object.layout, &map.name), None, "a layout is like itself");
     }

@@ -12,6 +12,7 @@ mod naming;
 pub(crate) mod new;
 pub(crate) mod publisher;
 mod shown;
+mod test;
 mod watching;
 
 use std::path::PathBuf;
@@ -19,7 +20,8 @@ use std::path::PathBuf;
 use clap::error::ErrorKind;
 use clap::parser::ValueSource;
 use clap::{Args, CommandFactory as _, FromArgMatches as _, Parser, Subcommand};
-use package::{AttachKey, AttachValue, Enforcement, MemberName, ParameterValue, Platform, ProgramName};
+use package::{AttachKey, AttachValue, Enforcement, MemberName, Platform, ProgramName};
+use serde_json::Value;
 use trust::Pen;
 use wire::Reference;
 
@@ -29,6 +31,7 @@ pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show,
 pub(crate) use self::logins::Logins;
 pub(crate) use self::naming::Naming;
 pub(crate) use self::shown::{Chain, Events, Listing, Logs, Status};
+pub(crate) use self::test::Test;
 pub(crate) use self::watching::{Top, Why};
 use crate::signing_key::Passphrase;
 
@@ -70,7 +73,9 @@ impl Arguments {
             const WHY: &str = "`--socket` and `--node` name two daemons";
             command.error(ErrorKind::ArgumentConflict, WHY).exit();
         }
+        let is_told = matches.value_source("socket") == Some(ValueSource::EnvVariable);
         let mut arguments = Self::from_arg_matches(&matches).unwrap_or_else(|error| error.exit());
+        arguments.daemon.is_named = is_told || named("socket") || arguments.daemon.node.is_some();
         if named("socket") {
             // What is said here counts more than what the environment says.
             arguments.daemon.node = None;
@@ -107,6 +112,7 @@ An object for Linux and one for eBPF for Windows look alike: `--platform` says w
 #[derive(Debug, Subcommand)]
 pub(crate) enum Command {
     Build(Build),
+    Test(Test),
     Inspect(Inspect),
     Gen(generate::Generate),
     New(new::NewPackage),
@@ -351,9 +357,9 @@ pub(crate) struct Run {
     /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
     #[arg(long, value_name = "HOW", default_value = "enforce")]
     pub(crate) enforcement: Enforcement,
-    /// Value of a parameter; may be given several times
+    /// Value of a parameter, or what a map holds as JSON; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) set: Vec<(String, ParameterValue)>,
+    pub(crate) set: Vec<(String, Value)>,
     #[command(flatten)]
     pub(crate) trial: Trial,
 }
@@ -384,9 +390,9 @@ pub(crate) struct Change {
     /// For which packets its verdict counts: `enforce`, `shadow`, or a share of flows as in `canary 5%`
     #[arg(long, value_name = "HOW")]
     pub(crate) enforcement: Option<Enforcement>,
-    /// Value of a parameter; may be given several times
+    /// Value of a parameter, or what a map holds as JSON; may be given several times
     #[arg(long, value_name = "NAME=VALUE", value_parser = setting)]
-    pub(crate) set: Vec<(String, ParameterValue)>,
+    pub(crate) set: Vec<(String, Value)>,
     /// Take it out of the chain; it keeps its place and its maps
     #[arg(long, conflicts_with = "enable")]
     pub(crate) disable: bool,
@@ -473,11 +479,14 @@ fn option(text: &str) -> Result<(AttachKey, AttachValue), String> {
     Ok((key.parse().map_err(|error| format!("there is no option `{key}`: {error}"))?, value.into()))
 }
 
-fn setting(text: &str) -> Result<(String, ParameterValue), String> {
+/// A value is JSON where it begins so, else a number, `true`, `false` or a word.
+fn setting(text: &str) -> Result<(String, Value), String> {
     let (name, value) = text.split_once('=').ok_or("it must be `NAME=VALUE`")?;
-    let value = value
-        .parse()
-        .map_err(|error| format!("`{value}` is neither a whole number nor `true` or `false`: {error}"))?;
+    let value = match serde_json::from_str(value) {
+        Ok(value) => value,
+        Err(error) if value.starts_with(['"', '[', '{']) => return Err(format!("it is not JSON: {error}")),
+        Err(_) => Value::from(value),
+    };
     Ok((name.to_owned(), value))
 }
 

@@ -26,6 +26,11 @@ impl Failure {
         self
     }
 
+    /// The same, with where it came up in front.
+    pub(crate) fn within(self, place: &str) -> Self {
+        Self { source: format!("{place}: {self}").into(), ..self }
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<&str> {
         self.hint.as_deref()

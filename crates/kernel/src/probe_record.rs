@@ -3,10 +3,8 @@
 
 use std::collections::BTreeMap;
 
-use package::{
-    Attachment, Digest, MemberName, PackageName, ParameterValue, ProgramName, PublisherName, Version,
-};
-use plan::{Code, Fill, PackageRef, ProbeSpec, Sharing};
+use package::{Attachment, Digest, MemberName, PackageName, ProgramName, PublisherName, Version};
+use plan::{Code, Constant, Fill, PackageRef, ProbeSpec, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance of a probe. It is stored as JSON in a frozen map of one value.
@@ -17,10 +15,13 @@ pub(crate) struct ProbeRecord {
     package: PackageName,
     version: Version,
     index: Digest,
-    object: Digest,
+    pub(crate) object: Digest,
     function: ProgramName,
     attach: Attachment,
-    config: BTreeMap<String, ParameterValue>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    constants: BTreeMap<String, Constant>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) contents: BTreeMap<String, Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -41,7 +42,8 @@ impl ProbeRecord {
             object: spec.object,
             function: spec.function.clone(),
             attach: spec.attach.clone(),
-            config: spec.config.clone(),
+            constants: spec.constants.clone(),
+            contents: spec.contents.clone(),
             shares: spec.shares.clone(),
             fills: spec.fills.clone(),
             code: Some(code),
@@ -62,7 +64,8 @@ impl From<ProbeRecord> for ProbeSpec {
             object: record.object,
             function: record.function,
             attach: record.attach,
-            config: record.config,
+            constants: record.constants,
+            contents: record.contents,
             shares: record.shares,
             fills: record.fills,
         }

@@ -4,10 +4,10 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ParameterValue, ProceedSet,
-    ProgramName, PublisherName, UnknownVerdict, Version,
+    Digest, Enforcement, HookPoint, Mechanism, MemberName, PackageName, ProceedSet, ProgramName,
+    PublisherName, UnknownVerdict, Version,
 };
-use plan::{Buffers, Code, Fill, MemberSpec, PackageRef, Sharing};
+use plan::{Buffers, Code, Constant, Fill, MemberSpec, PackageRef, Sharing};
 use serde::{Deserialize, Serialize};
 
 /// The record of one instance. It is stored as JSON in a frozen map of one value.
@@ -18,7 +18,7 @@ pub(crate) struct Record {
     package: PackageName,
     version: Version,
     index: Digest,
-    object: Digest,
+    pub(crate) object: Digest,
     function: ProgramName,
     proceed: Vec<String>,
     #[serde(default)]
@@ -33,7 +33,10 @@ pub(crate) struct Record {
     mechanism: Mechanism,
     #[serde(default)]
     device_bound: bool,
-    config: BTreeMap<String, ParameterValue>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    constants: BTreeMap<String, Constant>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub(crate) contents: BTreeMap<String, Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
@@ -60,7 +63,8 @@ impl Record {
             buffers: spec.buffers,
             mechanism: spec.mechanism,
             device_bound: spec.device_bound,
-            config: spec.config.clone(),
+            constants: spec.constants.clone(),
+            contents: spec.contents.clone(),
             shares: spec.shares.clone(),
             fills: spec.fills.clone(),
             code: Some(code),
@@ -86,7 +90,8 @@ impl Record {
             buffers: self.buffers,
             mechanism: self.mechanism,
             device_bound: self.device_bound,
-            config: self.config,
+            constants: self.constants,
+            contents: self.contents,
             shares: self.shares,
             fills: self.fills,
         })

@@ -9,7 +9,7 @@ use std::sync::{Arc, OnceLock};
 use kernel::{Fake, Kernel, apply};
 use package::{
     BlobError, Blobs, Digest, HookPoint, Interface, Mechanism, Occupied, PackFile, PackSource, Package,
-    ParameterValue, Platform, pack,
+    Platform, pack,
 };
 use plan::{
     Desired, Entry, Hook, Incumbent, Instance, Member, MemberSpec, MemberWish, Placement, Plan, Slot, Target,
@@ -88,7 +88,7 @@ type Choice = (u8, usize, u8);
 
 fn member(point: HookPoint, (name, release, limit): Choice) -> Member {
     let name = format!("m{name}").parse().unwrap();
-    let config = BTreeMap::from([("limit".to_owned(), ParameterValue::integer(limit))]);
+    let config = BTreeMap::from([("limit".to_owned(), serde_json::Value::from(limit))]);
     let program = if point == HookPoint::Xdp { "first" } else { "outgoing" };
     let wish = MemberWish { config, program: Some(program.parse().unwrap()), ..MemberWish::default() };
     Member::new(name, point, &releases()[release], wish).unwrap()

@@ -105,6 +105,12 @@ impl Found {
         self.equal(path, &was.buckets, &becomes.buckets, |buckets| told(buckets.as_ref()));
         self.equal(path, &was.unit, &becomes.unit, |unit| told(unit.as_ref()));
         let entries = |map: &Map| Some(format!("a map of {} entries", map.max_entries));
+        if let Some(gone) = was.parameters.iter().find(|name| !becomes.parameters.contains(name)) {
+            self.breaks(&format!("{path}.value.{gone}"), Some("a parameter".to_owned()), None);
+        }
+        if let Some(new) = becomes.parameters.iter().find(|name| !was.parameters.contains(name)) {
+            self.extends(&format!("{path}.value.{new}"), None, Some("a parameter".to_owned()));
+        }
         match becomes.max_entries.cmp(&was.max_entries) {
             std::cmp::Ordering::Less => self.breaks(path, entries(was), entries(becomes)),
             std::cmp::Ordering::Equal => {}

@@ -27,8 +27,8 @@ pub use compare::{Comparison, Difference};
 pub use endian::Endian;
 pub use fault::{Fault, FaultKind, Faults};
 pub use interface::{
-    Clock, Entry, EntryView, FieldNotes, Format, Interface, Map, MapKind, MapNotes, Misfit, Misfits,
-    NamesFrom, NoType, Problem, Role, Section, SectionSymbol, Variables,
+    Clock, Contents, Entry, EntryView, FieldNotes, Format, Held, InnerMap, Interface, Map, MapKind, MapNotes,
+    Misfit, Misfits, NamesFrom, NoType, Problem, Role, Section, SectionSymbol, Variables,
 };
 pub use number::{BadNumber, MAX_EXACT, Number};
 pub use per_cpu::Sum;

@@ -15,6 +15,13 @@ pub struct NotJson {
     expected: String,
 }
 
+impl NotJson {
+    /// What is expected in its place, in words.
+    pub fn expected(&self) -> &str {
+        &self.expected
+    }
+}
+
 impl Type {
     /// The value that a word, or JSON, stands for. Whether it fits the type is found out when it is written.
     ///

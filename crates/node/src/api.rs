@@ -10,6 +10,7 @@ mod maps;
 mod page;
 mod samples;
 mod security;
+mod tests;
 mod user_log;
 
 use std::sync::Arc;
@@ -44,6 +45,7 @@ use crate::server::{self, Shared};
 use crate::{Conditions, Engine, Fetched, Fetcher, LimitsConfig, map_metrics};
 
 pub(crate) use self::answer::{Told, problem, refused};
+pub(crate) use self::maps::told;
 
 /// What the calls need.
 #[derive(Clone)]
@@ -95,6 +97,7 @@ type Json = Result<Given, Response>;
         maps::change,
         map_watch::watch,
         samples::samples,
+        tests::test,
         user_log::user_log,
         page::page,
         metrics,
@@ -189,6 +192,7 @@ pub fn router(
         .route("/v1/maps/{member}/{map}/entries", get(maps::entries))
         .route("/v1/maps/{member}/{map}/watch", get(map_watch::watch))
         .route("/v1/samples", post(samples::samples))
+        .route("/v1/tests", post(tests::test))
         .route("/v1/user-programs/{name}/log", get(user_log::user_log))
         .route("/", get(page::page))
         .route("/metrics", get(metrics))

@@ -7,6 +7,7 @@ mod calm;
 mod drift;
 mod health;
 mod history;
+mod interfaces;
 mod l3afd;
 mod maps;
 mod permit;
@@ -14,6 +15,7 @@ mod room;
 mod sampling;
 mod tally;
 mod tell;
+mod testing;
 mod watch;
 
 use std::fs;
@@ -46,11 +48,13 @@ pub use self::bad_map_call::BadMapCall;
 use self::calm::Calm;
 pub(crate) use self::drift::Drift;
 use self::drift::Left;
+use self::interfaces::Interfaces;
 pub(crate) use self::maps::{HERE, Held, Reader, Readers};
 pub(crate) use self::sampling::Listening;
 use self::sampling::Sampling;
 pub use self::sampling::Unsampled;
 pub(crate) use self::tally::Tally;
+pub(crate) use self::testing::document_of;
 use self::watch::{Reverified, TrustWatch};
 
 /// What an engine is made of.
@@ -105,6 +109,8 @@ pub struct Engine {
     tally: Tally,
     /// The maps whose events somebody reads.
     readers: Readers,
+    /// What the maps of packages are.
+    interfaces: Interfaces,
     /// What others changed that is left so, until the next document.
     left: Left,
     /// What a comparison that found nothing to do began with.
@@ -139,6 +145,7 @@ impl Engine {
             events: Arc::default(),
             tally: Tally::default(),
             readers: Readers::default(),
+            interfaces: Interfaces::default(),
             left: Left::default(),
             calm: None,
             checks_pass: false,

@@ -3,7 +3,7 @@
 
 use std::fmt;
 
-use plan::{Hooks, Refusal, Refusals};
+use plan::{Hooks, Refusal, Refusals, Unfit, UnfitProbe};
 use wire::{ChainDocument, Document, Fault};
 
 use crate::Rejected;
@@ -31,11 +31,11 @@ impl Faults {
         result.map_err(|wrong| self.0.push((place.to_owned(), wrong.into()))).ok()
     }
 
-    /// Refuses where anything was noted: as it is where that is one thing, else with all of it.
+    /// Refuses where anything was noted: as it is where that is one thing without places in it, else with all of it.
     pub(crate) fn refuse(mut self) -> Result<(), Rejected> {
-        match self.0.len() {
-            0 => Ok(()),
-            1 => self.0.pop().map_or(Ok(()), |(_, only)| Err(only)),
+        match self.0.as_slice() {
+            [] => Ok(()),
+            [(_, only)] if parts(only).is_none() => self.0.pop().map_or(Ok(()), |(_, only)| Err(only)),
             _ => Err(Rejected::Several(self)),
         }
     }
@@ -57,14 +57,40 @@ impl Faults {
 
     /// The same for problem details.
     pub(crate) fn told(&self) -> Vec<Fault> {
-        let faults = self.0.iter().map(|(place, rejected)| Fault {
-            pointer: place.clone(),
-            value: None,
-            detail: rejected.problem().to_string(),
-            line: None,
+        let faults = self.0.iter().flat_map(|(place, rejected)| match parts(rejected) {
+            Some(parts) => told(parts, &format!("{place}/config")),
+            None => vec![Fault {
+                pointer: place.clone(),
+                value: None,
+                detail: rejected.problem().to_string(),
+                line: None,
+            }],
         });
         faults.collect()
     }
+}
+
+/// What is wrong with values that something is configured with, where it is that.
+fn parts(rejected: &Rejected) -> Option<&maps::Faults> {
+    let unfit = if let Rejected::Unfit { source, .. } = rejected {
+        source
+    } else if let Rejected::UnfitProbe { source: UnfitProbe::Config(unfit), .. } = rejected {
+        unfit
+    } else {
+        return None;
+    };
+    if let Unfit::Config { faults, .. } = unfit { Some(faults) } else { None }
+}
+
+/// What is wrong with a value at a place, for problem details.
+pub(crate) fn told(faults: &maps::Faults, place: &str) -> Vec<Fault> {
+    let told = faults.all().iter().map(|fault| Fault {
+        pointer: format!("{place}{}", fault.pointer),
+        value: (!fault.given.is_empty()).then(|| fault.given.clone()),
+        detail: format!("expected {}", fault.expected),
+        line: None,
+    });
+    told.collect()
 }
 
 /// Where a document says what cannot be.

@@ -34,6 +34,7 @@ mod server;
 mod service;
 mod standing;
 mod store;
+mod testing;
 mod trial;
 mod user;
 mod view;

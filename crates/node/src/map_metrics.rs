@@ -72,7 +72,7 @@ pub(crate) fn text(counted: &[Counted]) -> String {
 
 impl Counted {
     fn add(&self, families: &mut Families) -> std::io::Result<()> {
-        let Held { map, open } = &self.held;
+        let Held { map, open, .. } = &self.held;
         if open.value_bytes() > MOST_BYTES {
             return Err(std::io::Error::other(format!("a value has more than {MOST_BYTES} bytes")));
         }

@@ -143,8 +143,8 @@ pub enum Rejected {
     /// A program of l3afd v1 cannot be what is said of it.
     #[error(transparent)]
     L3afd(#[from] l3afd::Unfit),
-    /// Several things of a document are not what they should be.
-    #[error("several things cannot be as the document says:{0}")]
+    /// Things of a document are not what they should be.
+    #[error("it cannot be as the document says:{0}")]
     Several(Faults),
     /// A deployment is not what it should be.
     #[error(transparent)]
@@ -397,7 +397,7 @@ impl Rejected {
             Self::Untrusted { source, .. } => Some(source.hint()),
             Self::Refusal(refusal) => Some(refusal.hint().to_owned()),
             Self::Unfit { .. } | Self::UnfitProbe { .. } => {
-                Some("`l3af inspect` shows the programs and parameters of a package".to_owned())
+                Some("`l3af inspect` shows the programs, parameters and maps of a package".to_owned())
             }
             Self::Halted(halted) if matches!(halted.refused, kernel::Refused::Splice { .. }) => Some(
                 "another mechanism may run it: `mechanism` in the `[[chain]]` of the document".to_owned(),

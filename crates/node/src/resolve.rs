@@ -113,7 +113,7 @@ impl Resolver<'_> {
         }
         self.settle_probes(document, standings, resolved)?;
         std::mem::take(&mut resolved.faults).refuse()?;
-        Ok(deployment::check_parameters(document, &resolved.desired)?)
+        Ok(deployment::check_config(document, &resolved.desired)?)
     }
 
     fn settle_members(

@@ -4,8 +4,10 @@
 use std::collections::BTreeMap;
 
 use kernel::{Cell, Cells, Runs, Totals};
-use package::{HookPoint, Mechanism, MemberName};
-use plan::{Choice, Code, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root};
+use package::{Config, Digest, HookPoint, Mechanism, MemberName};
+use plan::{
+    Choice, Code, Constant, Entry, Hook, Instance, ObservedHook, ObservedInstance, ObservedProbe, Root,
+};
 use wire::{ChainView, Count, MemberView, ProbeView, ReadOnlyDataView, RunTime};
 
 /// One chain, with the sums of its members and the numbers of their programs. `chosen` is what the plan chooses for it now.
@@ -33,7 +35,8 @@ pub(crate) fn chain(
             read_only_data: code.and_then(read_only_data),
             proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(),
             enforcement: spec.enforcement.to_string(),
-            config: spec.config.clone(),
+            config: values(&spec.constants),
+            configured_maps: digests(&spec.contents),
             seen: count(totals.seen()),
             left: verdicts(hook.point, &totals.left),
             passed: count(totals.passed),
@@ -78,9 +81,20 @@ pub(crate) fn probe(instance: &Instance, found: &ObservedProbe, runs: Runs) -> O
         object_digest: spec.object.to_string(),
         code_digest: found.code.as_ref().map(|code| code.digest.to_string()),
         read_only_data: found.code.as_ref().and_then(read_only_data),
-        config: spec.config.clone(),
+        config: values(&spec.constants),
+        configured_maps: digests(&spec.contents),
         run: RunTime { runs: runs.count, nanoseconds: runs.nanoseconds },
     })
+}
+
+/// The values of parameters.
+fn values(constants: &BTreeMap<String, Constant>) -> Config {
+    constants.iter().map(|(name, constant)| (name.clone(), constant.value.clone())).collect()
+}
+
+/// What maps hold that a document configures, by digest.
+fn digests(contents: &BTreeMap<String, Digest>) -> BTreeMap<String, String> {
+    contents.iter().map(|(name, digest)| (name.clone(), digest.to_string())).collect()
 }
 
 fn read_only_data(code: &Code) -> Option<ReadOnlyDataView> {

@@ -11,7 +11,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{ParameterValue, ProbeKind};
+use crate::{PlainValue, ProbeKind};
 
 /// The name of an option.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
@@ -62,7 +62,7 @@ pub enum AttachKey {
 #[serde(untagged)]
 pub enum AttachValue {
     /// A number or a truth value.
-    Plain(ParameterValue),
+    Plain(PlainValue),
     /// A text.
     Text(String),
 }

@@ -77,6 +77,14 @@ impl Manifest {
         }
     }
 
+    /// The interface of one of its objects, of which the bytes are told.
+    ///
+    /// # Errors
+    /// When it cannot be read, or does not have what the manifest says of it.
+    pub fn interface(&self, path: &str, object: &[u8]) -> Result<Interface, InterfaceError> {
+        joined(path, object, &self.map_notes())
+    }
+
     /// Whether its objects have what it says of their maps. Objects are looked into only where it says something.
     ///
     /// # Errors

@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading an eBPF object: an ELF file of machine `EM_BPF` (RFC 9669 and the conventions of libbpf).
 
-use std::collections::BTreeMap;
-
 use maps::{Btf, BtfError, Endian, Kind, SectionSymbol};
 use object::elf::{EM_BPF, FileHeader64};
 use object::read::elf::{ElfFile, FileHeader};
@@ -12,7 +10,7 @@ use thiserror::Error;
 use crate::context::argument;
 use crate::layout::describe;
 use crate::map_interface::{MAX_VARIABLES, btf, declared, symbols};
-use crate::{Layout, Parameter, ProgramName};
+use crate::{Layout, ProgramName};
 
 /// What an object holds.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,8 +21,8 @@ pub struct Object {
     pub maps: Vec<ObjectMap>,
     /// What lies where in them, and in the maps of global variables.
     pub layout: Layout,
-    /// The constants that may be given another value, by name.
-    pub parameters: Vec<Parameter>,
+    /// The bytes of its constants (`.rodata`), as they are when nobody gives them other values.
+    pub constants: Vec<u8>,
     /// The licence that the kernel is told.
     pub license: Option<String>,
     /// Whether types are described.
@@ -109,12 +107,11 @@ impl Object {
         let endian = endian_of(&elf);
         let btf = btf(&elf, endian)?;
         let maps = btf.as_ref().map(declared).unwrap_or_default();
-        let constants = constants(&elf)?;
         Ok(Self {
             programs: programs(&elf, btf.as_ref(), endian)?,
             layout: layout(&elf, btf.as_ref(), &maps)?,
             maps,
-            parameters: btf.as_ref().map(|btf| parameters(btf, &constants, endian)).unwrap_or_default(),
+            constants: constants(&elf)?,
             license: license(&elf)?,
             has_btf: btf.is_some(),
             has_dwarf: elf
@@ -276,47 +273,7 @@ fn variables<'a>(
     Ok(lines)
 }
 
-/// The bytes of the section of constants, and where each variable lies in it.
-struct Constants<'a> {
-    bytes: &'a [u8],
-    offsets: BTreeMap<&'a str, u64>,
-}
-
-/// Compilers leave the offsets in BTF empty; the symbols have them.
-fn constants<'a>(elf: &Elf<'a>) -> Result<Constants<'a>, ObjectError> {
-    let Some(section) = elf.section_by_name(".rodata") else {
-        return Ok(Constants { bytes: &[], offsets: BTreeMap::new() });
-    };
-    let inside = elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index()));
-    let offsets = inside.filter_map(|symbol| Some((symbol.name().ok()?, symbol.address()))).collect();
-    Ok(Constants { bytes: section.data().map_err(damaged)?, offsets })
-}
-
-/// Constants that are numbers or truth values and that the author marked as ones to be set.
-fn parameters(btf: &Btf<'_>, constants: &Constants<'_>, endian: Endian) -> Vec<Parameter> {
-    let variables = btf.section(".rodata").iter();
-    let found = variables.filter_map(|variable| parameter(btf, variable.variable, constants, endian));
-    let mut parameters: Vec<Parameter> = found.collect();
-    parameters.sort_by(|one, other| one.name.cmp(&other.name));
-    parameters
-}
-
-fn parameter(btf: &Btf<'_>, variable: u32, constants: &Constants<'_>, endian: Endian) -> Option<Parameter> {
-    let found = btf.resolve(variable);
-    let (bytes, signed, boolean) = if let Kind::Int { bytes, signed, boolean, .. } = found.kind? {
-        (*bytes, *signed, *boolean)
-    } else if let Kind::Enum { bytes, .. } = found.kind? {
-        (*bytes, false, false)
-    } else {
-        return None;
-    };
-    let bytes = usize::try_from(bytes).ok().filter(|bytes| [1, 2, 4, 8].contains(bytes))?;
-    let name = btf.name(variable);
-    if !found.constant {
-        return None;
-    }
-    let offset_bytes = usize::try_from(*constants.offsets.get(name)?).ok()?;
-    let held = constants.bytes.get(offset_bytes..offset_bytes.checked_add(bytes)?)?;
-    let default = Parameter::decode(held, signed, boolean, endian);
-    Some(Parameter { name: name.to_owned(), bytes, signed, boolean, offset_bytes, default })
+fn constants(elf: &Elf<'_>) -> Result<Vec<u8>, ObjectError> {
+    let section = elf.section_by_name(".rodata");
+    section.map_or(Ok(Vec::new()), |section| section.data().map(<[u8]>::to_vec).map_err(damaged))
 }

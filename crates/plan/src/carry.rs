@@ -3,7 +3,7 @@
 
 use package::{Difference, Layout};
 
-use crate::{Hook, Member, ObservedHook, Refusal, State, Step};
+use crate::{Hook, Member, MemberSpec, ObservedHook, Refusal, State, Step};
 
 /// The step that lets a member's new object begin with the maps of the one before; none where there is nothing to carry.
 ///
@@ -16,7 +16,8 @@ pub(crate) fn carry(hook: &Hook, found: &ObservedHook, member: &Member) -> Resul
     }
     let Some((from, layout)) = state_before(found, &to) else { return Ok(None) };
     let begins_fresh = |map: &str| member.begins_fresh(map);
-    let is_own = |map: &str| !member.spec().shares.contains_key(map);
+    let MemberSpec { shares, contents, .. } = member.spec();
+    let is_own = |map: &str| !shares.contains_key(map) && !contents.contains_key(map);
     let maps = keep(layout, member.layout(), (is_own, begins_fresh))
         .map_err(|(map, difference)| unreadable(hook, member, &map, difference))?;
     let (hook, from) = (hook.clone(), from.clone());

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::sync::Arc;
 
+use maps::Contents;
 use package::{Digest, Mechanism, MemberName, NetworkNamespace};
 use thiserror::Error;
 use trust::Verified;
@@ -180,6 +181,15 @@ impl Desired {
         let members = self.members().map(|member| (member.spec().object, member.object()));
         let probes = self.probes.values().map(|probe| (probe.spec().object, probe.object()));
         members.chain(probes).find(|(found, _)| found == digest).map(|(_, object)| object)
+    }
+
+    /// What a map holds that some member or probe configures, by its digest.
+    pub fn contents(&self, digest: &Digest) -> Option<&Contents> {
+        let probes = self.probes.values().map(Probe::configured);
+        self.members()
+            .map(Member::configured)
+            .chain(probes)
+            .find_map(|configured| configured.contents(digest))
     }
 
     /// The verified packages that the members and probes come from, each once.

@@ -12,6 +12,7 @@ mod bound;
 mod carry;
 mod chain;
 mod code;
+mod configuration;
 mod desired;
 mod entry;
 mod hook;
@@ -29,6 +30,7 @@ mod step;
 
 pub use bound::{NotBound, Unbindable};
 pub use code::{BadCodeDigest, Code, CodeAlgorithm, CodeDigest, ReadOnlyData};
+pub use configuration::{Configuration, Configured, Constant, NotConfigured};
 pub use desired::{Desired, DuplicateMember, DuplicateProbe};
 pub use hook::{BadHooks, Buffers, Entry, Hook, Hooks, Instance, State};
 pub use mechanism::{Choice, MOST_DISPATCHED, NotAlone, Undispatchable, choose};

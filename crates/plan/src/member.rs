@@ -4,16 +4,17 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use maps::Faults;
 use package::{
-    BadParameter, Digest, Enforcement, HookPoint, Layout, Manifest, Mechanism, MemberName, Object,
-    PackageName, ParameterValue, ProceedSet, ProgramKind, ProgramName, ProgramSpec, PublisherName, Scope,
-    Upgrade, Version,
+    Config, Digest, Enforcement, HookPoint, Layout, Manifest, Mechanism, MemberName, Object, PackageName,
+    ProceedSet, ProgramKind, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade, Version,
 };
 use thiserror::Error;
 use trust::Verified;
 
 use crate::Buffers;
 use crate::bound::must_be_bound;
+use crate::configuration::{Configuration, Configured, Constant, NotConfigured};
 use crate::outside::{BadFill, Fill, Outside};
 use crate::shared::{Sharing, digest};
 
@@ -56,8 +57,10 @@ pub struct MemberSpec {
     /// Whether it is loaded for the device of its hook, as it asks the network card about packets.
     #[doc(alias = "BPF_F_XDP_DEV_BOUND_ONLY")]
     pub device_bound: bool,
-    /// The parameters that differ from the object's defaults.
-    pub config: BTreeMap<String, ParameterValue>,
+    /// The constants that differ from the object's defaults.
+    pub constants: BTreeMap<String, Constant>,
+    /// The maps that hold what a document says, by name: the digest of what that is.
+    pub contents: BTreeMap<String, Digest>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
     pub shares: BTreeMap<String, (Sharing, Digest)>,
     /// What maps hold before it gets packets, by name.
@@ -77,8 +80,8 @@ pub struct MemberWish {
     pub disabled: bool,
     /// The deployment that it is part of.
     pub deployment: Option<Part>,
-    /// Values for parameters of the object.
-    pub config: BTreeMap<String, ParameterValue>,
+    /// Values for parameters of the object, and what its maps hold.
+    pub config: Config,
     /// What its maps hold before it gets packets, by name.
     pub fills: BTreeMap<String, Fill>,
     /// What surrounds it.
@@ -90,8 +93,8 @@ pub struct MemberWish {
 pub struct Part {
     /// Its name.
     pub deployment: MemberName,
-    /// Values for parameters, of the objects that have them.
-    pub config: BTreeMap<String, ParameterValue>,
+    /// Values for parameters and maps, of the objects that have them.
+    pub config: Config,
 }
 
 /// A member that is wanted, with the verified package that provides it.
@@ -104,6 +107,7 @@ pub struct Member {
     layout: Arc<Layout>,
     verified: Arc<Verified>,
     outside: Arc<Outside>,
+    configured: Configured,
 }
 
 /// What a member's object shows of what it does at run time.
@@ -163,15 +167,23 @@ pub enum Unfit {
         #[source]
         source: package::UnknownVerdict,
     },
-    /// The object has no such parameter.
-    #[error("program `{program}` has no parameter `{parameter}`; it has {}", list(.known))]
-    UnknownParameter {
+    /// Values do not fit the parameters and maps of the object.
+    #[error("`{program}` cannot be configured so: {faults}")]
+    Config {
         /// The program.
         program: ProgramName,
-        /// What was asked for.
-        parameter: String,
-        /// The parameters it has.
-        known: Vec<String>,
+        /// All that is wrong.
+        faults: Faults,
+    },
+    /// What a map holds is not for a document to say.
+    #[error("the map `{map}` of `{program}` cannot be configured: {why}")]
+    NotConfigured {
+        /// The program.
+        program: ProgramName,
+        /// The map.
+        map: String,
+        /// Why not.
+        why: NotConfigured,
     },
     /// A map cannot be filled as it is asked for.
     #[error("a map of `{program}` cannot be filled")]
@@ -181,15 +193,6 @@ pub enum Unfit {
         /// Which map, and why not.
         #[source]
         source: BadFill,
-    },
-    /// A value does not fit its parameter.
-    #[error("a parameter of `{program}` cannot take its value")]
-    Parameter {
-        /// The program.
-        program: ProgramName,
-        /// Which value, and what fits.
-        #[source]
-        source: BadParameter,
     },
 }
 
@@ -233,7 +236,9 @@ impl Member {
         };
         let object = verified.platform().object(program);
         let read = Object::parse(object).expect("a package that was read has objects that parse");
-        let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
+        let part = wish.deployment.as_ref();
+        let Configuration { constants, maps: configured } =
+            Configuration::settle(manifest, (program, object), wish.config, part)?;
         check_fills(program, &read, &wish.fills)?;
         let needs = Needs::of(point, program, &read);
         let spec = MemberSpec {
@@ -248,15 +253,16 @@ impl Member {
             buffers: Buffers::One,
             mechanism: Mechanism::Splice,
             device_bound: must_be_bound(point, &read),
-            config,
-            shares: shares(manifest, &program.object, &read.layout, wish.deployment.as_ref()),
+            constants,
+            contents: configured.digests(),
+            shares: shares((manifest, &program.object), &read.layout, part, &configured),
             fills: wish.fills,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
         let (spec, layout) = (Arc::new(spec), Arc::new(read.layout));
         let outside = Arc::new(wish.outside);
-        Ok(Self { spec, enabled, deployment, needs, layout, verified, outside })
+        Ok(Self { spec, enabled, deployment, needs, layout, verified, outside, configured })
     }
 
     /// What it runs and how.
@@ -282,6 +288,11 @@ impl Member {
     /// What surrounds it.
     pub fn outside(&self) -> &Outside {
         &self.outside
+    }
+
+    /// What its maps hold as a document says.
+    pub fn configured(&self) -> &Configured {
+        &self.configured
     }
 
     /// What lies where in its maps.
@@ -351,14 +362,16 @@ const PROGRAM_ARRAY: &str = "type: 3";
 
 /// The maps of an object that others use as well.
 pub(crate) fn shares(
-    manifest: &Manifest,
-    object: &str,
+    (manifest, object): (&Manifest, &str),
     layout: &Layout,
     part: Option<&Part>,
+    configured: &Configured,
 ) -> BTreeMap<String, (Sharing, Digest)> {
     // A program array belongs to one instance.
     let is_bound = |lines: &Vec<String>| lines.first().is_some_and(|line| line == PROGRAM_ARRAY);
-    let here = layout.0.iter().filter(|(_, lines)| !is_bound(lines));
+    // What a document configures belongs to one instance as well.
+    let is_own = |map: &str| configured.has(map);
+    let here = layout.0.iter().filter(|(map, lines)| !is_bound(lines) && !is_own(map));
     let shared = here.filter_map(|(map, _)| {
         let scope = manifest.maps.get(map).map_or(Scope::Member, |spec| spec.share);
         let sharing = match scope {
@@ -408,42 +421,6 @@ pub(crate) fn check_fills(
     for (map, fill) in fills {
         let checked = fill.check(map, &object.maps);
         checked.map_err(|source| Unfit::Fill { program: program.function.clone(), source })?;
-    }
-    Ok(())
-}
-
-/// The parameters of a program: its own, and of those of its deployment the ones that its object has.
-pub(crate) fn settle_config(
-    program: &ProgramSpec,
-    object: &Object,
-    own: BTreeMap<String, ParameterValue>,
-    part: Option<&Part>,
-) -> Result<BTreeMap<String, ParameterValue>, Unfit> {
-    let is_known = |name: &str| object.parameters.iter().any(|parameter| parameter.name == name);
-    let common = part.into_iter().flat_map(|part| &part.config).filter(|(name, _)| is_known(name));
-    let mut config: BTreeMap<_, _> = common.map(|(name, value)| (name.clone(), *value)).collect();
-    config.extend(own);
-    check_config(program, object, &config)?;
-    Ok(config)
-}
-
-fn check_config(
-    program: &ProgramSpec,
-    object: &Object,
-    config: &BTreeMap<String, ParameterValue>,
-) -> Result<(), Unfit> {
-    for (name, value) in config {
-        let parameter =
-            object.parameters.iter().find(|parameter| parameter.name == *name).ok_or_else(|| {
-                Unfit::UnknownParameter {
-                    program: program.function.clone(),
-                    parameter: name.clone(),
-                    known: object.parameters.iter().map(|parameter| parameter.name.clone()).collect(),
-                }
-            })?;
-        parameter
-            .check(value)
-            .map_err(|source| Unfit::Parameter { program: program.function.clone(), source })?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use thiserror::Error;
 
 use crate::{
     Applied, Chains, Document, Event, Explained, Generation, GenerationSummary, Planned, Probes, Problem,
-    Profile, Rollback, SampleWish, Sampled, Status,
+    Profile, Rollback, SampleWish, Sampled, Status, TestWish, Tested,
 };
 
 pub use following::Following;
@@ -273,6 +273,14 @@ impl NodeClient {
     /// When the node does not answer or refuses.
     pub async fn sample(&self, wish: &SampleWish) -> Result<Following<Sampled>, CallError> {
         self.follow(self.request(Method::POST, "/v1/samples").json(wish)).await
+    }
+
+    /// Runs a program of a package on made-up packets.
+    ///
+    /// # Errors
+    /// When the node does not answer or refuses.
+    pub async fn test(&self, wish: &TestWish) -> Result<Tested, CallError> {
+        self.answer(self.request(Method::POST, "/v1/tests").json(wish)).await
     }
 
     fn request(&self, method: Method, path: &str) -> RequestBuilder {

@@ -20,7 +20,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{MemberName, ParameterValue};
+use package::{Config, MemberName};
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
@@ -40,16 +40,16 @@ pub struct DeploymentDocument {
     /// Whether its members are in their chains, and its probes attached.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
-    /// Values for parameters, for each program that has them.
+    /// Values for parameters and what maps hold, for each program that has them: the JSON of the map interface.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-    pub config: BTreeMap<String, ParameterValue>,
+    pub config: Config,
 }
 
 impl DeploymentDocument {
     /// A deployment of which nothing more is said.
     pub fn new(name: MemberName, package: String) -> Self {
-        Self { name, package, enabled: true, config: BTreeMap::new() }
+        Self { name, package, enabled: true, config: Config::new() }
     }
 }
 

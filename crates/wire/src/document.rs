@@ -25,7 +25,7 @@
 use std::collections::BTreeMap;
 
 use package::{
-    Enforcement, HookPoint, Interfaces, Mechanism, MemberName, Occupied, OnDrift, ParameterValue, Position,
+    Config, Enforcement, HookPoint, Interfaces, Mechanism, MemberName, Occupied, OnDrift, Position,
     ProgramName, XdpMode,
 };
 use serde::{Deserialize, Serialize};
@@ -143,10 +143,10 @@ pub struct MemberDocument {
     /// Whether it is in its chain. A member that is not keeps its place and its maps.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
-    /// Values for parameters of the program: numbers and truth values by name.
+    /// Values for parameters of the program, and what its maps hold, by name: the JSON of the map interface.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-    pub config: BTreeMap<String, ParameterValue>,
+    pub config: Config,
     /// What the API of l3afd v1 says of it: what its maps hold, and what is started for it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l3afd: Option<Box<l3afd::Program>>,
@@ -163,7 +163,7 @@ impl MemberDocument {
             proceed: None,
             enforcement: Enforcement::default(),
             enabled: true,
-            config: BTreeMap::new(),
+            config: Config::new(),
             l3afd: None,
         }
     }

@@ -253,7 +253,6 @@ package = 7
         line 9, `/chain/1`: missing field `interface`
         line 12, `/chain/1/member/0/name` = "A": `A` is not a member name: it must be 1 to 63 lower-case letters, digits and dashes, and neither begin nor end with a dash
         line 17, `/chain/1/member/1/proceed/1` = 1: invalid type: integer `1`, expected a string
-        line 18, `/chain/1/member/1/config/limit` = [1]: expected a number of 64 bits, or a truth value
         line 22, `/chain/2/hook` = "tc": unknown variant `tc`, expected one of `xdp`, `tc-ingress`, `tc-egress`
         line 24, `/probe/0`: missing field `name`
         line 25, `/probe/0/package` = 7: invalid type: integer `7`, expected a string

@@ -24,6 +24,7 @@ mod registry;
 mod sample;
 mod server_events;
 mod settle;
+mod tested;
 mod trust;
 mod user_program;
 
@@ -54,6 +55,9 @@ pub use registry::{
 };
 pub use sample::{PacketView, Said, SampleWish, Sampled, base64};
 pub use settle::settle_reference;
+pub use tested::{
+    TestContext, TestPlace, TestRead, TestStep, TestWish, Tested, TestedMap, TestedRun, TestedStep,
+};
 pub use trust::{Alarm, Explained, Ruling, TrustMode, Verdict};
 pub use user_program::{
     LimitMeans, UserProgramConfinement, UserProgramLimit, UserProgramLog, UserProgramName, UserProgramState,

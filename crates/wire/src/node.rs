@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
-use package::{HookPoint, Interface, Mechanism, MemberName, ParameterValue, XdpMode};
+use package::{Config, HookPoint, Interface, Mechanism, MemberName, XdpMode};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -277,7 +277,10 @@ pub struct MemberView {
     pub enforcement: String,
     /// The parameters that were set.
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-    pub config: BTreeMap<String, ParameterValue>,
+    pub config: Config,
+    /// The maps that hold what the document says: the digest of that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configured_maps: BTreeMap<String, String>,
     /// Packets that reached it, since it joined the chain.
     pub seen: Count,
     /// Packets that left the chain at it, by verdict; `other` counts numbers that are no verdict.

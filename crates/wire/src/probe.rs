@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{AttachOptions, MemberName, ParameterValue, ProbeKind, ProgramName};
+use package::{AttachOptions, Config, MemberName, ProbeKind, ProgramName};
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -36,10 +36,10 @@ pub struct ProbeDocument {
     /// Whether it is attached. A probe that is not keeps its maps.
     #[serde(default = "yes", skip_serializing_if = "is_yes")]
     pub enabled: bool,
-    /// Values for parameters of the program: numbers and truth values by name.
+    /// Values for parameters of the program, and what its maps hold, by name: the JSON of the map interface.
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-    pub config: BTreeMap<String, ParameterValue>,
+    pub config: Config,
     /// What the API of l3afd v1 says of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub l3afd: Option<Box<l3afd::Program>>,
@@ -55,7 +55,7 @@ impl ProbeDocument {
             program: None,
             attach: AttachOptions::default(),
             enabled: true,
-            config: BTreeMap::new(),
+            config: Config::new(),
             l3afd: None,
         }
     }
@@ -93,7 +93,10 @@ pub struct ProbeView {
     pub read_only_data: Option<ReadOnlyDataView>,
     /// The parameters that were set.
     #[schema(value_type = BTreeMap<String, serde_json::Value>)]
-    pub config: BTreeMap<String, ParameterValue>,
+    pub config: Config,
+    /// The maps that hold what the document says: the digest of that.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub configured_maps: BTreeMap<String, String>,
     /// Its runs, while the kernel counts them (`kernel.bpf_stats_enabled`).
     pub run: RunTime,
 }

@@ -8,7 +8,6 @@ use std::process::{Command, ExitCode};
 use anyhow::{Context, Result, ensure};
 use clap::Parser;
 use it::{Node, Pair, Ran};
-use package::ParameterValue;
 use serde_json::Deserializer;
 use wire::{Applied, Document, Generation, GenerationSummary, State};
 
@@ -112,11 +111,7 @@ fn tell_what_is_kept(node: &Node, packages: &Path) -> Result<()> {
 
 fn mark_of(generation: &Generation) -> Option<u64> {
     let members = &generation.document.chains.first()?.members;
-    number(members.last()?.config.get(MARK)?)
-}
-
-fn number(value: &ParameterValue) -> Option<u64> {
-    value.to_string().parse().ok()
+    members.last()?.config.get(MARK)?.as_u64()
 }
 
 /// Tells which document the chain in the kernel is of.
@@ -124,7 +119,7 @@ fn tell_what_runs(node: &Node) -> Result<()> {
     for chain in node.chains()? {
         ensure!(chain.attached, "the chain on `{}` is not attached", chain.interface);
         let names: Vec<&str> = chain.members.iter().map(|member| member.name.as_ref()).collect();
-        let mark = chain.members.last().and_then(|last| number(last.config.get(MARK)?));
+        let mark = chain.members.last().and_then(|last| last.config.get(MARK)?.as_u64());
         let mark = mark.with_context(|| format!("{names:?} run, without a mark"))?;
         let expected: &[&str] = if mark % 2 == 1 { &["sanity", "ratelimit"] } else { &["ratelimit"] };
         ensure!(names == expected, "{names:?} run, and not the members of document {mark}");

@@ -215,6 +215,7 @@ fn the_api_describes_itself() {
             "/v1/rollback",
             "/v1/samples",
             "/v1/status",
+            "/v1/tests",
             "/v1/user-programs/{name}/log"
         ]
     );

@@ -127,7 +127,7 @@ fn a_deployment_that_cannot_be_meant_is_refused() {
     let said = refused(&member);
     assert!(said.contains("`spans` names no package, and there is no deployment `spans`"), "{said}");
     let said = refused(&(deployment("spans", &package, "config = { limit = 1 }") + &member));
-    assert!(said.contains("no program of the deployment `spans` has a parameter `limit`"), "{said}");
+    assert!(said.contains("no program of the deployment `spans` has a parameter or map `limit`"), "{said}");
     let said = refused(&(deployment("spans", &package, "") + &deployment("spans", &package, "") + &member));
     assert!(said.contains("the document has two deployments `spans`"), "{said}");
     let both = chain("xdp", &format!("{{ name = \"a\", deployment = \"spans\", package = \"{package}\" }}"));

@@ -27,6 +27,7 @@ mod page;
 mod plan;
 mod registry;
 mod service;
+mod tested;
 mod top;
 mod trust;
 mod user;

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::sync::Arc;
 
 use kernel::{Kernel, Linux, apply};
-use package::{HookPoint, Mechanism, Package, ParameterValue};
+use package::{HookPoint, Mechanism, Package};
 use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, reconcile};
 use trust::Verified;
 use wire::Layout;
@@ -30,9 +30,9 @@ fn desired(dice: &mut Dice, hook: &Hook, packages: &[Arc<Verified>; 2]) -> Desir
             let package = &packages[usize::try_from(name % 2).unwrap()];
             let parameter = if name % 2 == 0 { "burst" } else { "check_land" };
             let value = if name % 2 == 0 {
-                ParameterValue::integer(i64::try_from(limit).unwrap())
+                serde_json::Value::from(i64::try_from(limit).unwrap())
             } else {
-                ParameterValue::Bool(limit == 0)
+                serde_json::Value::from(limit == 0)
             };
             let wish = MemberWish {
                 config: BTreeMap::from([(parameter.to_owned(), value)]),

@@ -42,6 +42,9 @@ pub(crate) struct Daemon {
         help_heading = "Another machine"
     )]
     pub(crate) token_file: Option<PathBuf>,
+    /// Whether somebody said which daemon it is.
+    #[arg(skip)]
+    pub(crate) is_named: bool,
 }
 
 impl Daemon {

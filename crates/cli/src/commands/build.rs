@@ -6,7 +6,7 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use package::{Manifest, PackFile, PackSource};
+use package::{Manifest, PackFile, PackSource, Packed};
 use wire::Layout;
 
 use super::clang::Clang;
@@ -15,21 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run(arguments: &Build) -> Outcome {
-    let folder = &arguments.folder;
-    let path = folder.join("package.toml");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("cannot read `{}`: {error}", path.display()))
-            .with_hint("`docs/package.md` describes the manifest of a package")
-    })?;
-    let manifest = Manifest::parse(&text)?;
-    let mut files = BTreeMap::new();
-    for (path, bytes) in objects(folder, &arguments.object, &manifest)? {
-        files.insert(path, PackFile { bytes, executable: false });
-    }
-    for path in companions(folder, &manifest)? {
-        files.insert(path.clone(), read(&folder.join(&path))?);
-    }
-    let packed = package::pack(&PackSource { manifest: text, files }, arguments.created)?;
+    let (manifest, packed) = pack(&arguments.folder, given_objects(&arguments.object)?, arguments.created)?;
     let info = &manifest.package;
     let name = format!("{}-{}.oci", info.name, info.version);
     let target = arguments.output.clone().unwrap_or_else(|| PathBuf::from(name));
@@ -54,18 +40,51 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     Ok(())
 }
 
+/// The manifest of a folder, as text and as it is read.
+pub(crate) fn manifest(folder: &Path) -> Result<(String, Manifest), Failure> {
+    let path = folder.join("package.toml");
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+            .with_hint("`docs/package.md` describes the manifest of a package")
+    })?;
+    let manifest = Manifest::parse(&text)?;
+    Ok((text, manifest))
+}
+
+/// Makes a package of a folder. Objects that are given, by the names of their files, are not built.
+pub(crate) fn pack(
+    folder: &Path,
+    given: BTreeMap<String, Vec<u8>>,
+    created: u64,
+) -> Result<(Manifest, Packed), Failure> {
+    let (text, manifest) = manifest(folder)?;
+    let mut files = BTreeMap::new();
+    for (path, bytes) in objects(folder, given, &manifest)? {
+        files.insert(path, PackFile { bytes, executable: false });
+    }
+    for path in companions(folder, &manifest)? {
+        files.insert(path.clone(), read(&folder.join(&path))?);
+    }
+    let packed = package::pack(&PackSource { manifest: text, files }, created)?;
+    Ok((manifest, packed))
+}
+
+/// The name of the file that a path of a package ends with.
+pub(crate) fn file_name(path: &str) -> &str {
+    path.rsplit('/').next().unwrap_or(path)
+}
+
 /// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
 pub(super) fn objects(
     folder: &Path,
-    given: &[PathBuf],
+    mut given: BTreeMap<String, Vec<u8>>,
     manifest: &Manifest,
 ) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut given = given_objects(given)?;
     let mut objects = BTreeMap::new();
     let mut clang = None;
     for program in &manifest.programs {
         let path = program.object.as_str();
-        let name = path.rsplit('/').next().unwrap_or(path);
+        let name = file_name(path);
         if objects.contains_key(path) {
             continue;
         }
@@ -98,7 +117,7 @@ fn given_objects(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure
     Ok(given)
 }
 
-/// What else belongs into the package: its documentation, its user program, its sources, and licences.
+/// What else belongs into the package: its documentation, its user program, its sources, its tests, and licences.
 fn companions(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Failure> {
     let mut paths = BTreeSet::from([manifest.package.documentation.clone()]);
     paths.extend(manifest.user.iter().map(|user| user.command.clone()));
@@ -107,6 +126,25 @@ fn companions(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Fa
         let name = entry?.file_name().to_string_lossy().into_owned();
         if name.starts_with("LICENSE") {
             paths.insert(name);
+        }
+    }
+    paths.extend(tests(folder)?);
+    Ok(paths)
+}
+
+/// The tests of a package, with the captures that they are made of.
+fn tests(folder: &Path) -> Result<BTreeSet<String>, Failure> {
+    let tests = folder.join("tests");
+    if !tests.is_dir() {
+        return Ok(BTreeSet::new());
+    }
+    let mut paths = BTreeSet::new();
+    for entry in fs::read_dir(tests)? {
+        let entry = entry?;
+        let name = entry.file_name().to_string_lossy().into_owned();
+        if entry.file_type()?.is_file() && [".toml", ".pcap", ".pcapng"].iter().any(|end| name.ends_with(end))
+        {
+            paths.insert(format!("tests/{name}"));
         }
     }
     Ok(paths)

@@ -93,6 +93,9 @@ fn draw_config(member: &MemberView, picture: &mut String) {
     for (name, value) in &member.config {
         let _ = write!(picture, "\n│   {name} = {value}");
     }
+    for map in member.configured_maps.keys() {
+        let _ = write!(picture, "\n│   {map} holds what the document says");
+    }
 }
 
 fn verdicts(counts: &BTreeMap<String, Count>) -> String {
@@ -109,7 +112,7 @@ fn packets(count: Count) -> String {
 
 #[cfg(test)]
 mod tests {
-    use package::{HookPoint, ParameterValue, XdpMode};
+    use package::{HookPoint, XdpMode};
 
     use super::*;
 
@@ -130,7 +133,8 @@ mod tests {
             enforcement: "enforce".to_owned(),
             shadowed: BTreeMap::new(),
             run: wire::RunTime::default(),
-            config: BTreeMap::from([("limit".to_owned(), ParameterValue::integer(5))]),
+            config: BTreeMap::from([("limit".to_owned(), 5.into())]),
+            configured_maps: BTreeMap::new(),
             seen: count(seen),
             left: left.iter().map(|(verdict, packets)| ((*verdict).to_owned(), count(*packets))).collect(),
             passed: count(passed),

@@ -4,6 +4,8 @@
 //! The major version of clang and the headers from outside of the package are pinned by the manifest. The helpers of
 //! libbpf come with this program. Debug information is stripped, BTF is kept, and no path of this machine gets in.
 
+mod counted;
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::io;
@@ -15,6 +17,8 @@ use tempfile::TempDir;
 
 use crate::failure::{Failure, Outcome};
 use crate::output;
+
+pub(crate) use self::counted::{Counted, SECTION};
 
 /// The headers of libbpf 1.7.0 that programs include as `<bpf/...>`; `include/bpf/README.md` says where they are from.
 const HEADERS: [(&str, &str); 6] = [
@@ -32,6 +36,7 @@ const ERRNO: &str = include_str!("../../include/linux/errno.h");
 /// A compiler for eBPF, with what it needs in a folder of its own.
 pub(crate) struct Clang {
     compiler: String,
+    major: u32,
     strip: String,
     scratch: TempDir,
     pins: BTreeMap<String, Digest>,
@@ -73,13 +78,25 @@ impl Clang {
         fs::create_dir(scratch.path().join("linux"))?;
         fs::write(scratch.path().join("linux/errno.h"), ERRNO)?;
         let pins = build.map(|build| build.headers.clone()).unwrap_or_default();
-        Ok(Self { compiler, strip, scratch, pins })
+        Ok(Self { compiler, major, strip, scratch, pins })
     }
 
     /// Compiles a source of a package into the bytes of an object.
     pub(crate) fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Failure> {
         let object = self.scratch.path().join("object.o");
         let dependencies = self.scratch.path().join("object.d");
+        let (folder, mut command) = self.command(folder)?;
+        command.arg("-MD").arg("-MF").arg(&dependencies);
+        command.arg("-c").arg(source).arg("-o").arg(&object);
+        succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
+        self.check_headers(&folder, &fs::read_to_string(&dependencies)?)?;
+        let strip = Command::new(&self.strip).arg("-g").arg(&object).output();
+        succeed(&format!("`{}` cannot strip what was compiled", self.strip), strip)?;
+        Ok(fs::read(&object)?)
+    }
+
+    /// The compiler with what is said to it of every source, and the folder that it works in.
+    fn command(&self, folder: &Path) -> Result<(PathBuf, Command), Failure> {
         let folder = folder
             .canonicalize()
             .map_err(|error| Failure::new(format!("there is no folder `{}`: {error}", folder.display())))?;
@@ -88,13 +105,7 @@ impl Clang {
         command.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-fdebug-compilation-dir=."]);
         command.arg(format!("-ffile-prefix-map={}=libbpf", self.scratch.path().display()));
         command.arg("-isystem").arg(self.scratch.path());
-        command.arg("-MD").arg("-MF").arg(&dependencies);
-        command.arg("-c").arg(source).arg("-o").arg(&object);
-        succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
-        self.check_headers(&folder, &fs::read_to_string(&dependencies)?)?;
-        let strip = Command::new(&self.strip).arg("-g").arg(&object).output();
-        succeed(&format!("`{}` cannot strip what was compiled", self.strip), strip)?;
-        Ok(fs::read(&object)?)
+        Ok((folder, command))
     }
 
     /// Holds every header that was read from outside of the package against its pin.

@@ -55,8 +55,8 @@ fn find(arguments: &Generate) -> Result<Subject, Failure> {
 
 /// A folder with sources: its objects are made as `l3af build` makes them. What else it is to have need not be there yet.
 fn of_folder(folder: &Path) -> Result<Subject, Failure> {
-    let manifest = Manifest::parse(&fs::read_to_string(folder.join("package.toml"))?)?;
-    let objects = super::build::objects(folder, &[], &manifest)?;
+    let (_, manifest) = super::build::manifest(folder)?;
+    let objects = super::build::objects(folder, BTreeMap::new(), &manifest)?;
     of_manifest(&manifest, &objects)
 }
 

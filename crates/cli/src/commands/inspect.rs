@@ -6,9 +6,11 @@ mod image;
 
 use std::collections::BTreeMap;
 
+use maps::Interface;
 use maps::{Map, Variables};
-use package::{Digest, Object, Package, ParameterValue, ProceedSet, ReferrerKind, UserProgram};
+use package::{Digest, Object, Package, ProceedSet, ReferrerKind, UserProgram};
 use serde::Serialize;
+use serde_json::Value;
 use trust::Envelope;
 
 use crate::arguments::Inspect;
@@ -68,7 +70,9 @@ struct MapReport {
 struct ParameterReport {
     name: String,
     kind: String,
-    default: ParameterValue,
+    default: Value,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    description: Option<String>,
 }
 
 #[derive(Serialize)]
@@ -105,6 +109,9 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
         .filter_map(|path| first.files.bytes(path).map(|bytes| (path, bytes)))
         .filter_map(|(path, bytes)| Object::parse(bytes).ok().map(|object| (path, (bytes, object))))
         .collect();
+    // A package whose manifest did not fit its objects could not be read.
+    let interfaces =
+        manifest.interfaces(|path| first.files.bytes(path).unwrap_or_default()).unwrap_or_default();
     Report {
         publisher: info.publisher.to_string(),
         name: info.name.to_string(),
@@ -117,12 +124,11 @@ fn report(package: &Package, envelopes: &[Vec<u8>]) -> Report {
         platforms: package.platforms.iter().map(platform).collect(),
         programs: manifest.programs.iter().map(|program| programs(program, &objects)).collect(),
         maps: objects.values().flat_map(|(_, object)| &object.maps).map(map).collect(),
-        // A package whose manifest did not fit its objects could not be read.
-        interface: manifest
-            .interfaces(|path| first.files.bytes(path).unwrap_or_default())
-            .map(|interfaces| interfaces.into_values().flat_map(|interface| interface.maps).collect())
-            .unwrap_or_default(),
-        parameters: objects.values().flat_map(|(_, object)| &object.parameters).map(parameter).collect(),
+        parameters: interfaces
+            .iter()
+            .flat_map(|(path, interface)| parameters(interface, &objects[path.as_str()].1))
+            .collect(),
+        interface: interfaces.into_values().flat_map(|interface| interface.maps).collect(),
         objects: objects
             .iter()
             .map(|(path, (bytes, object))| ((*path).to_owned(), describe(bytes, object)))
@@ -180,10 +186,17 @@ fn map(map: &package::ObjectMap) -> MapReport {
     }
 }
 
-fn parameter(parameter: &package::Parameter) -> ParameterReport {
-    let sign = if parameter.signed { "s" } else { "u" };
-    let kind = if parameter.boolean { "bool".to_owned() } else { format!("{sign}{}", parameter.bytes * 8) };
-    ParameterReport { name: parameter.name.clone(), kind, default: parameter.default }
+/// The constants that can be configured, with the values that they have in the object.
+fn parameters(interface: &Interface, object: &Object) -> Vec<ParameterReport> {
+    let found = interface.parameters().filter_map(|(name, offset, is)| {
+        let bytes = object.constants.get(offset..offset.checked_add(is.bytes())?)?;
+        let default = serde_json::to_value(is.view(bytes, object.endian).ok()?).ok()?;
+        let description = is.words().description.clone();
+        Some(ParameterReport { name: name.to_owned(), kind: super::maps::shape(is), default, description })
+    });
+    let mut found: Vec<ParameterReport> = found.collect();
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    found
 }
 
 fn describe(bytes: &[u8], object: &Object) -> ObjectReport {

@@ -51,7 +51,7 @@ pub(super) fn described(map: &Map) -> Vec<String> {
 }
 
 /// A type in words, a structure with its fields.
-fn shape(is: &Type) -> String {
+pub(super) fn shape(is: &Type) -> String {
     let unit = is.words().unit.as_ref().map(|unit| format!(" {unit}")).unwrap_or_default();
     let Some(fields) = is.fields() else { return format!("{is}{unit}") };
     let fields = fields.fields.iter().filter(|field| !field.is.is_kernel());

@@ -28,6 +28,7 @@ mod run;
 mod sign;
 mod status;
 mod stop;
+mod test;
 mod top;
 mod verify;
 mod why;
@@ -40,6 +41,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let Arguments { daemon, passphrase, command } = arguments;
     match command {
         Command::Build(arguments) => build::run(&arguments),
+        Command::Test(arguments) => test::run(&daemon, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),

@@ -5,6 +5,7 @@ use std::fs;
 use std::io::{self, Read as _};
 use std::path::{Path, PathBuf};
 
+use maps::Interface;
 use package::{Digest, Format, Image, MAX_LAYER_BYTES, Object, Platform};
 use trust::{Authenticode, BadAuthenticode, Found, FoundPlatform, MAX_ENVELOPE_BYTES};
 
@@ -27,8 +28,8 @@ pub(crate) struct File {
 
 /// What a file is.
 pub(crate) enum Content {
-    /// An eBPF object.
-    Object(Box<Object>),
+    /// An eBPF object, and what it says of its maps.
+    Object(Box<Object>, Box<Interface>),
     /// A native driver of Windows, and what the signature in it says.
     Driver(Platform, Result<Option<Authenticode>, BadAuthenticode>),
     /// An archive with objects of this format.
@@ -60,8 +61,8 @@ impl File {
                     .with_hint("a driver says itself what it is for; leave `--platform` out"))
             }
             (Content::Driver(own, _), _) => Ok(own.clone()),
-            (Content::Object(_) | Content::Archive(_), Some(given)) => Ok(given.clone()),
-            (Content::Object(_) | Content::Archive(_), None) => linux_here(),
+            (Content::Object(..) | Content::Archive(_), Some(given)) => Ok(given.clone()),
+            (Content::Object(..) | Content::Archive(_), None) => linux_here(),
         }
     }
 
@@ -96,7 +97,7 @@ impl File {
     pub(crate) fn authenticode(&self) -> Option<String> {
         match &self.content {
             Content::Driver(_, signature) => Some(super::told(signature)),
-            Content::Object(_) | Content::Archive(_) => None,
+            Content::Object(..) | Content::Archive(_) => None,
         }
     }
 }
@@ -113,9 +114,10 @@ impl Content {
         }
         match format {
             Some(Format::Elf) => {
-                let object = Object::parse(bytes)
-                    .map_err(|error| Failure::new(format!("`{path}` is no eBPF object: {error}")))?;
-                Ok(Self::Object(Box::new(object)))
+                let unread = |error| Failure::new(format!("`{path}` is no eBPF object: {error}"));
+                let object = Object::parse(bytes).map_err(unread)?;
+                let interface = Object::interface(bytes).map_err(unread)?;
+                Ok(Self::Object(Box::new(object), Box::new(interface)))
             }
             Some(Format::Pe) => {
                 let image = Image::parse(bytes)
@@ -140,7 +142,7 @@ impl Content {
     /// The format of what would be loaded.
     pub(crate) fn format(&self) -> Format {
         match self {
-            Self::Object(_) => Format::Elf,
+            Self::Object(..) => Format::Elf,
             Self::Driver(..) => Format::Pe,
             Self::Archive(format) => *format,
         }

@@ -330,7 +330,7 @@ fn an_object_shows_what_is_in_it() {
 
     PARAMETER  KIND  DEFAULT
     limit      u32   100
-    offset     s16   -2
+    offset     i16   -2
     strict     bool  true
     window     u64   5000000000
     ");

@@ -17,7 +17,7 @@ use super::load::{self, Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::samples::Sampling;
 use super::state::{Source, pin_name_of};
-use super::{attach, dispatcher, fill, incumbent, inherit, maps, probe, root, sys};
+use super::{attach, configured, dispatcher, fill, incumbent, inherit, maps, pins, probe, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -115,6 +115,8 @@ fn load_member(
     let shared = pins.all_of(&SharedMap::of(hook, spec));
     let device =
         if spec.device_bound { Some(interface_index(&hook.interface).map_err(refused)?) } else { None };
+    let making = configured::Making::begin(&folder, &spec.contents, || siblings(place, spec));
+    let making = making.map_err(refused)?;
     let loading = Loading {
         point: hook.point,
         buffers: spec.buffers,
@@ -123,7 +125,8 @@ fn load_member(
             package: &spec.package.name,
             function: &spec.function,
             object,
-            config: &spec.config,
+            constants: &spec.constants,
+            configured: making.pins(),
             state: Some(&state),
             shared: &shared,
         },
@@ -134,12 +137,25 @@ fn load_member(
     let (ready, kept) =
         within(namespace, || Ok(make(&loading, known, spec, sampling.as_ref()))).map_err(refused)??;
     fill::fill(&spec.fills, |map| loading.source.pin_of(map)).map_err(refused)?;
-    let pinned = pin_instance(&folder, &ready, spec, &kept);
-    if pinned.is_err() {
-        // The next observation finds what is left; removing it now only spares a step.
-        drop(remove_tree(&folder));
-    }
-    pinned.map_err(refused)
+    making.fill(desired).map_err(refused)?;
+    pin_instance(&folder, &ready, spec, &kept).map_err(refused)?;
+    making.done();
+    Ok(())
+}
+
+/// Instances of the same member, with what their maps hold.
+fn siblings(place: &Place<'_>, spec: &MemberSpec) -> io::Result<Vec<configured::Sibling>> {
+    let Place { pins, hook, .. } = place;
+    let names = pins::names(&pins.instances(hook))?;
+    let instances = names.iter().filter_map(|name| pins::parse_instance(name));
+    let own = instances.filter(|found| found.member == spec.name).map(|found| pins.instance(hook, &found));
+    let complete = own.filter(|folder| folder.join("record").exists());
+    let siblings = complete.map(|folder| {
+        let record: Record = maps::read_record(&folder.join("record"))?;
+        Ok((record.object == spec.object)
+            .then_some(configured::Sibling { folder, contents: record.contents }))
+    });
+    siblings.filter_map(Result::transpose).collect()
 }
 
 /// What is loaded, and the maps that are pinned beside it under their names.
@@ -199,8 +215,6 @@ fn pin_instance(
     spec: &MemberSpec,
     kept: &[(&str, MapHandle)],
 ) -> io::Result<()> {
-    remove_tree(folder)?;
-    fs::create_dir_all(folder)?;
     for (name, map) in kept {
         maps::pin(map, &folder.join(name))?;
     }

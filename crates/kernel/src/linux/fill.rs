@@ -147,12 +147,12 @@ pub(super) fn sections(
     Ok(own.chain(shared.filter(|(_, path)| path.exists())).collect())
 }
 
-/// Opens a map that is pinned.
+/// Opens a map by the number that the kernel gave it.
 ///
 /// # Errors
 /// When there is none, or the kernel lets this process not.
-pub fn open_map(pinned: &Path) -> io::Result<OwnedFd> {
-    MapHandle::from_pinned_path(pinned).map_err(plain)?.as_fd().try_clone_to_owned()
+pub fn open_map(number: u32) -> io::Result<OwnedFd> {
+    MapHandle::from_map_id(number).map_err(plain)?.as_fd().try_clone_to_owned()
 }
 
 /// Pins a program in one more place, unless it is there already.

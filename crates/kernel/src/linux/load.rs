@@ -123,7 +123,9 @@ pub(super) fn open_object(object: &[u8]) -> io::Result<OpenObject> {
     if let Some(text) = kernel_configuration() {
         sys::set_kernel_configuration(&builder, text);
     }
-    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(plain)
+    // libbpf tells a refusal by its number, and its reasons beside it.
+    let told = |error| sys::take_warning().map_or_else(|| plain(error), io::Error::other);
+    builder.name(OBJECT_NAME).and_then(|named| named.open_memory(object)).map_err(told)
 }
 
 impl Splicing<'_> {
@@ -191,7 +193,7 @@ impl Loading<'_> {
     }
 
     /// Loads the program untouched, then spliced.
-    fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, CodeDigest, Done), Refused> {
+    pub(super) fn learn(&self, splicing: &Splicing<'_>) -> Result<(Way, CodeDigest, Done), Refused> {
         let untouched = self.load_untouched()?;
         self.check_effects(&untouched.insns, splicing.enforcement)?;
         let mut last = Rejected { log: String::new(), source: "there is no way to splice it".into() };

@@ -5,6 +5,7 @@ mod attach;
 mod blank;
 mod clsact;
 mod code;
+mod configured;
 mod device;
 mod dispatcher;
 mod exclusive;
@@ -52,7 +53,7 @@ pub use open_map::{Batch, Batches, Change, Heard, MapEvents, NotChanged, OpenMap
 use pins::Pins;
 pub use samples::Samples;
 use samples::Sampling;
-pub use trial::{Attached, Candidate, Foreign, Membership, Ran, Trial};
+pub use trial::{Attached, Candidate, Context, Foreign, Membership, Ran, Stand, Stood, Terms, Trial};
 pub use watch::{Caller, Stir, Watch};
 
 /// The kernel of this machine, as seen from one network namespace.
@@ -104,6 +105,25 @@ impl Linux {
         Ok(maps)
     }
 
+    /// The maps of a member with those that a document configures.
+    fn all_of(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<BTreeMap<String, PathBuf>> {
+        let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+        let mut maps = Self::kept_of(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))?;
+        if let Some(instance) = self.newest(hook, spec)?.filter(|_| !spec.contents.is_empty()) {
+            maps.extend(configured::of(&instance)?);
+        }
+        Ok(maps)
+    }
+
+    fn all_of_probe(&self, spec: &ProbeSpec) -> io::Result<BTreeMap<String, PathBuf>> {
+        let state = self.pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
+        let mut maps = Self::kept_of(&state, &self.pins.all_of(&SharedMap::of_probe(spec)))?;
+        if let Some(instance) = self.pins.newest_probe(&spec.name)?.filter(|_| !spec.contents.is_empty()) {
+            maps.extend(configured::of(&instance)?);
+        }
+        Ok(maps)
+    }
+
     /// The folder of the newest instance of a member.
     fn newest(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<Option<PathBuf>> {
         let names = pins::names(&self.pins.instances(hook))?;
@@ -138,16 +158,11 @@ impl Holdings for Linux {
     }
 
     fn maps(&self, hook: &Hook, spec: &MemberSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
-        let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
-        Self::kept_of(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))
-            .map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
+        self.all_of(hook, spec).map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
     }
 
     fn probe_maps(&self, spec: &ProbeSpec) -> Result<BTreeMap<String, PathBuf>, Unseen> {
-        let state = self.pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
-        let shared = self.pins.all_of(&SharedMap::of_probe(spec));
-        Self::kept_of(&state, &shared)
-            .map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
+        self.all_of_probe(spec).map_err(|source| Unseen::new(format!("the maps of `{}`", spec.name), source))
     }
 
     fn program_ids(&self, hook: &Hook) -> Result<BTreeMap<Instance, u32>, Unseen> {

@@ -100,7 +100,7 @@ impl OpenMap {
         self.value_bytes().next_multiple_of(8)
     }
 
-    fn as_fd(&self) -> BorrowedFd<'_> {
+    pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.map.as_fd()
     }
 }

@@ -5,7 +5,7 @@
 //! <pins>/<interface>/discipline/                  there if we made the interface's ingress discipline
 //! <pins>/<interface>/<point>/root/{ledger, link or filter/}
 //! <pins>/<interface>/<point>/root/{one, many}/{program, slot}    for packets in one buffer, and in several as well
-//! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record, array:<name>}    as far as it has them
+//! <pins>/<interface>/<point>/instances/<member>#<serial>/{program, next, counters, record, array:<name>, configured:<map>}    as far as it has them
 //! <pins>/<interface>/<point>/dispatchers/<serial>/{program, links/<number>, counters, record}
 //! <pins>/<interface>/<point>/state/<member>#<object digest>/<map>
 //! <pins>/<interface>/<point>/incumbent/{program, link, stub, next, counters}     of somebody else whose place we have

@@ -8,7 +8,8 @@ use std::os::fd::{AsFd as _, BorrowedFd};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{MapCore as _, MapHandle, MapType, Object as Loaded, OpenMapMut};
-use package::{Layout, Object, PackageName, ParameterValue, ProgramName};
+use package::{Layout, Object, PackageName, ProgramName};
+use plan::Constant;
 
 use super::maps::plain;
 use super::{maps, sys};
@@ -21,7 +22,9 @@ pub(super) struct Source<'a> {
     pub(super) package: &'a PackageName,
     pub(super) function: &'a ProgramName,
     pub(super) object: &'a [u8],
-    pub(super) config: &'a BTreeMap<String, ParameterValue>,
+    pub(super) constants: &'a BTreeMap<String, Constant>,
+    /// Where the maps are pinned that hold what a document says, by name: each is the instance's own.
+    pub(super) configured: &'a BTreeMap<String, PathBuf>,
     /// The folder in which the maps are pinned that outlive the instance; none where nothing does.
     pub(super) state: Option<&'a Path>,
     /// The folders of the maps that others use as well, by their names in the object's layout.
@@ -33,8 +36,7 @@ impl Source<'_> {
     pub(super) fn prepare_map(&self, map: &mut OpenMapMut<'_>) -> io::Result<()> {
         let name = map.name().to_string_lossy().into_owned();
         if name.ends_with(".rodata") {
-            let object = Object::parse(self.object).map_err(io::Error::other)?;
-            return map.initial_value_mut().map_or(Ok(()), |bytes| self.configure(&object, bytes));
+            return map.initial_value_mut().map_or(Ok(()), |bytes| self.configure(bytes));
         }
         let Some(pinned) = self.pin_of(&name).filter(|path| path.exists()) else { return Ok(()) };
         if is_bound(&name, map.map_type()) {
@@ -45,21 +47,20 @@ impl Source<'_> {
     }
 
     /// Writes configured values into the constants of the object.
-    pub(super) fn configure(&self, object: &Object, bytes: &mut [u8]) -> io::Result<()> {
-        for parameter in &object.parameters {
-            let Some(value) = self.config.get(&parameter.name) else { continue };
-            let value = parameter.encode(value, object.endian).map_err(io::Error::other)?;
-            let at = parameter.offset_bytes;
-            let room = bytes.get_mut(at..at + value.len()).ok_or_else(|| {
-                io::Error::other(format!("parameter `{}` lies outside of the constants", parameter.name))
-            })?;
-            room.copy_from_slice(&value);
+    pub(super) fn configure(&self, bytes: &mut [u8]) -> io::Result<()> {
+        for (name, Constant { offset, bytes: value, .. }) in self.constants {
+            let room = offset.checked_add(value.len()).and_then(|end| bytes.get_mut(*offset..end));
+            let outside = || io::Error::other(format!("parameter `{name}` lies outside of the constants"));
+            room.ok_or_else(outside)?.copy_from_slice(value);
         }
         Ok(())
     }
 
-    /// Where a map is pinned that outlives this instance.
+    /// Where a map is pinned that outlives this load.
     pub(super) fn pin_of(&self, map: &str) -> Option<PathBuf> {
+        if let Some(own) = self.configured.get(map) {
+            return Some(own.clone());
+        }
         let in_layout =
             map.strip_prefix(OBJECT_NAME).filter(|section| section.starts_with('.')).unwrap_or(map);
         match self.shared.get(in_layout) {
@@ -68,9 +69,11 @@ impl Source<'_> {
         }
     }
 
-    /// Whether all maps that outlive an instance are there.
+    /// Whether all maps that outlive a load are there.
     pub(super) fn has_all_maps(&self) -> bool {
-        self.state.is_some() && self.folders().all(|folder| folder.join(LAYOUT).exists())
+        self.state.is_some()
+            && self.folders().all(|folder| folder.join(LAYOUT).exists())
+            && self.configured.values().all(|pin| pin.exists())
     }
 
     /// The folders in which maps of the instance are pinned.
@@ -78,9 +81,9 @@ impl Source<'_> {
         self.state.into_iter().chain(self.shared.values().map(PathBuf::as_path))
     }
 
-    /// Pins the maps that outlive this instance.
+    /// Pins the maps that outlive this load.
     pub(super) fn pin_state(&self, loaded: &Loaded) -> io::Result<()> {
-        if self.state.is_none() || self.has_all_maps() {
+        if self.state.is_none() {
             return Ok(());
         }
         let object = Object::parse(self.object).map_err(io::Error::other)?;
@@ -91,13 +94,14 @@ impl Source<'_> {
         self.pin_maps(kept.iter().map(|(name, map)| (name.as_str(), map.as_fd())), &object.layout)
     }
 
-    /// Pins maps, unless it was done before.
+    /// Pins maps that are not pinned yet. In a set that is complete one may be missing that a document configured before, and
+    /// that then belonged to an instance.
     pub(super) fn pin_maps<'m>(
         &self,
         maps: impl Iterator<Item = (&'m str, BorrowedFd<'m>)>,
         layout: &Layout,
     ) -> io::Result<()> {
-        if self.state.is_none() || self.has_all_maps() {
+        if self.state.is_none() {
             return Ok(());
         }
         for folder in self.folders() {

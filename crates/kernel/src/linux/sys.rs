@@ -70,6 +70,12 @@ pub(crate) fn make_exclusive(
     check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map, program) }).map(drop)
 }
 
+/// Lets nobody write to a map from user space any more (`BPF_MAP_FREEZE`, Linux 5.2).
+pub(crate) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
+    // SAFETY: the kernel checks the descriptor.
+    check(unsafe { libbpf_sys::bpf_map_freeze(map.as_raw_fd()) }).map(drop)
+}
+
 /// Whether libbpf made a map for one program only.
 pub(crate) fn is_exclusive(map: &libbpf_rs::Map<'_>) -> bool {
     let map = map.as_libbpf_object().as_ptr();
@@ -98,12 +104,13 @@ pub(crate) fn load_program(
     own(unsafe { libbpf_sys::bpf_prog_load(kind, name.as_ptr(), licence, first, count, &raw mut opts) })
 }
 
-/// Runs a program on a packet (`BPF_PROG_TEST_RUN`). `out` gets the packet as the program left it; returns the verdict,
-/// the length of that packet, and the average time of a run in nanoseconds.
+/// Runs a program on a packet (`BPF_PROG_TEST_RUN`). `out` gets the packet as the program left it, and `context`, where there is one,
+/// what the kernel says of it then; returns the verdict, the length of that packet, and the average time of a run in nanoseconds.
 pub(crate) fn test_run(
     program: BorrowedFd<'_>,
     packet: &[u8],
     out: &mut [u8],
+    context: &mut [u8],
     repeat: u32,
 ) -> io::Result<(u32, usize, u32)> {
     let length = |bytes: &[u8]| u32::try_from(bytes.len()).map_err(io::Error::other);
@@ -118,6 +125,13 @@ pub(crate) fn test_run(
     };
     if out.is_empty() {
         opts.data_out = std::ptr::null_mut();
+    }
+    if !context.is_empty() {
+        opts.ctx_size_in = length(context)?;
+        opts.ctx_size_out = opts.ctx_size_in;
+        opts.ctx_out = context.as_mut_ptr().cast::<c_void>();
+        // The kernel has read it before it writes it.
+        opts.ctx_in = opts.ctx_out.cast_const();
     }
     // SAFETY: the structure points to live slices with their lengths.
     check(unsafe { libbpf_sys::bpf_prog_test_run_opts(program.as_raw_fd(), &raw mut opts) })?;

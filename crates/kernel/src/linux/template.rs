@@ -100,7 +100,7 @@ impl Template {
         let pinned = loading.source.pin_of(&map.name).filter(|path| !map.is_bound() && path.exists());
         match pinned {
             Some(path) => sys::open_pin(&path),
-            None => map.create(self.relocated.types(), |bytes| loading.source.configure(&self.object, bytes)),
+            None => map.create(self.relocated.types(), |bytes| loading.source.configure(bytes)),
         }
     }
 }

@@ -6,6 +6,7 @@
 mod dispatched;
 mod foreign;
 mod memory;
+mod stand;
 
 use std::collections::BTreeMap;
 use std::io;
@@ -15,10 +16,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use libbpf_rs::{MapCore as _, MapHandle, Object as Loaded};
-use package::{
-    Enforcement, FlowFilter, HookPoint, Interface, PackageName, ParameterValue, ProceedSet, ProgramName,
-};
-use plan::Buffers;
+use package::{Enforcement, FlowFilter, HookPoint, Interface, PackageName, ProceedSet, ProgramName};
+use plan::{Buffers, Constant};
 
 use super::clsact::Filter;
 use super::load::{self, Counting, Loading, Ready, Splicing};
@@ -28,6 +27,7 @@ use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused, Sample};
 pub use foreign::Foreign;
+pub use stand::{Context, Stand, Stood, Terms};
 
 /// An object and the program of it that is tried.
 #[derive(Debug, Clone)]
@@ -117,12 +117,20 @@ impl Candidate<'_> {
     fn loading<'b>(
         &'b self,
         package: &'b PackageName,
-        config: &'b BTreeMap<String, ParameterValue>,
+        constants: &'b BTreeMap<String, Constant>,
         buffers: Buffers,
     ) -> Result<Loading<'b>, Refused> {
         super::set_up_process().map_err(|error| refused(&self.function, error))?;
         let Self { point, object, function } = self;
-        let source = Source { package, function, object, config, state: None, shared: &NO_SHARED };
+        let source = Source {
+            package,
+            function,
+            object,
+            constants,
+            configured: &NOT_PINNED,
+            state: None,
+            shared: &NOT_PINNED,
+        };
         Ok(Loading { point: *point, buffers, device: None, source })
     }
 
@@ -131,8 +139,8 @@ impl Candidate<'_> {
     /// # Errors
     /// When the kernel rejects it.
     pub fn alone(&self) -> Result<Trial, Refused> {
-        let (package, config) = (package_name(), BTreeMap::new());
-        let object = self.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded;
+        let (package, constants) = (package_name(), BTreeMap::new());
+        let object = self.loading(&package, &constants, Buffers::One)?.load_untouched()?.loaded;
         let entry = program(&object, &self.function).map_err(|error| refused(&self.function, error))?;
         let keeps = Keeps { _objects: vec![object], ..Keeps::default() };
         Ok(Trial { point: self.point, entry, counters: Vec::new(), keeps })
@@ -143,13 +151,13 @@ impl Candidate<'_> {
     /// # Errors
     /// When the kernel rejects it as it is.
     pub fn ways(&self) -> Result<Vec<Way>, Refused> {
-        let (package, config) = (package_name(), BTreeMap::new());
-        let untouched = self.loading(&package, &config, Buffers::One)?.load_untouched()?;
+        let (package, constants) = (package_name(), BTreeMap::new());
+        let untouched = self.loading(&package, &constants, Buffers::One)?.load_untouched()?;
         Ok(ways(&untouched.insns, untouched.stack_bytes, false))
     }
 
     fn member(&self, how: &Membership) -> Result<Member, Refused> {
-        let (package, config) = (package_name(), BTreeMap::new());
+        let (package, constants) = (package_name(), BTreeMap::new());
         let failed = |error| refused(&self.function, error);
         let next = maps::create_slot("l3af_next").map_err(failed)?;
         let counters = maps::create_counters(self.point).map_err(failed)?;
@@ -173,7 +181,7 @@ impl Candidate<'_> {
                 number: 0,
             }),
         };
-        let loading = self.loading(&package, &config, how.buffers)?;
+        let loading = self.loading(&package, &constants, how.buffers)?;
         let ready = match how.way {
             None => loading.load(&splicing)?,
             Some(way) => {
@@ -218,10 +226,10 @@ impl Trial {
     pub fn cooperating(members: &[Candidate<'_>], array: &str) -> Result<Self, Refused> {
         let failed = |error| Refused::action("build a chain", error);
         let (point, buffers) = (members.first().map_or(HookPoint::Xdp, |member| member.point), Buffers::One);
-        let (package, config) = (package_name(), BTreeMap::new());
+        let (package, constants) = (package_name(), BTreeMap::new());
         let objects = members
             .iter()
-            .map(|member| Ok(member.loading(&package, &config, Buffers::One)?.load_untouched()?.loaded));
+            .map(|member| Ok(member.loading(&package, &constants, Buffers::One)?.load_untouched()?.loaded));
         let objects = objects.collect::<Result<Vec<Loaded>, Refused>>()?;
         let (entry, slot) = root::load(point, buffers).map_err(failed)?;
         let mut from = MapHandle::try_from(&slot).map_err(|error| failed(maps::plain(error)))?;
@@ -263,7 +271,8 @@ impl Trial {
         /// What programs may put in front of a packet or behind it.
         const ROOM: usize = 512;
         let mut out = vec![0; packet.len() + ROOM];
-        let (verdict, length, nanoseconds) = sys::test_run(self.entry.as_fd(), packet, &mut out, repeat)?;
+        let (verdict, length, nanoseconds) =
+            sys::test_run(self.entry.as_fd(), packet, &mut out, &mut [], repeat)?;
         out.truncate(length);
         Ok(Ran { verdict: verdict.cast_signed(), packet: out, nanoseconds })
     }
@@ -292,7 +301,7 @@ impl Trial {
 }
 
 /// What is on trial shares nothing.
-static NO_SHARED: BTreeMap<String, PathBuf> = BTreeMap::new();
+static NOT_PINNED: BTreeMap<String, PathBuf> = BTreeMap::new();
 
 fn package_name() -> PackageName {
     "trial".parse().expect("it is a name")

@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Arc, OnceLock};
 
 use kernel::{Fake, Kernel, apply};
-use package::{AttachKey, AttachOptions, AttachValue, KernelVersion, MemberName, ParameterValue};
+use package::{AttachKey, AttachOptions, AttachValue, KernelVersion, MemberName};
 use plan::{Desired, Observed, Plan, Probe, ProbeSpec, ProbeWish, reconcile};
 use proptest::prelude::*;
 use trust::Verified;
@@ -32,7 +32,7 @@ fn probe((name, release, limit, place): Choice) -> Probe {
         program: Some(function.parse().unwrap()),
         attach: priority.into_iter().collect::<AttachOptions>(),
         disabled: limit == 2,
-        config: BTreeMap::from([("limit".to_owned(), ParameterValue::integer(limit))]),
+        config: BTreeMap::from([("limit".to_owned(), serde_json::Value::from(limit))]),
         ..ProbeWish::default()
     };
     Probe::new(format!("p{name}").parse().unwrap(), &releases()[release], wish).unwrap()

@@ -31,6 +31,8 @@ pub(super) const MAX_PARTS: usize = 1 << 16;
 /// More maps, and more members in the declaration of one, no object has.
 const MAX_MAPS: usize = 1024;
 const MAX_MEMBERS: usize = 64;
+/// No type has more qualifiers, names and dimensions in front of it.
+const MAX_QUALIFIERS: usize = 32;
 /// How deep maps lie in each other; the kernel lets them lie in one.
 const MAX_INNER: usize = 1;
 
@@ -115,13 +117,39 @@ impl Maker<'_, '_> {
         let value = Type::new(Shape::Struct(Fields { fields }), section.bytes)
             .unwrap_or_else(|_| Type::opaque(section.bytes));
         let constant = section.name.starts_with(".rodata");
+        let parameters = section.symbols.iter().map(|symbol| &symbol.name);
+        let mut parameters: Vec<String> =
+            parameters.filter(|name| constant && self.is_parameter(name)).cloned().collect();
+        parameters.sort();
         Map {
             kind: MapKind::ARRAY,
             max_entries: 1,
             value: Some(value),
+            parameters,
             variables: Some(if constant { Variables::Constant } else { Variables::Changing }),
             ..blank(&section.name)
         }
+    }
+
+    /// Whether a variable is `volatile`, or its elements are, so that the compiler reads it where it lies.
+    fn is_parameter(&self, name: &str) -> bool {
+        let Some((btf, mut id)) = self.btf.and_then(|btf| Some((btf, btf.variable(name)?))) else {
+            return false;
+        };
+        for _ in 0..MAX_QUALIFIERS {
+            match btf.kind(id) {
+                Some(Kind::Qualified { .. }) => return true,
+                Some(
+                    Kind::Variable { target }
+                    | Kind::Const { target }
+                    | Kind::Typedef { target }
+                    | Kind::TypeTag { target }
+                    | Kind::Array { element: target, .. },
+                ) => id = *target,
+                _ => return false,
+            }
+        }
+        false
     }
 
     fn variable(&mut self, symbol: &SectionSymbol) -> Field {
@@ -140,6 +168,7 @@ fn blank(name: &str) -> Map {
         flags: 0,
         pinned_by_name: false,
         variables: None,
+        parameters: Vec::new(),
         key: None,
         value: None,
         inner: None,

@@ -85,7 +85,7 @@ impl Map {
     }
 
     /// Keys of arrays are numbers below how many entries there are.
-    fn beyond(&self, key: &[u8], endian: Endian, given: Option<&Value>) -> Option<Fault> {
+    pub(super) fn beyond(&self, key: &[u8], endian: Endian, given: Option<&Value>) -> Option<Fault> {
         let array = matches!(self.kind, MapKind::ARRAY | MapKind::PERCPU_ARRAY) && self.max_entries > 0;
         let beyond = array && endian.read(key) >= u128::from(self.max_entries);
         let last = self.max_entries.saturating_sub(1);

@@ -76,6 +76,11 @@ impl MapKind {
         matches!(self.0, 1 | 2 | 5 | 6 | 9..=11)
     }
 
+    /// Whether it holds maps (`array_of_maps`, `hash_of_maps`).
+    pub fn holds_maps(self) -> bool {
+        matches!(self.0, 12 | 13)
+    }
+
     /// Whether it hands over events instead of holding values.
     pub fn is_of_events(self) -> bool {
         self == Self::RINGBUF || self == Self::PERF_EVENT_ARRAY

@@ -2,6 +2,7 @@
 //! The maps of an object: what each is called, holds, and is for.
 
 mod apply;
+mod contents;
 mod derive;
 mod entry;
 mod kind;
@@ -12,8 +13,9 @@ mod path;
 use serde::{Deserialize, Serialize};
 
 use crate::types::is_default;
-use crate::{Buckets, Type, Unit};
+use crate::{Buckets, Field, Place, Type, Unit};
 
+pub use contents::{Contents, Held, InnerMap};
 pub(crate) use derive::is_length_first;
 pub use derive::{Section, SectionSymbol};
 pub use entry::{Entry, EntryView};
@@ -46,6 +48,10 @@ pub struct Map {
     /// What it holds of a section of global variables: its one value has no key then.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub variables: Option<Variables>,
+    /// Of constants, those that may be given other values when the object is loaded, as their names in the source: the
+    /// compiler took none of them for granted.
+    #[serde(default, skip_serializing_if = "is_default")]
+    pub parameters: Vec<String>,
     /// What its keys are, where it has keys.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub key: Option<Type>,
@@ -86,6 +92,25 @@ impl Interface {
     /// The map of a name.
     pub fn map(&self, name: &str) -> Option<&Map> {
         self.maps.iter().find(|map| map.name == name)
+    }
+
+    /// The constants that can have another value when the object is loaded: the name of each, where it lies among the
+    /// constants (`.rodata`) in bytes, and what it is.
+    pub fn parameters(&self) -> impl Iterator<Item = (&str, usize, &Type)> {
+        let named = |map: &Map, field: &Field| map.parameters.contains(&field.name);
+        let fields = self.map(".rodata").into_iter().flat_map(move |map| {
+            let all = map.value.iter().filter_map(Type::fields).flat_map(|constants| &constants.fields);
+            all.filter(move |field| named(map, field))
+        });
+        fields.filter_map(|field| {
+            let Place::Bytes { offset } = field.place else { return None };
+            Some((field.shown_name()?, offset, &field.is))
+        })
+    }
+
+    /// Where the constant of a name lies, and what it is.
+    pub fn parameter(&self, name: &str) -> Option<(usize, &Type)> {
+        self.parameters().find(|(known, ..)| *known == name).map(|(_, offset, is)| (offset, is))
     }
 }
 

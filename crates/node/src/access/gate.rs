@@ -66,6 +66,8 @@ fn action(method: &Method, path: &str) -> Option<Action> {
         "/v1/rollback" => Some(Action::Rollback),
         "/v1/desired/confirmation" => Some(Action::Confirm),
         "/v1/profile" => Some(Action::Profile),
+        // Whoever has programs loaded and run may do anything.
+        "/v1/tests" => Some(Action::Other),
         "/v1/desired" if *method == Method::PUT => Some(Action::Apply),
         "/v1/desired" if *method == Method::DELETE => Some(Action::Stop),
         _ if *method == Method::DELETE && path.starts_with("/v1/desired/members/") => Some(Action::Stop),
@@ -242,6 +244,7 @@ mod tests {
         assert_eq!(told(Method::DELETE, "/v1/profile"), "profile");
         assert_eq!(told(Method::PATCH, "/v1/maps/a/ports"), "set");
         assert_eq!(told(Method::GET, "/v1/maps/a/ports"), "read");
+        assert_eq!(told(Method::POST, "/v1/tests"), "other");
         assert_eq!(told(Method::POST, "/whatever/comes/later"), "other");
     }
 }

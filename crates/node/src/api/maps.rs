@@ -85,7 +85,7 @@ pub(super) async fn entry(
 }
 
 /// An entry as whoever asks is told it.
-pub(super) fn told(held: &Held, key: &[u8], values: &[&[u8]], per_cpu: bool) -> Result<MapEntry, Rejected> {
+pub(crate) fn told(held: &Held, key: &[u8], values: &[&[u8]], per_cpu: bool) -> Result<MapEntry, Rejected> {
     let unfit = |wrong: maps::WrongSize| BadMapCall::Unread {
         map: held.map.name.clone(),
         source: io::Error::other(wrong),

@@ -54,6 +54,14 @@ pub enum BadMapCall {
         /// Whether it may be written over nevertheless.
         may_be_forced: bool,
     },
+    /// The document says what it holds.
+    #[error("the document says what the map `{map}` of `{member}` holds")]
+    Configured {
+        /// The member.
+        member: MemberName,
+        /// The map.
+        map: String,
+    },
     /// Its events are for the user program of its package.
     #[error("the events of the map `{map}` are read by the user program of its package")]
     ReadByUserProgram {
@@ -137,6 +145,7 @@ impl BadMapCall {
             Self::NoMap { .. } | Self::NoEntry { .. } => 404,
             Self::SeveralPlaces { .. }
             | Self::NotLoaded { .. }
+            | Self::Configured { .. }
             | Self::ReadByUserProgram { .. }
             | Self::Taken { .. } => 409,
             Self::NoEntries { .. }
@@ -158,6 +167,9 @@ impl BadMapCall {
             }
             Self::NoMap { .. } | Self::NoEntries { .. } => {
                 Some("`l3af maps` lists the maps, with what they hold".to_owned())
+            }
+            Self::Configured { map, .. } => {
+                Some(format!("change it there, with `config` of the member: `l3af change … --set '{map}={{…}}'`"))
             }
             Self::NotLoaded { .. } => Some("`l3af status` says why it does not run".to_owned()),
             Self::NotYours { may_be_forced: true, .. } => {
@@ -183,13 +195,6 @@ impl BadMapCall {
 
     /// All that is wrong with what was given.
     pub(crate) fn faults(&self) -> Vec<Fault> {
-        let Self::BadValue { faults, .. } = self else { return Vec::new() };
-        let told = faults.all().iter().map(|fault| Fault {
-            pointer: fault.pointer.clone(),
-            value: (!fault.given.is_empty()).then(|| fault.given.clone()),
-            detail: format!("expected {}", fault.expected),
-            line: None,
-        });
-        told.collect()
+        if let Self::BadValue { faults, .. } = self { crate::faults::told(faults, "") } else { Vec::new() }
     }
 }

@@ -7,13 +7,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use kernel::{Change, OpenMap};
 use maps::{Endian, Entry, Faults, Map, Role, Type};
-use package::{MemberName, ProgramName};
+use package::{Digest, MemberName, ProgramName};
 use plan::{Hook, Member, Probe};
 use trust::Verified;
 use wire::{MapChange, MapChanged, MapPlace, MapView, Maps};
 
 use super::Engine;
 use super::bad_map_call::BadMapCall;
+use super::interfaces::Interfaces;
 use crate::Rejected;
 use crate::map_metrics::Counted;
 
@@ -29,6 +30,8 @@ pub(crate) struct Held {
     /// What it is.
     pub(crate) map: Map,
     pub(crate) open: OpenMap,
+    /// Whether it holds what the document says.
+    pub(crate) is_configured: bool,
 }
 
 /// The maps whose events somebody reads, by the numbers that the kernel gave them.
@@ -87,19 +90,19 @@ impl Holder<'_> {
         }
     }
 
+    /// The maps that hold what the document says, and the digests of that.
+    fn contents(&self) -> &BTreeMap<String, Digest> {
+        match self {
+            Self::Member(_, member) => &member.spec().contents,
+            Self::Probe(probe) => &probe.spec().contents,
+        }
+    }
+
     /// The maps of its object, as that and its manifest describe them.
-    fn maps(&self) -> Result<Vec<Map>, BadMapCall> {
+    fn maps(&self, interfaces: &Interfaces) -> Result<Arc<[Map]>, BadMapCall> {
         let (verified, function) = self.program();
-        let (manifest, files) = (&verified.package().manifest, &verified.platform().files);
         let unknown = |source| BadMapCall::Unknown { member: self.name().clone(), source };
-        let interfaces =
-            manifest.interfaces(|path| files.bytes(path).unwrap_or_default()).map_err(unknown)?;
-        let object = manifest.program(function).map(|program| program.object.as_str()).unwrap_or_default();
-        Ok(interfaces
-            .into_iter()
-            .find(|(path, _)| path == object)
-            .map(|(_, found)| found.maps)
-            .unwrap_or_default())
+        interfaces.maps(verified, function).map_err(unknown)
     }
 }
 
@@ -112,8 +115,8 @@ impl Engine {
         let mut views = Vec::new();
         for holder in self.holders() {
             let (member, hook) = (holder.name().clone(), holder.hook());
-            let maps = holder.maps()?;
-            views.extend(maps.into_iter().map(|map| MapView {
+            let maps = holder.maps(&self.interfaces)?;
+            views.extend(maps.iter().cloned().map(|map| MapView {
                 member: member.clone(),
                 hook: hook.clone(),
                 map,
@@ -165,9 +168,9 @@ impl Engine {
                 return Err(BadMapCall::SeveralPlaces { member, places }.into());
             }
         };
-        let maps = holder.maps()?;
+        let maps = holder.maps(&self.interfaces)?;
         let known = maps.iter().map(|map| map.name.clone()).collect();
-        let map = maps.into_iter().find(|map| map.name == *name);
+        let map = maps.iter().find(|map| map.name == *name).cloned();
         let no_map = || BadMapCall::NoMap { member: member.clone(), map: name.clone(), known };
         let map = map.ok_or_else(no_map)?;
         let pinned = self.pinned(**holder)?.remove(name);
@@ -180,7 +183,8 @@ impl Engine {
             let source = std::io::Error::other("its keys or values are not as large as its package says");
             return Err(BadMapCall::Unread { map: name.clone(), source }.into());
         }
-        Ok((Arc::clone(holder.program().0), Held { map, open }))
+        let is_configured = holder.contents().contains_key(name);
+        Ok((Arc::clone(holder.program().0), Held { map, open, is_configured }))
     }
 
     /// Changes entries of a map: all of them, or none.
@@ -189,6 +193,9 @@ impl Engine {
     /// When it is not for others to write, a key or a value does not fit, or the kernel refuses.
     pub(crate) fn change_map(&self, place: &MapPlace, change: &MapChange) -> Result<MapChanged, Rejected> {
         let held = self.open_map(place)?;
+        if held.is_configured {
+            return Err(BadMapCall::Configured { member: place.member.clone(), map: held.map.name }.into());
+        }
         held.may_be_written(change.force)?;
         let changes = held.encode(change)?;
         held.open
@@ -201,14 +208,16 @@ impl Engine {
     pub(crate) fn counted_maps(&self) -> Vec<Counted> {
         let mut counted = Vec::new();
         for holder in self.holders() {
-            // Only a manifest says so, and to read an object each time that somebody measures takes long.
+            // Only a manifest says so, and objects of packages that say nothing need not be looked into.
             let mut said = holder.program().0.package().manifest.maps.values();
             if !said.any(|said| said.role == Some(Role::Metric)) {
                 continue;
             }
-            let maps = holder.maps().unwrap_or_default().into_iter();
+            let Ok(maps) = holder.maps(&self.interfaces) else { continue };
             let mut maps = maps
+                .iter()
                 .filter(|map| map.role == Some(Role::Metric) && map.value.is_some() && map.kind.has_entries())
+                .cloned()
                 .peekable();
             if maps.peek().is_none() {
                 continue;
@@ -218,7 +227,7 @@ impl Engine {
                 let open = OpenMap::open(pinned.get(&map.name)?).ok()?;
                 let package = holder.program().0.package().manifest.package.name.clone();
                 let (member, hook) = (holder.name().clone(), holder.hook());
-                Some(Counted { package, member, hook, held: Held { map, open } })
+                Some(Counted { package, member, hook, held: Held { map, open, is_configured: false } })
             }));
         }
         counted

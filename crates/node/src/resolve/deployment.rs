@@ -25,13 +25,13 @@ pub enum BadDeployment {
         /// The deployment.
         deployment: MemberName,
     },
-    /// No program of it has a parameter.
-    #[error("no program of the deployment `{deployment}` has a parameter `{parameter}`")]
-    UnknownParameter {
+    /// No program of it has a parameter or map of a name.
+    #[error("no program of the deployment `{deployment}` has a parameter or map `{name}`")]
+    Unknown {
         /// The deployment.
         deployment: MemberName,
-        /// The parameter.
-        parameter: String,
+        /// The name.
+        name: String,
     },
     /// It is not said where a member or a probe comes from.
     #[error(transparent)]
@@ -48,7 +48,7 @@ impl BadDeployment {
             Self::Idle { .. } => {
                 "a member or probe without `package` is part of the deployment of its own name, or of the one that it names as `deployment`"
             }
-            Self::UnknownParameter { .. } => "`l3af inspect` lists the parameters of a package",
+            Self::Unknown { .. } => "`l3af inspect` lists the parameters and maps of a package",
             Self::NoSource(_) => "say `package`, or let a `[[deployment]]` have its name",
         }
     }
@@ -70,18 +70,23 @@ pub(super) fn check(document: &Document, faults: &mut Faults) {
     }
 }
 
-/// Refuses parameters that no program of a deployment has. Of a package that is trusted no longer nobody knows.
-pub(super) fn check_parameters(document: &Document, desired: &Desired) -> Result<(), BadDeployment> {
+/// Refuses parameters and maps that no program of a deployment has. Of a package that is trusted no longer nobody knows.
+pub(super) fn check_config(document: &Document, desired: &Desired) -> Result<(), BadDeployment> {
     for deployment in &document.deployments {
         let is_part = |name: Option<&MemberName>| name == Some(&deployment.name);
         let members = desired.members().filter(|member| is_part(member.deployment()));
         let probes = desired.probes().values().filter(|probe| is_part(probe.deployment()));
-        let configs = members.map(|member| &member.spec().config);
-        let configs: Vec<_> = configs.chain(probes.map(|probe| &probe.spec().config)).collect();
-        let is_unknown = |name: &&String| !configs.iter().any(|config| config.contains_key(*name));
-        if let Some(parameter) = deployment.config.keys().find(is_unknown).filter(|_| !configs.is_empty()) {
-            let (deployment, parameter) = (deployment.name.clone(), parameter.clone());
-            return Err(BadDeployment::UnknownParameter { deployment, parameter });
+        let members = members.map(|member| (&member.spec().constants, &member.spec().contents));
+        let probes = probes.map(|probe| (&probe.spec().constants, &probe.spec().contents));
+        let configured: Vec<_> = members.chain(probes).collect();
+        let is_known = |name: &String| {
+            configured
+                .iter()
+                .any(|(constants, contents)| constants.contains_key(name) || contents.contains_key(name))
+        };
+        let unknown = deployment.config.keys().find(|name| !is_known(name));
+        if let Some(name) = unknown.filter(|_| !configured.is_empty()) {
+            return Err(BadDeployment::Unknown { deployment: deployment.name.clone(), name: name.clone() });
         }
     }
     Ok(())

@@ -3,13 +3,11 @@
 //! it begins. [`VARIABLE`] says which is which.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io;
 use std::os::fd::{AsRawFd as _, OwnedFd};
-use std::os::unix::fs::MetadataExt as _;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
-use kernel::{Kernel, Unseen};
+use kernel::{Kernel, OpenMap, Unseen};
 use package::Digest;
 use plan::Desired;
 
@@ -17,29 +15,19 @@ use plan::Desired;
 /// name of the map, the member or probe, and its hook, or `-` for a probe.
 pub(super) const VARIABLE: &str = "L3AF_MAPS";
 
-/// Maps by what is said of them: their name, the member or probe, and its hook. One that several share is there for each.
-pub(super) type Handed = BTreeMap<String, Pin>;
-
-/// The pin of a map. Another one under the same path is another map.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
-pub(super) struct Pin {
-    pub(super) path: PathBuf,
-    inode: u64,
-}
-
-impl Pin {
-    fn of(path: PathBuf) -> Self {
-        // One that is gone again is not opened either.
-        let inode = fs::metadata(&path).map_or(0, |found| found.ino());
-        Self { path, inode }
-    }
-}
+/// Maps by what is said of them: their name, the member or probe, and its hook; with the number that the kernel gave each. One
+/// that several share is there for each. Pins come and go with instances; the map is the same as long as its number is.
+pub(super) type Handed = BTreeMap<String, u32>;
 
 /// The maps of a package, of what is enabled of it.
 pub(super) fn of(kernel: &dyn Kernel, desired: &Desired, package: &Digest) -> Handed {
     let mut handed = Handed::new();
+    let number = |pin: PathBuf| OpenMap::open(&pin).and_then(|map| map.id());
     let mut add = |found: Result<BTreeMap<String, PathBuf>, Unseen>, of: &str| match found {
-        Ok(maps) => handed.extend(maps.into_iter().map(|(map, pin)| (format!("{map} {of}"), Pin::of(pin)))),
+        // One that is gone again is not handed on.
+        Ok(maps) => handed.extend(
+            maps.into_iter().filter_map(|(map, pin)| Some((format!("{map} {of}"), number(pin).ok()?))),
+        ),
         Err(unseen) => tracing::error!("a user program does not get the maps of {of}: {unseen}"),
     };
     for (hook, member) in
@@ -57,20 +45,23 @@ pub(super) fn of(kernel: &dyn Kernel, desired: &Desired, package: &Digest) -> Ha
 }
 
 /// Opens them for what this process executes. Returns what is said of them. They stay open for good.
-pub(super) fn open(maps: &BTreeMap<String, PathBuf>) -> io::Result<String> {
-    let mut opened: BTreeMap<&Path, OwnedFd> = BTreeMap::new();
+pub(super) fn open(maps: &Handed) -> io::Result<String> {
+    let mut opened: BTreeMap<u32, OwnedFd> = BTreeMap::new();
     let mut said = String::new();
-    for (name, pin) in maps {
-        if !opened.contains_key(pin.as_path()) {
+    for (name, number) in maps {
+        if !opened.contains_key(number) {
             let failed = |error: io::Error| {
-                io::Error::new(error.kind(), format!("cannot open the map `{}`: {error}", pin.display()))
+                io::Error::new(
+                    error.kind(),
+                    format!("cannot open the map `{name}`, number {number}: {error}"),
+                )
             };
-            let map = kernel::open_map(pin).map_err(failed)?;
+            let map = kernel::open_map(*number).map_err(failed)?;
             // A descriptor that was duplicated so is not closed on exec (dup(2)).
-            opened.insert(pin, rustix::io::dup(map)?);
+            opened.insert(*number, rustix::io::dup(map)?);
         }
-        let number = opened.get(pin.as_path()).map(OwnedFd::as_raw_fd).unwrap_or_default();
-        said = format!("{said}{number} {name}\n");
+        let descriptor = opened.get(number).map(OwnedFd::as_raw_fd).unwrap_or_default();
+        said = format!("{said}{descriptor} {name}\n");
     }
     opened.into_values().for_each(std::mem::forget);
     Ok(said)

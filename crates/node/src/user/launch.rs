@@ -74,7 +74,7 @@ impl Program {
             let Enforced { cgroup, address_space, told: limits } =
                 self.limits.enforce(&self.cgroups, &self.full_name());
             let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-            let maps = self.maps.iter().map(|(map, pin)| (map.clone(), pin.path.clone())).collect();
+            let maps = self.maps.clone();
             let cpu_seconds = self.cpu_seconds;
             let terms = Terms { identity, signals, address_space, cpu_seconds, cgroup: folder, maps };
             let mut command = birth::command(sealed, (name, arguments), &terms, output, scratch.path())?;

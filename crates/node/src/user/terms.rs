@@ -2,7 +2,6 @@
 //! On what terms a process becomes a user program: who it is, and what it may use. The daemon says so in arguments, and the
 //! process that it starts carries it out on itself before it executes the program.
 
-use std::collections::BTreeMap;
 use std::ffi::OsString;
 use std::fs;
 use std::io;
@@ -17,6 +16,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
+use super::handed::Handed;
 use super::identity::Identity;
 
 /// The argument that says so of signals.
@@ -42,8 +42,8 @@ pub(super) struct Terms {
     pub(super) cpu_seconds: Option<u64>,
     /// The control group that it belongs to.
     pub(super) cgroup: Option<PathBuf>,
-    /// The maps that it is handed: what is said of them, and where they are pinned.
-    pub(super) maps: BTreeMap<String, PathBuf>,
+    /// The maps that it is handed.
+    pub(super) maps: Handed,
 }
 
 impl Terms {
@@ -66,7 +66,7 @@ impl Terms {
             self.maps.len().to_string().into(),
         ];
         let maps = self.maps.iter();
-        arguments.extend(maps.flat_map(|(name, pin)| [name.clone().into(), pin.clone().into()]));
+        arguments.extend(maps.flat_map(|(name, number)| [name.clone().into(), number.to_string().into()]));
         arguments
     }
 
@@ -94,7 +94,8 @@ impl Terms {
         let (address_space, cpu_seconds) = (number(address_space)?, number(cpu_seconds)?);
         let cgroup = arguments.next().map(PathBuf::from).filter(|path| !path.as_os_str().is_empty());
         let count: usize = arguments.next()?.to_str()?.parse().ok()?;
-        let mut map = |_| Some((arguments.next()?.into_string().ok()?, PathBuf::from(arguments.next()?)));
+        let mut text = || arguments.next()?.into_string().ok();
+        let mut map = |_| Some((text()?, text()?.parse().ok()?));
         let maps = (0..count).map(&mut map).collect::<Option<_>>()?;
         Some(Self { identity, signals, address_space, cpu_seconds, cgroup, maps })
     }
@@ -175,7 +176,7 @@ mod tests {
         #[test]
         fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8, fenced: bool) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
-            let maps: BTreeMap<String, PathBuf> = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), format!("/a/{map}").into())).collect();
+            let maps: Handed = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), map.into())).collect();
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
                 let signals = if fenced { Signals::Fenced } else { Signals::ToOwnUser };
                 let terms = Terms { identity, signals, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Objects: what is in them, and bytes that are none.
 
-use package::{Endian, Object, ParameterValue};
+use package::{Endian, Object};
 use proptest::prelude::*;
 
 pub(crate) const SMALL: &[u8] = include_bytes!("../../testdata/small.bpf.o");
@@ -19,17 +19,18 @@ fn an_object_tells_its_programs_maps_and_parameters() {
     let [map] = object.maps.as_slice() else { panic!("{:?}", object.maps) };
     assert_eq!((map.name.as_str(), map.kind.as_str()), ("seen", "hash"));
     assert_eq!((map.key_bytes, map.value_bytes, map.max_entries, map.pinned_by_name), (4, 24, 8, true));
-    let parameters: Vec<_> =
-        object.parameters.iter().map(|p| (p.name.as_str(), p.bytes, p.default)).collect();
-    let number = ParameterValue::integer;
+    let interface = Object::interface(SMALL).unwrap();
+    let read = |offset: usize, is: &maps::Type| {
+        let value = is.view(&object.constants[offset..offset + is.bytes()], object.endian).unwrap();
+        serde_json::to_string(&value).unwrap()
+    };
+    let parameters =
+        interface.parameters().map(|(name, offset, is)| format!("{name}: {is} = {}", read(offset, is)));
+    let mut parameters: Vec<String> = parameters.collect();
+    parameters.sort();
     assert_eq!(
         parameters,
-        [
-            ("limit", 4, number(100)),
-            ("offset", 2, number(-2)),
-            ("strict", 1, ParameterValue::Bool(true)),
-            ("window", 8, number(5_000_000_000_i64)),
-        ]
+        ["limit: u32 = 100", "offset: i16 = -2", "strict: bool = true", "window: u64 = 5000000000"]
     );
     assert_eq!(object.license.as_deref(), Some("Dual BSD/GPL"));
     assert_eq!((object.endian, object.has_btf, object.has_dwarf), (Endian::Little, true, false));

@@ -11,13 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use package::{
-    AttachOptions, Attachment, BadAttachment, Digest, Layout, Manifest, MemberName, Object, PackageName,
-    ParameterValue, ProbeKind, ProgramName, ProgramSpec, Upgrade,
+    AttachOptions, Attachment, BadAttachment, Config, Digest, Layout, Manifest, MemberName, Object,
+    PackageName, ProbeKind, ProgramName, ProgramSpec, Upgrade,
 };
 use thiserror::Error;
 use trust::Verified;
 
-use crate::member::{Part, check_fills, list, object, settle_config, shares};
+use crate::configuration::{Configuration, Configured, Constant};
+use crate::member::{Part, check_fills, list, object, shares};
 use crate::shared::Sharing;
 use crate::{Fill, PackageRef, State, Unfit};
 
@@ -39,8 +40,10 @@ pub struct ProbeSpec {
     pub function: ProgramName,
     /// Where it attaches and how.
     pub attach: Attachment,
-    /// The parameters that differ from the object's defaults.
-    pub config: BTreeMap<String, ParameterValue>,
+    /// The constants that differ from the object's defaults.
+    pub constants: BTreeMap<String, Constant>,
+    /// The maps that hold what a document says, by name: the digest of what that is.
+    pub contents: BTreeMap<String, Digest>,
     /// The maps that others use as well, by name: who does, and the digest of what lies where in them.
     pub shares: BTreeMap<String, (Sharing, Digest)>,
     /// What its maps hold before it runs, by name.
@@ -58,8 +61,8 @@ pub struct ProbeWish {
     pub disabled: bool,
     /// The deployment that it is part of.
     pub deployment: Option<Part>,
-    /// Values for parameters of the object.
-    pub config: BTreeMap<String, ParameterValue>,
+    /// Values for parameters of the object, and what its maps hold.
+    pub config: Config,
     /// What its maps hold before it runs, by name.
     pub fills: BTreeMap<String, Fill>,
 }
@@ -72,6 +75,7 @@ pub struct Probe {
     deployment: Option<MemberName>,
     layout: Arc<Layout>,
     verified: Arc<Verified>,
+    configured: Configured,
 }
 
 /// A package has no probe as it is asked for.
@@ -122,7 +126,9 @@ impl Probe {
         let (program, kind) = choose(&verified.package().manifest, wish.program.as_ref())?;
         let object = verified.platform().object(program);
         let read = Object::parse(object).expect("a package that was read has objects that parse");
-        let config = settle_config(program, &read, wish.config, wish.deployment.as_ref())?;
+        let (manifest, part) = (&verified.package().manifest, wish.deployment.as_ref());
+        let Configuration { constants, maps: configured } =
+            Configuration::settle(manifest, (program, object), wish.config, part)?;
         check_fills(program, &read, &wish.fills)?;
         let section = read.program(&program.function).map_or("", |found| found.section.as_str());
         let attach = Attachment::settle(kind, section, &wish.attach.or(&program.attach))
@@ -133,18 +139,15 @@ impl Probe {
             object: Digest::of(object),
             function: program.function.clone(),
             attach,
-            config,
-            shares: shares(
-                &verified.package().manifest,
-                &program.object,
-                &read.layout,
-                wish.deployment.as_ref(),
-            ),
+            constants,
+            contents: configured.digests(),
+            shares: shares((manifest, &program.object), &read.layout, part, &configured),
             fills: wish.fills,
         };
         let (enabled, verified) = (!wish.disabled, Arc::clone(verified));
         let deployment = wish.deployment.map(|part| part.deployment);
-        Ok(Self { spec: Arc::new(spec), enabled, deployment, layout: Arc::new(read.layout), verified })
+        let layout = Arc::new(read.layout);
+        Ok(Self { spec: Arc::new(spec), enabled, deployment, layout, verified, configured })
     }
 
     /// What it runs and how.
@@ -165,6 +168,11 @@ impl Probe {
     /// The deployment that it is part of.
     pub fn deployment(&self) -> Option<&MemberName> {
         self.deployment.as_ref()
+    }
+
+    /// What its maps hold as a document says.
+    pub(crate) fn configured(&self) -> &Configured {
+        &self.configured
     }
 
     /// What lies where in its maps.

@@ -12,7 +12,8 @@ use crate::carry::keep;
 use crate::reconcile::Phases;
 use crate::refusals::Found;
 use crate::{
-    Desired, Instance, Observed, ObservedProbes, Planned, Probe, ProbeRefusal, ProbeStep, State, Step,
+    Desired, Instance, Observed, ObservedProbes, Planned, Probe, ProbeRefusal, ProbeSpec, ProbeStep, State,
+    Step,
 };
 
 /// Plans for all probes.
@@ -81,7 +82,8 @@ fn carry(found: &ObservedProbes, probe: &Probe, phases: &mut Phases) -> Result<(
     let is_running = |state: &State| running.is_some_and(|spec| spec.object == state.object);
     // The maps of the instance that is attached, else any that are complete.
     let Some((from, layout)) = complete.max_by_key(|(state, _)| is_running(state)) else { return Ok(()) };
-    let is_own = |map: &str| !probe.spec().shares.contains_key(map);
+    let ProbeSpec { shares, contents, .. } = probe.spec();
+    let is_own = |map: &str| !shares.contains_key(map) && !contents.contains_key(map);
     let begins_fresh = |map: &str| probe.begins_fresh(map);
     let maps = keep(layout, probe.layout(), (is_own, begins_fresh)).map_err(|(map, difference)| {
         let told = |line: Option<String>| line.unwrap_or_else(|| "nothing more".to_owned());

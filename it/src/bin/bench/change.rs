@@ -14,10 +14,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, bail};
 use it::Pair;
 use kernel::{Kernel, Linux};
-use package::{
-    BlobError, Blobs, Digest, HookPoint, PackFile, PackSource, Package, Packed, ParameterValue, Platform,
-    pack,
-};
+use package::{BlobError, Blobs, Digest, HookPoint, PackFile, PackSource, Package, Packed, Platform, pack};
 use plan::{Desired, Hook, Member, MemberWish, Plan, Step, reconcile};
 use serde_json::{Map, Value, json};
 use trust::Verified;
@@ -168,7 +165,7 @@ impl Bench {
             let number = if stamp.replaced { REPLACED } else { stamp.name };
             let package = if stamp.replaced { &self.other_stamp } else { &self.stamp };
             let proceed = stamp.proceeds.then(|| vec!["pass".to_owned(), "tx".to_owned()]);
-            let config = BTreeMap::from([("number".to_owned(), ParameterValue::integer(i64::from(number)))]);
+            let config = BTreeMap::from([("number".to_owned(), serde_json::Value::from(i64::from(number)))]);
             let wish = MemberWish { proceed, config, ..MemberWish::default() };
             members.push(Member::new(format!("m{}", stamp.name).parse()?, self.hook.point, package, wish)?);
             list.push(number);

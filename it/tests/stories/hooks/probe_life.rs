@@ -7,7 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use ::package::{AttachKey, AttachValue, Package, ParameterValue};
+use ::package::{AttachKey, AttachValue, Package};
 use it::{Node, Pair, connect, ping, run};
 use kernel::{Kernel, Linux, apply};
 use plan::{Desired, Instance, Plan, Probe, ProbeSpec, ProbeStep, ProbeWish, Step, reconcile};
@@ -299,7 +299,7 @@ fn probe(name: &str, program: &str, options: &[(AttachKey, &str)], weight: u32) 
     let wish = ProbeWish {
         program: Some(program.parse().unwrap()),
         attach: options.iter().map(|(key, value)| (*key, AttachValue::from(*value))).collect(),
-        config: BTreeMap::from([("weight".to_owned(), ParameterValue::integer(weight))]),
+        config: BTreeMap::from([("weight".to_owned(), serde_json::Value::from(weight))]),
         ..ProbeWish::default()
     };
     Probe::new(name.parse().unwrap(), &verified(program), wish).unwrap()

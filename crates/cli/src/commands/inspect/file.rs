@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af inspect` of a file that is no package.
 
+use maps::Interface;
 use package::{Digest, Format, Object};
 use serde::Serialize;
 
 use super::{
-    MapReport, ParameterReport, map, parameter, print_maps, print_parameters, print_signatures, signatures,
+    MapReport, ParameterReport, map, parameters, print_maps, print_parameters, print_signatures, signatures,
 };
 use crate::arguments::{Inspect, Naming};
 use crate::failure::Outcome;
@@ -53,7 +54,9 @@ pub(super) fn run(arguments: &Inspect) -> Outcome {
 
 fn report(path: String, file: &File, envelopes: &[Vec<u8>]) -> Report {
     let (kind, format, platform, object) = match &file.content {
-        Content::Object(object) => ("eBPF object", Some(Format::Elf), None, Some(describe(object))),
+        Content::Object(object, interface) => {
+            ("eBPF object", Some(Format::Elf), None, Some(describe(object, interface)))
+        }
         Content::Driver(platform, _) => ("driver", Some(Format::Pe), Some(platform.to_string()), None),
         // What is in an archive, nobody looked at.
         Content::Archive(_) => ("archive", None, None, None),
@@ -71,7 +74,7 @@ fn report(path: String, file: &File, envelopes: &[Vec<u8>]) -> Report {
     }
 }
 
-fn describe(object: &Object) -> ObjectReport {
+fn describe(object: &Object, interface: &Interface) -> ObjectReport {
     let programs = object.programs.iter().map(|program| ProgramReport {
         function: program.function.to_string(),
         section: program.section.clone(),
@@ -82,7 +85,7 @@ fn describe(object: &Object) -> ObjectReport {
         btf: object.has_btf,
         programs: programs.collect(),
         maps: object.maps.iter().map(map).collect(),
-        parameters: object.parameters.iter().map(parameter).collect(),
+        parameters: parameters(interface, object),
     }
 }
 

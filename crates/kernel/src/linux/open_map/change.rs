@@ -98,6 +98,18 @@ impl OpenMap {
         }
     }
 
+    /// Writes entries of a map that nobody uses yet: where one is refused, those before it stay.
+    ///
+    /// # Errors
+    /// When the kernel refuses one.
+    pub(in crate::linux) fn write(&self, entries: &[Change]) -> io::Result<()> {
+        let numbered = |(number, source): (usize, io::Error)| {
+            let told = format!("entry {number} is refused: {source}");
+            io::Error::new(source.kind(), told)
+        };
+        self.check(entries).and_then(|()| self.write_all(entries)).map_err(numbered)
+    }
+
     /// Refuses what is longer or shorter than keys and values are: the kernel reads as many bytes as they have.
     fn check(&self, changes: &[Change]) -> Result<(), (usize, io::Error)> {
         let fits = |change: &Change| {

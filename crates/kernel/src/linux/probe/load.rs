@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Loading the program of a probe, as its author wrote it.
 
+use std::collections::BTreeMap;
 use std::io;
 use std::os::fd::AsFd;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use libbpf_rs::{MapCore as _, MapType, Object as Loaded, OpenObject, ProgramAttachType, ProgramType};
 use package::Attachment;
@@ -18,7 +19,12 @@ use super::attach::spelling;
 use crate::Refused;
 
 /// Loads the program; its maps are those that are pinned for it, or are pinned now.
-pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<(Loaded, Code), Refused> {
+pub(super) fn load(
+    pins: &Pins,
+    spec: &ProbeSpec,
+    object: &[u8],
+    configured: &BTreeMap<String, PathBuf>,
+) -> Result<(Loaded, Code), Refused> {
     let state = pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
     let shared = pins.all_of(&SharedMap::of_probe(spec));
     let action = |verb: &str, source: io::Error| {
@@ -29,7 +35,8 @@ pub(super) fn load(pins: &Pins, spec: &ProbeSpec, object: &[u8]) -> Result<(Load
         package: &spec.package.name,
         function: &spec.function,
         object,
-        config: &spec.config,
+        constants: &spec.constants,
+        configured,
         state: Some(&state),
         shared: &shared,
     };

@@ -23,11 +23,11 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{Link, Program};
-use package::Attachment;
+use package::{Attachment, MemberName};
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
-use super::pins::{Pins, names, remove_file, remove_tree};
-use super::{execute, fill, maps, sys};
+use super::pins::{Pins, names, parse_instance, remove_file, remove_tree};
+use super::{configured, execute, fill, maps, sys};
 use crate::Refused;
 use crate::probe_record::ProbeRecord;
 
@@ -49,6 +49,14 @@ impl Pins {
 
     fn probe(&self, instance: &Instance) -> PathBuf {
         self.probe_instances().join(instance.to_string())
+    }
+
+    /// The folder of the newest instance of a probe.
+    pub(super) fn newest_probe(&self, name: &MemberName) -> io::Result<Option<PathBuf>> {
+        let names = names(&self.probe_instances())?;
+        let instances = names.iter().filter_map(|name| parse_instance(name));
+        let newest = instances.filter(|found| found.member == *name).max_by_key(|found| found.serial);
+        Ok(newest.map(|instance| self.probe(&instance)))
     }
 
     fn probe_states(&self) -> PathBuf {
@@ -89,19 +97,37 @@ fn load_instance(
     spec: &ProbeSpec,
     desired: &Desired,
 ) -> Result<(), Refused> {
-    let (loaded, code) = load::load(pins, spec, object(spec, desired)?)?;
-    let filled = fill::fill_probe(pins, spec);
-    filled.map_err(|source| Refused::action(format!("fill the maps of the probe `{instance}`"), source))?;
+    let refused =
+        |verb: &'static str| move |source| Refused::action(format!("{verb} the probe `{instance}`"), source);
     let folder = pins.probe(instance);
+    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, spec));
+    let making = making.map_err(refused("begin"))?;
+    let (loaded, code) = load::load(pins, spec, object(spec, desired)?, making.pins())?;
+    let filled = fill::fill_probe(pins, spec).and_then(|()| making.fill(desired));
+    filled.map_err(refused("fill the maps of"))?;
     let pin = || {
-        remove_tree(&folder)?;
-        fs::create_dir_all(&folder)?;
         load::pin_arrays(&loaded, &folder)?;
         sys::pin(load::program(&loaded, spec)?.as_fd(), &folder.join("program"))?;
         // The record is pinned last: an instance that has it is complete.
         maps::pin(&maps::create_record(&ProbeRecord::new(spec, code.clone()))?, &folder.join("record"))
     };
-    pin().map_err(|source| Refused::action(format!("pin the probe `{instance}`"), source))
+    pin().map_err(refused("pin"))?;
+    making.done();
+    Ok(())
+}
+
+/// Instances of the same probe, with what their maps hold.
+fn siblings(pins: &Pins, spec: &ProbeSpec) -> io::Result<Vec<configured::Sibling>> {
+    let names = names(&pins.probe_instances())?;
+    let instances = names.iter().filter_map(|name| parse_instance(name));
+    let own = instances.filter(|found| found.member == spec.name).map(|found| pins.probe(&found));
+    let complete = own.filter(|folder| folder.join("record").exists());
+    let siblings = complete.map(|folder| {
+        let record: ProbeRecord = maps::read_record(&folder.join("record"))?;
+        Ok((record.object == spec.object)
+            .then_some(configured::Sibling { folder, contents: record.contents }))
+    });
+    siblings.filter_map(Result::transpose).collect()
 }
 
 fn attach_instance(
@@ -118,7 +144,8 @@ fn attach_instance(
     detach(&folder).map_err(refused)?;
     let links = if matches!(spec.attach, Attachment::Usdt { .. }) {
         // libbpf attaches such a program together with its maps, and only as it loads them.
-        let (loaded, _) = load::load(pins, spec, object(spec, desired)?)?;
+        let configured = configured::pins(&folder, &spec.contents);
+        let (loaded, _) = load::load(pins, spec, object(spec, desired)?, &configured)?;
         let program = folder.join("program");
         remove_file(&program).map_err(refused)?;
         let attach = || {

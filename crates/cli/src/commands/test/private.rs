@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A daemon for one run of tests: its socket, files and pins are its own, and go with it.
+
+use std::fs;
+use std::io::ErrorKind;
+use std::os::unix::net::UnixStream;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use tempfile::TempDir;
+use wire::NodeClient;
+
+use crate::failure::Failure;
+
+/// How long it may take to come up.
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How many of its last words are told when it does not.
+const LAST_WORDS: usize = 5;
+
+/// A daemon that ends with this value.
+pub(super) struct Private {
+    folder: TempDir,
+    pins: PathBuf,
+    child: Child,
+}
+
+impl Private {
+    /// Starts it, and waits until it answers.
+    pub(super) fn start() -> Result<Self, Failure> {
+        let folder = tempfile::tempdir()?;
+        let at = folder.path();
+        // What is built here is signed by nobody.
+        fs::write(at.join("trust.toml"), "mode = \"normal\"\n")?;
+        // Nothing runs that others could change.
+        fs::write(at.join("l3afd.toml"), "poll_seconds = 3600\n")?;
+        let pins = PathBuf::from(format!("/sys/fs/bpf/l3af-test-{}", std::process::id()));
+        let child = spawn(at, &pins)?;
+        let mut private = Self { folder, pins, child };
+        let begin = Instant::now();
+        while UnixStream::connect(private.socket()).is_err() {
+            let has_ended = !matches!(private.child.try_wait(), Ok(None));
+            if has_ended || begin.elapsed() > PATIENCE {
+                let why = format!("the daemon for the tests does not come up:\n{}", private.last_words());
+                return Err(Failure::new(why).with_hint(
+                    "running programs in the kernel takes root: `sudo l3af test`, or name a daemon with `--socket`",
+                ));
+            }
+            thread::sleep(Duration::from_millis(10));
+        }
+        Ok(private)
+    }
+
+    /// A client for it.
+    pub(super) fn client(&self) -> Result<NodeClient, Failure> {
+        Ok(NodeClient::new(&self.socket())?)
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("socket")
+    }
+
+    fn last_words(&self) -> String {
+        let log = fs::read_to_string(self.folder.path().join("log")).unwrap_or_default();
+        let lines: Vec<&str> = log.lines().collect();
+        let last = lines.iter().skip(lines.len().saturating_sub(LAST_WORDS));
+        last.map(|line| format!("  {line}")).collect::<Vec<_>>().join("\n")
+    }
+}
+
+/// The daemon that came with this program, else the one that is found as programs are.
+fn executable() -> PathBuf {
+    let beside = std::env::current_exe().ok().map(|own| own.with_file_name("l3afd"));
+    beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("l3afd"))
+}
+
+fn spawn(folder: &Path, pins: &Path) -> Result<Child, Failure> {
+    let daemon = executable();
+    let log = fs::File::create(folder.join("log"))?;
+    let begin = |mut command: Command| {
+        command.arg("--config").arg(folder.join("l3afd.toml"));
+        command.arg("--socket").arg(folder.join("socket")).arg("--state").arg(folder.join("state"));
+        command.arg("--pins").arg(pins).arg("--policy").arg(folder.join("trust.toml"));
+        command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(log.try_clone()?).spawn()
+    };
+    // It ends also when this command is killed.
+    let mut bound = Command::new("setpriv");
+    bound.args(["--pdeathsig", "TERM"]).arg(&daemon);
+    let child = match begin(bound) {
+        Err(error) if error.kind() == ErrorKind::NotFound => begin(Command::new(&daemon)),
+        child => child,
+    };
+    child.map_err(|error| {
+        Failure::new(format!("cannot start `{}`: {error}", daemon.display()))
+            .with_hint("`l3afd` lies beside `l3af`, or is found by `PATH`; `--socket` names one that runs")
+    })
+}
+
+/// Nothing is deployed in it, so that nothing is lost when it is killed.
+impl Drop for Private {
+    fn drop(&mut self) {
+        drop(self.child.kill());
+        drop(self.child.wait());
+        drop(fs::remove_dir_all(&self.pins));
+    }
+}

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Maps that hold what a document says. Each belongs to one instance, is filled before a packet meets it, and is frozen then:
+//! from user space nobody changes it any more. A change makes others, which come into effect with the instance.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::io;
+use std::os::fd::{AsFd as _, AsRawFd as _};
+use std::path::{Path, PathBuf};
+
+use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
+use maps::{Contents, Held, InnerMap};
+use package::Digest;
+use plan::Desired;
+
+use super::maps::plain;
+use super::open_map::{Change, OpenMap};
+use super::pins::remove_tree;
+use super::sys;
+
+/// What the names of the pins of such maps begin with, in the folder of their instance.
+pub(super) const CONFIGURED: &str = "configured:";
+
+/// `ENOTSUPP` of `linux/errno.h`, which is not meant for user space and reaches it.
+const NOT_SUPPORTED: i32 = 524;
+
+/// Another instance that may have such maps, which hold the same.
+pub(super) struct Sibling {
+    /// Its folder.
+    pub(super) folder: PathBuf,
+    /// The digests of what its maps hold.
+    pub(super) contents: BTreeMap<String, Digest>,
+}
+
+/// The folder of an instance that is being made. Unless that is done, nothing stays of it.
+pub(super) struct Making<'a> {
+    folder: &'a Path,
+    contents: &'a BTreeMap<String, Digest>,
+    pins: BTreeMap<String, PathBuf>,
+    /// Those that hold all already.
+    filled: BTreeSet<&'a str>,
+    is_done: bool,
+}
+
+impl<'a> Making<'a> {
+    /// Begins with an empty folder, and in it the maps of others that hold what its own are to hold.
+    pub(super) fn begin(
+        folder: &'a Path,
+        contents: &'a BTreeMap<String, Digest>,
+        siblings: impl FnOnce() -> io::Result<Vec<Sibling>>,
+    ) -> io::Result<Self> {
+        remove_tree(folder)?;
+        fs::create_dir_all(folder)?;
+        let (pins, filled) = (pins(folder, contents), BTreeSet::new());
+        let mut making = Self { folder, contents, pins, filled, is_done: false };
+        let siblings = if contents.is_empty() { Vec::new() } else { siblings()? };
+        for (map, digest) in contents {
+            let same = siblings.iter().find(|sibling| sibling.contents.get(map) == Some(digest));
+            if let Some(Sibling { folder: from, .. }) = same {
+                let kept = sys::open_pin(&from.join(format!("{CONFIGURED}{map}")))?;
+                sys::pin(kept.as_fd(), &making.pins[map])?;
+                making.filled.insert(map);
+            }
+        }
+        Ok(making)
+    }
+
+    /// Where such maps are pinned.
+    pub(super) fn pins(&self) -> &BTreeMap<String, PathBuf> {
+        &self.pins
+    }
+
+    /// Fills those that are new.
+    pub(super) fn fill(&self, desired: &Desired) -> io::Result<()> {
+        for (map, digest) in self.contents.iter().filter(|(map, _)| !self.filled.contains(map.as_str())) {
+            let failed = |error| io::Error::other(format!("the map `{map}` cannot be filled: {error}"));
+            let contents = desired.contents(digest);
+            let contents = contents.ok_or_else(|| failed(io::Error::other("nobody says what it holds")))?;
+            let opened = MapHandle::from_pinned_path(&self.pins[map]).map_err(plain);
+            opened.and_then(|map| fill(map, contents)).map_err(failed)?;
+        }
+        Ok(())
+    }
+
+    /// The instance is complete.
+    pub(super) fn done(mut self) {
+        self.is_done = true;
+    }
+}
+
+impl Drop for Making<'_> {
+    fn drop(&mut self) {
+        if !self.is_done {
+            // The next observation finds what is left; removing it now only spares a step.
+            drop(remove_tree(self.folder));
+        }
+    }
+}
+
+/// Where the maps of an instance are pinned that hold what a document says.
+pub(super) fn pins(folder: &Path, contents: &BTreeMap<String, Digest>) -> BTreeMap<String, PathBuf> {
+    contents.keys().map(|map| (map.clone(), folder.join(format!("{CONFIGURED}{map}")))).collect()
+}
+
+/// The same, of an instance that is there.
+pub(super) fn of(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
+    let names = super::pins::names(folder)?.into_iter();
+    Ok(names
+        .filter_map(|name| Some((name.strip_prefix(CONFIGURED)?.to_owned(), folder.join(&name))))
+        .collect())
+}
+
+/// Fills a map that is empty, and lets nobody write to it from user space any more, where the kernel can do that.
+pub(super) fn fill(map: MapHandle, contents: &Contents) -> io::Result<()> {
+    let mut values = Vec::new();
+    for (key, held) in &contents.entries {
+        match held {
+            Held::Value(value) => values.push(Change::Set { key: key.clone(), values: vec![value.clone()] }),
+            Held::Map(inner) => {
+                let made = make(inner)?;
+                let number = made.as_fd().as_raw_fd().to_ne_bytes();
+                map.update(key, &number, MapFlags::ANY).map_err(plain)?;
+            }
+        }
+    }
+    let map = OpenMap::new(map)?;
+    map.write(&values)?;
+    match sys::freeze(map.as_fd()) {
+        // `map_freeze` in `kernel/bpf/syscall.c`: values with locks, timers and their like.
+        Err(error) if error.raw_os_error() == Some(NOT_SUPPORTED) => Ok(()),
+        done => done,
+    }
+}
+
+/// Makes a map that another one holds, and fills it.
+fn make(inner: &InnerMap) -> io::Result<MapHandle> {
+    let InnerMap { kind, key_bytes, value_bytes, max_entries, flags, contents } = inner;
+    let opts = libbpf_sys::bpf_map_create_opts {
+        sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
+        map_flags: *flags,
+        ..libbpf_sys::bpf_map_create_opts::default()
+    };
+    let [key_bytes, value_bytes] =
+        [key_bytes, value_bytes].map(|bytes| u32::try_from(*bytes).map_err(io::Error::other));
+    let (kind, name) = (MapType::from(kind.0), Some("l3af_inner"));
+    let made = MapHandle::create(kind, name, key_bytes?, value_bytes?, *max_entries, &opts).map_err(plain)?;
+    fill(MapHandle::try_from(&made).map_err(plain)?, contents)?;
+    Ok(made)
+}

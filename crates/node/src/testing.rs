@@ -1,0 +1,189 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Programs of packages on made-up packets. They are loaded for that, attached nowhere, and gone with the answer.
+
+mod ask;
+mod bad_test;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use kernel::{Change, Context, Stand, Stood, Terms};
+use maps::{Faults, Map};
+use package::{HookPoint, InterfaceName};
+use plan::Member;
+use serde_json::Value;
+use wire::{TestContext, TestPlace, TestStep, TestWish, Tested, TestedRun, TestedStep, base64};
+
+pub(crate) use self::bad_test::BadTest;
+use crate::engine::{HERE, Held};
+
+/// How long a test may take. Nobody waits for longer, and nobody else tests meanwhile.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A program that is tested.
+#[derive(Debug)]
+pub(crate) struct Candidate {
+    pub(crate) member: Member,
+    pub(crate) point: HookPoint,
+    /// What its maps are.
+    pub(crate) maps: Arc<[Map]>,
+}
+
+/// A program that is loaded, and what its maps are.
+struct Loaded<'a> {
+    stand: Stand,
+    candidate: &'a Candidate,
+}
+
+/// Refuses a test that asks for too much, before anything is done for it.
+pub(crate) fn check(wish: &TestWish) -> Result<(), BadTest> {
+    let within = |what, found: u64, most: u64| {
+        if found > most { Err(BadTest::TooMuch { what, found, most }) } else { Ok(()) }
+    };
+    within("packets", wish.steps.len() as u64, TestWish::MOST_STEPS as u64)?;
+    let runs = wish.steps.iter().map(|step| u64::from(step.repeat)).sum();
+    within("runs", runs, TestWish::MOST_RUNS)?;
+    let entries = wish.maps.values().map(Vec::len).sum::<usize>();
+    within("entries of maps", entries as u64, TestWish::MOST_ENTRIES as u64)
+}
+
+impl Candidate {
+    /// Has the program meet all packets.
+    pub(crate) fn test(&self, wish: &TestWish) -> Result<Tested, BadTest> {
+        let until = Instant::now() + PATIENCE;
+        let spec = self.member.spec();
+        let terms = Terms {
+            package: &spec.package.name,
+            constants: &spec.constants,
+            configured: self.member.configured(),
+            buffers: spec.buffers,
+        };
+        let program = kernel::Candidate {
+            point: self.point,
+            object: self.member.object(),
+            function: spec.function.clone(),
+        };
+        let stand = match wish.place {
+            TestPlace::Alone => Stand::alone(&program, &terms),
+            TestPlace::Spliced => Stand::between(&program, &terms, &spec.proceed),
+        };
+        let loaded = Loaded { stand: stand.map_err(BadTest::Refused)?, candidate: self };
+        loaded.write(&wish.maps)?;
+        let steps = wish.steps.iter().enumerate().map(|(number, step)| loaded.step(number, step, until));
+        let steps = steps.collect::<Result<_, _>>()?;
+        Ok(Tested { proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(), steps })
+    }
+}
+
+/// Entries as bytes, or all that is wrong with them.
+fn encoded(held: &Held, entries: &[Value], place: &str) -> Result<Vec<Change>, Faults> {
+    let (mut changes, mut wrong) = (Vec::with_capacity(entries.len()), None::<Faults>);
+    for (number, entry) in entries.iter().enumerate() {
+        let faults = match held.map.encode(entry, HERE) {
+            Ok(entry) => {
+                changes.push(Change::Set { key: entry.key, values: vec![entry.value] });
+                continue;
+            }
+            Err(faults) => faults.within(&format!("{place}/{number}")),
+        };
+        wrong = Some(wrong.map_or_else(|| faults.clone(), |before| before.and(faults.clone())));
+    }
+    wrong.map_or(Ok(changes), Err)
+}
+
+impl Loaded<'_> {
+    /// Writes entries of maps before the first packet.
+    fn write(&self, maps: &BTreeMap<String, Vec<Value>>) -> Result<(), BadTest> {
+        for (name, entries) in maps {
+            let place = format!("/maps/{name}");
+            let held = self.open(name, &place)?;
+            if held.map.variables.is_some() {
+                return Err(BadTest::Variables { map: name.clone(), place });
+            }
+            let changes = encoded(&held, entries, &place)
+                .map_err(|faults| BadTest::Value { map: name.clone(), faults })?;
+            let written = held.open.change(&changes);
+            written.map_err(|source| BadTest::Unwritten { map: name.clone(), source })?;
+        }
+        Ok(())
+    }
+
+    /// Has the program meet one packet, as often as was asked for.
+    fn step(&self, number: usize, step: &TestStep, until: Instant) -> Result<TestedStep, BadTest> {
+        let packet = step.bytes().ok_or(BadTest::NoPacket { number })?;
+        if !(TestWish::LEAST_BYTES..=TestWish::MOST_BYTES).contains(&packet.len()) {
+            return Err(BadTest::PacketSize { number, bytes: packet.len() });
+        }
+        let context = self.context(number, &step.context)?;
+        let (mut runs, mut nanoseconds) = (Vec::<TestedRun>::new(), 0);
+        for _ in 0..step.repeat {
+            if Instant::now() > until {
+                return Err(BadTest::TooLong { seconds: PATIENCE.as_secs() });
+            }
+            let stood = self.stand.run(&packet, &context);
+            let stood = stood.map_err(|source| BadTest::NotTaken { number, source })?;
+            nanoseconds += u64::from(stood.nanoseconds);
+            let run = self.told(stood);
+            match runs.last_mut() {
+                Some(last) if *last == (TestedRun { count: last.count, ..run.clone() }) => last.count += 1,
+                _ => runs.push(run),
+            }
+        }
+        let read = step.read.iter().enumerate();
+        let read = read.map(|(place, wish)| self.read(wish, &format!("/steps/{number}/read/{place}")));
+        let nanoseconds = nanoseconds / u64::from(step.repeat.max(1));
+        Ok(TestedStep { runs, nanoseconds, read: read.collect::<Result<_, _>>()? })
+    }
+
+    fn told(&self, stood: Stood) -> TestedRun {
+        let Stood { verdict, packet, marked, .. } = stood;
+        let name = |verdict| match self.candidate.point.verdict(verdict) {
+            Some(verdict) => verdict.name().to_owned(),
+            None => verdict.to_string(),
+        };
+        TestedRun {
+            count: 1,
+            verdict: verdict.map(name),
+            packet: base64(&packet),
+            mark: marked.map(|(mark, _)| mark),
+            priority: marked.map(|(_, priority)| priority),
+        }
+    }
+
+    fn context(&self, number: usize, told: &TestContext) -> Result<Context, BadTest> {
+        let TestContext { interface, queue, mark, priority } = told;
+        let is_xdp = self.candidate.point == HookPoint::Xdp;
+        let stray = match (is_xdp, *mark, *priority, *queue) {
+            (true, 1.., _, _) => Some("mark"),
+            (true, _, 1.., _) => Some("priority"),
+            (false, _, _, 1..) => Some("queue"),
+            (true, _, _, 1..) if interface.is_none() => Some("queue"),
+            _ => None,
+        };
+        if let Some(field) = stray {
+            return Err(BadTest::Stray { number, field });
+        }
+        let named = |name: &String| {
+            let name = name.parse::<InterfaceName>();
+            let name = name.map_err(|bad| BadTest::Interface { number, problem: bad.to_string() })?;
+            Ok(package::Interface { namespace: None, name })
+        };
+        let interface = interface.as_ref().map(named).transpose()?;
+        Ok(Context { interface, queue: *queue, mark: *mark, priority: *priority })
+    }
+
+    /// Opens a map that has entries.
+    fn open(&self, name: &str, place: &str) -> Result<Held, BadTest> {
+        let known = || self.candidate.maps.iter().map(|map| map.name.clone()).collect();
+        let no_map = || BadTest::NoMap { map: name.to_owned(), place: place.to_owned(), known: known() };
+        let map = self.candidate.maps.iter().find(|map| map.name == name).ok_or_else(no_map)?;
+        if map.value.is_none() || !map.kind.has_entries() {
+            return Err(BadTest::NoEntries { map: name.to_owned(), kind: map.kind, place: place.to_owned() });
+        }
+        let open = self.stand.map(name);
+        let open = open.map_err(|source| BadTest::Unread { map: name.to_owned(), source })?;
+        let is_configured = self.candidate.member.spec().contents.contains_key(name);
+        Ok(Held { map: map.clone(), open: open.ok_or_else(no_map)?, is_configured })
+    }
+}
