@@ -49,6 +49,8 @@ fn a_new_member_of_each_chain_builds_and_counts_packets() {
     let (pair, node) = scene();
     for hook in HookPoint::ALL {
         let (name, package) = begun(hook.as_str());
+        let tested = node.l3af(&["test", &package]).unwrap();
+        assert!(tested.contains("1 passed"), "{tested}");
         node.l3af(&["run", &package, "--on", "right0"]).unwrap();
         counts(&node, &name, || assert_eq!(ping(&pair, 1).unwrap(), 1));
         node.l3af(&["stop", &name]).unwrap();

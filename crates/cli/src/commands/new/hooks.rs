@@ -19,6 +19,8 @@ pub(super) struct Hook {
     pub(super) place: &'static str,
     /// Where it stands among packages.
     pub(super) subcategory: &'static str,
+    /// What it says of packets, where it meets some in a chain.
+    pub(super) verdict: Option<&'static str>,
 }
 
 const NETWORK: &str = "network";
@@ -36,7 +38,16 @@ impl Hook {
         let (source, function, kernel) = program(kind);
         let (run, place) = placed(kind);
         let subcategory = if is_of_packets(kind) { NETWORK } else { TRACING };
-        Self { source, function, kernel, attach: attach(kind), run, place, subcategory }
+        Self {
+            source,
+            function,
+            kernel,
+            attach: attach(kind),
+            run,
+            place,
+            subcategory,
+            verdict: verdict(kind),
+        }
     }
 
     /// What its program does, as its second line says.
@@ -81,6 +92,15 @@ fn attach(kind: ProgramKind) -> &'static str {
         Some(ProbeKind::PerfEvent) => r#"{ event = "cpu-clock", frequency = 10 }"#,
         Some(ProbeKind::Sockops) => r#"{ cgroup = "/sys/fs/cgroup" }"#,
         _ => "",
+    }
+}
+
+/// What it says of packets. Probes meet none that are made up.
+fn verdict(kind: ProgramKind) -> Option<&'static str> {
+    match kind {
+        ProgramKind::Chain(HookPoint::Xdp) => Some("pass"),
+        ProgramKind::Chain(HookPoint::TcIngress | HookPoint::TcEgress) => Some("unspec"),
+        ProgramKind::Probe(_) => None,
     }
 }
 

@@ -18,7 +18,11 @@ use crate::output;
 const KERNEL: &str = include_str!("../../../../../programs/include/vmlinux.h");
 const MANIFEST: &str = include_str!("../../../templates/package.toml.in");
 const README: &str = include_str!("../../../templates/README.md.in");
+const TESTS: &str = include_str!("../../../templates/tests.toml.in");
 const LICENSE: &str = include_str!("../../../templates/LICENSE.in");
+
+const TESTS_LISTED: &str =
+    "| `tests/counts.toml` | packets that `l3af test` has it meet, and what must come of them |\n";
 
 /// A file of the new folder.
 struct File {
@@ -55,6 +59,11 @@ fn files(arguments: &NewPackage) -> Vec<File> {
     let kind = arguments.hook.to_string();
     let language = arguments.user.0;
     let (manifest_part, listed) = user::told(language);
+    let build = if language.is_some() { "make" } else { "l3af build ." };
+    let (build, listed) = match hook.verdict {
+        Some(_) => (format!("{build}\nsudo l3af test ."), format!("{TESTS_LISTED}{listed}")),
+        None => (build.to_owned(), listed),
+    };
     let place = if hook.place.is_empty() { String::new() } else { format!("\n{}\n", hook.place) };
     let attach = if hook.attach.is_empty() { String::new() } else { format!("attach = {}\n", hook.attach) };
     let words = [
@@ -69,7 +78,8 @@ fn files(arguments: &NewPackage) -> Vec<File> {
         ("hook", &kind),
         ("attach", &attach),
         ("user", manifest_part),
-        ("build", if language.is_some() { "make" } else { "l3af build ." }),
+        ("build", &build),
+        ("verdict", hook.verdict.unwrap_or_default()),
         ("run", hook.run),
         ("files", &listed),
     ];
@@ -82,6 +92,7 @@ fn files(arguments: &NewPackage) -> Vec<File> {
         file("LICENSE", LICENSE),
         file(".gitignore", &format!("*.oci\n*.key\n{}", user::ignored(language))),
     ];
+    files.extend(hook.verdict.map(|_| file("tests/counts.toml", TESTS)));
     files.extend(language.into_iter().flat_map(|language| user::files(language, &name)));
     files
 }
@@ -135,7 +146,7 @@ mod tests {
     fn a_new_package_is_a_manifest_and_a_program() {
         let files = made(ProgramKind::Chain(HookPoint::Xdp), Some(Language::Rust));
         let paths: Vec<&str> = files.iter().map(|file| file.path.as_str()).collect();
-        insta::assert_snapshot!(paths.join(" "), @"my-guard.bpf.c vmlinux.h package.toml README.md LICENSE .gitignore Makefile user/main.rs");
+        insta::assert_snapshot!(paths.join(" "), @"my-guard.bpf.c vmlinux.h package.toml README.md LICENSE .gitignore tests/counts.toml Makefile user/main.rs");
         insta::assert_snapshot!(files[2].text, @r#"
 # SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 [package]
