@@ -5,6 +5,7 @@ pub(crate) mod adopt;
 mod daemon;
 pub(crate) mod history;
 mod key;
+pub(crate) mod lint;
 mod logins;
 pub(crate) mod maps;
 mod naming;
@@ -106,6 +107,7 @@ An object for Linux and one for eBPF for Windows look alike: `--platform` says w
 pub(crate) enum Command {
     Build(Build),
     Inspect(Inspect),
+    Lint(lint::Lint),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]

@@ -15,20 +15,7 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run(arguments: &Build) -> Outcome {
-    let folder = &arguments.folder;
-    let path = folder.join("package.toml");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("cannot read `{}`: {error}", path.display()))
-            .with_hint("`docs/package.md` describes the manifest of a package")
-    })?;
-    let manifest = Manifest::parse(&text)?;
-    let mut files = BTreeMap::new();
-    for (path, bytes) in objects(arguments, &manifest)? {
-        files.insert(path, PackFile { bytes, executable: false });
-    }
-    for path in companions(folder, &manifest)? {
-        files.insert(path.clone(), read(&folder.join(&path))?);
-    }
+    let Gathered { manifest, text, files } = Gathered::from(&arguments.folder, &arguments.object)?;
     let packed = package::pack(&PackSource { manifest: text, files }, arguments.created)?;
     let info = &manifest.package;
     let name = format!("{}-{}.oci", info.name, info.version);
@@ -54,9 +41,42 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     Ok(())
 }
 
+/// What a package is made of, its sources compiled.
+pub(crate) struct Gathered {
+    pub(crate) manifest: Manifest,
+    /// The text of the manifest.
+    pub(crate) text: String,
+    /// All other files, by path.
+    pub(crate) files: BTreeMap<String, PackFile>,
+}
+
+impl Gathered {
+    /// Gathers it from a folder with a `package.toml`. Objects that are given take the place of those of the same file name.
+    pub(crate) fn from(folder: &Path, given: &[PathBuf]) -> Result<Self, Failure> {
+        let path = folder.join("package.toml");
+        let text = fs::read_to_string(&path).map_err(|error| {
+            Failure::new(format!("cannot read `{}`: {error}", path.display()))
+                .with_hint("`docs/package.md` describes the manifest of a package")
+        })?;
+        let manifest = Manifest::parse(&text)?;
+        let mut files = BTreeMap::new();
+        for (path, bytes) in objects(folder, given, &manifest)? {
+            files.insert(path, PackFile { bytes, executable: false });
+        }
+        for path in companions(folder, &manifest)? {
+            files.insert(path.clone(), read(&folder.join(&path))?);
+        }
+        Ok(Self { manifest, text, files })
+    }
+}
+
 /// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
-fn objects(arguments: &Build, manifest: &Manifest) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut given = given_objects(&arguments.object)?;
+fn objects(
+    folder: &Path,
+    given: &[PathBuf],
+    manifest: &Manifest,
+) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
+    let mut given = given_objects(given)?;
     let mut objects = BTreeMap::new();
     let mut clang = None;
     for program in &manifest.programs {
@@ -72,9 +92,9 @@ fn objects(arguments: &Build, manifest: &Manifest) -> Result<BTreeMap<String, Ve
                     Some(found) => found,
                     none => none.insert(Clang::find(manifest.build.as_ref())?),
                 };
-                clang.compile(&arguments.folder, source)?
+                clang.compile(folder, source)?
             }
-            (None, None) => read(&arguments.folder.join(path))?.bytes,
+            (None, None) => read(&folder.join(path))?.bytes,
         };
         objects.insert(path.to_owned(), bytes);
     }

@@ -14,6 +14,7 @@ mod events;
 mod history;
 mod inspect;
 mod key;
+mod lint;
 mod logs;
 mod maps;
 mod probes;
@@ -39,6 +40,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     match command {
         Command::Build(arguments) => build::run(&arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
