@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af build`: from a folder with sources to a package.
 
+mod l3afd;
+mod wrapper;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,10 +14,14 @@ use wire::Layout;
 
 use super::clang::Clang;
 use crate::arguments::Build;
+use crate::arguments::build::Loader;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run(arguments: &Build) -> Outcome {
+    if let Some(Loader::L3afd) = arguments.target {
+        return l3afd::run(arguments);
+    }
     let Gathered { manifest, text, files } = Gathered::from(&arguments.folder, &arguments.object)?;
     let packed = package::pack(&PackSource { manifest: text, files }, arguments.created)?;
     let info = &manifest.package;
@@ -53,12 +60,7 @@ pub(crate) struct Gathered {
 impl Gathered {
     /// Gathers it from a folder with a `package.toml`. Objects that are given take the place of those of the same file name.
     pub(crate) fn from(folder: &Path, given: &[PathBuf]) -> Result<Self, Failure> {
-        let path = folder.join("package.toml");
-        let text = fs::read_to_string(&path).map_err(|error| {
-            Failure::new(format!("cannot read `{}`: {error}", path.display()))
-                .with_hint("`docs/package.md` describes the manifest of a package")
-        })?;
-        let manifest = Manifest::parse(&text)?;
+        let (manifest, text) = read_manifest(folder)?;
         let mut files = BTreeMap::new();
         for (path, bytes) in objects(folder, given, &manifest)? {
             files.insert(path, PackFile { bytes, executable: false });
@@ -68,6 +70,16 @@ impl Gathered {
         }
         Ok(Self { manifest, text, files })
     }
+}
+
+/// The manifest in a folder, and its text.
+fn read_manifest(folder: &Path) -> Result<(Manifest, String), Failure> {
+    let path = folder.join("package.toml");
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+            .with_hint("`docs/package.md` describes the manifest of a package")
+    })?;
+    Ok((Manifest::parse(&text)?, text))
 }
 
 /// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.

@@ -6,7 +6,7 @@ mod apply;
 mod build;
 mod chain;
 mod change;
-mod clang;
+pub(crate) mod clang;
 mod daemon;
 mod detach;
 mod endorse;
