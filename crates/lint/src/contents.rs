@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 
+use maps::Interface;
 use package::{InterfaceError, Manifest, ObjectError};
 use thiserror::Error;
 
@@ -78,6 +79,15 @@ impl<'a> Contents<'a> {
             Some(manifest) => manifest.objects().into_iter().collect(),
             None => self.files.keys().copied().collect(),
         }
+    }
+
+    /// What the manifest says of the maps of its objects, by path.
+    pub(crate) fn interfaces(&self) -> Result<BTreeMap<String, Interface>, Unreadable> {
+        let Some(manifest) = self.manifest else { return Ok(BTreeMap::new()) };
+        if let Some(path) = self.objects().into_iter().find(|path| self.file(path).is_none()) {
+            return Err(Unreadable::Missing { path: path.to_owned() });
+        }
+        manifest.interfaces(|path| self.file(path).unwrap_or_default()).map_err(Unreadable::Interface)
     }
 
     /// The bytes of a file.

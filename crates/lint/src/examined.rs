@@ -17,15 +17,17 @@ pub(crate) struct Examined<'a> {
 }
 
 impl<'a> Examined<'a> {
-    pub(crate) fn new(contents: &'a Contents<'a>, path: &'a str) -> Result<Self, Unreadable> {
+    /// Reads an object. Its interface is given where the manifest says something of it.
+    pub(crate) fn new(
+        contents: &'a Contents<'a>,
+        path: &'a str,
+        told: Option<Interface>,
+    ) -> Result<Self, Unreadable> {
         let bytes = contents.file(path).ok_or_else(|| Unreadable::Missing { path: path.to_owned() })?;
         let unreadable = |source| Unreadable::Object { path: path.to_owned(), source };
         let manifest = contents.manifest();
-        let interface = match manifest {
-            Some(manifest) => {
-                let all = manifest.interfaces(|path| contents.file(path).unwrap_or_default());
-                all.map_err(Unreadable::Interface)?.remove(path).unwrap_or_default()
-            }
+        let interface = match told {
+            Some(told) => told,
             None => Object::interface(bytes).map_err(unreadable)?,
         };
         let object = Object::parse(bytes).map_err(unreadable)?;

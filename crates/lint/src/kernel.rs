@@ -5,7 +5,7 @@ use maps::{Endian, MapKind};
 use package::{Function, Instruction, KernelVersion, ProgramKind};
 
 use crate::examined::Examined;
-use crate::helper::Helper;
+use crate::helper::{Helper, since_by_name};
 use crate::rules::{
     HELPER_TOO_NEW, HELPER_UNKNOWN, INSTRUCTION_TOO_NEW, KERNEL_FUNCTION, KERNEL_FUNCTION_TOO_NEW,
     MAP_KIND_TOO_NEW, PROGRAM_KIND_TOO_NEW, WRONG_ENDIAN,
@@ -16,8 +16,6 @@ const fn version(major: u16, minor: u16) -> KernelVersion {
     KernelVersion { major, minor }
 }
 
-/// Since when programs call functions of the kernel by name.
-const KERNEL_FUNCTIONS: KernelVersion = version(5, 13);
 /// Since when XDP programs take packets in several buffers (`BPF_F_XDP_HAS_FRAGS`).
 const FRAGMENTS: KernelVersion = version(5, 18);
 
@@ -65,9 +63,9 @@ fn too_new(
     let at = (function, insn.slot);
     let told = |what: &str, since| format!("{what} came with Linux {since}, and `kernel.min` is {oldest}");
     if let Some((name, is_weak)) = insn.kernel_function() {
-        let what = told(&format!("calling `{name}` by name"), KERNEL_FUNCTIONS);
-        return (!is_weak && oldest < KERNEL_FUNCTIONS)
-            .then(|| examined.at(&KERNEL_FUNCTION_TOO_NEW, at, what));
+        let since = since_by_name(name);
+        let what = told(&format!("calling `{name}` by name"), since);
+        return (!is_weak && oldest < since).then(|| examined.at(&KERNEL_FUNCTION_TOO_NEW, at, what));
     }
     if let Some(helper) = insn.helper().and_then(Helper::numbered).filter(|helper| oldest < helper.since) {
         let what = told(&format!("`bpf_{}`", helper.name), helper.since);

@@ -30,14 +30,17 @@ pub use rules::RULES;
 
 use examined::Examined;
 
+/// As many findings of one rule are told for one file.
+const MANY: usize = 100;
+
 /// Looks a package, or an object, over. Findings that the manifest silences are told too, and why they are silenced.
 ///
 /// # Errors
 /// When an object cannot be read, or does not have what the manifest says.
 pub fn lint(contents: &Contents<'_>) -> Result<Vec<Finding>, Unreadable> {
-    let mut findings = Vec::new();
+    let (mut findings, mut interfaces) = (Vec::new(), contents.interfaces()?);
     for path in contents.objects() {
-        let examined = Examined::new(contents, path)?;
+        let examined = Examined::new(contents, path, interfaces.remove(path))?;
         for check in
             [kernel::check, license::check, interface::check, sizes::check, reads::check, hygiene::check]
         {
@@ -51,5 +54,38 @@ pub fn lint(contents: &Contents<'_>) -> Result<Vec<Finding>, Unreadable> {
     }
     findings.sort();
     findings.dedup();
-    Ok(findings)
+    Ok(few(&findings))
+}
+
+/// Not more of one rule than anybody reads: an object that is made up could break one a million times. How many are left out is told.
+fn few(findings: &[Finding]) -> Vec<Finding> {
+    let mut kept: Vec<Finding> = Vec::new();
+    let alike = |one: &Finding, other: &Finding| one.rule == other.rule && one.place.file == other.place.file;
+    for group in findings.chunk_by(alike) {
+        kept.extend(group.iter().take(MANY).cloned());
+        if let (Some(last), Some(more @ 1..)) = (kept.last_mut(), group.len().checked_sub(MANY)) {
+            last.what = format!("{}; and {more} more in this file", last.what);
+        }
+    }
+    kept
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn more_than_anybody_reads_is_counted() {
+        let finding = |slot: usize, rule| {
+            let place = Place { instruction: Some(slot), ..Place::file("a.bpf.o") };
+            Finding::new(rule, place, "it prints")
+        };
+        let mut findings: Vec<Finding> =
+            (0..MANY + 3).map(|slot| finding(slot, &rules::TRACE_PRINT)).collect();
+        findings.push(finding(0, &rules::UNTYPED_READ));
+        let kept = few(&findings);
+        assert_eq!(kept.len(), MANY + 1);
+        assert_eq!(kept[MANY - 1].what, "it prints; and 3 more in this file");
+        assert_eq!(few(&kept), kept);
+    }
 }

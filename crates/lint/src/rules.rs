@@ -31,8 +31,8 @@ rules! {
         "functions of the kernel (kfuncs) may change or go with any release",
         "say in the documentation on which kernels it was tried; declare it `__weak` and ask `bpf_ksym_exists` where the program can do without";
     KERNEL_FUNCTION_TOO_NEW: Kernel Error "kernel-function-too-new",
-        "programs call functions of the kernel since 5.13; kernels before it refuse to load the program",
-        "raise `kernel.min`";
+        "kernels before it refuse to load the program",
+        "raise `kernel.min`, or declare the function `__weak` and ask `bpf_ksym_exists`";
     MAP_KIND_TOO_NEW: Kernel Error "map-kind-too-new",
         "kernels before it cannot make the map",
         "raise `kernel.min`, or take an older kind of map";

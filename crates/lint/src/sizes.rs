@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What maps take, and whether they have room for what comes.
 
+use std::collections::BTreeSet;
+
 use maps::{Map, MapKind, Role};
 use package::Function;
 
@@ -39,10 +41,11 @@ enum Sort {
 }
 
 pub(crate) fn check(examined: &Examined<'_>, findings: &mut Vec<Finding>) {
+    let instructions = examined.code.functions.iter().flat_map(|function| &function.instructions);
+    let used: BTreeSet<&str> = instructions.filter_map(|insn| insn.map()).collect();
     for map in examined.declared() {
         findings.extend(size(examined, map));
-        let used = examined.code.functions.iter().flat_map(|function| &function.instructions);
-        let is_used = used.filter_map(|insn| insn.map()).any(|name| name == map.name);
+        let is_used = used.contains(map.name.as_str());
         let hands_over = examined.manifest.is_some_and(|manifest| manifest.user.is_some());
         if !is_used && !hands_over && !examined.code.filled.contains(&map.name) {
             findings.push(examined.at_map(&MAP_UNUSED, map, "no program uses it"));
