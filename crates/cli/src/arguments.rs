@@ -82,6 +82,7 @@ impl Arguments {
 
 const HELP: &str = "\
 From a C source to a signed package:
+  l3af lint programs/ratelimit               what a reviewer would ask
   l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
   l3af inspect ratelimit-0.1.0.oci
   l3af key new release.key                   asks for a passphrase

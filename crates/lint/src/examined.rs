@@ -6,6 +6,9 @@ use package::{Code, Function, HookPoint, KernelVersion, Manifest, Object, Progra
 
 use crate::{Contents, Finding, Place, Rule, Unreadable};
 
+/// How sections of programs for packets begin.
+const PACKETS: [&str; 6] = ["xdp", "xdp.frags", "tc", "tcx", "classifier", "action"];
+
 /// An object, read in all ways.
 pub(crate) struct Examined<'a> {
     pub(crate) path: &'a str,
@@ -52,7 +55,12 @@ impl<'a> Examined<'a> {
         match spec.map(|program| program.hook) {
             Some(ProgramKind::Chain(HookPoint::Xdp | HookPoint::TcIngress | HookPoint::TcEgress)) => true,
             Some(ProgramKind::Probe(_)) => false,
-            None => ["xdp", "tc", "tcx", "classifier", "action"].contains(&function.kind()),
+            // What programs call sees what they see; an object that has such programs has mostly no others.
+            None if function.section == ".text" => {
+                let mut programs = self.code.functions.iter().filter(|other| other.section != ".text");
+                programs.any(|program| PACKETS.contains(&program.kind()))
+            }
+            None => PACKETS.contains(&function.kind()),
         }
     }
 

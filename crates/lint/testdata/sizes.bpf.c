@@ -15,6 +15,7 @@ struct page {
 };
 
 MAP(seen, 1, 1024, __u32, __u64); /* hash */
+MAP(noted, 5, 1024, __u32, __u64); /* percpu_hash */
 MAP(single, 1, 1, __u32, __u64);
 MAP(empty, 1, 0, __u32, __u64);
 MAP(wide_key, 2, 16, __u64, __u64); /* array */
@@ -64,6 +65,11 @@ static long step(__u32 index, void *ctx)
 	return 0;
 }
 
+static __attribute__((noinline)) long note(__u32 key, __u64 value)
+{
+	return bpf_map_update_elem(&noted, &key, &value, 0);
+}
+
 SEC("xdp") int chained(struct xdp_md *ctx)
 {
 	__u32 key = ctx->data;
@@ -83,6 +89,7 @@ SEC("xdp") int chained(struct xdp_md *ctx)
 	bpf_loop(3, step, &key, 0);
 	bpf_fib_lookup(ctx, text, sizeof(text), 0);
 	nobody_knows();
+	note(key, value);
 	bpf_tail_call(ctx, &next_member, 0);
 	return 2;
 }

@@ -25,7 +25,7 @@ fn what_is_newer_than_the_oldest_kernel_is_told_with_its_release() {
         let scene = Scene::around(SIZES, &[("chained", "xdp"), ("second", "xdp")]);
         scene.saying("min = \"5.10\"", &format!("min = \"{oldest}\""))
     };
-    insta::assert_snapshot!(sizes("5.10").by("helper-too-new"), @"a.bpf.o, function `chained`, sizes.bpf.c:83: `bpf_loop` came with Linux 5.17, and `kernel.min` is 5.10");
+    insta::assert_snapshot!(sizes("5.10").by("helper-too-new"), @"a.bpf.o, function `chained`, sizes.bpf.c:89: `bpf_loop` came with Linux 5.17, and `kernel.min` is 5.10");
     assert_eq!(sizes("5.17").by("helper-too-new"), "");
     insta::assert_snapshot!(sizes("5.15").by("map-kind-too-new"), @"a.bpf.o, map `filter`: the kind `bloom_filter` came with Linux 5.16, and `kernel.min` is 5.15");
     assert_eq!(sizes("5.16").by("map-kind-too-new"), "");
@@ -96,9 +96,12 @@ fn sizes_are_told_where_they_are_odd() {
     ] {
         assert_eq!(sizes.by(rule), told);
     }
-    insta::assert_snapshot!(sizes.by("hash-filled-by-packets"), @"a.bpf.o, function `chained`, sizes.bpf.c:73: it puts entries into the `hash` `seen`");
+    insta::assert_snapshot!(sizes.by("hash-filled-by-packets"), @r"
+    a.bpf.o, function `chained`, sizes.bpf.c:79: it puts entries into the `hash` `seen`
+    a.bpf.o, function `note`, sizes.bpf.c:70: it puts entries into the `percpu_hash` `noted`
+    ");
     // A map that says what is in it is filled; the other program calls what is next in such a one.
-    insta::assert_snapshot!(sizes.by("hand-chaining"), @"a.bpf.o, function `chained`, sizes.bpf.c:86: it calls what is next in `next_member`");
+    insta::assert_snapshot!(sizes.by("hand-chaining"), @"a.bpf.o, function `chained`, sizes.bpf.c:93: it calls what is next in `next_member`");
 }
 
 #[test]
