@@ -205,32 +205,35 @@ fn closed(code: &str, from: usize) -> Option<usize> {
     None
 }
 
-/// What makes a parameter a constant: it is no longer volatile, and only this source knows it.
+/// What makes a parameter a constant: it is no longer volatile, and only this source knows it. Conditions of the preprocessor may
+/// leave one of several declarations.
 fn constant(code: &str, parameter: &Fixed<'_>) -> Result<Vec<(Range<usize>, String)>, NotWrapped> {
     let name = parameter.name;
+    let mut changes = Vec::new();
     for start in words(code, "const") {
-        let after = start + "const".len();
-        let gap = code[after..].len() - code[after..].trim_start().len();
-        let end = after + gap + "volatile".len();
-        let is_both = gap > 0 && words(&code[after..], "volatile").first() == Some(&gap);
-        let Some(semicolon) = code[start..].find(';').map(|length| start + length).filter(|_| is_both) else {
-            continue;
-        };
-        let statement = &code[end..semicolon];
+        let Some((marks, semicolon)) = declaration(code, start) else { continue };
+        let statement = &code[marks.end..semicolon];
         let Some(own) = words(statement, name).first().copied() else { continue };
-        let mut changes = vec![(start..end, "static const".to_owned())];
+        let is_static = code[..start].trim_end().ends_with("static");
+        changes.push((marks, if is_static { "const" } else { "static const" }.to_owned()));
         if let Some(value) = parameter.value {
             let behind = statement[own + name.len()..].trim_start();
-            let is_alone = behind.starts_with('=') && !statement.contains(',');
-            let equals = semicolon - behind.len();
-            let place = equals + 1..semicolon;
-            let spelled = spelled(value);
-            let no_value = || NotWrapped::Value { name: name.to_owned() };
-            changes.push(is_alone.then_some((place, format!(" {spelled}"))).ok_or_else(no_value)?);
+            if !behind.starts_with('=') || statement.contains(',') {
+                return Err(NotWrapped::Value { name: name.to_owned() });
+            }
+            changes.push((semicolon - behind.len() + 1..semicolon, format!(" {}", spelled(value))));
         }
-        return Ok(changes);
     }
-    Err(NotWrapped::Declaration { name: name.to_owned() })
+    if changes.is_empty() { Err(NotWrapped::Declaration { name: name.to_owned() }) } else { Ok(changes) }
+}
+
+/// Where `const volatile` stands, if that begins here outside of functions, and the end of the declaration.
+fn declaration(code: &str, start: usize) -> Option<(Range<usize>, usize)> {
+    let rest = code[start..].strip_prefix("const")?.trim_start().strip_prefix("volatile")?;
+    let end = code.len() - rest.len();
+    let is_outside = code[..start].matches('{').count() == code[..start].matches('}').count();
+    let semicolon = end + rest.find(';')?;
+    (is_outside && rest.starts_with(char::is_whitespace)).then_some((start..end, semicolon))
 }
 
 /// A value in C.
@@ -261,11 +264,18 @@ mod tests {
 const volatile __u32 most = 100, least; /* ; */
 const volatile __u64 window = 5 * 60;
 static const char text[] = \"SEC(int filter(\";
+#ifdef SLOW
+static const volatile __u16 pause = 1;
+#else
+const volatile __u16 pause = 0;
+#endif
 int helper(int filter);
 
 SEC(\"xdp\")
 int filter(struct xdp_md *ctx)
 {
+	const volatile __u32 *own = &most;
+
 	return *(const volatile int *)&text;
 }
 ";
@@ -282,18 +292,30 @@ int filter(struct xdp_md *ctx)
 
     #[test]
     fn a_program_becomes_a_function_that_a_generated_one_calls() {
-        let parameters = [fixed("most", None), fixed("least", None), fixed("window", Some(1 << 63))];
+        let parameters = [
+            fixed("most", None),
+            fixed("least", None),
+            fixed("window", Some(1 << 63)),
+            fixed("pause", Some(7)),
+        ];
         insta::assert_snapshot!(wrap(SOURCE, &parameters).unwrap(), @r#"
         #line 1 "filter.bpf.c"
         /* SEC("xdp") int filter(struct xdp_md *ctx) { } */
         static const __u32 most = 100, least; /* ; */
         static const __u64 window = 9223372036854775808ULL;
         static const char text[] = "SEC(int filter(";
+        #ifdef SLOW
+        static const __u16 pause = 7;
+        #else
+        static const __u16 pause = 7;
+        #endif
         int helper(int filter);
 
         static inline __attribute__((always_inline))
         int filter(struct xdp_md *ctx)
         {
+        	const volatile __u32 *own = &most;
+
         	return *(const volatile int *)&text;
         }
 
