@@ -188,6 +188,7 @@ mod tests {
             shared,
             good("maps"),
             good("package"),
+            good("lint"),
             good("trust"),
             text("crates/plan/clippy.toml", "b = 2\n"),
         ];
