@@ -124,7 +124,7 @@ fn shared_rules(texts: &[Text]) -> Vec<String> {
     let shared = rules("clippy.toml").unwrap_or_default();
     let shared: Vec<&str> =
         shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    let own = ["maps", "package", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
+    let own = ["maps", "package", "lint", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
     let lacks = |path: &String| {
         let text = rules(path).unwrap_or_default();
         shared.iter().any(|rule| !text.lines().any(|line| line == *rule))
@@ -188,6 +188,7 @@ mod tests {
             shared,
             good("maps"),
             good("package"),
+            good("lint"),
             good("trust"),
             text("crates/plan/clippy.toml", "b = 2\n"),
         ];

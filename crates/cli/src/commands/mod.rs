@@ -6,7 +6,7 @@ mod apply;
 mod build;
 mod chain;
 mod change;
-mod clang;
+pub(crate) mod clang;
 mod daemon;
 mod detach;
 mod endorse;
@@ -14,6 +14,7 @@ mod events;
 mod history;
 mod inspect;
 mod key;
+mod lint;
 mod logs;
 mod maps;
 mod probes;
@@ -41,6 +42,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Build(arguments) => build::run(&arguments),
         Command::Test(arguments) => test::run(&daemon, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),
