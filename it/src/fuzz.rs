@@ -79,8 +79,11 @@ fn instruction(bytes: &[u8]) -> Insn {
     Insn::from_bytes(bytes.try_into().expect("a chunk has eight bytes"))
 }
 
-/// Any object is read or refused; what is read of it can be used.
+/// Any object is read or refused; what is read of it can be used, and whatever is said of it has a rule and a file.
 pub fn object(bytes: &[u8]) {
+    for finding in lint::lint(&lint::Contents::object("object.o", bytes)).unwrap_or_default() {
+        assert!(lint::RULES.contains(&finding.rule) && finding.place.file == "object.o", "{finding:?}");
+    }
     let Ok(object) = Object::parse(bytes) else { return };
     let described = Object::interface(bytes).expect("the object was read");
     for (name, offset, is) in described.parameters() {

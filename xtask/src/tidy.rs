@@ -124,7 +124,7 @@ fn shared_rules(texts: &[Text]) -> Vec<String> {
     let shared = rules("clippy.toml").unwrap_or_default();
     let shared: Vec<&str> =
         shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    let own = ["maps", "bindings", "packet", "package", "trust", "plan"]
+    let own = ["maps", "bindings", "packet", "package", "lint", "trust", "plan"]
         .map(|name| format!("crates/{name}/clippy.toml"));
     let lacks = |path: &String| {
         let text = rules(path).unwrap_or_default();
@@ -189,6 +189,7 @@ mod tests {
             shared,
             good("maps"),
             good("package"),
+            good("lint"),
             good("trust"),
             text("crates/plan/clippy.toml", "b = 2\n"),
         ];

@@ -2,10 +2,12 @@
 //! The command line: one variant for each command. The environment is read here and nowhere else.
 
 pub(crate) mod adopt;
+pub(crate) mod build;
 mod daemon;
 pub(crate) mod generate;
 pub(crate) mod history;
 mod key;
+pub(crate) mod lint;
 mod logins;
 pub(crate) mod maps;
 mod naming;
@@ -25,6 +27,7 @@ use serde_json::Value;
 use trust::Pen;
 use wire::Reference;
 
+pub(crate) use self::build::Build;
 pub(crate) use self::daemon::Daemon;
 pub(crate) use self::history::{Confirm, Diff, RollBack, Trial};
 pub(crate) use self::key::{ChangePassphrase, Key, New, Public, REFERENCES, Show, SigningKeys};
@@ -86,6 +89,7 @@ impl Arguments {
 
 const HELP: &str = "\
 From a C source to a signed package:
+  l3af lint programs/ratelimit               what a reviewer would ask
   l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
   l3af inspect ratelimit-0.1.0.oci
   l3af key new release.key                   asks for a passphrase
@@ -116,6 +120,7 @@ pub(crate) enum Command {
     Inspect(Inspect),
     Gen(generate::Generate),
     New(new::NewPackage),
+    Lint(lint::Lint),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]
@@ -152,30 +157,6 @@ pub(crate) enum Command {
     Status(Status),
     Logs(Logs),
     Detach(Detach),
-}
-
-/// Make a package from a folder with a `package.toml`
-///
-/// Each program's `source` is compiled with the clang that `[build]` pins, against libbpf's headers, which come with this
-/// command. The same sources give the same bytes everywhere. Prints the digest of the package.
-#[derive(Debug, Args)]
-#[command(after_help = "\
-Examples:
-  l3af build programs/ratelimit
-  l3af build --object target/bpfel-unknown-none/release/x.o   package what another tool chain made")]
-pub(crate) struct Build {
-    /// Folder with `package.toml`
-    #[arg(value_name = "DIR", default_value = ".")]
-    pub(crate) folder: PathBuf,
-    /// Folder to write the package into [default: NAME-VERSION.oci here]
-    #[arg(long, short, value_name = "DIR")]
-    pub(crate) output: Option<PathBuf>,
-    /// Object to take in place of building the one of the same file name; may be given several times
-    #[arg(long, value_name = "FILE")]
-    pub(crate) object: Vec<PathBuf>,
-    /// Time that the package bears, in seconds since 1970
-    #[arg(long, value_name = "SECONDS", default_value_t = 0, env = "SOURCE_DATE_EPOCH")]
-    pub(crate) created: u64,
 }
 
 /// Show what is in a package or an object; nothing of it is believed

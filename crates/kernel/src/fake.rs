@@ -16,7 +16,7 @@ use plan::{
     ObservedInstance, ObservedProbes, ProbeSpec, Root, SharedMap, Slot, State, Step, Target, Unbindable,
 };
 
-use crate::{Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
+use crate::{Ended, Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
 
 mod probes;
 
@@ -371,6 +371,10 @@ impl Holdings for Fake {
 }
 
 impl Kernel for Fake {
+    fn end(&mut self, _: Ended) -> Result<(), Refused> {
+        Ok(())
+    }
+
     fn observe(&self, _: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         let mut observed = self.observed.clone();
         for found in observed.hooks.values_mut().filter(|found| found.root != Root::Attached) {

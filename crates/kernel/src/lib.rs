@@ -31,6 +31,6 @@ pub use linux::{
     Membership, NotChanged, OpenMap, Ran, Samples, Stand, Stir, Stood, Terms, Trial, Unopened, Values, Watch,
     extensions_are_permitted, open_map, whole_number,
 };
-pub use port::{Cause, Glance, Halted, Kernel, Refused, Runs, Start, Unseen, apply, apply_with};
+pub use port::{Cause, Ended, Glance, Halted, Kernel, Refused, Runs, Start, Unseen, apply, apply_with};
 pub use sample::Sample;
 pub use splice::{Counters, Moved, Sampled, Splice, Spliced, Unspliceable, Way, pass, splice, ways};

@@ -34,6 +34,13 @@ pub trait Kernel: Holdings {
     /// When the kernel refuses; what the step had begun is taken back, or is found by the next observation.
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused>;
 
+    /// Ends a plan. Where that stopped, what it wrote to maps that run on is taken back; everything else that it did is found by the
+    /// next observation.
+    ///
+    /// # Errors
+    /// When something cannot be taken back.
+    fn end(&mut self, ended: Ended) -> Result<(), Refused>;
+
     /// What is missing of what a probe attaches to; none where it is there, or only attaching can tell.
     fn missing(&self, attachment: &Attachment) -> Option<String>;
 
@@ -55,6 +62,15 @@ pub trait Kernel: Holdings {
     /// # Errors
     /// When the kernel refuses.
     fn sample(&mut self, hook: &Hook, filter: FlowFilter, share: Option<Share>) -> Result<Samples, Unseen>;
+}
+
+/// How a plan ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ended {
+    /// All of it was carried out.
+    Done,
+    /// A step was refused.
+    Halted,
 }
 
 /// What was seen in a short look. While two of them are equal, nothing changed.
@@ -130,7 +146,7 @@ pub enum Refused {
 
 /// A plan stopped at a step. What was done before it is found by the next observation.
 #[derive(Debug, Error)]
-#[error("stopped at step {number} of {total}: {step}")]
+#[error("stopped at step {number} of {total}: {step}{}", left.as_ref().map(|left| format!("; and {left}")).unwrap_or_default())]
 pub struct Halted {
     /// Which step, counted from 1.
     pub number: usize,
@@ -140,6 +156,8 @@ pub struct Halted {
     pub step: String,
     /// Where the whole verifier log was written, if there is one.
     pub log: Option<PathBuf>,
+    /// What could not be taken back.
+    pub left: Option<Box<Refused>>,
     /// Why.
     #[source]
     pub refused: Refused,
@@ -186,6 +204,17 @@ pub fn apply_with(
     desired: &Desired,
     start: &mut Start<'_>,
 ) -> Result<(), Halted> {
+    let walked = walk(kernel, plan, desired, start);
+    let ended = kernel.end(if walked.is_ok() { Ended::Done } else { Ended::Halted });
+    walked.map_err(|halted| Halted { left: ended.err().map(Box::new), ..halted })
+}
+
+fn walk(
+    kernel: &mut dyn Kernel,
+    plan: &Plan,
+    desired: &Desired,
+    start: &mut Start<'_>,
+) -> Result<(), Halted> {
     for (index, planned) in plan.steps.iter().enumerate() {
         let done = if let Step::Start { package } = &planned.step {
             start(kernel, package).map_err(|cause| Refused::action(planned.step.to_string(), cause))
@@ -197,6 +226,7 @@ pub fn apply_with(
             total: plan.steps.len(),
             step: planned.step.to_string(),
             log: None,
+            left: None,
             refused,
         })?;
     }

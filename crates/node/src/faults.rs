@@ -3,6 +3,7 @@
 
 use std::fmt;
 
+use maps::FaultKind;
 use plan::{Hooks, Refusal, Refusals, Unfit, UnfitProbe};
 use wire::{ChainDocument, Document, Fault};
 
@@ -87,7 +88,17 @@ pub(crate) fn told(faults: &maps::Faults, place: &str) -> Vec<Fault> {
     let told = faults.all().iter().map(|fault| Fault {
         pointer: format!("{place}{}", fault.pointer),
         value: (!fault.given.is_empty()).then(|| fault.given.clone()),
-        detail: format!("expected {}", fault.expected),
+        detail: match fault.kind {
+            FaultKind::Missing => format!("is missing; expected {}", fault.expected),
+            FaultKind::Extra => format!("does not exist; expected {}", fault.expected),
+            FaultKind::Kind
+            | FaultKind::Range
+            | FaultKind::Unit
+            | FaultKind::Inexact
+            | FaultKind::Name
+            | FaultKind::Length
+            | FaultKind::Contradiction => format!("expected {}", fault.expected),
+        },
         line: None,
     });
     told.collect()

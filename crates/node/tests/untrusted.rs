@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use kernel::{Fake, Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
+use kernel::{Ended, Fake, Glance, Holdings, Kernel, Refused, Runs, Samples, Totals, Unseen};
 use node::{Asker, Conditions, Config, Engine, Fetched, Parts, Rejected};
 use package::{
     Attachment, FlowFilter, MemberName, NetworkNamespace, PackFile, PackSource, Package, Platform, Referrer,
@@ -55,6 +55,10 @@ impl Holdings for Counting {
 }
 
 impl Kernel for Counting {
+    fn end(&mut self, ended: Ended) -> Result<(), Refused> {
+        self.kernel.end(ended)
+    }
+
     fn observe(&self, namespaces: &BTreeSet<NetworkNamespace>) -> Result<Observed, Unseen> {
         self.kernel.observe(namespaces)
     }

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use crate::archive::is_safe_path;
+use crate::silence::{Lint, Silence};
 use crate::{
     AttachOptions, BadAttachment, Digest, HookPoint, KernelVersion, PackageName, Platform, ProbeKind,
     ProceedSet, ProgramKind, ProgramName, PublisherName, UserProgram,
@@ -37,6 +38,8 @@ pub struct Manifest {
     pub user: Option<UserProgram>,
     /// What building it again takes.
     pub build: Option<Build>,
+    /// The rules of `l3af lint` that it breaks on purpose.
+    pub silences: Vec<Silence>,
 }
 
 /// Name, version and words about a package.
@@ -309,6 +312,8 @@ struct Written {
     map: Vec<MapSpec>,
     user: Option<UserProgram>,
     build: Option<Build>,
+    #[serde(default)]
+    lint: Lint,
 }
 
 #[derive(Deserialize)]
@@ -341,9 +346,12 @@ impl Manifest {
         if let Some(user) = &written.user {
             check_path("user.command", &user.command)?;
         }
-        let (package, kernel) = (written.package, written.kernel);
-        let maps = maps(written.map)?;
-        Ok(Self { package, kernel, platforms, programs, maps, user: written.user, build: written.build })
+        let Written { package, kernel, user, build, lint, .. } = written;
+        let (maps, silences) = (maps(written.map)?, lint.allow);
+        if silences.iter().any(|silence| silence.why.trim().is_empty()) {
+            return Err(ManifestError::Empty { key: "lint.allow.why" });
+        }
+        Ok(Self { package, kernel, platforms, programs, maps, user, build, silences })
     }
 
     /// The program with this function.

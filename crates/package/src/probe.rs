@@ -7,7 +7,7 @@ use std::str::FromStr;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
-use crate::{AttachKey, HookPoint};
+use crate::{AttachKey, HookPoint, KernelVersion};
 
 /// What makes a program run that is in no chain.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -147,6 +147,36 @@ impl ProbeKind {
         }
     }
 
+    /// The oldest kernel on which a probe of this kind is attached by a link that can be pinned.
+    ///
+    /// # Minimum kernel version
+    /// It is what is told.
+    pub fn since(self) -> KernelVersion {
+        let version = |major, minor| KernelVersion { major, minor };
+        match self {
+            // Perf events have links since then (`BPF_LINK_TYPE_PERF_EVENT`).
+            Self::Kprobe
+            | Self::Kretprobe
+            | Self::Tracepoint
+            | Self::Uprobe
+            | Self::Uretprobe
+            | Self::PerfEvent => version(5, 15),
+            // Before, one probe has a link for each place where it is compiled in, which libbpf hides.
+            Self::Usdt => version(6, 6),
+            Self::RawTracepoint
+            | Self::TpBtf
+            | Self::Fentry
+            | Self::Fexit
+            | Self::Lsm
+            | Self::Cgroup
+            | Self::Sockops => version(5, 7),
+            Self::Iter => version(5, 8),
+            Self::SkLookup => version(5, 9),
+            Self::Netfilter => version(6, 4),
+            Self::NetkitPrimary | Self::NetkitPeer => version(6, 7),
+        }
+    }
+
     /// The word for it in the labels of images, as bpfman has it for the kinds it knows.
     pub(crate) fn label(self) -> String {
         self.as_str().replace('-', "_")
@@ -191,6 +221,14 @@ impl ProgramKind {
         match self {
             Self::Chain(point) => Some(point),
             Self::Probe(_) => None,
+        }
+    }
+
+    /// The oldest kernel on which such a program runs: that of its kind of probe, or that on which chains are tested.
+    pub fn since(self) -> KernelVersion {
+        match self {
+            Self::Chain(_) => KernelVersion { major: 5, minor: 10 },
+            Self::Probe(kind) => kind.since(),
         }
     }
 

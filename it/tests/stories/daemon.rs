@@ -123,14 +123,17 @@ fn bad_documents_are_refused_whole_and_say_what_to_do() {
             packages().document("right0", &["sanity:proceed = [\"ok\"]"]),
             "`ok` is not a verdict of the hook `xdp`",
         ),
-        (packages().document("right0", &["sanity:config = { nope = 1 }"]), "has no parameter `nope`; it has"),
+        (
+            packages().document("right0", &["sanity:config = { nope = 1 }"]),
+            "config/nope` = 1: does not exist; expected a parameter (`check_header`",
+        ),
         (
             packages().document("right0", &["ratelimit:config = { first_port = 70000 }"]),
-            "`first_port` takes 0 to 65535",
+            "config/first_port` = 70000: expected a whole number from 0 to 65535",
         ),
         (
             packages().document("right0", &["sanity:config = { check_land = 3 }"]),
-            "takes `true` or `false`, not `3`",
+            "config/check_land` = 3: expected `true` or `false`",
         ),
         (packages().document("right0", &["ratelimit:program = \"other\""]), "has no program `other`"),
         (twice, "the document has two chains for `right0/xdp`"),
@@ -313,7 +316,7 @@ fn all_that_cannot_be_as_a_document_says_is_told_at_once() {
     let refused = node.apply(&document.concat()).unwrap().stderr;
     for told in [
         "`/deployment/0`: no member and no probe is part of the deployment `f`",
-        "`/chain/0/member/0`: the chain on `right0/xdp` cannot be made: program `sanity` has no parameter `no_such`",
+        "`/chain/0/member/0/config/no_such` = 1: does not exist; expected a parameter (`check_header`",
         "`/chain/0/member/1`: the chain on `right0/xdp` cannot be made: the proceed set of `b` cannot be used",
         "`/chain/0/member/2`: the chain on `right0/xdp` cannot be made: package `sanity` has no program `other`",
         "`/chain/1`: the document has two chains for `right0/xdp`",

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Installations of l3afd v1: its end-to-end suite, byte by byte, and what its clients rely on beside that.
 
+mod built;
 mod errands;
 mod probes;
 mod release;

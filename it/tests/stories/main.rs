@@ -20,6 +20,7 @@ mod history;
 mod hooks;
 mod images;
 mod l3afd;
+mod lint;
 mod logs;
 mod otlp;
 mod package;

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af build`: from a folder with sources to a package.
 
+mod l3afd;
+mod wrapper;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
@@ -11,10 +14,14 @@ use wire::Layout;
 
 use super::clang::Clang;
 use crate::arguments::Build;
+use crate::arguments::build::Loader;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
 pub(crate) fn run(arguments: &Build) -> Outcome {
+    if let Some(Loader::L3afd) = arguments.target {
+        return l3afd::run(arguments);
+    }
     let (manifest, packed) = pack(&arguments.folder, given_objects(&arguments.object)?, arguments.created)?;
     let info = &manifest.package;
     let name = format!("{}-{}.oci", info.name, info.version);
@@ -40,15 +47,28 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     Ok(())
 }
 
-/// The manifest of a folder, as text and as it is read.
-pub(crate) fn manifest(folder: &Path) -> Result<(String, Manifest), Failure> {
-    let path = folder.join("package.toml");
-    let text = fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("cannot read `{}`: {error}", path.display()))
-            .with_hint("`docs/package.md` describes the manifest of a package")
-    })?;
-    let manifest = Manifest::parse(&text)?;
-    Ok((text, manifest))
+/// What a package is made of, its sources compiled.
+pub(crate) struct Gathered {
+    pub(crate) manifest: Manifest,
+    /// The text of the manifest.
+    pub(crate) text: String,
+    /// All other files, by path.
+    pub(crate) files: BTreeMap<String, PackFile>,
+}
+
+impl Gathered {
+    /// Gathers it from a folder with a `package.toml`. Objects that are given take the place of those of the same file name.
+    pub(crate) fn from(folder: &Path, given: BTreeMap<String, Vec<u8>>) -> Result<Self, Failure> {
+        let (manifest, text) = read_manifest(folder)?;
+        let mut files = BTreeMap::new();
+        for (path, bytes) in objects(folder, given, &manifest)? {
+            files.insert(path, PackFile { bytes, executable: false });
+        }
+        for path in companions(folder, &manifest)? {
+            files.insert(path.clone(), read(&folder.join(&path))?);
+        }
+        Ok(Self { manifest, text, files })
+    }
 }
 
 /// Makes a package of a folder. Objects that are given, by the names of their files, are not built.
@@ -57,16 +77,19 @@ pub(crate) fn pack(
     given: BTreeMap<String, Vec<u8>>,
     created: u64,
 ) -> Result<(Manifest, Packed), Failure> {
-    let (text, manifest) = manifest(folder)?;
-    let mut files = BTreeMap::new();
-    for (path, bytes) in objects(folder, given, &manifest)? {
-        files.insert(path, PackFile { bytes, executable: false });
-    }
-    for path in companions(folder, &manifest)? {
-        files.insert(path.clone(), read(&folder.join(&path))?);
-    }
+    let Gathered { manifest, text, files } = Gathered::from(folder, given)?;
     let packed = package::pack(&PackSource { manifest: text, files }, created)?;
     Ok((manifest, packed))
+}
+
+/// The manifest in a folder, and its text.
+pub(crate) fn read_manifest(folder: &Path) -> Result<(Manifest, String), Failure> {
+    let path = folder.join("package.toml");
+    let text = fs::read_to_string(&path).map_err(|error| {
+        Failure::new(format!("cannot read `{}`: {error}", path.display()))
+            .with_hint("`docs/package.md` describes the manifest of a package")
+    })?;
+    Ok((Manifest::parse(&text)?, text))
 }
 
 /// The name of the file that a path of a package ends with.

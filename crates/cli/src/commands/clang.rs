@@ -83,11 +83,24 @@ impl Clang {
 
     /// Compiles a source of a package into the bytes of an object.
     pub(crate) fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Failure> {
+        self.compile_file(folder, source, Path::new(source))
+    }
+
+    /// Compiles a text in place of a source of a package. What it includes is looked for as if it were that source.
+    pub(crate) fn compile_text(&self, folder: &Path, source: &str, text: &str) -> Result<Vec<u8>, Failure> {
+        let own = self.scratch.path().join("source");
+        fs::create_dir_all(&own)?;
+        let file = own.join(Path::new(source).file_name().unwrap_or_default());
+        fs::write(&file, text)?;
+        self.compile_file(folder, source, &file)
+    }
+
+    fn compile_file(&self, folder: &Path, source: &str, file: &Path) -> Result<Vec<u8>, Failure> {
         let object = self.scratch.path().join("object.o");
         let dependencies = self.scratch.path().join("object.d");
-        let (folder, mut command) = self.command(folder)?;
+        let (folder, mut command) = self.command(folder, source)?;
         command.arg("-MD").arg("-MF").arg(&dependencies);
-        command.arg("-c").arg(source).arg("-o").arg(&object);
+        command.arg("-c").arg(file).arg("-o").arg(&object);
         succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
         self.check_headers(&folder, &fs::read_to_string(&dependencies)?)?;
         let strip = Command::new(&self.strip).arg("-g").arg(&object).output();
@@ -96,7 +109,7 @@ impl Clang {
     }
 
     /// The compiler with what is said to it of every source, and the folder that it works in.
-    fn command(&self, folder: &Path) -> Result<(PathBuf, Command), Failure> {
+    fn command(&self, folder: &Path, source: &str) -> Result<(PathBuf, Command), Failure> {
         let folder = folder
             .canonicalize()
             .map_err(|error| Failure::new(format!("there is no folder `{}`: {error}", folder.display())))?;
@@ -105,6 +118,13 @@ impl Clang {
         command.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-fdebug-compilation-dir=."]);
         command.arg(format!("-ffile-prefix-map={}=libbpf", self.scratch.path().display()));
         command.arg("-isystem").arg(self.scratch.path());
+        // The folder of a file comes first for what it includes, and that of its source next.
+        command.arg("-iquote").arg(
+            Path::new(source)
+                .parent()
+                .filter(|parent| !parent.as_os_str().is_empty())
+                .unwrap_or(Path::new(".")),
+        );
         Ok((folder, command))
     }
 

@@ -55,7 +55,7 @@ fn find(arguments: &Generate) -> Result<Subject, Failure> {
 
 /// A folder with sources: its objects are made as `l3af build` makes them. What else it is to have need not be there yet.
 fn of_folder(folder: &Path) -> Result<Subject, Failure> {
-    let (_, manifest) = super::build::manifest(folder)?;
+    let (manifest, _) = super::build::read_manifest(folder)?;
     let objects = super::build::objects(folder, BTreeMap::new(), &manifest)?;
     of_manifest(&manifest, &objects)
 }

@@ -6,7 +6,7 @@ mod apply;
 mod build;
 mod chain;
 mod change;
-mod clang;
+pub(crate) mod clang;
 mod daemon;
 mod detach;
 mod endorse;
@@ -15,6 +15,7 @@ mod generate;
 mod history;
 mod inspect;
 mod key;
+mod lint;
 mod logs;
 mod maps;
 mod new;
@@ -45,6 +46,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),
         Command::New(arguments) => new::run(&arguments),
+        Command::Lint(arguments) => lint::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),

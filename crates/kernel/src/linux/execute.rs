@@ -27,7 +27,7 @@ pub(super) fn execute(pins: &Pins, known: &mut Known, step: &Step, desired: &Des
         Step::Load { hook, instance, spec } => {
             return load_member(&Place { pins, hook, instance }, known, spec, desired);
         }
-        Step::Probe(step) => return probe::execute(pins, step, desired),
+        Step::Probe(step) => return probe::execute(pins, known, step, desired),
         Step::CreateRoot { hook, buffers } => create_root(pins, hook, *buffers),
         Step::Carry { hook, from, to, maps } => carry(&pins.state(hook, from), &pins.state(hook, to), maps),
         Step::Link { hook, from, to } => link(pins, hook, from, to.as_ref()),
@@ -136,7 +136,7 @@ fn load_member(
     let sampling = spec.sampled.and_then(|number| Some((known.sampling(hook)?, number)));
     let (ready, kept) =
         within(namespace, || Ok(make(&loading, known, spec, sampling.as_ref()))).map_err(refused)??;
-    fill::fill(&spec.fills, |map| loading.source.pin_of(map)).map_err(refused)?;
+    fill::fill(&spec.fills, |map| loading.source.pin_of(map), &mut known.filled).map_err(refused)?;
     making.fill(desired).map_err(refused)?;
     pin_instance(&folder, &ready, spec, &kept).map_err(refused)?;
     making.done();

@@ -7,64 +7,84 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{ErrorKind, MapCore as _, MapFlags, MapHandle, MapType, Program};
+use libbpf_rs::{MapCore as _, MapHandle, Program};
 use plan::{Fill, ProbeSpec, SharedMap, State, encode};
 
 use super::execute::ARRAY;
 use super::maps::plain;
+use super::open_map::{Change, NotChanged, OpenMap};
 use super::pins::Pins;
 use super::state::{LAYOUT, OBJECT_NAME};
 use super::{pins, sys};
 
-/// Fills maps that are pinned: values first, then the rest goes.
+/// What takes back what was written to a map.
+pub(super) struct Filled {
+    map: OpenMap,
+    back: Vec<Change>,
+}
+
+impl Filled {
+    /// Takes it back.
+    pub(super) fn take_back(&self) -> Result<(), NotChanged> {
+        self.map.change(&self.back)
+    }
+}
+
+/// Fills maps that are pinned, each as a whole or not at all, and notes what takes it back.
 pub(super) fn fill(
     fills: &BTreeMap<String, Fill>,
     pin_of: impl Fn(&str) -> Option<PathBuf>,
+    filled: &mut Vec<Filled>,
 ) -> io::Result<()> {
     for (name, fill) in fills {
+        let failed =
+            |error: io::Error| io::Error::other(format!("the map `{name}` cannot be filled: {error}"));
         let pinned = pin_of(name).filter(|path| path.exists());
-        let pinned = pinned
-            .ok_or_else(|| io::Error::other(format!("the map `{name}` cannot be filled: it is not kept")))?;
-        let map = MapHandle::from_pinned_path(pinned).map_err(plain)?;
-        fill_one(&map, fill)
-            .map_err(|error| io::Error::other(format!("the map `{name}` cannot be filled: {error}")))?;
+        let pinned = pinned.ok_or_else(|| failed(io::Error::other("it is not kept")))?;
+        let map = OpenMap::open(&pinned).map_err(failed)?;
+        let changes = changes(&map, fill).map_err(failed)?;
+        let back = map.change_with_way_back(&changes).map_err(|error| failed(io::Error::other(error)))?;
+        filled.push(Filled { map, back });
     }
     Ok(())
 }
 
 /// Fills the maps of a probe.
-pub(super) fn fill_probe(pins: &Pins, spec: &ProbeSpec) -> io::Result<()> {
+pub(super) fn fill_probe(pins: &Pins, spec: &ProbeSpec, filled: &mut Vec<Filled>) -> io::Result<()> {
     let state = pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
     let maps = kept(&state, &pins.all_of(&SharedMap::of_probe(spec)), None)?;
-    fill(&spec.fills, |map| maps.get(map).cloned())
+    fill(&spec.fills, |map| maps.get(map).cloned(), filled)
 }
 
-fn fill_one(map: &MapHandle, fill: &Fill) -> io::Result<()> {
-    for (key, value) in &fill.values {
-        write(map, &number(*key, map.key_size())?, &number(*value, map.value_size())?, MapFlags::ANY)?;
+/// What becomes of the entries of a map: those that are given are written, those that begin with zero are made, others go where there are
+/// values, as far as its kind lets them.
+fn changes(map: &OpenMap, fill: &Fill) -> io::Result<Vec<Change>> {
+    let key = |number: &i64| self::number(*number, map.key_bytes());
+    let mut changes = Vec::new();
+    for (given, value) in &fill.values {
+        let value = self::number(*value, map.value_bytes())?;
+        changes.push(Change::Set { key: key(given)?, values: vec![value] });
     }
     // An array has all its entries already, and each begins with zero.
-    if is_array(map.map_type()) {
-        return Ok(());
+    if map.is_array() {
+        return Ok(changes);
     }
-    let zero = vec![0; map.value_size() as usize];
-    for key in fill.zeros.iter().filter(|key| !fill.values.contains_key(key)) {
-        let key = number(*key, map.key_size())?;
-        if look_up(map, &key)?.is_none() {
-            write(map, &key, &zero, MapFlags::ANY)?;
+    for zero in fill.zeros.iter().filter(|key| !fill.values.contains_key(key)) {
+        let key = key(zero)?;
+        if map.look_up(&key)?.is_none() {
+            changes.push(Change::Set { key, values: vec![vec![0; map.value_bytes()]] });
         }
     }
     if fill.values.is_empty() {
-        return Ok(());
+        return Ok(changes);
     }
-    let kept = fill.values.keys().chain(&fill.zeros).map(|key| number(*key, map.key_size()));
-    let kept = kept.collect::<io::Result<BTreeSet<_>>>()?;
-    // All keys first: deleting while walking can skip some.
-    let keys: Vec<Vec<u8>> = map.keys().filter(|key| !kept.contains(key)).collect();
-    keys.iter().try_for_each(|key| match map.delete(key) {
-        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
-        done => done.map_err(plain),
-    })
+    let kept = fill.values.keys().chain(&fill.zeros).map(key).collect::<io::Result<BTreeSet<_>>>()?;
+    for batch in map.batches() {
+        let batch = batch?;
+        let others = batch.entries().map(|(key, _)| key.to_vec()).filter(|key| !kept.contains(key));
+        changes.extend(others.map(|key| Change::Delete { key }));
+    }
+    Ok(changes)
 }
 
 /// The whole number under a key of a pinned map, added up over the processors; none where there is no such entry.
@@ -72,10 +92,10 @@ fn fill_one(map: &MapHandle, fill: &Fill) -> io::Result<()> {
 /// # Errors
 /// When the map cannot be read, or holds no whole numbers.
 pub fn whole_number(path: &Path, key: i64) -> io::Result<Option<u64>> {
-    let map = MapHandle::from_pinned_path(path).map_err(plain)?;
-    let key = number(key, map.key_size())?;
-    let width = map.value_size() as usize;
-    let values = look_up(&map, &key)?;
+    let map = OpenMap::open(path)?;
+    let key = number(key, map.key_bytes())?;
+    let width = map.value_bytes();
+    let values = map.look_up(&key)?;
     let read = |bytes: &[u8]| -> Option<u64> {
         let mut whole = [0; 8];
         let bytes = bytes.get(..width)?;
@@ -175,26 +195,7 @@ fn id(map: &MapHandle) -> io::Result<u32> {
     Ok(map.info().map_err(plain)?.info.id)
 }
 
-fn number(number: i64, bytes: u32) -> io::Result<Vec<u8>> {
-    encode(number, bytes).ok_or_else(|| io::Error::other(format!("{number} does not fit into {bytes} bytes")))
-}
-
-fn write(map: &MapHandle, key: &[u8], value: &[u8], flags: MapFlags) -> io::Result<()> {
-    if map.map_type().is_percpu() {
-        let processors = libbpf_rs::num_possible_cpus().map_err(plain)?;
-        return map.update_percpu(key, &vec![value.to_vec(); processors], flags).map_err(plain);
-    }
-    map.update(key, value, flags).map_err(plain)
-}
-
-fn is_array(kind: MapType) -> bool {
-    matches!(kind, MapType::Array | MapType::PercpuArray)
-}
-
-/// The values under a key: one, or one for each processor.
-fn look_up(map: &MapHandle, key: &[u8]) -> io::Result<Option<Vec<Vec<u8>>>> {
-    if map.map_type().is_percpu() {
-        return map.lookup_percpu(key, MapFlags::ANY).map_err(plain);
-    }
-    Ok(map.lookup(key, MapFlags::ANY).map_err(plain)?.map(|value| vec![value]))
+fn number(number: i64, bytes: usize) -> io::Result<Vec<u8>> {
+    let encoded = u32::try_from(bytes).ok().and_then(|bytes| encode(number, bytes));
+    encoded.ok_or_else(|| io::Error::other(format!("{number} does not fit into {bytes} bytes")))
 }

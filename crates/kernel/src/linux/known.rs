@@ -12,6 +12,7 @@ use libbpf_rs::MapHandle;
 use package::{Digest, HookPoint, ProgramName};
 use plan::{Buffers, CodeDigest, Hook};
 
+use super::fill::Filled;
 use super::maps;
 use super::samples::Sampling;
 use super::template::Template;
@@ -41,6 +42,8 @@ pub(super) struct Known {
     keys: BTreeMap<HookPoint, Arc<MapHandle>>,
     /// Where packets are sampled, for as long as somebody listens.
     samplings: BTreeMap<Hook, Weak<Sampling>>,
+    /// What the plan that is carried out wrote to maps.
+    pub(super) filled: Vec<Filled>,
 }
 
 /// The most instructions that are remembered: some tens of megabytes with what belongs to them.

@@ -44,7 +44,7 @@ use plan::{Desired, Hook, Instance, MemberSpec, Observed, ProbeSpec, SharedMap, 
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use thiserror::Error;
 
-use crate::{Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
+use crate::{Ended, Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
 pub use fill::{open_map, whole_number};
 use glance::KnownPins;
@@ -183,6 +183,15 @@ impl Kernel for Linux {
 
     fn execute(&mut self, step: &Step, desired: &Desired) -> Result<(), Refused> {
         execute::execute(&self.pins, &mut self.known, step, desired)
+    }
+
+    fn end(&mut self, ended: Ended) -> Result<(), Refused> {
+        let filled = std::mem::take(&mut self.known.filled);
+        // The last one first: two may have written to one map. One that fails keeps nothing else from it.
+        let written = filled.iter().rev().filter(|_| ended == Ended::Halted);
+        let mut failed: Vec<_> = written.filter_map(|filled| filled.take_back().err()).collect();
+        let failed = failed.pop().map(|left| Refused::action("take back what was written to a map", left));
+        failed.map_or(Ok(()), Err)
     }
 
     fn missing(&self, attachment: &Attachment) -> Option<String> {

@@ -86,7 +86,7 @@ impl OpenMap {
     }
 
     /// Whether it is an array: it has all its entries always.
-    fn is_array(&self) -> bool {
+    pub(super) fn is_array(&self) -> bool {
         matches!(self.kind, MapType::Array | MapType::PercpuArray | MapType::ArrayOfMaps)
     }
 

@@ -219,24 +219,25 @@ impl Trial {
         Ok(Self { point, entry, counters, keeps })
     }
 
-    /// Builds a chain of programs that cooperate: each tail-calls the first entry of its own program array, `array`.
+    /// Builds a chain of programs that cooperate: each tail-calls the first entry of its own program array, which is named beside it.
     ///
     /// # Errors
     /// When the kernel rejects a program, or one has no such array.
-    pub fn cooperating(members: &[Candidate<'_>], array: &str) -> Result<Self, Refused> {
+    pub fn cooperating(members: &[(Candidate<'_>, &str)]) -> Result<Self, Refused> {
         let failed = |error| Refused::action("build a chain", error);
-        let (point, buffers) = (members.first().map_or(HookPoint::Xdp, |member| member.point), Buffers::One);
+        let (point, buffers) =
+            (members.first().map_or(HookPoint::Xdp, |(member, _)| member.point), Buffers::One);
         let (package, constants) = (package_name(), BTreeMap::new());
-        let objects = members
-            .iter()
-            .map(|member| Ok(member.loading(&package, &constants, Buffers::One)?.load_untouched()?.loaded));
+        let objects = members.iter().map(|(member, _)| {
+            Ok(member.loading(&package, &constants, Buffers::One)?.load_untouched()?.loaded)
+        });
         let objects = objects.collect::<Result<Vec<Loaded>, Refused>>()?;
         let (entry, slot) = root::load(point, buffers).map_err(failed)?;
         let mut from = MapHandle::try_from(&slot).map_err(|error| failed(maps::plain(error)))?;
-        for (object, member) in objects.iter().zip(members) {
+        for (object, (member, array)) in objects.iter().zip(members) {
             let program = program(object, &member.function).map_err(failed)?;
             maps::write_descriptor(&from, program.as_fd()).map_err(failed)?;
-            let own = object.maps().find(|map| map.name() == array);
+            let own = object.maps().find(|map| map.name() == *array);
             let own = own.ok_or_else(|| failed(io::Error::other(format!("there is no array `{array}`"))))?;
             from = MapHandle::try_from(&own).map_err(|error| failed(maps::plain(error)))?;
         }

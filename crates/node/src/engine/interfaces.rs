@@ -3,7 +3,7 @@
 //! are looked into once and not each time that somebody reads or writes an entry.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use maps::Map;
 use package::{Digest, InterfaceError, ProgramName};
@@ -12,9 +12,12 @@ use trust::Verified;
 /// How many objects are remembered. All are forgotten when there are more: those that run come back one by one.
 const MOST: usize = 256;
 
-/// The maps of objects that were looked into, by the release and the path of the object in it.
+/// Objects, by the release and the path of the object in it.
+type Known = BTreeMap<(Digest, String), Arc<[Map]>>;
+
+/// The maps of objects that were looked into.
 #[derive(Debug, Default)]
-pub(crate) struct Interfaces(Mutex<BTreeMap<(Digest, String), Arc<[Map]>>>);
+pub(crate) struct Interfaces(Mutex<Known>);
 
 impl Interfaces {
     /// The maps of the object of a program.
@@ -43,7 +46,7 @@ impl Interfaces {
         Ok(found)
     }
 
-    fn known(&self) -> std::sync::MutexGuard<'_, BTreeMap<(Digest, String), Arc<[Map]>>> {
+    fn known(&self) -> MutexGuard<'_, Known> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

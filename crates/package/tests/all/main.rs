@@ -4,6 +4,7 @@
 
 mod archive;
 mod attach;
+mod code;
 mod manifest;
 mod map_interface;
 mod object;

@@ -48,6 +48,18 @@ fn a_manifest_is_read() {
 }
 
 #[test]
+fn a_rule_that_is_broken_on_purpose_has_a_reason() {
+    let silenced = |why: &str| {
+        let lint = format!("[lint]\nallow = [{{ rule = \"map-large\", why = \"{why}\" }}]\n[kernel]");
+        Manifest::parse(&MANIFEST.replace("[kernel]", &lint))
+    };
+    let manifest = silenced("there are many").unwrap();
+    assert_eq!(manifest.silences[0].rule, "map-large");
+    assert_eq!(manifest.silences[0].why, "there are many");
+    insta::assert_snapshot!(silenced(" ").unwrap_err(), @"`lint.allow.why` in `package.toml` is empty");
+}
+
+#[test]
 fn a_manifest_that_cannot_be_used_says_which_key_is_wrong() {
     insta::assert_snapshot!(refusal("\"Does a little\"", "\" \""), @"`package.description` in `package.toml` is empty");
     insta::assert_snapshot!(refusal("GPL-2.0-only OR", "GNU OR"), @"`license` in `package.toml`, `GNU OR BSD-2-Clause`, is not an SPDX licence expression: unknown term");

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use package::{Attachment, KernelVersion, MemberName, ProbeKind, Traced};
+use package::{Attachment, KernelVersion, MemberName, Traced};
 
 use crate::refusals::Found;
 use crate::{Desired, Facts, Observed, Probe, ProbeRefusal};
@@ -34,7 +34,7 @@ fn admit_kernel(probe: &Probe, facts: &Facts) -> Result<(), ProbeRefusal> {
     let manifest = &probe.verified().package().manifest;
     let needs = [
         (format!("package `{}`", manifest.package.name), manifest.kernel.min),
-        (format!("the kind `{kind}`"), since(kind)),
+        (format!("the kind `{kind}`"), kind.since()),
         (format!("an option of the kind `{kind}`"), options_since(&spec.attach)),
     ];
     if let Some((what, needs)) = needs.into_iter().find(|(_, needs)| kernel < *needs) {
@@ -43,33 +43,6 @@ fn admit_kernel(probe: &Probe, facts: &Facts) -> Result<(), ProbeRefusal> {
     match facts.lacks.get(&kind) {
         Some(lacks) => Err(ProbeRefusal::Lacking { probe: name(), kind, lacks: lacks.clone() }),
         None => Ok(()),
-    }
-}
-
-/// The oldest kernel with links of a kind that can be pinned.
-fn since(kind: ProbeKind) -> KernelVersion {
-    let version = |major, minor| KernelVersion { major, minor };
-    match kind {
-        // Perf events have links since then (`BPF_LINK_TYPE_PERF_EVENT`).
-        ProbeKind::Kprobe
-        | ProbeKind::Kretprobe
-        | ProbeKind::Tracepoint
-        | ProbeKind::Uprobe
-        | ProbeKind::Uretprobe
-        | ProbeKind::PerfEvent => version(5, 15),
-        // Before, one probe has a link for each place where it is compiled in, which libbpf hides.
-        ProbeKind::Usdt => version(6, 6),
-        ProbeKind::RawTracepoint
-        | ProbeKind::TpBtf
-        | ProbeKind::Fentry
-        | ProbeKind::Fexit
-        | ProbeKind::Lsm
-        | ProbeKind::Cgroup
-        | ProbeKind::Sockops => version(5, 7),
-        ProbeKind::Iter => version(5, 8),
-        ProbeKind::SkLookup => version(5, 9),
-        ProbeKind::Netfilter => version(6, 4),
-        ProbeKind::NetkitPrimary | ProbeKind::NetkitPeer => version(6, 7),
     }
 }
 

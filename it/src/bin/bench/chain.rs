@@ -90,11 +90,11 @@ fn measure_xdp(effort: Effort) -> Result<Samples> {
             let member = (of_xdp(&stage, "stage")?, how);
             Ok(Trial::chain(point, &vec![member; length])?)
         };
-        let by_hand = vec![of_xdp(&cooperating, "stage")?; length];
+        let by_hand = vec![(of_xdp(&cooperating, "stage")?, "next_prog_array"); length];
         let trials = [
             ("inlined", of_xdp(&inlined, "stages")?.alone()?),
             ("functions", of_xdp(&functions, "stages")?.alone()?),
-            ("tail-call", Trial::cooperating(&by_hand, "next_prog_array")?),
+            ("tail-call", Trial::cooperating(&by_hand)?),
             ("spliced", chain(false, false)?),
             ("spliced-counted", chain(true, false)?),
             ("spliced-sampled", chain(true, true)?),

@@ -43,6 +43,18 @@ fn the_maps_of_probes_are_filled_and_become_metrics() {
             |site: &Site| site.metric("cl_max_conn_0_scalar").is_ok_and(|told| told == u64::from(number));
         site.wait("the metric tells what the map holds", is_told).unwrap();
     }
+    // Where the kernel refuses another map, what was written to the first one is taken back.
+    let first = r#""args": [{"key": 0, "value": 11}]}"#;
+    let second =
+        r#", {"name": "cl_recv_count_map", "args": [{"key": 0, "value": 1}, {"key": 1, "value": 1}]}"#;
+    let both = payload("cl_max_conn", 11).replace(first, &format!("{first}{second}"));
+    refused(
+        &site,
+        &[UPDATE],
+        &both,
+        "the map `cl_recv_count_map` cannot be filled: entry 1 cannot be written",
+    );
+    assert_eq!(site.metric("cl_max_conn_0_scalar").unwrap(), 9);
     let names = format!(
         r#"[{{"host_name": "{}", "iface": "ibpfbr", "bpf_programs": {{"probes": ["connections"]}}}}]"#,
         Site::host().unwrap()

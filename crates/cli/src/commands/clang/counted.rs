@@ -45,7 +45,7 @@ impl Clang {
     /// Compiles a source of a package into an object that counts.
     pub(crate) fn compile_counted(&self, folder: &Path, source: &str) -> Result<Counted, Failure> {
         let at = |name: &str| self.scratch.path().join(name);
-        let (folder, mut command) = self.command(folder)?;
+        let (folder, mut command) = self.command(folder, source)?;
         command.args(["-fprofile-instr-generate", "-fcoverage-mapping", "-fcoverage-compilation-dir=."]);
         command.args(["-mllvm", "-enable-name-compression=false", "-S", "-emit-llvm"]);
         command.arg(source).arg("-o").arg(at("counted.ll")).current_dir(&folder);

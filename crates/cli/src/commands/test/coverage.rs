@@ -54,7 +54,7 @@ type Lines = BTreeMap<usize, u64>;
 impl Coverage {
     /// Builds the programs of a folder so that they count.
     pub(super) fn begin(folder: &Path) -> Result<Self, Failure> {
-        let (_, manifest) = build::manifest(folder).map_err(|failure| {
+        let (manifest, _) = build::read_manifest(folder).map_err(|failure| {
             failure.with_hint("`--coverage` takes the folder of a package with its sources")
         })?;
         let clang = Clang::find(manifest.build.as_ref())?;

@@ -77,19 +77,30 @@ impl OpenMap {
     /// # Errors
     /// When the kernel refuses one.
     pub fn change(&self, changes: &[Change]) -> Result<(), NotChanged> {
+        self.change_with_way_back(changes).map(drop)
+    }
+
+    /// The same, with the changes that take it back.
+    ///
+    /// # Errors
+    /// When the kernel refuses one.
+    pub(in crate::linux) fn change_with_way_back(
+        &self,
+        changes: &[Change],
+    ) -> Result<Vec<Change>, NotChanged> {
         let refused = |(number, source)| NotChanged::Refused { number, source };
         self.check(changes).map_err(refused)?;
         let before = self.before(changes).map_err(refused)?;
-        let Err((number, source)) = self.write_all(changes) else { return Ok(()) };
-        let undo = changes.iter().zip(before).take(number).rev().map(|(change, held)| {
+        let back = changes.iter().zip(before).map(|(change, held)| {
             let key = change.key().to_owned();
             held.map_or_else(
                 || Change::Delete { key: key.clone() },
                 |values| Change::Set { key: key.clone(), values },
             )
         });
+        let Err((number, source)) = self.write_all(changes) else { return Ok(back.rev().collect()) };
         // What cannot be taken back keeps nothing else from it. An entry that is gone already needs nothing.
-        let failed = undo.filter_map(|change| self.write_one(&change).err());
+        let failed = back.take(number).rev().filter_map(|change| self.write_one(&change).err());
         let mut failed: Vec<io::Error> =
             failed.filter(|error| error.kind() != io::ErrorKind::NotFound).collect();
         match failed.pop() {

@@ -26,6 +26,7 @@ use libbpf_rs::{Link, Program};
 use package::{Attachment, MemberName};
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
+use super::known::Known;
 use super::pins::{Pins, names, parse_instance, remove_file, remove_tree};
 use super::{configured, execute, fill, maps, sys};
 use crate::Refused;
@@ -69,9 +70,14 @@ impl Pins {
 }
 
 /// Carries out one step.
-pub(super) fn execute(pins: &Pins, step: &ProbeStep, desired: &Desired) -> Result<(), Refused> {
+pub(super) fn execute(
+    pins: &Pins,
+    known: &mut Known,
+    step: &ProbeStep,
+    desired: &Desired,
+) -> Result<(), Refused> {
     let result = match step {
-        ProbeStep::Load { instance, spec } => return load_instance(pins, instance, spec, desired),
+        ProbeStep::Load { instance, spec } => return load_instance((pins, known), instance, spec, desired),
         ProbeStep::Attach { instance, spec } => return attach_instance(pins, instance, spec, desired),
         ProbeStep::Carry { from, to, maps } => {
             execute::carry(&pins.probe_state(from), &pins.probe_state(to), maps)
@@ -92,7 +98,7 @@ fn object<'a>(spec: &ProbeSpec, desired: &'a Desired) -> Result<&'a [u8], Refuse
 }
 
 fn load_instance(
-    pins: &Pins,
+    (pins, known): (&Pins, &mut Known),
     instance: &Instance,
     spec: &ProbeSpec,
     desired: &Desired,
@@ -103,7 +109,7 @@ fn load_instance(
     let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, spec));
     let making = making.map_err(refused("begin"))?;
     let (loaded, code) = load::load(pins, spec, object(spec, desired)?, making.pins())?;
-    let filled = fill::fill_probe(pins, spec).and_then(|()| making.fill(desired));
+    let filled = fill::fill_probe(pins, spec, &mut known.filled).and_then(|()| making.fill(desired));
     filled.map_err(refused("fill the maps of"))?;
     let pin = || {
         load::pin_arrays(&loaded, &folder)?;
