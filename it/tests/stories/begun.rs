@@ -58,13 +58,19 @@ fn a_new_package_tells_its_counts_in_python() {
 }
 
 #[test]
-fn what_is_begun_keeps_the_style_of_c() {
+fn what_is_begun_keeps_the_style_of_c_and_passes_the_lints() {
     let folder = tempfile::tempdir().unwrap();
     let chains = HookPoint::ALL.map(HookPoint::as_str).into_iter();
     for hook in chains.chain(ProbeKind::ALL.map(ProbeKind::as_str)) {
         let mut begin = Command::new(binary("l3af").unwrap());
-        begin.args(["new", hook, "--hook", hook, "--user", "c"]).current_dir(folder.path());
+        begin.args(["new", hook, "--hook", hook]).current_dir(folder.path());
         Ran::from(begin.output().unwrap()).success().unwrap();
+        let mut linted = Command::new(binary("l3af").unwrap());
+        linted.args(["lint", hook]).current_dir(folder.path());
+        // Where its sources are kept, its author alone knows.
+        let found = Ran::from(linted.output().unwrap());
+        let all = format!("{}{}", found.stdout, found.stderr);
+        assert!(found.ok && all.contains("has 0 errors, 1 warning"), "{hook}: {all}");
         let style = repository().canonicalize().unwrap().join(".clang-format");
         let sources = [format!("{hook}.bpf.c"), "vmlinux.h".to_owned()];
         for source in sources.map(|source| folder.path().join(hook).join(source)) {

@@ -17,6 +17,8 @@ pub(super) struct Hook {
     pub(super) run: &'static str,
     /// What there is to say of where it attaches.
     pub(super) place: &'static str,
+    /// Maps besides its own.
+    pub(super) maps: &'static str,
     /// Where it stands among packages.
     pub(super) subcategory: &'static str,
     /// What it says of packets, where it meets some in a chain.
@@ -45,6 +47,7 @@ impl Hook {
             attach: attach(kind),
             run,
             place,
+            maps: maps(kind),
             subcategory,
             verdict: verdict(kind),
         }
@@ -93,6 +96,11 @@ fn attach(kind: ProgramKind) -> &'static str {
         Some(ProbeKind::Sockops) => r#"{ cgroup = "/sys/fs/cgroup" }"#,
         _ => "",
     }
+}
+
+/// Maps that it has of libbpf's headers, as `package.toml` says them.
+fn maps(kind: ProgramKind) -> &'static str {
+    if kind.probe() == Some(ProbeKind::Usdt) { include_str!("../../../templates/usdt.toml.in") } else { "" }
 }
 
 /// What it says of packets. Probes meet none that are made up.

@@ -77,6 +77,7 @@ fn files(arguments: &NewPackage) -> Vec<File> {
         ("function", hook.function),
         ("hook", &kind),
         ("attach", &attach),
+        ("maps", hook.maps),
         ("user", manifest_part),
         ("build", &build),
         ("verdict", hook.verdict.unwrap_or_default()),
@@ -156,6 +157,7 @@ version = "0.1.0"
 description = "Counts the packets that an interface receives, and lets them pass"
 category = "observability"
 subcategory = "network"
+tags = ["counter", "xdp"]
 license = "GPL-2.0-only OR BSD-2-Clause"
 documentation = "README.md"
 
@@ -180,6 +182,10 @@ hook = "xdp"
 name = "counts"
 role = "metric"
 description = "How often it ran, on each processor"
+
+[[map.field]]
+path = "value"
+unit = "runs"
 
 [user]
 command = "tell-counts"
