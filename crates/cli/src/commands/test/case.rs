@@ -271,3 +271,41 @@ fn reading(map: &Map, entries: &Entries) -> Result<TestRead, Failure> {
     };
     Ok(TestRead { map: map.name.clone(), keys })
 }
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::*;
+
+    fn keys(text: &str) -> BTreeSet<String> {
+        let refused = toml::from_str::<TestFile>(text).unwrap_err().to_string();
+        let (_, known) = refused.split_once("expected ").unwrap();
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_are_read_and_no_others() {
+        let schema = include_str!("../../../../../docs/schema/tests.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let check = |text: &str, schema: &Value| {
+            let written = schema["properties"].as_object().unwrap().keys().cloned();
+            assert_eq!(written.collect::<BTreeSet<_>>(), keys(text), "{text}");
+            assert_eq!(schema["additionalProperties"], false, "{text}");
+        };
+        let (test, packet) = (&schema["$defs"]["test"], &schema["$defs"]["packet"]);
+        check("[[test]]\nname = \"a\"\nunknown = 1", test);
+        check("[[test]]\nname = \"a\"\npacket = [{ in = \"eth\", unknown = 1 }]", packet);
+        let context = &packet["properties"]["context"];
+        check("[[test]]\nname = \"a\"\npacket = [{ in = \"eth\", context = { unknown = 1 } }]", context);
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_a_file_of_tests() {
+        let text = include_str!("../../../../../docs/testing.md");
+        let (_, example) = text.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let file: TestFile = toml::from_str(example).unwrap();
+        assert_eq!(file.tests.len(), 1);
+    }
+}
