@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{MapEntry, sample};
+use crate::MapEntry;
 
 /// A program, and the packets that it is to meet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -172,12 +172,6 @@ impl TestedRun {
     /// The bytes of the packet; none where it is no base64.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         base64::engine::general_purpose::STANDARD.decode(&self.packet).ok()
-    }
-
-    /// The same with other bytes.
-    #[must_use]
-    pub fn with_bytes(self, bytes: &[u8]) -> Self {
-        Self { packet: sample::base64(bytes), ..self }
     }
 }
 

@@ -260,6 +260,13 @@ fn what_is_wrong_with_a_test_is_told_with_its_place() {
         (String::new(), "package `guard` has no tests"),
         ("[[test]]\nname = \"a\"\n".to_owned(), "it has no packet"),
         ("[[test]]\nname = \"a\"\npackets = 1\n".to_owned(), "unknown field `packets`"),
+        (packet("repeat = 0"), "expected a nonzero u32"),
+        (packet("verdict = 1"), "expected the name of a verdict, or a table"),
+        (packet("expect.limits = [{ kye = 1 }]"), "expected a list of entries, each with `key`"),
+        (
+            "[[test]]\nname = \"a\"\n[[test]]\nname = \"a\"\n[[test]]\nname = \"b\"\n".to_owned(),
+            "test `a`: it has no packet\n`tests/all.toml` has two tests called `a`\n`tests/all.toml`, test `b`: it has no packet",
+        ),
         (
             "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / ipv4(ttl=256)\" }]\n".to_owned(),
             "`tests/all.toml`, test `a`: packet 1: `in` is no packet, at column 16: `256` cannot be `ttl`: it takes a number from 0 to \

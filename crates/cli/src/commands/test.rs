@@ -192,7 +192,14 @@ impl Runner {
     }
 
     fn call(&self, case: &Case, wish: &TestWish) -> Result<Tested, Failure> {
-        let tested = self.runtime.block_on(self.client.test(wish));
+        let tested = self.runtime.block_on(async {
+            tokio::select! {
+                // The daemon for the tests goes with this command, however that ends.
+                Ok(()) = tokio::signal::ctrl_c() => None,
+                tested = self.client.test(wish) => Some(tested),
+            }
+        });
+        let tested = tested.ok_or_else(|| Failure::new("interrupted"))?;
         tested.map_err(|error| {
             let failure = Failure::from(error);
             // What cannot be spliced runs in a dispatcher, or alone.
