@@ -312,6 +312,22 @@ fn what_is_wrong_with_a_test_is_told_with_its_place() {
 }
 
 #[test]
+fn a_program_that_the_verifier_rejects_is_told_with_its_last_words() {
+    let check = "\tif ((void *)(tcp + 1) > end)\n\t\treturn XDP_ABORTED;\n";
+    let unchecked = GUARD.replace(check, "");
+    assert_ne!(unchecked, GUARD);
+    let test = "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / arp\" }]\n";
+    let folder = folder("guard", &unchecked, &[("guard", "xdp")], test);
+    let ran = l3af_test(folder.path(), &[]);
+    let told = [
+        "test `a`, alone: the kernel's verifier rejects `guard`",
+        "\n  ; ip->ttl -= 1;",
+        "\n  invalid access to packet",
+    ];
+    assert!(!ran.ok && told.iter().all(|told| ran.stderr.contains(told)), "{}", ran.stderr);
+}
+
+#[test]
 fn programs_of_tc_have_marks_and_probes_meet_no_packets() {
     let tests = r#"
 [[test]]

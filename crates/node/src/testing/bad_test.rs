@@ -89,12 +89,21 @@ impl BadTest {
             kind: "urn:l3af:problem:test".to_owned(),
             title: self.to_string(),
             status: if matches!(self, Self::Unread { .. }) { 500 } else { 422 },
-            detail: causes.join(": "),
+            detail: self.last_words().unwrap_or_else(|| causes.join(": ")),
             hint: self.hint().map(str::to_owned),
             errors: self.faults(),
             rules: Vec::new(),
             log: None,
         }
+    }
+
+    /// The last lines of what the verifier says of a program: its author sees there which instruction it is about.
+    fn last_words(&self) -> Option<String> {
+        const LINES: usize = 12;
+        let Self::Refused(refused) = self else { return None };
+        let lines: Vec<&str> = refused.log()?.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+        (!last.is_empty()).then(|| format!("\n  {}", last.join("\n  ")))
     }
 
     fn hint(&self) -> Option<&'static str> {
