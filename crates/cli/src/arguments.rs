@@ -84,6 +84,7 @@ impl Arguments {
 const HELP: &str = "\
 From a C source to a signed package:
   l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
+  l3af test ratelimit-0.1.0.oci              its programs meet the packets of its tests
   l3af inspect ratelimit-0.1.0.oci
   l3af key new release.key                   asks for a passphrase
   l3af sign ratelimit-0.1.0.oci --key release.key

@@ -7,7 +7,7 @@ mod bad_test;
 use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
-use kernel::{Change, Context, Stand, Stood, Terms};
+use kernel::{Change, PacketContext, Stand, Stood, Terms};
 use maps::{Faults, Map};
 use package::{HookPoint, InterfaceName};
 use plan::Member;
@@ -145,7 +145,7 @@ impl Loaded<'_> {
         }
     }
 
-    fn context(&self, number: usize, told: &TestContext) -> Result<Context, BadTest> {
+    fn context(&self, number: usize, told: &TestContext) -> Result<PacketContext, BadTest> {
         let TestContext { interface, queue, mark, priority } = told;
         let is_xdp = self.candidate.point == HookPoint::Xdp;
         let stray = match (is_xdp, *mark, *priority, *queue) {
@@ -164,7 +164,7 @@ impl Loaded<'_> {
             Ok(package::Interface { namespace: None, name })
         };
         let interface = interface.as_ref().map(named).transpose()?;
-        Ok(Context { interface, queue: *queue, mark: *mark, priority: *priority })
+        Ok(PacketContext { interface, queue: *queue, mark: *mark, priority: *priority })
     }
 
     /// Opens a map that has entries.

@@ -165,6 +165,8 @@ in = "eth / ipv4 / tcp(dport=443)"
 verdict = "pass"
 out = "eth(..) / ipv4(ttl=63, ..) / tcp(dport=443, ..)"
 expect.packets = [{ key = 0, value = 1 }]
+expect.limits = { only = [] }
+expect.".rodata" = [{ value = { strict = false } }]
 
 [[test]]
 name = "the second is wrong"
