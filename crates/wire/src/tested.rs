@@ -155,6 +155,8 @@ impl TestWish {
     pub const MOST_RUNS: u64 = 100_000;
     /// How many entries are written before, and how many are read of one map, at most.
     pub const MOST_ENTRIES: usize = 10_000;
+    /// How many bytes of packets and of keys and values are told of one test at most.
+    pub const MOST_TOLD_BYTES: usize = 16 * 1024 * 1024;
     /// The shortest packet that a kernel runs a program on: a header of Ethernet.
     pub const LEAST_BYTES: usize = 14;
     /// The longest: a page without what the kernel puts in front and behind (`bpf_prog_test_run_xdp` of `net/bpf/test_run.c`).

@@ -365,4 +365,29 @@ fn a_daemon_that_is_named_tests_what_it_trusts() {
     let unsigned = guard("[[test]]\nname = \"a\"\npacket = [{ in = \"eth / arp\" }]\n");
     let refused = node.cli(&["test", &unsigned.path().to_string_lossy()]).unwrap();
     assert!(!refused.ok && refused.stderr.contains("is not trusted on this machine"), "{}", refused.stderr);
+    let too_much = [
+        (r#""steps": [{"packet": "AAAA"}]"#, "packet 1 has 3 bytes, and a kernel takes 14 to 3520"),
+        (
+            r#""steps": [{"packet": "AAAAAAAAAAAAAAAAAAAA", "repeat": 100001}]"#,
+            "100001 runs are too many for one test",
+        ),
+        (r#""steps": [{"packet": "?"}]"#, "packet 1 is not base64"),
+        (r#""maps": {"ports": []}, "steps": []"#, "the program has no map `ports`; it has `.rodata`"),
+    ];
+    for (said, why) in too_much {
+        let body = format!(r#"{{"package": "file:{signed}", "hook": "xdp", {said}}}"#);
+        let call = [
+            "-s",
+            "--json",
+            &body,
+            "--unix-socket",
+            &node.socket().to_string_lossy(),
+            "http://l3afd/v1/tests",
+        ]
+        .map(str::to_owned);
+        let answer = Command::new("curl").args(call).output().unwrap();
+        let problem: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        assert_eq!(problem["status"], 422);
+        assert!(problem["title"].as_str().unwrap().contains(why), "{problem}");
+    }
 }

@@ -15,6 +15,9 @@ pub(crate) enum BadTest {
     /// It asks for too much.
     #[error("{found} {what} are too many for one test: it has at most {most}")]
     TooMuch { what: &'static str, found: u64, most: u64 },
+    /// What came of it is too long to tell.
+    #[error("more than {} bytes of packets and maps would be told", TestWish::MOST_TOLD_BYTES)]
+    TooMuchToTell,
     /// It takes too long.
     #[error("the test takes more than {seconds} s")]
     TooLong { seconds: u64 },
@@ -109,6 +112,7 @@ impl BadTest {
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::TooMuch { .. } => Some("make several tests of it"),
+            Self::TooMuchToTell => Some("read fewer entries of maps, or make several tests of it"),
             Self::TooLong { .. } => Some("let it `repeat` less"),
             Self::NoPacket { .. } => Some("base64 is that of RFC 4648, section 4"),
             Self::PacketSize { .. } => Some("the bytes of the Ethernet header count"),
@@ -150,6 +154,7 @@ impl BadTest {
                     .collect()
             }
             Self::TooMuch { .. }
+            | Self::TooMuchToTell
             | Self::TooLong { .. }
             | Self::NoPacket { .. }
             | Self::PacketSize { .. }
