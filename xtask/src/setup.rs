@@ -44,6 +44,8 @@ pub(crate) const DEMO: &[Need] = &[
 const TEST: &[Need] = &[
     need("clang-format-19", "clang-format-19"),
     need("curl", "curl"),
+    // Bindings in Go are compiled, and the daemon is spoken to with them.
+    need("go", "golang-go"),
     need("skopeo", "skopeo"),
     // A driver of Windows, and a signature of Windows in it.
     need("lld-link-19", "lld-19"),

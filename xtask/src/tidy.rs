@@ -124,7 +124,8 @@ fn shared_rules(texts: &[Text]) -> Vec<String> {
     let shared = rules("clippy.toml").unwrap_or_default();
     let shared: Vec<&str> =
         shared.lines().filter(|line| !line.starts_with('#') && !line.is_empty()).collect();
-    let own = ["maps", "package", "lint", "trust", "plan"].map(|name| format!("crates/{name}/clippy.toml"));
+    let own = ["maps", "bindings", "packet", "package", "lint", "trust", "plan"]
+        .map(|name| format!("crates/{name}/clippy.toml"));
     let lacks = |path: &String| {
         let text = rules(path).unwrap_or_default();
         shared.iter().any(|rule| !text.lines().any(|line| line == *rule))

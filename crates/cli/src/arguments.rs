@@ -4,12 +4,14 @@
 pub(crate) mod adopt;
 pub(crate) mod build;
 mod daemon;
+pub(crate) mod generate;
 pub(crate) mod history;
 mod key;
 pub(crate) mod lint;
 mod logins;
 pub(crate) mod maps;
 mod naming;
+pub(crate) mod new;
 pub(crate) mod publisher;
 mod shown;
 mod test;
@@ -118,6 +120,8 @@ pub(crate) enum Command {
     Test(Test),
     Inspect(Inspect),
     Lint(lint::Lint),
+    Gen(generate::Generate),
+    New(new::NewPackage),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]

@@ -2,6 +2,7 @@
 //! Stories whose end hangs on the kernel: `make test` tells them on a second one too.
 
 pub(crate) mod attach;
+pub(crate) mod begun;
 pub(crate) mod canary;
 pub(crate) mod chain;
 pub(crate) mod configured;

@@ -8,6 +8,8 @@ use it::Packages;
 
 mod access;
 mod access_rules;
+mod begun;
+mod bindings;
 mod code;
 mod daemon;
 mod demo;

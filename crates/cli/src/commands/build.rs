@@ -98,7 +98,7 @@ pub(crate) fn file_name(path: &str) -> &str {
 }
 
 /// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
-fn objects(
+pub(super) fn objects(
     folder: &Path,
     mut given: BTreeMap<String, Vec<u8>>,
     manifest: &Manifest,

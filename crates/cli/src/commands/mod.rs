@@ -11,12 +11,14 @@ mod daemon;
 mod detach;
 mod endorse;
 mod events;
+mod generate;
 mod history;
 mod inspect;
 mod key;
 mod lint;
 mod logs;
 mod maps;
+mod new;
 mod probes;
 mod profile;
 mod ps;
@@ -43,6 +45,8 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Test(arguments) => test::run(&daemon, &arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
+        Command::Gen(arguments) => generate::run(&arguments),
+        Command::New(arguments) => new::run(&arguments),
         Command::Key(command) => key::run(&command, passphrase.as_ref()),
         Command::Publisher(command) => publisher::run(&command, passphrase.as_ref()),
         Command::Sign(arguments) => sign::run(&arguments, passphrase.as_ref()),

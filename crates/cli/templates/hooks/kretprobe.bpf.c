@@ -1,0 +1,30 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Counts how often the kernel has opened a connection of TCP. */
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+/* How often it ran, on each processor. */
+struct {
+	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
+	__uint(max_entries, 1);
+	__type(key, __u32);
+	__type(value, __u64);
+} counts SEC(".maps");
+
+static __always_inline void count(void)
+{
+	__u32 first = 0;
+	__u64 *times = bpf_map_lookup_elem(&counts, &first);
+
+	if (times)
+		(*times)++;
+}
+
+SEC("kretprobe/tcp_v4_connect")
+int on_return(void *ctx)
+{
+	count();
+	return 0;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
