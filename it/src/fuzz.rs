@@ -10,6 +10,7 @@ mod signed;
 use std::io::Write as _;
 use std::str;
 
+use ::packet::{Packet, Pattern};
 use flate2::Compression;
 use flate2::write::GzEncoder;
 use kernel::{Counters, Functions, Insn, Sampled, Splice, Spliced, Way, effect, splice as spliced, ways};
@@ -29,7 +30,7 @@ pub fn everything(bytes: &[u8]) {
     for body in [splice, object, layer, index, manifest, image, certificate, envelope, document, json] {
         body(bytes);
     }
-    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings, btf] {
+    for body in [policy, statement, key, glob, releases, root, artifact, payload, settings, btf, packet] {
         body(bytes);
     }
 }
@@ -206,6 +207,21 @@ pub fn document(bytes: &[u8]) {
     }
 }
 
+/// Any bytes are a packet whose text gives them again; any text is a packet or refused, and so are captures.
+pub fn packet(bytes: &[u8]) {
+    let text = Packet::of_bytes(bytes).to_string();
+    let again = text.parse::<Packet>().expect("what is written can be read");
+    assert_eq!(again.to_bytes(), bytes, "what is read is what was written");
+    assert!(Pattern::from(again).differences(bytes).is_empty(), "a packet is what it is");
+    drop(::packet::read_capture(bytes));
+    let Some(pattern) = str::from_utf8(bytes).ok().and_then(|text| text.parse::<Pattern>().ok()) else {
+        return;
+    };
+    let text = pattern.to_string();
+    let again = text.parse::<Pattern>().expect("what is written can be read");
+    assert_eq!(again.to_string(), text, "a pattern has one form");
+}
+
 /// Any text has one canonical form, or none; others read the same in it, however it is spaced.
 pub fn json(bytes: &[u8]) {
     let Ok(form) = canonical_json(bytes) else { return };
@@ -262,6 +278,7 @@ mod tests {
             read("crates/trust/testdata/keys/plain.pem"),
             b"example/small@<1.2.3, >=1.0".to_vec(),
             b"a*bc*bc\nabcbc".to_vec(),
+            b"eth(..) / vlan(7) / ipv4(ttl=63, options=0x94040000) / tcp(options=mss:1460+ts:1:0) / \"a\\n\"*3 / ..".to_vec(),
             br#"{"publisher":"a","endorses":{"publisher":{"root":"sha256:2fc86a5798c822719beece3353f65a2cbb3b867049201039ac6bcc08e5840dd6","packages":["*"]}},"created":"2030-01-01T00:00:00Z"}"#.to_vec(),
             br#"{"publisher":"a","package":"b","version":"1.0.0","created":"2030-01-01T00:00:00Z","platforms":[]}"#.to_vec(),
             first_root(),

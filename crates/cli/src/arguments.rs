@@ -91,6 +91,7 @@ const HELP: &str = "\
 From a C source to a signed package:
   l3af lint programs/ratelimit               what a reviewer would ask
   l3af build programs/ratelimit              makes ratelimit-0.1.0.oci
+  l3af test ratelimit-0.1.0.oci              its programs meet the packets of its tests
   l3af inspect ratelimit-0.1.0.oci
   l3af key new release.key                   asks for a passphrase
   l3af sign ratelimit-0.1.0.oci --key release.key
@@ -118,9 +119,9 @@ pub(crate) enum Command {
     Build(Build),
     Test(Test),
     Inspect(Inspect),
+    Lint(lint::Lint),
     Gen(generate::Generate),
     New(new::NewPackage),
-    Lint(lint::Lint),
     #[command(subcommand)]
     Key(Key),
     #[command(subcommand)]

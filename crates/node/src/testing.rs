@@ -4,11 +4,12 @@
 mod ask;
 mod bad_test;
 
+use std::cell::Cell;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use kernel::{Change, Context, Stand, Stood, Terms};
+use kernel::{Change, PacketContext, Stand, Stood, Terms};
 use maps::{Faults, Map};
 use package::{HookPoint, InterfaceName};
 use plan::Member;
@@ -34,6 +35,8 @@ pub(crate) struct Candidate {
 struct Loaded<'a> {
     stand: Stand,
     candidate: &'a Candidate,
+    /// How many bytes of packets and maps may be told yet.
+    left_bytes: Cell<usize>,
 }
 
 /// Refuses a test that asks for too much, before anything is done for it.
@@ -68,7 +71,8 @@ impl Candidate {
             TestPlace::Alone => Stand::alone(&program, &terms),
             TestPlace::Spliced => Stand::between(&program, &terms, &spec.proceed),
         };
-        let loaded = Loaded { stand: stand.map_err(BadTest::Refused)?, candidate: self };
+        let left_bytes = Cell::new(TestWish::MOST_TOLD_BYTES);
+        let loaded = Loaded { stand: stand.map_err(BadTest::Refused)?, candidate: self, left_bytes };
         loaded.write(&wish.maps)?;
         let steps = wish.steps.iter().enumerate().map(|(number, step)| loaded.step(number, step, until));
         let steps = steps.collect::<Result<_, _>>()?;
@@ -127,13 +131,23 @@ impl Loaded<'_> {
             let run = self.told(stood);
             match runs.last_mut() {
                 Some(last) if *last == (TestedRun { count: last.count, ..run.clone() }) => last.count += 1,
-                _ => runs.push(run),
+                _ => {
+                    self.spend(run.packet.len())?;
+                    runs.push(run);
+                }
             }
         }
         let read = step.read.iter().enumerate();
         let read = read.map(|(place, wish)| self.read(wish, &format!("/steps/{number}/read/{place}")));
         let nanoseconds = nanoseconds / u64::from(step.repeat.max(1));
         Ok(TestedStep { runs, nanoseconds, read: read.collect::<Result<_, _>>()? })
+    }
+
+    /// Takes what is told from what may be told. Small things take some room as well.
+    fn spend(&self, bytes: usize) -> Result<(), BadTest> {
+        let left = self.left_bytes.get().checked_sub(bytes + 64);
+        self.left_bytes.set(left.ok_or(BadTest::TooMuchToTell)?);
+        Ok(())
     }
 
     fn told(&self, stood: Stood) -> TestedRun {
@@ -151,7 +165,7 @@ impl Loaded<'_> {
         }
     }
 
-    fn context(&self, number: usize, told: &TestContext) -> Result<Context, BadTest> {
+    fn context(&self, number: usize, told: &TestContext) -> Result<PacketContext, BadTest> {
         let TestContext { interface, queue, mark, priority } = told;
         let is_xdp = self.candidate.point == HookPoint::Xdp;
         let stray = match (is_xdp, *mark, *priority, *queue) {
@@ -170,7 +184,7 @@ impl Loaded<'_> {
             Ok(package::Interface { namespace: None, name })
         };
         let interface = interface.as_ref().map(named).transpose()?;
-        Ok(Context { interface, queue: *queue, mark: *mark, priority: *priority })
+        Ok(PacketContext { interface, queue: *queue, mark: *mark, priority: *priority })
     }
 
     /// Opens a map that has entries.

@@ -45,6 +45,7 @@ impl fmt::Display for Pattern {
             let text = layer.to_string();
             match (is_open, text.strip_suffix(')')) {
                 (false, _) => text,
+                (true, Some(said)) if said.ends_with('(') => format!("{said}..)"),
                 (true, Some(said)) => format!("{said}, ..)"),
                 (true, None) => format!("{text}(..)"),
             }

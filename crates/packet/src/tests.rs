@@ -104,6 +104,18 @@ fn a_difference_is_one_of_fields() {
 }
 
 #[test]
+fn the_examples_of_the_documentation_are_packets() {
+    let text = include_str!("../../../docs/testing.md");
+    let lines = text.lines().map(|line| line.split("   ").next().unwrap_or_default());
+    let examples: Vec<&str> =
+        lines.filter(|line| line.starts_with("eth") || line.starts_with("0xff")).collect();
+    assert!(examples.len() > 8, "{examples:?}");
+    for example in examples {
+        assert!(example.parse::<Pattern>().is_ok(), "{example}: {:?}", example.parse::<Pattern>());
+    }
+}
+
+#[test]
 fn captures_are_read_in_either_order() {
     let packet = bytes("eth / ipv4 / tcp");
     let length = u32::try_from(packet.len()).unwrap();
@@ -165,6 +177,15 @@ proptest! {
         prop_assert_eq!(expected.differences(&other).is_empty(), one == other);
         let again: Pattern = expected.to_string().parse().unwrap();
         prop_assert!(again.differences(&one).is_empty());
+    }
+
+    #[test]
+    fn a_pattern_has_one_form(layers in prop::collection::vec(prop::sample::select(vec![
+        "eth", "eth(..)", "ipv4(ttl=3, ..)", "payload(..)", "payload()", "\"a\"", "0x", "hop(options=0x, ..)",
+    ]), 1..5), is_open: bool) {
+        let text = layers.join(" / ") + if is_open { " / .." } else { "" };
+        let shown = text.parse::<Pattern>().unwrap().to_string();
+        prop_assert_eq!(shown.parse::<Pattern>().unwrap().to_string(), shown);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use utoipa::ToSchema;
 
-use crate::{MapEntry, sample};
+use crate::MapEntry;
 
 /// A program, and the packets that it is to meet.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -155,6 +155,8 @@ impl TestWish {
     pub const MOST_RUNS: u64 = 100_000;
     /// How many entries are written before, and how many are read of one map, at most.
     pub const MOST_ENTRIES: usize = 10_000;
+    /// How many bytes of packets and of keys and values are told of one test at most.
+    pub const MOST_TOLD_BYTES: usize = 16 * 1024 * 1024;
     /// The shortest packet that a kernel runs a program on: a header of Ethernet.
     pub const LEAST_BYTES: usize = 14;
     /// The longest: a page without what the kernel puts in front and behind (`bpf_prog_test_run_xdp` of `net/bpf/test_run.c`).
@@ -172,12 +174,6 @@ impl TestedRun {
     /// The bytes of the packet; none where it is no base64.
     pub fn bytes(&self) -> Option<Vec<u8>> {
         base64::engine::general_purpose::STANDARD.decode(&self.packet).ok()
-    }
-
-    /// The same with other bytes.
-    #[must_use]
-    pub fn with_bytes(self, bytes: &[u8]) -> Self {
-        Self { packet: sample::base64(bytes), ..self }
     }
 }
 

@@ -165,6 +165,8 @@ in = "eth / ipv4 / tcp(dport=443)"
 verdict = "pass"
 out = "eth(..) / ipv4(ttl=63, ..) / tcp(dport=443, ..)"
 expect.packets = [{ key = 0, value = 1 }]
+expect.limits = { only = [] }
+expect.".rodata" = [{ value = { strict = false } }]
 
 [[test]]
 name = "the second is wrong"
@@ -260,6 +262,13 @@ fn what_is_wrong_with_a_test_is_told_with_its_place() {
         (String::new(), "package `guard` has no tests"),
         ("[[test]]\nname = \"a\"\n".to_owned(), "it has no packet"),
         ("[[test]]\nname = \"a\"\npackets = 1\n".to_owned(), "unknown field `packets`"),
+        (packet("repeat = 0"), "expected a nonzero u32"),
+        (packet("verdict = 1"), "expected the name of a verdict, or a table"),
+        (packet("expect.limits = [{ kye = 1 }]"), "expected a list of entries, each with `key`"),
+        (
+            "[[test]]\nname = \"a\"\n[[test]]\nname = \"a\"\n[[test]]\nname = \"b\"\n".to_owned(),
+            "test `a`: it has no packet\n`tests/all.toml` has two tests called `a`\n`tests/all.toml`, test `b`: it has no packet",
+        ),
         (
             "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / ipv4(ttl=256)\" }]\n".to_owned(),
             "`tests/all.toml`, test `a`: packet 1: `in` is no packet, at column 16: `256` cannot be `ttl`: it takes a number from 0 to \
@@ -305,6 +314,22 @@ fn what_is_wrong_with_a_test_is_told_with_its_place() {
 }
 
 #[test]
+fn a_program_that_the_verifier_rejects_is_told_with_its_last_words() {
+    let check = "\tif ((void *)(tcp + 1) > end)\n\t\treturn XDP_ABORTED;\n";
+    let unchecked = GUARD.replace(check, "");
+    assert_ne!(unchecked, GUARD);
+    let test = "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / arp\" }]\n";
+    let folder = folder("guard", &unchecked, &[("guard", "xdp")], test);
+    let ran = l3af_test(folder.path(), &[]);
+    let told = [
+        "test `a`, alone: the kernel's verifier rejects `guard`",
+        "\n  ; ip->ttl -= 1;",
+        "\n  invalid access to packet",
+    ];
+    assert!(!ran.ok && told.iter().all(|told| ran.stderr.contains(told)), "{}", ran.stderr);
+}
+
+#[test]
 fn programs_of_tc_have_marks_and_probes_meet_no_packets() {
     let tests = r#"
 [[test]]
@@ -340,4 +365,29 @@ fn a_daemon_that_is_named_tests_what_it_trusts() {
     let unsigned = guard("[[test]]\nname = \"a\"\npacket = [{ in = \"eth / arp\" }]\n");
     let refused = node.cli(&["test", &unsigned.path().to_string_lossy()]).unwrap();
     assert!(!refused.ok && refused.stderr.contains("is not trusted on this machine"), "{}", refused.stderr);
+    let too_much = [
+        (r#""steps": [{"packet": "AAAA"}]"#, "packet 1 has 3 bytes, and a kernel takes 14 to 3520"),
+        (
+            r#""steps": [{"packet": "AAAAAAAAAAAAAAAAAAAA", "repeat": 100001}]"#,
+            "100001 runs are too many for one test",
+        ),
+        (r#""steps": [{"packet": "?"}]"#, "packet 1 is not base64"),
+        (r#""maps": {"ports": []}, "steps": []"#, "the program has no map `ports`; it has `.rodata`"),
+    ];
+    for (said, why) in too_much {
+        let body = format!(r#"{{"package": "file:{signed}", "hook": "xdp", {said}}}"#);
+        let call = [
+            "-s",
+            "--json",
+            &body,
+            "--unix-socket",
+            &node.socket().to_string_lossy(),
+            "http://l3afd/v1/tests",
+        ]
+        .map(str::to_owned);
+        let answer = Command::new("curl").args(call).output().unwrap();
+        let problem: Value = serde_json::from_slice(&answer.stdout).unwrap();
+        assert_eq!(problem["status"], 422);
+        assert!(problem["title"].as_str().unwrap().contains(why), "{problem}");
+    }
 }

@@ -174,16 +174,8 @@ impl Runner {
                 coverage.ask(&mut wish);
             }
             let begin = Instant::now();
-            let tested = self.runtime.block_on(self.client.test(&wish));
+            let mut tested = self.call(case, &wish)?;
             let seconds = report::seconds(begin.elapsed());
-            let mut tested = tested.map_err(|error| {
-                Failure::from(error).within(&format!(
-                    "`{}`, test `{}`, {}",
-                    case.file,
-                    case.name,
-                    report::name(*place)
-                ))
-            })?;
             if let Some(coverage) = &mut counted {
                 coverage.count(&wish, &mut tested)?;
             }
@@ -197,5 +189,27 @@ impl Runner {
             all.push(tested);
         }
         Ok(Told::new(&case.file, &case.name, told))
+    }
+
+    fn call(&self, case: &Case, wish: &TestWish) -> Result<Tested, Failure> {
+        let tested = self.runtime.block_on(async {
+            tokio::select! {
+                // The daemon for the tests goes with this command, however that ends.
+                Ok(()) = tokio::signal::ctrl_c() => None,
+                tested = self.client.test(wish) => Some(tested),
+            }
+        });
+        let tested = tested.ok_or_else(|| Failure::new("interrupted"))?;
+        tested.map_err(|error| {
+            let failure = Failure::from(error);
+            // What cannot be spliced runs in a dispatcher, or alone.
+            let is_spliced = wish.place == TestPlace::Spliced && failure.hint().is_none();
+            let failure = if is_spliced {
+                failure.with_hint("`--alone` runs programs by themselves only")
+            } else {
+                failure
+            };
+            failure.within(&format!("`{}`, test `{}`, {}", case.file, case.name, report::name(wish.place)))
+        })
     }
 }

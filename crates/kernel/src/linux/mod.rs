@@ -53,7 +53,7 @@ pub use open_map::{Batch, Batches, Change, Heard, MapEvents, NotChanged, OpenMap
 use pins::Pins;
 pub use samples::Samples;
 use samples::Sampling;
-pub use trial::{Attached, Candidate, Context, Foreign, Membership, Ran, Stand, Stood, Terms, Trial};
+pub use trial::{Attached, Candidate, Foreign, Membership, PacketContext, Ran, Stand, Stood, Terms, Trial};
 pub use watch::{Caller, Stir, Watch};
 
 /// The kernel of this machine, as seen from one network namespace.

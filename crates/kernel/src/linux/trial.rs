@@ -27,7 +27,7 @@ use super::{Spelling, maps, root, sys};
 use crate::splice::{Way, ways};
 use crate::{Reading, Refused, Sample};
 pub use foreign::Foreign;
-pub use stand::{Context, Stand, Stood, Terms};
+pub use stand::{PacketContext, Stand, Stood, Terms};
 
 /// An object and the program of it that is tried.
 #[derive(Debug, Clone)]

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Reading the maps of a program that is tested.
 
+use maps::Faults;
+use serde_json::Value;
 use wire::{MapEntry, TestRead, TestWish, TestedMap};
 
 use super::{BadTest, Loaded};
@@ -15,40 +17,44 @@ impl Loaded<'_> {
         let entries = match keys {
             Some(keys) if held.map.key.is_some() => {
                 let keys = keys.iter().enumerate();
-                let found = keys.map(|(number, key)| one(&held, key, &format!("{place}/keys/{number}")));
+                let found = keys.map(|(number, key)| self.one(&held, key, &format!("{place}/keys/{number}")));
                 found.filter_map(Result::transpose).collect::<Result<_, _>>()?
             }
-            Some(_) | None => all(&held)?,
+            Some(_) | None => self.all(&held)?,
         };
         Ok(TestedMap { map: map.clone(), entries })
     }
-}
 
-fn one(held: &Held, key: &serde_json::Value, place: &str) -> Result<Option<MapEntry>, BadTest> {
-    let is = held.map.key.as_ref().expect("it has keys");
-    let unfit =
-        |faults: maps::Faults| BadTest::Value { map: held.map.name.clone(), faults: faults.within(place) };
-    let key = is.encode(key, HERE).map_err(unfit)?;
-    let values = held.open.look_up(&key).map_err(|source| unread(held, source))?;
-    values.map(|values| entry(held, &key, &values.iter().map(Vec::as_slice).collect::<Vec<_>>())).transpose()
-}
+    fn one(&self, held: &Held, key: &Value, place: &str) -> Result<Option<MapEntry>, BadTest> {
+        let is = held.map.key.as_ref().expect("it has keys");
+        let unfit =
+            |faults: Faults| BadTest::Value { map: held.map.name.clone(), faults: faults.within(place) };
+        let key = is.encode(key, HERE).map_err(unfit)?;
+        let values = held.open.look_up(&key).map_err(|source| unread(held, source))?;
+        let told = |values: Vec<Vec<u8>>| {
+            self.entry(held, &key, &values.iter().map(Vec::as_slice).collect::<Vec<_>>())
+        };
+        values.map(told).transpose()
+    }
 
-fn all(held: &Held) -> Result<Vec<MapEntry>, BadTest> {
-    let mut entries = Vec::new();
-    for batch in held.open.batches() {
-        let batch = batch.map_err(|source| unread(held, source))?;
-        for (key, values) in batch.entries() {
-            if entries.len() >= TestWish::MOST_ENTRIES {
+    fn all(&self, held: &Held) -> Result<Vec<MapEntry>, BadTest> {
+        let mut entries = Vec::new();
+        for batch in held.open.batches() {
+            let batch = batch.map_err(|source| unread(held, source))?;
+            for (key, values) in batch.entries() {
+                entries.push(self.entry(held, key, &values.iter().collect::<Vec<_>>())?);
+            }
+            if entries.len() > TestWish::MOST_ENTRIES {
                 return Err(BadTest::TooManyEntries { map: held.map.name.clone() });
             }
-            entries.push(entry(held, key, &values.iter().collect::<Vec<_>>())?);
         }
+        Ok(entries)
     }
-    Ok(entries)
-}
 
-fn entry(held: &Held, key: &[u8], values: &[&[u8]]) -> Result<MapEntry, BadTest> {
-    told(held, key, values, false).map_err(|bad| unread(held, std::io::Error::other(bad)))
+    fn entry(&self, held: &Held, key: &[u8], values: &[&[u8]]) -> Result<MapEntry, BadTest> {
+        self.spend(key.len() + held.open.value_bytes())?;
+        told(held, key, values, false).map_err(|bad| unread(held, std::io::Error::other(bad)))
+    }
 }
 
 fn unread(held: &Held, source: std::io::Error) -> BadTest {

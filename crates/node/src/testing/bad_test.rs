@@ -15,6 +15,9 @@ pub(crate) enum BadTest {
     /// It asks for too much.
     #[error("{found} {what} are too many for one test: it has at most {most}")]
     TooMuch { what: &'static str, found: u64, most: u64 },
+    /// What came of it is too long to tell.
+    #[error("more than {} bytes of packets and maps would be told", TestWish::MOST_TOLD_BYTES)]
+    TooMuchToTell,
     /// It takes too long.
     #[error("the test takes more than {seconds} s")]
     TooLong { seconds: u64 },
@@ -89,7 +92,7 @@ impl BadTest {
             kind: "urn:l3af:problem:test".to_owned(),
             title: self.to_string(),
             status: if matches!(self, Self::Unread { .. }) { 500 } else { 422 },
-            detail: causes.join(": "),
+            detail: self.last_words().unwrap_or_else(|| causes.join(": ")),
             hint: self.hint().map(str::to_owned),
             errors: self.faults(),
             rules: Vec::new(),
@@ -97,9 +100,19 @@ impl BadTest {
         }
     }
 
+    /// The last lines of what the verifier says of a program: its author sees there which instruction it is about.
+    fn last_words(&self) -> Option<String> {
+        const LINES: usize = 12;
+        let Self::Refused(refused) = self else { return None };
+        let lines: Vec<&str> = refused.log()?.lines().collect();
+        let last = lines.get(lines.len().saturating_sub(LINES)..).unwrap_or_default();
+        (!last.is_empty()).then(|| format!("\n  {}", last.join("\n  ")))
+    }
+
     fn hint(&self) -> Option<&'static str> {
         match self {
             Self::TooMuch { .. } => Some("make several tests of it"),
+            Self::TooMuchToTell => Some("read fewer entries of maps, or make several tests of it"),
             Self::TooLong { .. } => Some("let it `repeat` less"),
             Self::NoPacket { .. } => Some("base64 is that of RFC 4648, section 4"),
             Self::PacketSize { .. } => Some("the bytes of the Ethernet header count"),
@@ -141,6 +154,7 @@ impl BadTest {
                     .collect()
             }
             Self::TooMuch { .. }
+            | Self::TooMuchToTell
             | Self::TooLong { .. }
             | Self::NoPacket { .. }
             | Self::PacketSize { .. }

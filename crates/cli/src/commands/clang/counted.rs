@@ -74,13 +74,13 @@ impl Clang {
             .arg("-o")
             .arg(at("profile"))
             .output();
-        succeed("`llvm-profdata` does not take the counters", merge)?;
+        succeed("`llvm-profdata` does not take the counters", merge).map_err(|bad| self.or_missing(bad))?;
         let mut export = self.tool("llvm-cov");
         export.args(["export", "--format=lcov", "--instr-profile"]).arg(at("profile")).arg(at("mapping.o"));
         let export = export.output();
         let text = export.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let text = text.unwrap_or_default();
-        succeed("`llvm-cov` does not take the counters", export)?;
+        succeed("`llvm-cov` does not take the counters", export).map_err(|bad| self.or_missing(bad))?;
         Ok(text)
     }
 
@@ -88,7 +88,12 @@ impl Clang {
         let at = |name: &str| self.scratch.path().join(name);
         let mut llc = self.tool("llc");
         llc.args(["-O2", "-mcpu=v3", "-filetype=obj"]).arg(at(from)).arg("-o").arg(at(to));
-        succeed("`llc` cannot assemble what clang made", llc.output())
+        succeed("`llc` cannot assemble what clang made", llc.output()).map_err(|bad| self.or_missing(bad))
+    }
+
+    /// Says where the tools come from.
+    fn or_missing(&self, failure: Failure) -> Failure {
+        failure.with_hint(format!("they come with `llvm-{0}`: sudo apt-get install llvm-{0}", self.major))
     }
 
     /// A tool that came with the compiler.

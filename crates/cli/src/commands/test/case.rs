@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Files of tests: what they say, and what is wrong with it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
+use std::num::NonZeroU32;
 
 use maps::Map;
 use package::{Config, HookPoint, Manifest, ProceedSet, ProgramKind, ProgramName, ProgramSpec};
@@ -41,7 +42,7 @@ struct Step {
     #[serde(rename = "in")]
     input: Input,
     #[serde(default = "once")]
-    repeat: u32,
+    repeat: NonZeroU32,
     #[serde(default)]
     context: TestContext,
     verdict: Option<Verdict>,
@@ -52,13 +53,16 @@ struct Step {
     expect: BTreeMap<String, Entries>,
 }
 
-fn once() -> u32 {
-    1
+fn once() -> NonZeroU32 {
+    NonZeroU32::MIN
 }
 
 /// What is expected of the verdict.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected the name of a verdict, or a table of verdicts with how many runs return each"
+)]
 pub(super) enum Verdict {
     /// Each run ends with it.
     Each(String),
@@ -68,7 +72,10 @@ pub(super) enum Verdict {
 
 /// What is expected of a map.
 #[derive(Debug, Clone, Deserialize)]
-#[serde(untagged)]
+#[serde(
+    untagged,
+    expecting = "expected a list of entries, each with `key`, and `value` or `absent = true`; or a table with such a list, `only`"
+)]
 pub(super) enum Entries {
     /// These are there, whatever else is.
     These(Vec<Entry>),
@@ -131,21 +138,24 @@ impl Subject<'_> {
             Failure::new(format!("`{path}` is no file of tests: {}", error.to_string().trim_end()))
                 .with_hint("docs/testing.md describes files of tests")
         })?;
-        let mut names = std::collections::BTreeSet::new();
-        let cases = file.tests.into_iter().map(|test| {
-            if !names.insert(test.name.clone()) {
-                return Err(Failure::new(format!("`{path}` has two tests called `{}`", test.name)));
-            }
+        let (mut names, mut cases, mut failures) = (BTreeSet::new(), Vec::new(), Vec::new());
+        for test in file.tests {
             let name = test.name.clone();
-            self.case(path, test).map_err(|failure| {
-                let failed = Failure::new(format!("`{path}`, test `{name}`: {failure}"));
-                match failure.hint() {
-                    Some(hint) => failed.with_hint(hint),
-                    None => failed,
-                }
-            })
-        });
-        cases.collect()
+            if !names.insert(name.clone()) {
+                failures.push(Failure::new(format!("`{path}` has two tests called `{name}`")));
+                continue;
+            }
+            match self.case(path, test) {
+                Ok(case) => cases.push(case),
+                Err(failure) => failures.push(failure.within(&format!("`{path}`, test `{name}`"))),
+            }
+        }
+        let Some(first) = failures.first() else { return Ok(cases) };
+        let all = Failure::new(failures.iter().map(ToString::to_string).collect::<Vec<_>>().join("\n"));
+        Err(match first.hint() {
+            Some(hint) => all.with_hint(hint),
+            None => all,
+        })
     }
 
     fn case(&self, path: &str, test: Test) -> Result<Case, Failure> {
@@ -194,7 +204,7 @@ impl Subject<'_> {
     }
 
     fn step(&self, step: Step, point: HookPoint, maps: &[Map]) -> Result<(TestStep, Expected), Failure> {
-        let bytes = input::bytes(&step.input, self.file)?;
+        let (bytes, repeat) = (input::bytes(&step.input, self.file)?, step.repeat.get());
         if !(TestWish::LEAST_BYTES..=TestWish::MOST_BYTES).contains(&bytes.len()) {
             let (least, most) = (TestWish::LEAST_BYTES, TestWish::MOST_BYTES);
             return Err(Failure::new(format!(
@@ -203,7 +213,7 @@ impl Subject<'_> {
             )));
         }
         if let Some(verdict) = &step.verdict {
-            check_verdict(verdict, point, step.repeat)?;
+            check_verdict(verdict, point, repeat)?;
         }
         if point == HookPoint::Xdp && (step.mark.is_some() || step.priority.is_some()) {
             return Err(Failure::new("`mark` and `priority` are of packets of TC"));
@@ -219,7 +229,7 @@ impl Subject<'_> {
         let (mark, priority) = (step.mark, step.priority);
         let expected = Expected { verdict: step.verdict, out, mark, priority, maps: wanted };
         let packet = base64(&bytes);
-        Ok((TestStep { packet, repeat: step.repeat, context: step.context, read }, expected))
+        Ok((TestStep { packet, repeat, context: step.context, read }, expected))
     }
 }
 
@@ -270,4 +280,40 @@ fn reading(map: &Map, entries: &Entries) -> Result<TestRead, Failure> {
         Entries::Only(_) => None,
     };
     Ok(TestRead { map: map.name.clone(), keys })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn keys(text: &str) -> BTreeSet<String> {
+        let refused = toml::from_str::<TestFile>(text).unwrap_err().to_string();
+        let (_, known) = refused.split_once("expected ").unwrap();
+        known.split('`').skip(1).step_by(2).map(str::to_owned).collect()
+    }
+
+    #[test]
+    fn the_schema_has_the_keys_that_are_read_and_no_others() {
+        let schema = include_str!("../../../../../docs/schema/tests.json");
+        let schema: Value = serde_json::from_str(schema).unwrap();
+        let check = |text: &str, schema: &Value| {
+            let written = schema["properties"].as_object().unwrap().keys().cloned();
+            assert_eq!(written.collect::<BTreeSet<_>>(), keys(text), "{text}");
+            assert_eq!(schema["additionalProperties"], false, "{text}");
+        };
+        let (test, packet) = (&schema["$defs"]["test"], &schema["$defs"]["packet"]);
+        check("[[test]]\nname = \"a\"\nunknown = 1", test);
+        check("[[test]]\nname = \"a\"\npacket = [{ in = \"eth\", unknown = 1 }]", packet);
+        let context = &packet["properties"]["context"];
+        check("[[test]]\nname = \"a\"\npacket = [{ in = \"eth\", context = { unknown = 1 } }]", context);
+    }
+
+    #[test]
+    fn the_example_of_the_documentation_is_a_file_of_tests() {
+        let text = include_str!("../../../../../docs/testing.md");
+        let (_, example) = text.split_once("```toml\n").unwrap();
+        let (example, _) = example.split_once("```").unwrap();
+        let file: TestFile = toml::from_str(example).unwrap();
+        assert_eq!(file.tests.len(), 1);
+    }
 }

@@ -8,7 +8,7 @@ use crate::failure::Failure;
 
 /// A packet.
 #[derive(Debug, Deserialize)]
-#[serde(untagged)]
+#[serde(untagged, expecting = "expected a packet as text, or a table with `capture` and `packet`")]
 pub(super) enum Input {
     /// As text.
     Text(String),

@@ -80,8 +80,10 @@ fn verdicts(expected: &Verdict, place: TestPlace, tested: &Tested, step: &Tested
 }
 
 fn list(counts: &BTreeMap<String, u32>, runs: u32) -> String {
-    let one = |(verdict, count): (&String, &u32)| {
-        if runs == 1 { verdict.clone() } else { format!("{verdict} {count} times") }
+    let one = |(verdict, count): (&String, &u32)| match (runs, count) {
+        (1, _) => verdict.clone(),
+        (_, 1) => format!("{verdict} once"),
+        (_, count) => format!("{verdict} {count} times"),
     };
     counts.iter().map(one).collect::<Vec<_>>().join(", ")
 }
@@ -204,6 +206,6 @@ mod tests {
         let alone = || step(&[Some("pass"), Some("tx")], "eth / ipv4 / tcp");
         assert_eq!(check(alone(), step(&[None, Some("tx")], "eth / ipv4 / tcp")), "");
         let told = check(alone(), step(&[None, None], "eth / ipv4(ttl=63) / tcp"));
-        insta::assert_snapshot!(told, @"packet 1: other than alone: verdict: expected on to the next member 1 times, tx 1 times, got on to the next member 2 times; packet 1: other than alone: ipv4.ttl: expected 64, got 63");
+        insta::assert_snapshot!(told, @"packet 1: other than alone: verdict: expected on to the next member once, tx once, got on to the next member 2 times; packet 1: other than alone: ipv4.ttl: expected 64, got 63");
     }
 }

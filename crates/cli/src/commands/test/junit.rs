@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The results as `JUnit` writes them (the schema of Apache Ant, as build servers read it).
+//! The results as `JUnit` writes them, as far as build servers agree on it (the schema `junit-10.xsd` of Jenkins).
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;

@@ -3,6 +3,7 @@
 
 use std::fs;
 use std::io::ErrorKind;
+use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -12,7 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wire::NodeClient;
 
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// How long it may take to come up.
 const PATIENCE: Duration = Duration::from_secs(20);
@@ -29,6 +30,7 @@ pub(super) struct Private {
 impl Private {
     /// Starts it, and waits until it answers.
     pub(super) fn start() -> Result<Self, Failure> {
+        check_user()?;
         let folder = tempfile::tempdir()?;
         let at = folder.path();
         // What is built here is signed by nobody.
@@ -43,9 +45,7 @@ impl Private {
             let has_ended = !matches!(private.child.try_wait(), Ok(None));
             if has_ended || begin.elapsed() > PATIENCE {
                 let why = format!("the daemon for the tests does not come up:\n{}", private.last_words());
-                return Err(Failure::new(why).with_hint(
-                    "running programs in the kernel takes root: `sudo l3af test`, or name a daemon with `--socket`",
-                ));
+                return Err(Failure::new(why).with_hint("`--socket` names one that runs"));
             }
             thread::sleep(Duration::from_millis(10));
         }
@@ -69,6 +69,16 @@ impl Private {
     }
 }
 
+/// Refuses who may have no programs run.
+fn check_user() -> Outcome {
+    // A process belongs to its effective user (proc(5)).
+    if fs::metadata("/proc/self")?.uid() == 0 {
+        return Ok(());
+    }
+    Err(Failure::new("running programs in the kernel takes root")
+        .with_hint("`sudo l3af test`, or name a daemon that runs with `--socket`"))
+}
+
 /// The daemon that came with this program, else the one that is found as programs are.
 fn executable() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("l3afd"));
@@ -77,6 +87,11 @@ fn executable() -> PathBuf {
 
 fn spawn(folder: &Path, pins: &Path) -> Result<Child, Failure> {
     let daemon = executable();
+    let missing = |error| {
+        Failure::new(format!("cannot start `{}`: {error}", daemon.display()))
+            .with_hint("`l3afd` lies beside `l3af`, or is found by `PATH`; `--socket` names one that runs")
+    };
+    Command::new(&daemon).arg("--version").output().map_err(missing)?;
     let log = fs::File::create(folder.join("log"))?;
     let begin = |mut command: Command| {
         command.arg("--config").arg(folder.join("l3afd.toml"));
@@ -91,10 +106,7 @@ fn spawn(folder: &Path, pins: &Path) -> Result<Child, Failure> {
         Err(error) if error.kind() == ErrorKind::NotFound => begin(Command::new(&daemon)),
         child => child,
     };
-    child.map_err(|error| {
-        Failure::new(format!("cannot start `{}`: {error}", daemon.display()))
-            .with_hint("`l3afd` lies beside `l3af`, or is found by `PATH`; `--socket` names one that runs")
-    })
+    child.map_err(missing)
 }
 
 /// Nothing is deployed in it, so that nothing is lost when it is killed.

@@ -35,7 +35,7 @@ pub struct Terms<'a> {
 
 /// What the kernel says of a packet besides its bytes.
 #[derive(Debug, Clone, Default)]
-pub struct Context {
+pub struct PacketContext {
     /// The interface that it came on; that of nobody where there is none.
     pub interface: Option<Interface>,
     /// The queue of that interface, for XDP.
@@ -151,7 +151,7 @@ impl Stand {
     ///
     /// # Errors
     /// When the kernel does not take the packet, or there is no such interface.
-    pub fn run(&self, packet: &[u8], context: &Context) -> io::Result<Stood> {
+    pub fn run(&self, packet: &[u8], context: &PacketContext) -> io::Result<Stood> {
         /// What programs may put in front of a packet or behind it.
         const ROOM: usize = 512;
         let mut out = vec![0; packet.len() + ROOM];
@@ -186,7 +186,7 @@ mod xdp {
     pub(super) const BYTES: usize = 24;
 }
 
-impl Context {
+impl PacketContext {
     /// The bytes of the context that the kernel takes; none where it has nothing to say.
     fn bytes(&self, point: HookPoint, packet_bytes: usize) -> io::Result<Vec<u8>> {
         let index = self.interface.as_ref().map(device::interface_index).transpose()?;
