@@ -166,7 +166,7 @@ fn what_cannot_be_is_refused_with_what_is_wrong_and_nothing_changes() {
             "attach = { event = \"cpu-clock\", frequency = 9, cpu = 4000 }",
             "no processor 4000 online",
         ),
-        ("on_raw_exec", "config = { nope = 1 }", "has no parameter `nope`"),
+        ("on_raw_exec", "config = { nope = 1 }", "config/nope` = 1: does not exist; expected a parameter"),
         ("on_raw_exec", "program = \"nobody\"", "has no probe `nobody`; it has `on_exec`"),
     ];
     for (program, rest, words) in cases {
