@@ -128,7 +128,7 @@ impl Course {
             self.boots * MARKS_OF_A_BOOT
         );
         let guest = Guest { image: &self.image, folder: self.folder.clone() };
-        let mut qemu = guest.qemu(&line)?;
+        let mut qemu = guest.qemu(&vm::line(&line))?;
         self.disk.insert(&mut qemu)?;
         let mut running = Running::start(qemu)?;
         let mut found = Found::default();

@@ -1,30 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Other kernels: a Debian kernel in QEMU, over the files of this machine.
-//!
-//! The guest sees this machine's root read-only (9p), with its own changes on top in memory (overlayfs), so that every
-//! tool is there. It is emulated (TCG): QEMU before 8.1 crashes guests that change programs under load on more than one
-//! thread, so there is one.
-
-mod apt;
-mod guest;
-mod kernel;
+//! Stories on other kernels, in guests (crate `guest`).
 
 use std::panic::resume_unwind;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 use std::sync::{Mutex, PoisonError};
 use std::time::Instant;
 use std::{fs, thread};
 
 use anyhow::{Context, Result, bail};
 
-pub(crate) use kernel::{Image, fetch};
+pub(crate) use ::guest::{Guest, Image};
+use ::guest::{RELEASES, quoted};
 
 use crate::shell::{self, command, output, repository, say};
 use crate::suite::Count;
-
-/// How long a guest may take.
-const PATIENCE_SECONDS: &str = "2700";
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
@@ -58,7 +48,7 @@ pub(crate) fn run_command(release: &str, line: &str) -> Result<()> {
 /// Runs something on every release. One that fails does not keep the others from their turn.
 fn all(run_on: impl Fn(&str) -> Result<()>) -> Result<()> {
     let mut failed = Vec::new();
-    for (release, _) in kernel::RELEASES {
+    for (release, _) in RELEASES {
         say(&format!("\n== Linux {release}"));
         let begin = Instant::now();
         if let Err(error) = run_on(release) {
@@ -79,17 +69,17 @@ pub(crate) fn stories(release: &str, which: &str, count: &mut Count) -> Result<(
     let line = format!("env L3AF_EXPECT_DIGEST={digest} {} --test-threads=1 --exact", stories.display());
     let image = fetch(release, &folder_of(release))?;
     let count = Mutex::new(count);
-    let guest = |name, turn: usize| {
+    let some_of = |name, turn: usize| {
         let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
         let some: Vec<&str> = names.filter(|name| name.starts_with(which)).skip(turn).step_by(2).collect();
         let guest = Guest { image: &image, folder: folder_of(release).join(name) };
-        guest.run(&format!("{line} {}", some.join(" ")), |text| {
+        run_in(&guest, &format!("{line} {}", some.join(" ")), |text| {
             count.lock().unwrap_or_else(PoisonError::into_inner).see(text);
         })
     };
     let (one, other) = thread::scope(|scope| {
-        let other = scope.spawn(|| guest("other", 1));
-        (guest("one", 0), other.join().unwrap_or_else(|panic| resume_unwind(panic)))
+        let other = scope.spawn(|| some_of("other", 1));
+        (some_of("one", 0), other.join().unwrap_or_else(|panic| resume_unwind(panic)))
     });
     one.and(other)
 }
@@ -133,73 +123,30 @@ fn story_binary() -> Result<String> {
 fn boot(release: &str, line: &str) -> Result<()> {
     let folder = folder_of(release);
     let image = fetch(release, &folder)?;
-    Guest { image: &image, folder: folder.join("one") }.run(line, |_| ())
+    run_in(&Guest { image: &image, folder: folder.join("one") }, line, |_| ())
+}
+
+/// Downloads and unpacks a kernel, once.
+pub(crate) fn fetch(release: &str, folder: &Path) -> Result<Image> {
+    Ok(::guest::fetch(release, folder, &mut |text| say(text))?)
+}
+
+/// The command line as it runs in the repository.
+pub(crate) fn line(line: &str) -> String {
+    format!("cd {} && export L3AF_VM=1 RUST_BACKTRACE=0 && {line}", quoted(&repository()))
+}
+
+/// Runs a command line in a guest, passes on each line that it prints, and shows each to a reader.
+fn run_in(guest: &Guest<'_>, line: &str, mut see: impl FnMut(&str)) -> Result<()> {
+    say(&format!("Booting {} under emulation", guest.image.release));
+    let told = |text: &str| {
+        say(text);
+        see(text);
+    };
+    Ok(guest.run(&self::line(line), told)?)
 }
 
 /// The folder of a kernel.
 pub(crate) fn folder_of(release: &str) -> PathBuf {
     repository().join("target/vm").join(release)
-}
-
-/// A guest that is not running yet.
-pub(crate) struct Guest<'a> {
-    pub(crate) image: &'a Image,
-    /// For what it needs and what it answers.
-    pub(crate) folder: PathBuf,
-}
-
-impl Guest<'_> {
-    /// Boots it, runs a command line in it, and shows each line that it prints to a reader.
-    fn run(&self, line: &str, see: impl FnMut(&str)) -> Result<()> {
-        // A guest that hangs ends here, and not with whoever waits for it.
-        let mut command = Command::new("timeout");
-        command.args(["--foreground", PATIENCE_SECONDS]);
-        let qemu = self.qemu(line)?;
-        command.arg(qemu.get_program()).args(qemu.get_args());
-        say(&format!("Booting {} under emulation", self.image.release));
-        shell::watch(command.stdin(Stdio::null()), see)?;
-        match fs::read_to_string(self.result()).unwrap_or_default().trim() {
-            "0" => Ok(()),
-            "" => bail!("the guest ended without an answer"),
-            code => bail!("the command failed in the guest with {code}"),
-        }
-    }
-
-    /// Where the guest says how its command ended.
-    fn result(&self) -> PathBuf {
-        self.folder.join("result")
-    }
-
-    /// QEMU, to boot it and run a command line in it.
-    pub(crate) fn qemu(&self, line: &str) -> Result<Command> {
-        let (image, folder) = (self.image, &self.folder);
-        fs::create_dir_all(folder)?;
-        let initrd = guest::initrd(image, folder)?;
-        // What one run left must not be taken for the answer of the next.
-        drop(fs::remove_file(self.result()));
-        let script = folder.join("run.sh");
-        fs::write(&script, guest::script(image, line))?;
-        let mut qemu = Command::new("qemu-system-x86_64");
-        qemu.args([
-            "-machine",
-            "q35",
-            "-accel",
-            "tcg,thread=single",
-            "-cpu",
-            "max",
-            "-smp",
-            "1",
-            "-m",
-            "3072",
-        ]);
-        qemu.args(["-nodefaults", "-nographic", "-no-reboot", "-serial", "stdio"]);
-        qemu.arg("-serial").arg(format!("file:{}", self.result().display()));
-        qemu.args(["-virtfs", "local,path=/,mount_tag=host,security_model=none,readonly=on,multidevs=remap"]);
-        qemu.arg("-kernel").arg(&image.kernel).arg("-initrd").arg(initrd);
-        // QEMU before 8.0 keeps what it translated by address: where each process of a program lies elsewhere, each is
-        // translated anew, which takes longer than running it.
-        let line = format!("console=ttyS0 quiet panic=-1 norandmaps l3af.run={}", script.display());
-        qemu.args(["-append", &line]);
-        Ok(qemu)
-    }
 }

@@ -31,6 +31,11 @@ impl Failure {
         Self { source: format!("{place}: {self}").into(), ..self }
     }
 
+    /// The same, with more text behind it.
+    pub(crate) fn with_text(self, text: &str) -> Self {
+        Self { source: format!("{self}{text}").into(), ..self }
+    }
+
     /// What to do about it.
     pub(crate) fn hint(&self) -> Option<&str> {
         self.hint.as_deref()

@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 
 use super::Logins;
+use crate::failure::Failure;
 
 /// Run a package's tests: its programs meet made-up packets in the kernel, alone and in a chain
 ///
@@ -18,6 +19,7 @@ Examples:
   l3af test                                   the package in this folder
   l3af test programs/ratelimit --filter burst
   l3af test ratelimit-0.1.0.oci --junit results.xml
+  l3af test --kernel 6.1,newest               on other kernels, in QEMU
   l3af test --coverage                        which lines of C the tests did not reach
   l3af test --coverage --lcov lcov.info")]
 pub(crate) struct Test {
@@ -35,6 +37,12 @@ pub(crate) struct Test {
     /// Run programs in chains only
     #[arg(long)]
     pub(crate) spliced: bool,
+    /// Run them on other kernels, Debian's in QEMU, by the numbers of their release, such as `6.1,newest`
+    #[arg(long, value_name = "RELEASE", value_delimiter = ',', conflicts_with = "coverage")]
+    pub(crate) kernel: Vec<String>,
+    /// Folder in which those are kept [default: ~/.cache/l3af/kernels]
+    #[arg(long, value_name = "FOLDER", env = "L3AF_KERNELS")]
+    kernels: Option<PathBuf>,
     /// Write the results into a file, as `JUnit` does (XML)
     #[arg(long, value_name = "FILE")]
     pub(crate) junit: Option<PathBuf>,
@@ -50,4 +58,14 @@ pub(crate) struct Test {
     /// Print JSON
     #[arg(long)]
     pub(crate) json: bool,
+}
+
+impl Test {
+    /// The folder in which kernels are kept.
+    pub(crate) fn kernels(&self) -> Result<PathBuf, Failure> {
+        let usual = || std::env::home_dir().map(|home| home.join(".cache/l3af/kernels"));
+        let missing =
+            || Failure::new("it is not known where kernels are kept").with_hint("`--kernels` names a folder");
+        self.kernels.clone().or_else(usual).ok_or_else(missing)
+    }
 }

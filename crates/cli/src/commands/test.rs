@@ -6,11 +6,12 @@ mod coverage;
 mod input;
 mod judge;
 mod junit;
+mod kernels;
 mod private;
 mod report;
 mod values;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use package::{Files, Package, Platform};
@@ -32,6 +33,13 @@ pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
     let coverage = arguments.coverage.then(|| Coverage::begin(&arguments.package)).transpose()?;
     let made = At::find(arguments, coverage.as_ref())?;
     let package = made.package()?;
+    if !arguments.kernel.is_empty() {
+        let tests = kernels::run(&made, arguments)?;
+        if !arguments.json {
+            tests.iter().for_each(|test| output::data(&test.text()));
+        }
+        return tell(&Report::of(&package, tests, begin.elapsed()), arguments);
+    }
     let cases = cases(&package, &made.reference()?, arguments)?;
     // It lives as long as the tests run.
     let private = if daemon.is_named { None } else { Some(Private::start()?) };
@@ -52,18 +60,8 @@ pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
         }
         tests.push(told);
     }
-    let passed = tests.iter().filter(|test| test.passed).count();
-    let (info, failed) = (&package.manifest.package, tests.len() - passed);
-    let report = Report {
-        package: info.name.to_string(),
-        version: info.version.to_string(),
-        tests,
-        passed,
-        failed,
-        seconds: report::seconds(begin.elapsed()),
-        coverage: coverage.as_ref().map(|coverage| coverage.summary(arguments)).transpose()?,
-    };
-    tell(&report, arguments)
+    let coverage = coverage.as_ref().map(|coverage| coverage.summary(arguments)).transpose()?;
+    tell(&Report { coverage, ..Report::of(&package, tests, begin.elapsed()) }, arguments)
 }
 
 fn tell(report: &Report, arguments: &Test) -> Outcome {
@@ -148,8 +146,11 @@ impl At {
 
     /// Where the daemon finds it.
     fn reference(&self) -> Result<String, Failure> {
-        let folder: &Path = self.source.layout().folder();
-        Ok(format!("file:{}", folder.canonicalize()?.display()))
+        Ok(format!("file:{}", self.folder()?.display()))
+    }
+
+    fn folder(&self) -> Result<PathBuf, Failure> {
+        Ok(self.source.layout().folder().canonicalize()?)
     }
 }
 

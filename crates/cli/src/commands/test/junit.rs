@@ -39,7 +39,7 @@ fn totals(name: &str, tests: &[&Outcome]) -> String {
 fn case(xml: &mut String, package: &str, test: &Outcome) {
     let head = format!(
         "    <testcase name=\"{}\" classname=\"{}\" time=\"{:.6}\"",
-        escaped(&test.name),
+        escaped(&test.title()),
         escaped(package),
         test.seconds()
     );

@@ -80,7 +80,7 @@ fn check_user() -> Outcome {
 }
 
 /// The daemon that came with this program, else the one that is found as programs are.
-fn executable() -> PathBuf {
+pub(super) fn executable() -> PathBuf {
     let beside = std::env::current_exe().ok().map(|own| own.with_file_name("l3afd"));
     beside.filter(|path| path.exists()).unwrap_or_else(|| PathBuf::from("l3afd"))
 }

@@ -3,7 +3,8 @@
 
 use std::time::Duration;
 
-use serde::Serialize;
+use package::Package;
+use serde::{Deserialize, Serialize};
 use wire::TestPlace;
 
 /// What came of all tests.
@@ -20,8 +21,11 @@ pub(super) struct Report {
 }
 
 /// What came of one test.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Outcome {
+    /// The kernel, where it is not that of this machine.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) kernel: Option<String>,
     pub(super) file: String,
     pub(super) name: String,
     pub(super) passed: bool,
@@ -29,7 +33,7 @@ pub(super) struct Outcome {
 }
 
 /// What came of a test in one place.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Serialize, Deserialize)]
 pub(super) struct Run {
     pub(super) place: TestPlace,
     /// How long it took.
@@ -42,7 +46,15 @@ pub(super) struct Run {
 impl Outcome {
     pub(super) fn new(file: &str, name: &str, runs: Vec<Run>) -> Self {
         let passed = runs.iter().all(|run| run.differences.is_empty());
-        Self { file: file.to_owned(), name: name.to_owned(), passed, runs }
+        Self { kernel: None, file: file.to_owned(), name: name.to_owned(), passed, runs }
+    }
+
+    /// Its name, with the kernel that it ran on where that is another.
+    pub(super) fn title(&self) -> String {
+        match &self.kernel {
+            Some(kernel) => format!("{} on Linux {kernel}", self.name),
+            None => self.name.clone(),
+        }
     }
 
     pub(super) fn seconds(&self) -> f64 {
@@ -54,7 +66,7 @@ impl Outcome {
         let word = if self.passed { "ok    " } else { "FAILED" };
         let places: Vec<String> =
             self.runs.iter().map(|place| format!("{} {} ns", name(place.place), place.nanoseconds)).collect();
-        let head = format!("{word} {} ({})", self.name, places.join(", "));
+        let head = format!("{word} {} ({})", self.title(), places.join(", "));
         [head].into_iter().chain(self.differences("       ")).collect::<Vec<_>>().join("\n")
     }
 
@@ -69,6 +81,21 @@ impl Outcome {
 }
 
 impl Report {
+    /// All tests of a package, and how long they took.
+    pub(super) fn of(package: &Package, tests: Vec<Outcome>, time: Duration) -> Self {
+        let passed = tests.iter().filter(|test| test.passed).count();
+        let info = &package.manifest.package;
+        Self {
+            package: info.name.to_string(),
+            version: info.version.to_string(),
+            passed,
+            failed: tests.len() - passed,
+            tests,
+            seconds: seconds(time),
+            coverage: None,
+        }
+    }
+
     /// The last line.
     pub(super) fn summary(&self) -> String {
         let time = format!("{:.2} s", self.seconds);

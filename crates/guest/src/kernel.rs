@@ -6,27 +6,26 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
-
-use super::apt::Suite;
-use crate::shell::{run, say};
+use crate::Unbootable;
+use crate::apt::Suite;
+use crate::command::run;
 
 /// A kernel, unpacked.
 #[derive(Debug)]
-pub(crate) struct Image {
+pub struct Image {
     /// What `uname -r` prints in it.
-    pub(crate) release: String,
+    pub release: String,
     /// The file to boot.
-    pub(crate) kernel: PathBuf,
+    pub kernel: PathBuf,
     /// The folder that holds a folder of modules for the release.
-    pub(crate) modules: PathBuf,
+    pub modules: PathBuf,
 }
 
 /// The name of whatever release is the newest.
 const NEWEST: &str = "newest";
 
 /// Releases of Linux, and the suites that carry them: those that are maintained for long, and the newest.
-pub(crate) const RELEASES: [(&str, &str); 5] = [
+pub const RELEASES: [(&str, &str); 5] = [
     ("5.10", "bullseye"),
     ("6.1", "bookworm"),
     ("6.12", "trixie"),
@@ -41,47 +40,52 @@ const OTHERS: &str = "trixie-backports";
 /// brings the file to boot, the third the modules, and the first only asks for them.
 const PARTS: [&str; 4] = ["linux-image", "linux-binary", "linux-modules", "linux-base"];
 
-/// Downloads and unpacks a kernel, once: it stays the same until its folder is removed.
-pub(crate) fn fetch(release: &str, folder: &Path) -> Result<Image> {
+/// Downloads and unpacks a kernel, once: it stays the same until its folder is removed. `say` is told what takes long.
+///
+/// # Errors
+/// When there is none of the release, or it cannot be had.
+pub fn fetch(release: &str, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Image, Unbootable> {
     let root = folder.join("root");
+    let unmade = || Unbootable::file(format!("write to `{}`", folder.display()));
     if !root.join("complete").exists() {
         drop(fs::remove_dir_all(&root));
-        fs::create_dir_all(&root)?;
+        fs::create_dir_all(&root).map_err(unmade())?;
         let downloads = folder.join("downloads");
         drop(fs::remove_dir_all(&downloads));
-        for package in download(release, &downloads)? {
+        for package in download(release, &downloads, say)? {
             run(Command::new("dpkg").arg("-x").arg(package).arg(&root))?;
         }
-        fs::remove_dir_all(&downloads)?;
+        fs::remove_dir_all(&downloads).map_err(unmade())?;
         // depmod, and whoever loads modules, look for the folder in the place that it had before `/usr` was merged.
         if !root.join("lib").exists() {
-            symlink("usr/lib", root.join("lib"))?;
+            symlink("usr/lib", root.join("lib")).map_err(unmade())?;
         }
         run(Command::new("/sbin/depmod").arg("-b").arg(&root).arg(&unpacked(&root)?.release))?;
-        fs::write(root.join("complete"), "")?;
+        fs::write(root.join("complete"), "").map_err(unmade())?;
     }
     unpacked(&root)
 }
 
-fn unpacked(root: &Path) -> Result<Image> {
+fn unpacked(root: &Path) -> Result<Image, Unbootable> {
     let modules = root.join("lib/modules");
-    let missing = "the packages of the kernel have no modules";
-    let release = fs::read_dir(&modules).context(missing)?.next().context(missing)??;
+    let release = fs::read_dir(&modules).ok().and_then(|mut found| found.next()?.ok());
+    let release = release.ok_or(Unbootable::Incomplete { what: "modules" })?;
     let release = release.file_name().to_string_lossy().into_owned();
     let places = [root.join(format!("boot/vmlinuz-{release}")), modules.join(&release).join("vmlinuz")];
     let kernel = places.into_iter().find(|place| place.exists());
-    let kernel = kernel.context("the packages of the kernel have no file to boot")?;
+    let kernel = kernel.ok_or(Unbootable::Incomplete { what: "file to boot" })?;
     Ok(Image { release, kernel, modules })
 }
 
-fn download(release: &str, folder: &Path) -> Result<Vec<PathBuf>> {
+fn download(release: &str, folder: &Path, say: &mut dyn FnMut(&str)) -> Result<Vec<PathBuf>, Unbootable> {
     let known = RELEASES.iter().find(|(known, _)| *known == release);
     let suite = known.map_or(OTHERS, |(_, suite)| *suite);
     let view = Suite::fetch(suite, folder)?;
     let packages = view.packages("linux-")?;
-    let version = newest(&packages, release).with_context(|| {
-        let known = RELEASES.map(|(known, _)| known).join(", ");
-        format!("`{suite}` has no Linux {release}, or not all of it; those that are kept are {known}")
+    let version = newest(&packages, release).ok_or_else(|| Unbootable::NoRelease {
+        release: release.to_owned(),
+        suite: suite.to_owned(),
+        known: RELEASES.map(|(known, _)| known).join(", "),
     })?;
     say(&format!("Downloading Linux {version} of {suite}"));
     let mut parts = PARTS.map(|part| package(part, version)).to_vec();

@@ -6,10 +6,11 @@ use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Context, Result};
+use crate::command::{run, run_into};
+use crate::{Image, Unbootable, quoted};
 
-use super::kernel::Image;
-use crate::shell::{command, run};
+/// What the first root runs: static, as there are no libraries in it.
+const BUSYBOX: &str = "/bin/busybox";
 
 /// What the first root must be able to load, with what these need; the second one loads the rest by itself.
 const MODULES: [&str; 4] = ["virtio_pci", "9pnet_virtio", "9p", "overlay"];
@@ -32,14 +33,16 @@ exec $bb switch_root /root /bin/sh "$run"
 "#;
 
 /// Makes the first root.
-pub(crate) fn initrd(image: &Image, folder: &Path) -> Result<PathBuf> {
+pub(crate) fn initrd(image: &Image, folder: &Path) -> Result<PathBuf, Unbootable> {
     let root = folder.join("initrd.d");
+    let unmade = || Unbootable::file(format!("write to `{}`", folder.display()));
     drop(fs::remove_dir_all(&root));
     for name in ["bin", "proc", "sys", "dev", "host", "memory", "root", "modules"] {
-        fs::create_dir_all(root.join(name))?;
+        fs::create_dir_all(root.join(name)).map_err(unmade())?;
     }
-    fs::copy("/bin/busybox", root.join("bin/busybox")).context("`busybox` (busybox-static) is missing")?;
-    fs::write(root.join("init"), INIT)?;
+    let missing = |source| Unbootable::Start { program: BUSYBOX.to_owned(), source };
+    fs::copy(BUSYBOX, root.join("bin/busybox")).map_err(missing)?;
+    fs::write(root.join("init"), INIT).map_err(unmade())?;
     run(Command::new("chmod").arg("+x").arg(root.join("init")))?;
     let mut order = Vec::new();
     for (number, module) in in_order(image)?.iter().enumerate() {
@@ -47,22 +50,21 @@ pub(crate) fn initrd(image: &Image, folder: &Path) -> Result<PathBuf> {
         unpack(module, &root.join("modules").join(&name))?;
         order.push(name);
     }
-    fs::write(root.join("modules/order"), order.join("\n"))?;
+    fs::write(root.join("modules/order"), order.join("\n")).map_err(unmade())?;
     let initrd = folder.join("initrd.gz");
-    let pack = format!(
-        "cd '{}' && find . | cpio -o -H newc --quiet | gzip -1 > '{}'",
-        root.display(),
-        initrd.display()
-    );
+    let pack =
+        format!("cd {} && find . | cpio -o -H newc --quiet | gzip -1 > {}", quoted(&root), quoted(&initrd));
     run(Command::new("sh").args(["-c", &pack]))?;
     Ok(initrd)
 }
 
 /// The modules in an order in which each finds what it needs. `modules.dep` lists for each what it needs, the first to
 /// be loaded last (modules.dep(5)).
-fn in_order(image: &Image) -> Result<Vec<PathBuf>> {
+fn in_order(image: &Image) -> Result<Vec<PathBuf>, Unbootable> {
     let folder = image.modules.join(&image.release);
-    let needs = fs::read_to_string(folder.join("modules.dep"))?;
+    let needs = fs::read_to_string(folder.join("modules.dep"));
+    let needs =
+        needs.map_err(Unbootable::file(format!("read what modules of `{}` need", folder.display())))?;
     let mut order: Vec<PathBuf> = Vec::new();
     for module in MODULES {
         let is_it = |path: &str| {
@@ -83,26 +85,25 @@ fn in_order(image: &Image) -> Result<Vec<PathBuf>> {
 }
 
 /// Busybox loads no module that is compressed.
-fn unpack(module: &Path, target: &Path) -> Result<()> {
-    let unpack = match module.extension().and_then(OsStr::to_str) {
-        Some("xz") => "xz -dc",
-        Some("zst") => "zstd -dc",
-        _ => "cat",
+fn unpack(module: &Path, target: &Path) -> Result<(), Unbootable> {
+    let (program, options) = match module.extension().and_then(OsStr::to_str) {
+        Some("xz") => ("xz", &["-dc"][..]),
+        Some("zst") => ("zstd", &["-dc"][..]),
+        _ => ("cat", &[][..]),
     };
-    run(command(unpack).arg(module).stdout(File::create(target)?))
+    let file = File::create(target).map_err(Unbootable::file(format!("write to `{}`", target.display())))?;
+    run_into(Command::new(program).args(options).arg(module), file)
 }
 
 /// What the guest does once it sees the files of this machine.
 pub(crate) fn script(image: &Image, line: &str) -> String {
-    let modules = image.modules.display();
+    let modules = quoted(&image.modules);
     let release = &image.release;
     // Kernels come with their configuration beside them, where nothing in the guest would look.
     let configuration = image.kernel.with_file_name(format!("config-{release}"));
-    let configuration = configuration.display();
-    let repository = crate::shell::repository();
-    let repository = repository.display();
+    let configuration = quoted(&configuration);
     format!(
-        "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root L3AF_VM=1 RUST_BACKTRACE=0\n\
+        "export PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin HOME=/root\n\
          mkdir -p /lib/modules && mount --bind {modules} /lib/modules\n\
          cp {configuration} /lib/modules/{release}/config\n\
          mkdir -p /dev/pts && mount -t devpts devpts /dev/pts\n\
@@ -111,7 +112,6 @@ pub(crate) fn script(image: &Image, line: &str) -> String {
          mount -t cgroup2 cgroup2 /sys/fs/cgroup\n\
          mount -t securityfs securityfs /sys/kernel/security\n\
          ip link set lo up\n\
-         cd {repository}\n\
          {line}\n\
          echo $? > /dev/ttyS1\n\
          /bin/busybox poweroff -f\n"

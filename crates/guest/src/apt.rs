@@ -9,9 +9,8 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use anyhow::{Result, bail};
-
-use crate::shell::{output, run};
+use crate::Unbootable;
+use crate::command::{output, run};
 
 const KEYRING: &str = "/usr/share/keyrings/debian-archive-keyring.gpg";
 
@@ -24,12 +23,13 @@ pub(crate) struct Suite {
 
 impl Suite {
     /// Fetches the lists of a suite into a folder.
-    pub(crate) fn fetch(name: &str, folder: &Path) -> Result<Self> {
+    pub(crate) fn fetch(name: &str, folder: &Path) -> Result<Self, Unbootable> {
+        let unmade = || Unbootable::file(format!("write to `{}`", folder.display()));
         for part in ["lists/partial", "archives/partial"] {
-            fs::create_dir_all(folder.join(part))?;
+            fs::create_dir_all(folder.join(part)).map_err(unmade())?;
         }
         let list = folder.join("sources.list");
-        fs::write(&list, sources(name)?)?;
+        fs::write(&list, sources(name)?).map_err(unmade())?;
         let settings = [
             format!("Dir::Etc::sourcelist={}", list.display()),
             "Dir::Etc::sourceparts=/dev/null".to_owned(),
@@ -45,16 +45,18 @@ impl Suite {
     }
 
     /// The packages whose names begin in some way.
-    pub(crate) fn packages(&self, prefix: &str) -> Result<Vec<String>> {
+    pub(crate) fn packages(&self, prefix: &str) -> Result<Vec<String>, Unbootable> {
         let names = output(self.command("apt-cache").args(["pkgnames", prefix]))?;
         Ok(names.lines().map(str::to_owned).collect())
     }
 
     /// Downloads packages into a folder and returns the files.
-    pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>> {
-        fs::create_dir_all(folder)?;
+    pub(crate) fn download(&self, packages: &[String], folder: &Path) -> Result<Vec<PathBuf>, Unbootable> {
+        let unmade = || Unbootable::file(format!("write to `{}`", folder.display()));
+        fs::create_dir_all(folder).map_err(unmade())?;
         run(self.command("apt-get").args(["-qq", "download"]).args(packages).current_dir(folder))?;
-        fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect()
+        let files = fs::read_dir(folder).map_err(unmade())?;
+        files.map(|entry| Ok(entry.map_err(unmade())?.path())).collect()
     }
 
     fn command(&self, program: &str) -> Command {
@@ -64,7 +66,7 @@ impl Suite {
     }
 }
 
-fn sources(suite: &str) -> Result<String> {
+fn sources(suite: &str) -> Result<String, Unbootable> {
     let own = output(Command::new("sh").args(["-c", ". /etc/os-release && echo \"$VERSION_CODENAME\""]))?;
     let configured = output(Command::new("apt-get").args([
         "indextargets",
@@ -77,7 +79,7 @@ fn sources(suite: &str) -> Result<String> {
     ]))?;
     let derived = derive(&configured, own.trim(), suite);
     if derived.is_empty() {
-        bail!("this machine has no sources of Debian to derive those of `{suite}` from");
+        return Err(Unbootable::NoSources { suite: suite.to_owned() });
     }
     Ok(derived)
 }
