@@ -188,6 +188,8 @@ mod tests {
         let texts = [
             shared,
             good("maps"),
+            good("bindings"),
+            good("packet"),
             good("package"),
             good("lint"),
             good("trust"),

@@ -82,6 +82,16 @@ pub(crate) fn ip(text: &str) -> Option<[u8; 16]> {
     }
 }
 
+/// Clears the bits of the key of a trie that are behind its length.
+pub(crate) fn clear_behind_prefix(key: &mut [u8], endian: Endian) {
+    let (length, held) = key.split_at_mut(LENGTH_BYTES.min(key.len()));
+    let length = usize::try_from(endian.read(length)).unwrap_or(usize::MAX);
+    for (at, byte) in held.iter_mut().enumerate() {
+        let kept = length.saturating_sub(at * 8).min(8);
+        *byte &= u8::MAX.checked_shl(8 - u32::try_from(kept).unwrap_or(8)).unwrap_or(0);
+    }
+}
+
 /// The key of a prefix. Without a length, it is as long as it can be.
 pub(crate) fn prefix(text: &str, family: Family, bytes: usize, endian: Endian) -> Option<Vec<u8>> {
     let (address, length) =

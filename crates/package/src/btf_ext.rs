@@ -8,6 +8,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use maps::Endian;
 
+/// How many instructions something is read of, and how much of a line, in bytes. Records are small, and each may name a long text.
+const MAX_RECORDS: usize = 1 << 16;
+const MAX_TEXT: usize = 255;
+/// The words of a record that say something.
+const MAX_WORDS: usize = 4;
+
 /// A line of a source.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
@@ -15,7 +21,7 @@ pub struct SourceLine {
     pub file: String,
     /// Its number, from 1.
     pub number: u32,
-    /// What stands there.
+    /// What stands there; of a long line the beginning.
     pub text: String,
 }
 
@@ -112,19 +118,21 @@ impl<'a> Words<'a> {
         let (Some(size), Some(mut rest)) = (self.word(0).filter(|size| *size >= 4), self.after(4)) else {
             return found;
         };
-        while let (Some(name), Some(count)) = (rest.word(0), rest.word(1)) {
+        while let (Some(name), Some(count), true) = (rest.word(0), rest.word(1), found.len() < MAX_RECORDS) {
             let Some(records) = rest.after(8) else { break };
             let Some(end) = size.checked_mul(count).and_then(|bytes| records.after(bytes)) else { break };
             let section = text_at(strings, name);
             let size = usize::try_from(size).unwrap_or(usize::MAX);
             let own = records.bytes.len() - end.bytes.len();
-            found.extend(records.bytes[..own].chunks_exact(size).map(|bytes| {
-                let record = Words { bytes, ..self };
-                Record {
-                    section: section.clone(),
-                    words: (0..size / 4).map_while(|index| record.word(index)).collect(),
-                }
-            }));
+            found.extend(records.bytes[..own].chunks_exact(size).take(MAX_RECORDS - found.len()).map(
+                |bytes| {
+                    let record = Words { bytes, ..self };
+                    Record {
+                        section: section.clone(),
+                        words: (0..MAX_WORDS).map_while(|index| record.word(index)).collect(),
+                    }
+                },
+            ));
             rest = end;
         }
         found
@@ -133,6 +141,38 @@ impl<'a> Words<'a> {
 
 fn text_at(strings: &[u8], offset: u32) -> String {
     let text = usize::try_from(offset).ok().and_then(|offset| strings.get(offset..)).unwrap_or_default();
+    let text = &text[..text.len().min(MAX_TEXT)];
     let end = text.iter().position(|byte| *byte == 0).unwrap_or(text.len());
     String::from_utf8_lossy(&text[..end]).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A section of BTF with these strings, and one of lines that all name the second of them.
+    fn sections(strings: &[u8], lines: u32) -> (Vec<u8>, Vec<u8>) {
+        let words = |words: &[u32]| words.iter().flat_map(|word| word.to_le_bytes()).collect::<Vec<u8>>();
+        let length = u32::try_from(strings.len()).unwrap();
+        let mut btf = words(&[0x0001_eb9f, 24, 0, 0, 0, length]);
+        btf.extend(strings);
+        let mut table = words(&[16, 1, lines]);
+        table.extend((0..lines).flat_map(|at| words(&[at * 8, 1, 1, 7 << 10])));
+        let mut ext = words(&[0x0001_eb9f, 24, 0, 0, 0, u32::try_from(table.len()).unwrap()]);
+        ext.extend(table);
+        (btf, ext)
+    }
+
+    #[test]
+    fn lines_that_all_name_one_long_text_take_little_room() {
+        let mut strings = b"\0".to_vec();
+        strings.extend([b'x'; 200_000]);
+        strings.push(0);
+        let (btf, ext) = sections(&strings, 100_000);
+        let found = BtfExt::read(&btf, &ext, Endian::Little);
+        let lines: Vec<&SourceLine> = found.lines.values().flat_map(BTreeMap::values).collect();
+        assert_eq!(lines.len(), MAX_RECORDS);
+        assert!(lines.iter().all(|line| line.number == 7 && line.text.len() == MAX_TEXT));
+        assert!(lines.iter().all(|line| line.file.len() == MAX_TEXT));
+    }
 }

@@ -7,7 +7,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use maps::Endian;
-use object::read::elf::ElfFile64;
+use object::read::elf::{ElfFile64, ElfSymbol64};
 use object::{
     Endianness, Object as _, ObjectSection, ObjectSymbol, RelocationTarget, SectionKind, SymbolKind,
 };
@@ -119,8 +119,14 @@ impl Code {
         let ext = section(&elf, ".BTF")?.zip(section(&elf, ".BTF.ext")?);
         let ext = ext.map(|(btf, ext)| BtfExt::read(btf, ext, endian)).unwrap_or_default();
         let (mut functions, mut left) = (Vec::new(), MAX_INSTRUCTIONS);
+        let mut symbols: BTreeMap<usize, Vec<_>> = BTreeMap::new();
+        for symbol in elf.symbols() {
+            let section = symbol.section_index().map_or(0, |index| index.0);
+            symbols.entry(section).or_default().push(symbol);
+        }
         for section in elf.sections().filter(|section| section.kind() == SectionKind::Text) {
-            functions.extend(functions_of(&elf, &section, &ext, &mut left)?);
+            let own = symbols.remove(&section.index().0).unwrap_or_default();
+            functions.extend(functions_of(&elf, &section, &own, (&ext, &mut left))?);
         }
         functions.sort_by(|one, other| (&one.section, &one.name).cmp(&(&other.section, &other.name)));
         let mut files: BTreeSet<String> = functions
@@ -140,8 +146,8 @@ fn section<'a>(elf: &Elf<'a>, name: &str) -> Result<Option<&'a [u8]>, ObjectErro
 fn functions_of<'a>(
     elf: &Elf<'a>,
     section: &object::read::elf::ElfSection64<'a, '_, Endianness>,
-    ext: &BtfExt,
-    left: &mut usize,
+    symbols: &[ElfSymbol64<'a, '_, Endianness>],
+    (ext, left): (&BtfExt, &mut usize),
 ) -> Result<Vec<Function>, ObjectError> {
     let name = section.name().map_err(damaged)?;
     let code = section.data().map_err(damaged)?;
@@ -153,7 +159,7 @@ fn functions_of<'a>(
         })
         .collect();
     let mut functions = Vec::new();
-    for symbol in elf.symbols().filter(|symbol| symbol.section_index() == Some(section.index())) {
+    for symbol in symbols {
         let Ok(function) = symbol.name() else { continue };
         let (start, bytes) = (symbol.address(), symbol.size());
         if symbol.kind() != SymbolKind::Text || bytes == 0 || function.is_empty() {

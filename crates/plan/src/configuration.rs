@@ -105,8 +105,10 @@ impl Configuration {
         if own.is_empty() && common.clone().next().is_none() {
             return Ok(Self::default());
         }
-        let interface = manifest.interface(&program.object, object);
-        let interface = interface.expect("a package that was read fits its manifest");
+        let interface = manifest.interface(&program.object, object).map_err(|source| Unfit::Interface {
+            program: program.function.clone(),
+            source: Box::new(source),
+        })?;
         let is_known = |name: &str| {
             interface.parameter(name).is_some()
                 || interface.map(name).is_some_and(|map| map.variables.is_none())

@@ -6,8 +6,8 @@ use std::sync::Arc;
 
 use maps::Faults;
 use package::{
-    Config, Digest, Enforcement, HookPoint, Layout, Manifest, Mechanism, MemberName, Object, PackageName,
-    ProceedSet, ProgramKind, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade, Version,
+    Config, Digest, Enforcement, HookPoint, InterfaceError, Layout, Manifest, Mechanism, MemberName, Object,
+    PackageName, ProceedSet, ProgramKind, ProgramName, ProgramSpec, PublisherName, Scope, Upgrade, Version,
 };
 use thiserror::Error;
 use trust::Verified;
@@ -174,6 +174,15 @@ pub enum Unfit {
         program: ProgramName,
         /// All that is wrong.
         faults: Faults,
+    },
+    /// The object does not say what can be configured.
+    #[error("it is not known what can be configured of `{program}`")]
+    Interface {
+        /// The program.
+        program: ProgramName,
+        /// Why not.
+        #[source]
+        source: Box<InterfaceError>,
     },
     /// What a map holds is not for a document to say.
     #[error("the map `{map}` of `{program}` cannot be configured: {why}")]

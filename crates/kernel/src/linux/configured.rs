@@ -26,6 +26,8 @@ const NOT_SUPPORTED: i32 = 524;
 
 /// Another instance that may have such maps, which hold the same.
 pub(super) struct Sibling {
+    /// Its number among those of its member.
+    pub(super) serial: u64,
     /// Its folder.
     pub(super) folder: PathBuf,
     /// The digests of what its maps hold.
@@ -108,6 +110,27 @@ pub(super) fn of(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
     Ok(names
         .filter_map(|name| Some((name.strip_prefix(CONFIGURED)?.to_owned(), folder.join(&name))))
         .collect())
+}
+
+/// The folder of the newest of some instances whose maps hold this.
+pub(super) fn newest<'s>(siblings: &'s [Sibling], contents: &BTreeMap<String, Digest>) -> Option<&'s Path> {
+    let same = siblings.iter().filter(|sibling| sibling.contents == *contents);
+    same.max_by_key(|sibling| sibling.serial).map(|sibling| sibling.folder.as_path())
+}
+
+/// Lets go of maps of a member that others which a document configures took the place of: when it says nothing of them any more, they
+/// begin empty. `gone` are those of an instance that is removed, `siblings` the instances that are left.
+pub(super) fn forget_replaced(
+    gone: &BTreeMap<String, Digest>,
+    siblings: &[Sibling],
+    state: &Path,
+) -> io::Result<()> {
+    let replaced =
+        siblings.iter().flat_map(|sibling| sibling.contents.keys()).filter(|map| !gone.contains_key(*map));
+    for map in replaced {
+        super::pins::remove_file(&state.join(map))?;
+    }
+    Ok(())
 }
 
 /// Fills a map that is empty, and lets nobody write to it from user space any more, where the kernel can do that.

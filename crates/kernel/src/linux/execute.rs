@@ -111,11 +111,12 @@ fn load_member(
     let object = desired.object(&spec.object).ok_or_else(|| {
         refused(io::Error::new(io::ErrorKind::NotFound, format!("no package holds object {}", spec.object)))
     })?;
-    let state = pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
+    let own = State { member: spec.name.clone(), object: spec.object };
+    let state = pins.state(hook, &own);
     let shared = pins.all_of(&SharedMap::of(hook, spec));
     let device =
         if spec.device_bound { Some(interface_index(&hook.interface).map_err(refused)?) } else { None };
-    let making = configured::Making::begin(&folder, &spec.contents, || siblings(place, spec));
+    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, hook, &own));
     let making = making.map_err(refused)?;
     let loading = Loading {
         point: hook.point,
@@ -143,17 +144,18 @@ fn load_member(
     Ok(())
 }
 
-/// Instances of the same member, with what their maps hold.
-fn siblings(place: &Place<'_>, spec: &MemberSpec) -> io::Result<Vec<configured::Sibling>> {
-    let Place { pins, hook, .. } = place;
+/// Instances of a member that come from an object and are complete, with what their maps hold.
+pub(super) fn siblings(pins: &Pins, hook: &Hook, state: &State) -> io::Result<Vec<configured::Sibling>> {
     let names = pins::names(&pins.instances(hook))?;
     let instances = names.iter().filter_map(|name| pins::parse_instance(name));
-    let own = instances.filter(|found| found.member == spec.name).map(|found| pins.instance(hook, &found));
-    let complete = own.filter(|folder| folder.join("record").exists());
-    let siblings = complete.map(|folder| {
+    let siblings = instances.filter(|found| found.member == state.member).map(|found| {
+        let folder = pins.instance(hook, &found);
+        if !folder.join("record").exists() {
+            return Ok(None);
+        }
         let record: Record = maps::read_record(&folder.join("record"))?;
-        Ok((record.object == spec.object)
-            .then_some(configured::Sibling { folder, contents: record.contents }))
+        let (serial, contents) = (found.serial, record.contents);
+        Ok((record.object == state.object).then_some(configured::Sibling { serial, folder, contents }))
     });
     siblings.filter_map(Result::transpose).collect()
 }
@@ -270,5 +272,14 @@ fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
         ledger.close(instance, last);
         maps::write_ledger(pins, hook, &ledger)?;
     }
-    remove_tree(&pins.instance(hook, instance))
+    let folder = pins.instance(hook, instance);
+    let record = folder.join("record");
+    if record.exists() {
+        let Record { object, contents, .. } = maps::read_record(&record)?;
+        let state = State { member: instance.member.clone(), object };
+        let mut left = siblings(pins, hook, &state)?;
+        left.retain(|sibling| sibling.folder != folder);
+        configured::forget_replaced(&contents, &left, &pins.state(hook, &state))?;
+    }
+    remove_tree(&folder)
 }

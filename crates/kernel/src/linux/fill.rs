@@ -12,7 +12,7 @@ use plan::{Fill, ProbeSpec, SharedMap, State, encode};
 
 use super::execute::ARRAY;
 use super::maps::plain;
-use super::open_map::{Change, NotChanged, OpenMap};
+use super::open_map::{Change, OpenMap};
 use super::pins::Pins;
 use super::state::{LAYOUT, OBJECT_NAME};
 use super::{pins, sys};
@@ -24,9 +24,9 @@ pub(super) struct Filled {
 }
 
 impl Filled {
-    /// Takes it back.
-    pub(super) fn take_back(&self) -> Result<(), NotChanged> {
-        self.map.change(&self.back)
+    /// Takes it back, as far as its program left it.
+    pub(super) fn take_back(&self) -> io::Result<()> {
+        self.map.change_each(&self.back)
     }
 }
 
@@ -42,9 +42,13 @@ pub(super) fn fill(
         let pinned = pin_of(name).filter(|path| path.exists());
         let pinned = pinned.ok_or_else(|| failed(io::Error::other("it is not kept")))?;
         let map = OpenMap::open(&pinned).map_err(failed)?;
-        let changes = changes(&map, fill).map_err(failed)?;
-        let back = map.change_with_way_back(&changes).map_err(|error| failed(io::Error::other(error)))?;
+        let (given, gone) = changes(&map, fill).map_err(failed)?;
+        let mut back = map.change_with_way_back(&given).map_err(|error| failed(io::Error::other(error)))?;
+        back.extend(map.values_of(&gone).map_err(failed)?);
+        // Noted first: one that is refused is taken back with those before it.
         filled.push(Filled { map, back });
+        let gone: Vec<Change> = gone.into_iter().map(|key| Change::Delete { key }).collect();
+        filled.last().map_or(Ok(()), |filled| filled.map.change_each(&gone)).map_err(failed)?;
     }
     Ok(())
 }
@@ -56,18 +60,18 @@ pub(super) fn fill_probe(pins: &Pins, spec: &ProbeSpec, filled: &mut Vec<Filled>
     fill(&spec.fills, |map| maps.get(map).cloned(), filled)
 }
 
-/// What becomes of the entries of a map: those that are given are written, those that begin with zero are made, others go where there are
-/// values, as far as its kind lets them.
-fn changes(map: &OpenMap, fill: &Fill) -> io::Result<Vec<Change>> {
+/// What becomes of the entries of a map: those that are given are written, and those that begin with zero are made; others, whose keys
+/// are told, go where there are values, as far as its kind lets them.
+fn changes(map: &OpenMap, fill: &Fill) -> io::Result<(Vec<Change>, Vec<Vec<u8>>)> {
     let key = |number: &i64| self::number(*number, map.key_bytes());
-    let mut changes = Vec::new();
+    let (mut changes, mut gone) = (Vec::new(), Vec::new());
     for (given, value) in &fill.values {
         let value = self::number(*value, map.value_bytes())?;
         changes.push(Change::Set { key: key(given)?, values: vec![value] });
     }
     // An array has all its entries already, and each begins with zero.
     if map.is_array() {
-        return Ok(changes);
+        return Ok((changes, gone));
     }
     for zero in fill.zeros.iter().filter(|key| !fill.values.contains_key(key)) {
         let key = key(zero)?;
@@ -76,15 +80,14 @@ fn changes(map: &OpenMap, fill: &Fill) -> io::Result<Vec<Change>> {
         }
     }
     if fill.values.is_empty() {
-        return Ok(changes);
+        return Ok((changes, gone));
     }
     let kept = fill.values.keys().chain(&fill.zeros).map(key).collect::<io::Result<BTreeSet<_>>>()?;
     for batch in map.batches() {
         let batch = batch?;
-        let others = batch.entries().map(|(key, _)| key.to_vec()).filter(|key| !kept.contains(key));
-        changes.extend(others.map(|key| Change::Delete { key }));
+        gone.extend(batch.entries().map(|(key, _)| key.to_vec()).filter(|key| !kept.contains(key)));
     }
-    Ok(changes)
+    Ok((changes, gone))
 }
 
 /// The whole number under a key of a pinned map, added up over the processors; none where there is no such entry.

@@ -107,19 +107,25 @@ impl Linux {
 
     /// The maps of a member with those that a document configures.
     fn all_of(&self, hook: &Hook, spec: &MemberSpec) -> io::Result<BTreeMap<String, PathBuf>> {
-        let state = self.pins.state(hook, &State { member: spec.name.clone(), object: spec.object });
-        let mut maps = Self::kept_of(&state, &self.pins.all_of(&SharedMap::of(hook, spec)))?;
-        if let Some(instance) = self.newest(hook, spec)?.filter(|_| !spec.contents.is_empty()) {
-            maps.extend(configured::of(&instance)?);
+        let own = State { member: spec.name.clone(), object: spec.object };
+        let mut maps =
+            Self::kept_of(&self.pins.state(hook, &own), &self.pins.all_of(&SharedMap::of(hook, spec)))?;
+        if !spec.contents.is_empty() {
+            let siblings = execute::siblings(&self.pins, hook, &own)?;
+            let instance = configured::newest(&siblings, &spec.contents);
+            maps.extend(instance.map(configured::of).transpose()?.unwrap_or_default());
         }
         Ok(maps)
     }
 
     fn all_of_probe(&self, spec: &ProbeSpec) -> io::Result<BTreeMap<String, PathBuf>> {
-        let state = self.pins.probe_state(&State { member: spec.name.clone(), object: spec.object });
-        let mut maps = Self::kept_of(&state, &self.pins.all_of(&SharedMap::of_probe(spec)))?;
-        if let Some(instance) = self.pins.newest_probe(&spec.name)?.filter(|_| !spec.contents.is_empty()) {
-            maps.extend(configured::of(&instance)?);
+        let own = probe::state_of(spec);
+        let shared = self.pins.all_of(&SharedMap::of_probe(spec));
+        let mut maps = Self::kept_of(&self.pins.probe_state(&own), &shared)?;
+        if !spec.contents.is_empty() {
+            let siblings = probe::siblings(&self.pins, &own)?;
+            let instance = configured::newest(&siblings, &spec.contents);
+            maps.extend(instance.map(configured::of).transpose()?.unwrap_or_default());
         }
         Ok(maps)
     }

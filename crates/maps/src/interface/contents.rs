@@ -211,7 +211,11 @@ impl Filling<'_> {
         }
         match entry(self.map) {
             Err(faults) => self.faults.extend(faults.within(pointer).0),
-            Ok((key, held)) => {
+            Ok((mut key, held)) => {
+                // For a trie, what is behind the length makes no other key.
+                if self.map.kind == MapKind::LPM_TRIE {
+                    crate::address::clear_behind_prefix(&mut key, self.endian);
+                }
                 let again = self.contents.entries.insert(key.clone(), held).is_some();
                 if again {
                     let key = self.map.key.as_ref().and_then(|is| is.view(&key, self.endian).ok());
@@ -302,6 +306,21 @@ mod tests {
         insta::assert_snapshot!(check(&of("u32", "u8", "array", 2), &json!({"0": 1, "2": 1})), @r#"
         `/2` is `"2"`; expected a key from 0 to 1
         "#);
+    }
+
+    #[test]
+    fn two_spellings_of_a_prefix_are_one_key() {
+        let is = |key: Value| {
+            let value = serde_json::to_value("u8".parse::<Type>().unwrap()).unwrap();
+            map(&json!({"name": "m", "kind": "lpm_trie", "max_entries": 8, "key": key, "value": value}))
+        };
+        let nets = is(json!({"kind": "prefix", "bytes": 8, "family": "ipv4"}));
+        insta::assert_snapshot!(check(&nets, &json!({"10.1.2.3/8": 1, "192.0.2.129/25": 2, "192.0.2.1": 3})), @r"
+        [8, 0, 0, 0, 10, 0, 0, 0] [1]
+        [25, 0, 0, 0, 192, 0, 2, 128] [2]
+        [32, 0, 0, 0, 192, 0, 2, 1] [3]
+        ");
+        insta::assert_snapshot!(check(&nets, &json!({"10.1.2.3/8": 1, "10.0.0.0/8": 0})), @r#"`/10.0.0.0~18` is `0`; expected another key: "10.0.0.0/8" has a value already"#);
     }
 
     #[test]

@@ -19,27 +19,33 @@ pub(super) const VARIABLE: &str = "L3AF_MAPS";
 /// that several share is there for each. Pins come and go with instances; the map is the same as long as its number is.
 pub(super) type Handed = BTreeMap<String, u32>;
 
+/// The maps that a document configures, with the digests of what they hold.
+type Configured = BTreeMap<String, Digest>;
+
 /// The maps of a package, of what is enabled of it.
 pub(super) fn of(kernel: &dyn Kernel, desired: &Desired, package: &Digest) -> Handed {
     let mut handed = Handed::new();
     let number = |pin: PathBuf| OpenMap::open(&pin).and_then(|map| map.id());
-    let mut add = |found: Result<BTreeMap<String, PathBuf>, Unseen>, of: &str| match found {
-        // One that is gone again is not handed on.
-        Ok(maps) => handed.extend(
-            maps.into_iter().filter_map(|(map, pin)| Some((format!("{map} {of}"), number(pin).ok()?))),
-        ),
+    let mut add = |found: Result<BTreeMap<String, PathBuf>, Unseen>, but: &Configured, of: &str| match found {
+        // What a document configures is another map whenever that changes. One that is gone again is not handed on.
+        Ok(maps) => {
+            let maps = maps.into_iter().filter(|(map, _)| !but.contains_key(map));
+            handed.extend(maps.filter_map(|(map, pin)| Some((format!("{map} {of}"), number(pin).ok()?))));
+        }
         Err(unseen) => tracing::error!("a user program does not get the maps of {of}: {unseen}"),
     };
     for (hook, member) in
         desired.chains().iter().flat_map(|(hook, chain)| chain.iter().map(move |member| (hook, member)))
     {
         if member.is_enabled() && member.verified().package().index == *package {
-            add(kernel.maps(hook, member.spec()), &format!("{} {hook}", member.spec().name));
+            let spec = member.spec();
+            add(kernel.maps(hook, spec), &spec.contents, &format!("{} {hook}", spec.name));
         }
     }
     let probes = desired.probes().values().filter(|probe| probe.is_enabled());
     for probe in probes.filter(|probe| probe.verified().package().index == *package) {
-        add(kernel.probe_maps(probe.spec()), &format!("{} -", probe.spec().name));
+        let spec = probe.spec();
+        add(kernel.probe_maps(spec), &spec.contents, &format!("{} -", spec.name));
     }
     handed
 }

@@ -159,6 +159,7 @@ fn maps_hold_what_the_document_says_and_nothing_else() {
     apply(&node, "");
     assert_eq!(ping(&pair, 2).unwrap(), 2);
     let ours = pair.left.address.clone();
+    node.l3af(&["set", "firewall", "senders", "198.51.100.0/24=STOP"]).unwrap();
     apply(&node, &format!("config.senders = {{ \"{ours}\" = \"STOP\", \"192.0.2.0/24\" = \"LET\" }}\n"));
     assert_eq!(ping(&pair, 2).unwrap(), 0);
     assert_eq!(held(&node, &["senders"]).lines().count(), 2);

@@ -167,6 +167,27 @@ impl OpenMap {
         Ok(Some(there))
     }
 
+    /// The changes that bring these entries back, as far as they are there.
+    ///
+    /// # Errors
+    /// When the map cannot be read.
+    pub(in crate::linux) fn values_of(&self, keys: &[Vec<u8>]) -> io::Result<Vec<Change>> {
+        let set =
+            |key: &Vec<u8>| Ok(self.look_up(key)?.map(|values| Change::Set { key: key.clone(), values }));
+        keys.iter().filter_map(|key| set(key).transpose()).collect()
+    }
+
+    /// Makes each change that can be made. That what goes is gone already is none that cannot.
+    ///
+    /// # Errors
+    /// What was refused last; everything else is made.
+    pub(in crate::linux) fn change_each(&self, changes: &[Change]) -> io::Result<()> {
+        let failed = changes.iter().filter_map(|change| self.write_one(change).err());
+        let mut failed: Vec<io::Error> =
+            failed.filter(|error| error.kind() != io::ErrorKind::NotFound).collect();
+        failed.pop().map_or(Ok(()), Err)
+    }
+
     /// Writes runs of what is alike by calls for many. Returns how many were written before an error.
     fn write_all(&self, changes: &[Change]) -> Result<(), (usize, io::Error)> {
         let is_same = |one: &Change, other: &Change| {

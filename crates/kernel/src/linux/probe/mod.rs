@@ -23,7 +23,7 @@ use std::os::fd::{AsFd, OwnedFd};
 use std::path::{Path, PathBuf};
 
 use libbpf_rs::{Link, Program};
-use package::{Attachment, MemberName};
+use package::Attachment;
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
 use super::known::Known;
@@ -50,14 +50,6 @@ impl Pins {
 
     fn probe(&self, instance: &Instance) -> PathBuf {
         self.probe_instances().join(instance.to_string())
-    }
-
-    /// The folder of the newest instance of a probe.
-    pub(super) fn newest_probe(&self, name: &MemberName) -> io::Result<Option<PathBuf>> {
-        let names = names(&self.probe_instances())?;
-        let instances = names.iter().filter_map(|name| parse_instance(name));
-        let newest = instances.filter(|found| found.member == *name).max_by_key(|found| found.serial);
-        Ok(newest.map(|instance| self.probe(&instance)))
     }
 
     fn probe_states(&self) -> PathBuf {
@@ -89,6 +81,11 @@ pub(super) fn execute(
     result.map_err(|source| Refused::action(step.to_string(), source))
 }
 
+/// The set of maps of a probe.
+pub(super) fn state_of(spec: &ProbeSpec) -> State {
+    State { member: spec.name.clone(), object: spec.object }
+}
+
 /// The bytes of a probe's object.
 fn object<'a>(spec: &ProbeSpec, desired: &'a Desired) -> Result<&'a [u8], Refused> {
     desired.object(&spec.object).ok_or_else(|| {
@@ -106,7 +103,7 @@ fn load_instance(
     let refused =
         |verb: &'static str| move |source| Refused::action(format!("{verb} the probe `{instance}`"), source);
     let folder = pins.probe(instance);
-    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, spec));
+    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, &state_of(spec)));
     let making = making.map_err(refused("begin"))?;
     let (loaded, code) = load::load(pins, spec, object(spec, desired)?, making.pins())?;
     let filled = fill::fill_probe(pins, spec, &mut known.filled).and_then(|()| making.fill(desired));
@@ -122,16 +119,18 @@ fn load_instance(
     Ok(())
 }
 
-/// Instances of the same probe, with what their maps hold.
-fn siblings(pins: &Pins, spec: &ProbeSpec) -> io::Result<Vec<configured::Sibling>> {
+/// Instances of a probe that come from an object and are complete, with what their maps hold.
+pub(super) fn siblings(pins: &Pins, state: &State) -> io::Result<Vec<configured::Sibling>> {
     let names = names(&pins.probe_instances())?;
     let instances = names.iter().filter_map(|name| parse_instance(name));
-    let own = instances.filter(|found| found.member == spec.name).map(|found| pins.probe(&found));
-    let complete = own.filter(|folder| folder.join("record").exists());
-    let siblings = complete.map(|folder| {
+    let siblings = instances.filter(|found| found.member == state.member).map(|found| {
+        let folder = pins.probe(&found);
+        if !folder.join("record").exists() {
+            return Ok(None);
+        }
         let record: ProbeRecord = maps::read_record(&folder.join("record"))?;
-        Ok((record.object == spec.object)
-            .then_some(configured::Sibling { folder, contents: record.contents }))
+        let (serial, contents) = (found.serial, record.contents);
+        Ok((record.object == state.object).then_some(configured::Sibling { serial, folder, contents }))
     });
     siblings.filter_map(Result::transpose).collect()
 }
@@ -192,6 +191,14 @@ fn detach(folder: &Path) -> io::Result<()> {
 fn remove(pins: &Pins, instance: &Instance) -> io::Result<()> {
     let folder = pins.probe(instance);
     detach(&folder)?;
+    let record = folder.join("record");
+    if record.exists() {
+        let ProbeRecord { object, contents, .. } = maps::read_record(&record)?;
+        let state = State { member: instance.member.clone(), object };
+        let mut left = siblings(pins, &state)?;
+        left.retain(|sibling| sibling.folder != folder);
+        configured::forget_replaced(&contents, &left, &pins.probe_state(&state))?;
+    }
     remove_tree(&folder)?;
     tidy(pins)
 }
