@@ -20,6 +20,13 @@ impl Rejected {
             Vec::new()
         }
     }
+
+    /// The same for somebody who gave only what is at a place: places begin there.
+    pub(crate) fn outside_of(self, outer: &str) -> Self {
+        let Self::Several(Faults(faults)) = self else { return self };
+        let inner = |place: String| place.strip_prefix(outer).map(str::to_owned).unwrap_or(place);
+        Self::Several(Faults(faults.into_iter().map(|(place, wrong)| (inner(place), wrong)).collect()))
+    }
 }
 
 /// What is wrong, with the places as JSON pointers (RFC 6901).
@@ -129,5 +136,19 @@ impl From<Refusals> for Rejected {
 impl fmt::Display for Faults {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.told().iter().try_for_each(|fault| write!(f, "\n  {fault}"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn places_begin_where_somebody_s_own_words_do() {
+        let wrong = |place: &str| (place.to_owned(), Rejected::NoTrial);
+        let several = Rejected::Several(Faults(vec![wrong("/chain/0/member/0"), wrong("/probe/1")]));
+        let places: Vec<String> =
+            several.outside_of("/chain/0/member/0").faults().into_iter().map(|fault| fault.pointer).collect();
+        assert_eq!(places, ["", "/probe/1"]);
     }
 }

@@ -37,6 +37,8 @@ struct Loaded<'a> {
     candidate: &'a Candidate,
     /// How many bytes of packets and maps may be told yet.
     left_bytes: Cell<usize>,
+    /// When the test must be over.
+    until: Instant,
 }
 
 /// Refuses a test that asks for too much, before anything is done for it.
@@ -47,6 +49,12 @@ pub(crate) fn check(wish: &TestWish) -> Result<(), BadTest> {
     within("packets", wish.steps.len() as u64, TestWish::MOST_STEPS as u64)?;
     let runs = wish.steps.iter().map(|step| u64::from(step.repeat)).sum();
     within("runs", runs, TestWish::MOST_RUNS)?;
+    if let Some(number) = wish.steps.iter().position(|step| step.repeat == 0) {
+        return Err(BadTest::NoRuns { number });
+    }
+    let reads = wish.steps.iter().flat_map(|step| &step.read);
+    let reads = reads.map(|read| 1 + read.keys.as_ref().map_or(0, Vec::len)).sum::<usize>();
+    within("maps and keys to read", reads as u64, TestWish::MOST_READS as u64)?;
     let entries = wish.maps.values().map(Vec::len).sum::<usize>();
     within("entries of maps", entries as u64, TestWish::MOST_ENTRIES as u64)
 }
@@ -72,9 +80,9 @@ impl Candidate {
             TestPlace::Spliced => Stand::between(&program, &terms, &spec.proceed),
         };
         let left_bytes = Cell::new(TestWish::MOST_TOLD_BYTES);
-        let loaded = Loaded { stand: stand.map_err(BadTest::Refused)?, candidate: self, left_bytes };
+        let loaded = Loaded { stand: stand.map_err(BadTest::Refused)?, candidate: self, left_bytes, until };
         loaded.write(&wish.maps)?;
-        let steps = wish.steps.iter().enumerate().map(|(number, step)| loaded.step(number, step, until));
+        let steps = wish.steps.iter().enumerate().map(|(number, step)| loaded.step(number, step));
         let steps = steps.collect::<Result<_, _>>()?;
         Ok(Tested { proceed: spec.proceed.names().into_iter().map(str::to_owned).collect(), steps })
     }
@@ -114,7 +122,7 @@ impl Loaded<'_> {
     }
 
     /// Has the program meet one packet, as often as was asked for.
-    fn step(&self, number: usize, step: &TestStep, until: Instant) -> Result<TestedStep, BadTest> {
+    fn step(&self, number: usize, step: &TestStep) -> Result<TestedStep, BadTest> {
         let packet = step.bytes().ok_or(BadTest::NoPacket { number })?;
         if !(TestWish::LEAST_BYTES..=TestWish::MOST_BYTES).contains(&packet.len()) {
             return Err(BadTest::PacketSize { number, bytes: packet.len() });
@@ -122,9 +130,7 @@ impl Loaded<'_> {
         let context = self.context(number, &step.context)?;
         let (mut runs, mut nanoseconds) = (Vec::<TestedRun>::new(), 0);
         for _ in 0..step.repeat {
-            if Instant::now() > until {
-                return Err(BadTest::TooLong { seconds: PATIENCE.as_secs() });
-            }
+            self.in_time()?;
             let stood = self.stand.run(&packet, &context);
             let stood = stood.map_err(|source| BadTest::NotTaken { number, source })?;
             nanoseconds += u64::from(stood.nanoseconds);
@@ -139,8 +145,14 @@ impl Loaded<'_> {
         }
         let read = step.read.iter().enumerate();
         let read = read.map(|(place, wish)| self.read(wish, &format!("/steps/{number}/read/{place}")));
-        let nanoseconds = nanoseconds / u64::from(step.repeat.max(1));
+        let nanoseconds = nanoseconds / u64::from(step.repeat);
         Ok(TestedStep { runs, nanoseconds, read: read.collect::<Result<_, _>>()? })
+    }
+
+    /// Refuses to go on where the test takes too long.
+    fn in_time(&self) -> Result<(), BadTest> {
+        let is_over = Instant::now() > self.until;
+        if is_over { Err(BadTest::TooLong { seconds: PATIENCE.as_secs() }) } else { Ok(()) }
     }
 
     /// Takes what is told from what may be told. Small things take some room as well.
@@ -199,5 +211,43 @@ impl Loaded<'_> {
         let open = open.map_err(|source| BadTest::Unread { map: name.to_owned(), source })?;
         let is_configured = self.candidate.member.spec().contents.contains_key(name);
         Ok(Held { map: map.clone(), open: open.ok_or_else(no_map)?, is_configured })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use wire::TestRead;
+
+    use super::*;
+
+    fn wish(steps: Vec<TestStep>) -> TestWish {
+        TestWish {
+            package: "file:/a".to_owned(),
+            hook: HookPoint::Xdp,
+            program: None,
+            config: BTreeMap::new(),
+            place: TestPlace::Alone,
+            maps: BTreeMap::new(),
+            steps,
+        }
+    }
+
+    fn step(repeat: u32, keys: usize) -> TestStep {
+        let read = TestRead { map: "a".to_owned(), keys: Some(vec![Value::Null; keys]) };
+        TestStep { packet: String::new(), repeat, context: TestContext::default(), read: vec![read] }
+    }
+
+    #[test]
+    fn what_would_take_long_is_refused_before_anything_is_done() {
+        let refused = |steps| check(&wish(steps)).unwrap_err().to_string();
+        assert!(check(&wish(vec![step(1, 9_999); 10])).is_ok());
+        insta::assert_snapshot!(refused(vec![step(1, 9_999); 11]), @"110000 maps and keys to read are too many for one test: it has at most 100000");
+        insta::assert_snapshot!(refused(vec![step(50_001, 0); 2]), @"100002 runs are too many for one test: it has at most 100000");
+    }
+
+    #[test]
+    fn a_packet_that_no_run_meets_is_refused() {
+        let refused = check(&wish(vec![step(1, 0), step(0, 0)])).unwrap_err();
+        insta::assert_snapshot!(refused.to_string(), @"the program never meets packet 2");
     }
 }

@@ -56,7 +56,7 @@ pub enum TestPlace {
 pub struct TestStep {
     /// The packet in base64 (RFC 4648, section 4): 14 to 3520 bytes.
     pub packet: String,
-    /// How often the program meets it, each time as it is here.
+    /// How often the program meets it, each time as it is here; at least 1.
     #[serde(default = "once")]
     pub repeat: u32,
     /// What the kernel says of the packet.
@@ -155,6 +155,8 @@ impl TestWish {
     pub const MOST_RUNS: u64 = 100_000;
     /// How many entries are written before, and how many are read of one map, at most.
     pub const MOST_ENTRIES: usize = 10_000;
+    /// How many maps are read in one test at most, and keys that are named.
+    pub const MOST_READS: usize = 100_000;
     /// How many bytes of packets and of keys and values are told of one test at most.
     pub const MOST_TOLD_BYTES: usize = 16 * 1024 * 1024;
     /// The shortest packet that a kernel runs a program on: a header of Ethernet.

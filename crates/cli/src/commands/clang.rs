@@ -7,6 +7,7 @@
 mod counted;
 
 use std::collections::BTreeMap;
+use std::env;
 use std::fs;
 use std::io;
 use std::path::{Path, PathBuf};
@@ -43,11 +44,14 @@ pub(crate) struct Clang {
 }
 
 impl Clang {
-    /// Finds the compiler that the manifest pins, or any where it pins none.
+    /// Finds the compiler that the manifest pins, or where it pins none `clang`, else the newest that has its version in its name.
     pub(crate) fn find(build: Option<&Build>) -> Result<Self, Failure> {
         let wanted = build.map(|build| build.clang);
-        let names: Vec<String> =
-            wanted.map(|major| format!("clang-{major}")).into_iter().chain(["clang".to_owned()]).collect();
+        let usual = "clang".to_owned();
+        let names = match wanted {
+            Some(major) => vec![format!("clang-{major}"), usual],
+            None => [usual].into_iter().chain(versioned(programs())).collect(),
+        };
         let found = names.iter().find_map(|name| Some((name.clone(), major_version(name)?)));
         let missing = || {
             let major = wanted.unwrap_or(19);
@@ -172,6 +176,23 @@ fn relative(folder: &Path, file: &Path) -> PathBuf {
     up.chain(file.components().skip(shared)).collect()
 }
 
+/// The names of the programs that a shell finds.
+fn programs() -> impl Iterator<Item = String> {
+    let folders: Vec<PathBuf> =
+        env::var_os("PATH").map(|path| env::split_paths(&path).collect()).unwrap_or_default();
+    let entries = folders.into_iter().filter_map(|folder| fs::read_dir(folder).ok()).flatten();
+    entries.filter_map(|entry| entry.ok()?.file_name().into_string().ok())
+}
+
+/// The compilers among programs that have their version in their names, as Debian's have; the newest first.
+fn versioned(programs: impl Iterator<Item = String>) -> Vec<String> {
+    let mut majors: Vec<u32> =
+        programs.filter_map(|name| name.strip_prefix("clang-")?.parse().ok()).collect();
+    majors.sort_unstable();
+    majors.dedup();
+    majors.into_iter().rev().map(|major| format!("clang-{major}")).collect()
+}
+
 /// The major version that `<name> --version` tells; `None` when there is no such program.
 fn major_version(name: &str) -> Option<u32> {
     let output = Command::new(name).arg("--version").output().ok()?;
@@ -196,6 +217,13 @@ fn succeed(what: &str, result: io::Result<Output>) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn of_compilers_with_a_version_the_newest_comes_first() {
+        let programs =
+            ["clang-9", "clang-19", "clang++-20", "clang-format-21", "clang-tidy", "clang-19", "gcc-22"];
+        assert_eq!(versioned(programs.into_iter().map(str::to_owned)), ["clang-19", "clang-9"]);
+    }
 
     #[test]
     fn a_header_is_named_from_the_folder_of_the_package() {

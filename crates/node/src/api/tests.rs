@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Programs of packages on made-up packets.
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use axum::extract::State;
 use axum::extract::rejection::JsonRejection;
 use axum::response::{IntoResponse, Response};
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinError;
 use wire::{Problem, TestWish, Tested};
 
 use super::answer::problem_response;
@@ -15,7 +16,7 @@ use crate::engine::document_of;
 use crate::testing::{self, BadTest};
 
 /// Programs that are tested take memory of the kernel and time of a processor: one at a time does.
-static TURN: Semaphore = Semaphore::const_new(1);
+static TURN: LazyLock<Arc<Semaphore>> = LazyLock::new(|| Arc::new(Semaphore::new(1)));
 
 /// Runs a program of a package on made-up packets; nothing is attached, and nothing of it stays
 #[utoipa::path(
@@ -41,12 +42,11 @@ pub(super) async fn test(
 
 async fn run(served: &Served, wish: TestWish) -> Result<Tested, Response> {
     testing::check(&wish).map_err(|bad| told(&bad))?;
-    let _turn = TURN.acquire().await;
+    let turn = Arc::clone(&TURN).acquire_owned().await.expect("nobody closes it");
     let fetched = fetch(served, &document_of(&wish)).await?;
     let (engine, wished) = (Arc::clone(&served.engine), wish.clone());
     let candidate = ask(engine, move |engine| engine.candidate(&wished, &fetched)).await?;
-    let tested = tokio::task::spawn_blocking(move || candidate.test(&wish)).await;
-    match tested {
+    match in_turn(turn, move || candidate.test(&wish)).await {
         Ok(tested) => tested.map_err(|bad| told(&bad)),
         Err(panicked) => {
             tracing::error!("a test failed inside: {panicked}");
@@ -55,8 +55,50 @@ async fn run(served: &Served, wish: TestWish) -> Result<Tested, Response> {
     }
 }
 
+/// Works apart. The turn is over when the work is, and not when whoever asked hangs up.
+async fn in_turn<T: Send + 'static>(
+    turn: OwnedSemaphorePermit,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> Result<T, JoinError> {
+    let work = move || {
+        let done = work();
+        drop(turn);
+        done
+    };
+    tokio::task::spawn_blocking(work).await
+}
+
 fn told(bad: &BadTest) -> Response {
     let problem = bad.problem();
     tracing::warn!(problem = %problem.kind, status = problem.status, "refused: {problem}");
     problem_response(&problem)
+}
+
+#[cfg(test)]
+mod turns {
+    use std::sync::mpsc;
+
+    use super::*;
+
+    #[test]
+    fn a_turn_lasts_as_long_as_its_work_also_when_nobody_waits_for_it() {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        runtime.block_on(async {
+            let turns = Arc::new(Semaphore::new(1));
+            let turn = Arc::clone(&turns).acquire_owned().await.unwrap();
+            let (begun, begins) = tokio::sync::oneshot::channel();
+            let (finish, finishes) = mpsc::channel::<()>();
+            let work = move || {
+                begun.send(()).unwrap();
+                finishes.recv().unwrap();
+            };
+            let waiting = tokio::spawn(in_turn(turn, work));
+            begins.await.unwrap();
+            waiting.abort();
+            assert!(waiting.await.unwrap_err().is_cancelled());
+            assert_eq!(turns.available_permits(), 0);
+            finish.send(()).unwrap();
+            drop(turns.acquire().await.unwrap());
+        });
+    }
 }

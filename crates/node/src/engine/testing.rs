@@ -17,7 +17,9 @@ impl Engine {
     pub(crate) fn candidate(&mut self, wish: &TestWish, fetched: &Fetched) -> Result<Candidate, Rejected> {
         let document = document_of(wish);
         let policy = self.policy_for(&document, Demand::New)?;
-        let resolved = self.resolve(&document, &policy, Demand::New, fetched)?;
+        let resolved = self.resolve(&document, &policy, Demand::New, fetched);
+        // Whoever tests knows nothing of the document.
+        let resolved = resolved.map_err(|rejected| rejected.outside_of(MEMBER))?;
         let member = resolved.desired.chains().values().flatten().next().cloned();
         let member = member.expect("the document has one member, and what is refused is refused");
         let name = member.spec().name.clone();
@@ -26,6 +28,9 @@ impl Engine {
         Ok(Candidate { member, point: wish.hook, maps })
     }
 }
+
+/// Where the program is in the document.
+const MEMBER: &str = "/chain/0/member/0";
 
 /// A document that would have the program run, so that it is settled as one that will.
 pub(crate) fn document_of(wish: &TestWish) -> Document {

@@ -21,6 +21,9 @@ pub(crate) enum BadTest {
     /// It takes too long.
     #[error("the test takes more than {seconds} s")]
     TooLong { seconds: u64 },
+    /// A packet is met by no run.
+    #[error("the program never meets packet {}", number + 1)]
+    NoRuns { number: usize },
     /// A packet is none.
     #[error("packet {} is not base64", number + 1)]
     NoPacket { number: usize },
@@ -113,7 +116,8 @@ impl BadTest {
         match self {
             Self::TooMuch { .. } => Some("make several tests of it"),
             Self::TooMuchToTell => Some("read fewer entries of maps, or make several tests of it"),
-            Self::TooLong { .. } => Some("let it `repeat` less"),
+            Self::TooLong { .. } => Some("let it `repeat` less, or read fewer entries of maps"),
+            Self::NoRuns { .. } => Some("`repeat` is at least 1"),
             Self::NoPacket { .. } => Some("base64 is that of RFC 4648, section 4"),
             Self::PacketSize { .. } => Some("the bytes of the Ethernet header count"),
             Self::NotTaken { .. } => {
@@ -156,6 +160,7 @@ impl BadTest {
             Self::TooMuch { .. }
             | Self::TooMuchToTell
             | Self::TooLong { .. }
+            | Self::NoRuns { .. }
             | Self::NoPacket { .. }
             | Self::PacketSize { .. }
             | Self::NotTaken { .. }

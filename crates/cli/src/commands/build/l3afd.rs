@@ -29,7 +29,7 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     for path in companions(&arguments.folder, &manifest)? {
         let is_source = manifest.programs.iter().any(|program| program.source.as_ref() == Some(&path));
         if !is_source {
-            files.insert(file_name(&path), read(&arguments.folder.join(&path))?);
+            add(&mut files, &path, read(&arguments.folder.join(&path))?)?;
         }
     }
     let clang = Clang::find(manifest.build.as_ref())?;
@@ -38,10 +38,7 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
         let own: Vec<&ProgramSpec> =
             members.iter().copied().filter(|program| program.object == path).collect();
         let bytes = object(&clang, arguments, &own, &mut unset)?;
-        if files.insert(file_name(path), PackFile { bytes, executable: false }).is_some() {
-            return Err(Failure::new(format!("two files of the package are called `{}`", file_name(path)))
-                .with_hint("an artifact of l3afd v1 has one folder; give them different names"));
-        }
+        add(&mut files, path, PackFile { bytes, executable: false })?;
     }
     if let Some(name) = unset.first() {
         return Err(Failure::new(format!("no program has a parameter `{name}`"))
@@ -60,6 +57,15 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     let payload = payload(&manifest, &members, &artifact, &arguments.on)?;
     output::data(&String::from_utf8_lossy(&write(&payload, "  ")));
     Ok(())
+}
+
+/// Adds a file by its name alone, unless another has that.
+fn add(files: &mut BTreeMap<String, PackFile>, path: &str, file: PackFile) -> Outcome {
+    if files.insert(file_name(path), file).is_none() {
+        return Ok(());
+    }
+    Err(Failure::new(format!("two files of the package are called `{}`", file_name(path)))
+        .with_hint("an artifact of l3afd v1 has one folder; give them different names"))
 }
 
 /// The programs, all of them members of chains, none beside another at one hook: their name there is that of the package.
@@ -219,4 +225,19 @@ fn payload(
 
 fn file_name(path: &str) -> String {
     Path::new(path).file_name().unwrap_or_default().to_string_lossy().into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_file_takes_the_place_of_another() {
+        let file = || PackFile { bytes: Vec::new(), executable: false };
+        let mut files = BTreeMap::new();
+        add(&mut files, "docs/README.md", file()).unwrap();
+        add(&mut files, "docs/LIMITS.md", file()).unwrap();
+        let refused = add(&mut files, "user/README.md", file()).unwrap_err();
+        insta::assert_snapshot!(refused.to_string(), @"two files of the package are called `README.md`");
+    }
 }

@@ -9,13 +9,14 @@ use wire::{MapEntry, TestPlace, Tested, TestedRun, TestedStep};
 
 use super::case::{Case, Entries, Entry, Expected, Only, Verdict};
 use super::values;
-use crate::failure::Failure;
+use crate::failure::{Failure, Outcome};
 
 /// What a verdict is called after which the next member had the packet.
 const WENT_ON: &str = "on to the next member";
 
 /// How a test did not come out as expected; nothing where it did.
 pub(super) fn judge(case: &Case, place: TestPlace, tested: &Tested) -> Result<Vec<String>, Failure> {
+    check_told(case, tested)?;
     let mut found = Vec::new();
     for (number, (expected, step)) in case.expected.iter().zip(&tested.steps).enumerate() {
         let mut wrong: Vec<String> = Vec::new();
@@ -30,6 +31,31 @@ pub(super) fn judge(case: &Case, place: TestPlace, tested: &Tested) -> Result<Ve
         found.extend(wrong.into_iter().map(|wrong| format!("packet {}: {wrong}", number + 1)));
     }
     Ok(found)
+}
+
+/// Refuses an answer that leaves out something that was asked for: what nobody tells would pass for what was expected.
+fn check_told(case: &Case, tested: &Tested) -> Outcome {
+    let other = |told: String| {
+        let hint = "is it of the same release as this command? `l3af --version` and `l3afd --version` tell";
+        Err(Failure::new(format!("the daemon does not tell what was asked for: {told}")).with_hint(hint))
+    };
+    let (asked, told) = (case.expected.len(), tested.steps.len());
+    if asked != told || case.wish.steps.len() != asked {
+        return other(format!("of {told} packets where the test has {asked}"));
+    }
+    let asked = case.expected.iter().zip(&case.wish.steps).zip(&tested.steps).enumerate();
+    for (number, ((expected, wish), step)) in asked {
+        let (packet, met) = (number + 1, step.runs.iter().map(|run| u64::from(run.count)).sum::<u64>());
+        if met != u64::from(wish.repeat) {
+            return other(format!("of packet {packet}, {met} runs of {}", wish.repeat));
+        }
+        let are_told = expected.maps.iter().map(|(map, _)| map).eq(step.read.iter().map(|read| &read.map));
+        if !are_told {
+            let names: Vec<&str> = step.read.iter().map(|read| read.map.as_str()).collect();
+            return other(format!("behind packet {packet}, the maps [{}]", names.join(", ")));
+        }
+    }
+    Ok(())
 }
 
 /// How a program did something else in a chain than alone, where the test says nothing of it.
@@ -196,6 +222,20 @@ mod tests {
         assert_eq!(check("drop", Some("drop")), "");
         insta::assert_snapshot!(check("pass", Some("pass")), @"packet 1: verdict: expected on to the next member, got pass");
         insta::assert_snapshot!(check("drop", None), @"packet 1: verdict: expected drop, got on to the next member");
+    }
+
+    #[test]
+    fn an_answer_that_leaves_something_out_is_refused() {
+        let expected = Verdict::Each("drop".to_owned());
+        let refused = |case: &Case, steps: Vec<TestedStep>| {
+            let told = Tested { proceed: Vec::new(), steps };
+            judge(case, TestPlace::Alone, &told).unwrap_err().to_string()
+        };
+        let mut case = case(Some(expected));
+        insta::assert_snapshot!(refused(&case, Vec::new()), @"the daemon does not tell what was asked for: of 0 packets where the test has 1");
+        insta::assert_snapshot!(refused(&case, vec![step(&[], "eth")]), @"the daemon does not tell what was asked for: of packet 1, 0 runs of 1");
+        case.expected[0].maps = vec![("limits".to_owned(), Entries::These(Vec::new()))];
+        insta::assert_snapshot!(refused(&case, vec![step(&[Some("drop")], "eth")]), @"the daemon does not tell what was asked for: behind packet 1, the maps []");
     }
 
     #[test]
