@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What strangers wrote and named: none of it is code to tools for documentation.
+//! What strangers wrote and named: none of it is code to tools for documentation, and no two things of C have one name.
 #![expect(clippy::unwrap_used, reason = "in a test it fails the test")]
 
 use bindings::{Language, Source, generate};
@@ -62,4 +62,50 @@ fn nothing_that_strangers_wrote_is_code_to_a_tool_for_documentation() {
             assert!(!line.starts_with(".. "), "{language}: a directive: {line}");
         }
     }
+}
+
+/// A structure whose fields are called as functions of it would be, and bounds at the ends of what numbers hold.
+const NAMED: &str = r#"{"maps": [{"name": "file", "kind": "hash", "max_entries": 1,
+ "key": {"kind": "integer", "bytes": 4},
+ "value": {"kind": "struct", "bytes": 32, "fields": [
+  {"name": "kind", "bit_offset": 0, "bits": 3, "type": {"kind": "enum", "bytes": 4, "names": [["ON", 1]]}},
+  {"name": "check", "bit_offset": 3, "bits": 5, "type": {"kind": "integer", "bytes": 4, "max": 20}},
+  {"name": "kind_put", "offset": 1, "type": {"kind": "enum", "bytes": 1, "names": [["OFF", 0]]}},
+  {"name": "default", "offset": 2, "type": {"kind": "enum", "bytes": 1, "names": [["NONE", 0]]}},
+  {"name": "big", "offset": 8, "type": {"kind": "integer", "bytes": 8, "signed": true, "max": "9000000000000000000"}},
+  {"name": "wide", "offset": 16, "type": {"kind": "integer", "bytes": 16, "signed": true, "max": "10000000000000000000"}}]}}]}"#;
+
+#[test]
+fn no_function_of_c_is_called_as_a_type_or_another_function() {
+    let text = generated(NAMED, "adv", Language::C);
+    let own = text.lines().skip_while(|line| !line.contains("another byte order"));
+    let defines = |line: &&str| {
+        line.starts_with("typedef") || line.starts_with("static inline") && line.contains("_file_value")
+    };
+    let own: Vec<&str> = own.filter(|line| defines(line) && !line.contains("struct adv_file *of")).collect();
+    insta::assert_snapshot!(own.join("\n"), @r###"
+typedef uint32_t adv_file_value_kind_;
+typedef uint8_t adv_file_value_kind_put_;
+typedef uint8_t adv_file_value_default_;
+static inline adv_file_value_kind_ adv_file_value_kind(const struct adv_file_value *of)
+static inline void adv_file_value_kind_put(struct adv_file_value *of, adv_file_value_kind_ value)
+static inline uint32_t adv_file_value_check_(const struct adv_file_value *of)
+static inline void adv_file_value_check__put(struct adv_file_value *of, uint32_t value)
+static inline const char *adv_file_value_check(const struct adv_file_value *value)
+static inline struct adv_file_value adv_file_value_default(void)
+typedef uint32_t adv_file_key_t;
+typedef struct adv_file_value adv_file_value_t;
+"###);
+}
+
+#[test]
+fn bounds_of_c_read_the_field_they_are_of_and_compare_it_with_its_sign() {
+    let text = generated(NAMED, "adv", Language::C);
+    let checks: Vec<&str> = text.lines().map(str::trim).filter(|line| line.starts_with("wrong = ")).collect();
+    insta::assert_snapshot!(checks.join("\n"), @r###"
+wrong = wrong ? wrong : value->big > 9000000000000000000LL ? "adv_file_value.big must be at most 9000000000000000000" : NULL;
+wrong = wrong ? wrong : value->wide > (__int128)10000000000000000000ULL ? "adv_file_value.wide must be at most 10000000000000000000" : NULL;
+wrong = wrong ? wrong : adv_file_value_check_(value) > 20LL ? "adv_file_value.check must be at most 20" : NULL;
+wrong = wrong ? wrong : adv_file_value_check(&(*value));
+"###);
 }
