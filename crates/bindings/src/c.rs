@@ -28,7 +28,7 @@ const WORDS: &[&str] = &[
 
 /// The file.
 pub(crate) fn write(source: &Source<'_>, model: &Model<'_>) -> String {
-    let prefix = Case::Snake.join(&[source.name]);
+    let prefix = crate::prefix(source.name);
     let mut taken = Taken::but(WORDS);
     let called: Vec<String> = model.maps.iter().map(|bound| maps::name(bound, &prefix, &mut taken)).collect();
     let layout = Layout::of(model, &prefix, &mut taken);
