@@ -36,7 +36,9 @@ pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
     if !arguments.kernel.is_empty() {
         let tests = kernels::run(&made, arguments)?;
         if !arguments.json {
-            tests.iter().for_each(|test| output::data(&test.text()));
+            for test in &tests {
+                output::data(&test.text());
+            }
         }
         return tell(&Report::of(&package, tests, begin.elapsed()), arguments);
     }

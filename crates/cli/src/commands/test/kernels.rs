@@ -73,7 +73,7 @@ fn on(made: &At, arguments: &Test, (release, place): (&str, &Path)) -> Result<Ve
             .collect()),
         (_, ran) => {
             let last = said.iter().skip(said.len().saturating_sub(LAST_WORDS));
-            let last = last.map(|line| format!("\n  {line}")).collect::<String>();
+            let last = last.fold(String::new(), |all, line| all + "\n  " + line);
             let why = ran.err().map_or_else(|| failed(Unbootable::NoAnswer), failed);
             Err(why.with_text(&last))
         }
