@@ -132,6 +132,22 @@ struct {
 	__uint(value_size, 4);
 } old_events SEC(".maps");
 
+/* Fields that are called as functions of bindings would be. */
+struct named {
+	enum action kind : 3;
+	__u32 check : 5;
+	enum action kind_put;
+	enum action standard;
+	__s64 most;
+};
+
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, struct named);
+} named SEC(".maps");
+
 __u64 seen;
 __u32 told = 7;
 const volatile __u32 constant = 1;
@@ -214,6 +230,7 @@ int every(struct xdp_md *ctx)
 	    (bpf_map_lookup_elem(&limits, &port) ||
 	     bpf_map_lookup_elem(&prefixes, &none) ||
 	     bpf_map_lookup_elem(&everything, &first) ||
+	     bpf_map_lookup_elem(&named, &first) ||
 	     bpf_map_push_elem(&waiting, &first, 0) ||
 	     bpf_perf_event_output(ctx, &old_events, 0, &first, sizeof(first))))
 		return XDP_DROP;

@@ -2,11 +2,15 @@
 //! Bindings in C: a header. Structures lie as in the kernel, with padding that has names, and the compiler holds sizes and places
 //! against the interface.
 
+mod bounds;
+mod functions;
 mod layout;
 mod maps;
 
 use ::maps::{Endian, Number, Place};
 
+use self::bounds::{Bounds, bounds, literal};
+use self::functions::{Accessors, plain};
 use self::layout::{Layout, Slot, Within};
 use crate::Source;
 use crate::model::{Content, Definition, Form, Model, Part, told};
@@ -24,7 +28,7 @@ const WORDS: &[&str] = &[
 
 /// The file.
 pub(crate) fn write(source: &Source<'_>, model: &Model<'_>) -> String {
-    let prefix = Case::Snake.join(&[source.name]);
+    let prefix = crate::prefix(source.name);
     let mut taken = Taken::but(WORDS);
     let called: Vec<String> = model.maps.iter().map(|bound| maps::name(bound, &prefix, &mut taken)).collect();
     let layout = Layout::of(model, &prefix, &mut taken);
@@ -114,18 +118,14 @@ fn structure(
         let (at, field) = slot.place();
         page.line(0, format!("_Static_assert(offsetof({name}, {field}) == {at}, \"its place\");"));
     }
-    let plain = name.split(' ').next_back().unwrap_or(name);
-    let mut taken = Taken::but(&["default", "check"]);
-    for part in parts {
-        if let Place::Bits { bit_offset, bits } = part.place {
-            let field = taken.give(Case::Snake.join(&[&part.name]));
-            bit_field(page, layout, (name, &format!("{plain}_{field}")), (part, bit_offset, bits));
-        }
+    let functions = &layout.functions[index];
+    for (place, accessors) in &functions.bits {
+        bit_field(page, layout, (name, accessors), &parts[*place]);
     }
-    check(page, layout, (name, plain), (&slots, parts, within));
+    check(page, layout, (index, name), (&slots, parts, within));
     page.line(0, "");
     page.line(0, "/* Zero, but for what its author says otherwise. */");
-    page.line(0, format!("static inline {name} {plain}_default(void)"));
+    page.line(0, format!("static inline {name} {}(void)", functions.default));
     page.line(0, "{");
     page.line(1, format!("{name} value;"));
     page.line(0, "");
@@ -145,12 +145,8 @@ fn structure(
     page.line(0, "}");
 }
 
-fn bit_field(
-    page: &mut Page,
-    layout: &Layout,
-    (name, function): (&str, &str),
-    (part, start, bits): (&Part<'_>, usize, u32),
-) {
+fn bit_field(page: &mut Page, layout: &Layout, (name, accessors): (&str, &Accessors), part: &Part<'_>) {
+    let Place::Bits { bit_offset: start, bits } = part.place else { return };
     let signed = part.form.number().is_some_and(|whole| whole.signed);
     let is = match (&part.form, part.form.number()) {
         (Form::Names(index, _), _) => layout.names[*index].clone(),
@@ -160,13 +156,13 @@ fn bit_field(
     let read = if signed { "l3af_signed_bits" } else { "l3af_bits" };
     page.line(0, "");
     comment(page, 0, &told(part.is));
-    page.line(0, format!("static inline {is} {function}(const {name} *of)"));
+    page.line(0, format!("static inline {is} {}(const {name} *of)", accessors.read));
     page.line(0, "{");
     page.line(1, format!("return ({is}){read}(of, {start}, {bits});"));
     page.line(0, "}");
     page.line(0, "");
     page.line(0, format!("/* {bits} bits; those above are left out. */"));
-    page.line(0, format!("static inline void {function}_put({name} *of, {is} value)"));
+    page.line(0, format!("static inline void {}({name} *of, {is} value)", accessors.write));
     page.line(0, "{");
     page.line(1, format!("l3af_put_bits(of, {start}, {bits}, (uint64_t)value);"));
     page.line(0, "}");
@@ -176,23 +172,25 @@ fn bit_field(
 fn check(
     page: &mut Page,
     layout: &Layout,
-    (name, plain): (&str, &str),
+    (index, name): (usize, &str),
     (slots, parts, within): (&[Slot<'_>], &[Part<'_>], Within),
 ) {
     page.line(0, "");
     page.line(0, "/* What is wrong with it, in words; NULL where nothing is. */");
-    page.line(0, format!("static inline const char *{plain}_check(const {name} *value)"));
+    let functions = &layout.functions[index];
+    page.line(0, format!("static inline const char *{}(const {name} *value)", functions.check));
     page.line(0, "{");
     page.line(1, "const char *wrong = NULL;");
     page.line(0, "");
     page.line(1, "(void)value;");
     // Nobody knows which part of a union it is.
-    let (slots, parts) = if within == Within::Struct { (slots, parts) } else { (&[][..], &[][..]) };
-    for line in slots.iter().flat_map(|slot| of_slot(layout, slot, plain)) {
-        page.line(1, line);
-    }
-    for line in parts.iter().flat_map(|part| of_bits(part, plain)) {
-        page.line(1, line);
+    if within == Within::Struct {
+        let plain = plain(name);
+        let bits = functions.bits.iter();
+        let bits = bits.flat_map(|(place, accessors)| of_bits(&parts[*place], plain, &accessors.read));
+        for line in slots.iter().flat_map(|slot| of_slot(layout, slot, plain)).chain(bits) {
+            page.line(1, line);
+        }
     }
     page.line(1, "return wrong;");
     page.line(0, "}");
@@ -203,20 +201,8 @@ fn of_slot(layout: &Layout, slot: &Slot<'_>, plain: &str) -> Vec<String> {
     layout.check(&part.form, (&format!("value->{field}"), &format!("{plain}.{field}")), 0)
 }
 
-fn of_bits(part: &Part<'_>, plain: &str) -> Vec<String> {
-    let (Place::Bits { .. }, Form::Integer(whole)) = (part.place, &part.form) else { return Vec::new() };
+fn of_bits(part: &Part<'_>, plain: &str, read: &str) -> Vec<String> {
+    let Form::Integer(whole) = &part.form else { return Vec::new() };
     let field = Case::Snake.join(&[&part.name]);
-    layout::bounds(&format!("{plain}_{field}(value)"), &format!("{plain}.{field}"), (whole.min, whole.max))
-}
-
-/// A number, as C takes it.
-pub(super) fn literal(number: Number) -> String {
-    let magnitude = number.magnitude();
-    let (high, low) = (magnitude >> 64, magnitude & u128::from(u64::MAX));
-    match (high, number.is_negative()) {
-        (0, false) => format!("{low}ULL"),
-        (0, true) if low <= 1 << 63 => format!("(-{}LL - 1)", low - 1),
-        (_, false) => format!("((unsigned __int128){high}ULL << 64 | {low}ULL)"),
-        (_, true) => format!("(-(__int128)((unsigned __int128){high}ULL << 64 | {low}ULL))"),
-    }
+    bounds(&format!("{read}(value)"), &format!("{plain}.{field}"), &Bounds::from(whole))
 }

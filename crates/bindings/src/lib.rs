@@ -89,6 +89,11 @@ impl FromStr for Language {
     }
 }
 
+/// What all that is in bindings in C is called begins with, and `_`.
+pub fn prefix(name: &str) -> String {
+    names::Case::Snake.join(&[name])
+}
+
 /// The text of a file with the bindings.
 pub fn generate(source: &Source<'_>, language: Language) -> String {
     let model = model::Model::of(source);

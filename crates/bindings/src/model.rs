@@ -9,6 +9,7 @@ use maps::{
 };
 
 use crate::Source;
+use crate::page::harmless;
 
 /// All that is to be said in a language.
 #[derive(Debug)]
@@ -373,7 +374,7 @@ pub(crate) fn told(is: &Type) -> Vec<String> {
     let words = is.words();
     let mut facts = Vec::new();
     if let Some(unit) = &words.unit {
-        facts.push(format!("in `{unit}`"));
+        facts.push(format!("in `{}`", harmless(&unit.to_string())));
     }
     if let Shape::Integer(integer) = is.shape() {
         match integer.meaning {
@@ -393,7 +394,7 @@ pub(crate) fn told(is: &Type) -> Vec<String> {
         (None, None) => {}
     }
     if let Some(default) = &words.default {
-        facts.push(format!("{default} by default"));
+        facts.push(format!("{} by default", harmless(&default.to_string())));
     }
     let sentence = (!facts.is_empty()).then(|| format!("{}.", capital(&facts.join("; "))));
     words.description.iter().map(|text| stopped(text)).chain(sentence).collect()
@@ -402,13 +403,14 @@ pub(crate) fn told(is: &Type) -> Vec<String> {
 /// What there is to say of a map.
 pub(crate) fn told_of(map: &Map) -> Vec<String> {
     let entries = if map.max_entries > 0 { format!(" of {}", map.max_entries) } else { String::new() };
-    let kind = format!("The map `{}` ({}{entries}).", map.name, map.kind);
+    let kind = format!("The map `{}` ({}{entries}).", harmless(&map.name), map.kind);
     [kind].into_iter().chain(map.description.iter().map(|text| stopped(text))).collect()
 }
 
+/// What a stranger wrote, as a sentence.
 fn stopped(text: &str) -> String {
-    let text = text.trim();
-    if text.ends_with(['.', '!', '?']) { text.to_owned() } else { format!("{text}.") }
+    let text = harmless(text);
+    if text.ends_with(['.', '!', '?']) { text } else { format!("{text}.") }
 }
 
 fn capital(text: &str) -> String {

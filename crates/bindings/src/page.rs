@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Lines of generated text. What strangers wrote gets into comments and quotes by this file alone.
+//! Lines of generated text. What strangers wrote gets into comments and quotes by this file alone, and is nothing but words there:
+//! documentation is read by tools that run the code in it (`cargo test`, `python -m doctest`).
 
 use crate::Source;
 
@@ -29,7 +30,7 @@ impl Page {
         self.text.push('\n');
     }
 
-    /// Adds comments, each line behind a mark.
+    /// Adds comments, each line behind a mark. What of them strangers wrote went through [`harmless`].
     pub(crate) fn comment(&mut self, depth: usize, mark: &str, paragraphs: &[String]) {
         for line in paragraphs.iter().flat_map(|paragraph| folded(paragraph)) {
             self.line(depth, format!("{mark} {line}").trim_end());
@@ -57,9 +58,9 @@ pub(crate) fn head(source: &Source<'_>) -> Vec<String> {
 
 /// Words in lines that are not wider than a comment should be.
 fn folded(paragraph: &str) -> Vec<String> {
-    let paragraph = harmless(paragraph);
+    let paragraph = plain(paragraph);
     let mut lines = vec![String::new()];
-    for word in paragraph.split_whitespace() {
+    for word in paragraph.split(' ') {
         let line = lines.last_mut().expect("there is one from the start");
         if !line.is_empty() && line.chars().count() + word.chars().count() >= WIDTH {
             lines.push(word.to_owned());
@@ -73,10 +74,63 @@ fn folded(paragraph: &str) -> Vec<String> {
     lines
 }
 
-/// Text that ends no comment of any language, and continues no line.
+/// Text of strangers as words for a comment. Nothing in it is code to a tool for documentation, and no mark of ours ends in it.
 pub(crate) fn harmless(text: &str) -> String {
-    let text: String = text.chars().map(|letter| if letter.is_control() { ' ' } else { letter }).collect();
-    text.replace("*/", "* /").replace("/*", "/ *").replace("\"\"\"", "'''").replace('\\', "/")
+    plain(&text.replace('`', "'"))
+}
+
+/// Text in one line that ends no comment of any language and begins nothing in one but `code` between backticks.
+pub(crate) fn plain(text: &str) -> String {
+    let shown = |letter: char| match letter {
+        '\\' => '/',
+        letter if is_hidden(letter) => ' ',
+        letter => letter,
+    };
+    let text: String = text.chars().map(shown).collect();
+    let words: Vec<&str> = text.split_whitespace().map(word).collect();
+    apart(&words.join(" ").replace("\"\"\"", "'''"))
+}
+
+/// A word, but for those that make a directive of a line: of reStructuredText, and of Go before 1.17.
+fn word(word: &str) -> &str {
+    match word {
+        ".." => "...",
+        "+build" => "build",
+        word => word,
+    }
+}
+
+/// Sets letters apart that together are a mark: ends of comments, HTML, and in Markdown and doctest fences, links and prompts.
+fn apart(text: &str) -> String {
+    let mut all = String::new();
+    let mut last = ' ';
+    for letter in text.chars() {
+        let marks = match (last, letter) {
+            (_, ' ') => false,
+            ('<', _) => true,
+            pair => matches!(
+                pair,
+                ('*', '/') | ('/', '*') | ('~', '~') | ('`', '`') | ('>', '>') | (']', '(' | '[' | ':')
+            ),
+        };
+        if marks {
+            all.push(' ');
+        }
+        all.push(letter);
+        last = letter;
+    }
+    all
+}
+
+/// Whether a letter is not seen, or moves what is seen: controls, separators of lines, and format characters (Unicode 16, Cf).
+/// rustc refuses some of them in comments (CVE-2021-42574).
+fn is_hidden(letter: char) -> bool {
+    letter.is_control()
+        || matches!(letter,
+            '\u{ad}' | '\u{600}'..='\u{605}' | '\u{61c}' | '\u{6dd}' | '\u{70f}' | '\u{890}'..='\u{891}' | '\u{8e2}'
+            | '\u{180e}' | '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}'
+            | '\u{fff9}'..='\u{fffb}' | '\u{110bd}' | '\u{110cd}' | '\u{13430}'..='\u{1343f}'
+            | '\u{1bca0}'..='\u{1bca3}' | '\u{1d173}'..='\u{1d17a}' | '\u{e0001}' | '\u{e0020}'..='\u{e007f}')
 }
 
 /// Text between quotes, in every language. A name with other letters than these no kernel has.
@@ -93,9 +147,25 @@ mod tests {
     #[test]
     fn what_strangers_wrote_stays_in_its_comment() {
         assert_eq!(harmless("a */ b /* c\nd \"\"\" e \\"), "a * / b / * c d ''' e /");
+        // What replaces a letter makes no end of a comment with the letter in front of it.
+        assert_eq!(harmless("*\\ /\\* */*/ /*/"), "* / // * * / * / / * /");
         assert_eq!(quoted("a\"b\\c\n"), "\"a_b_c_\"");
         let mut page = Page::new("\t");
         page.comment(1, "///", &["word ".repeat(30)]);
         assert_eq!(page.into_text().lines().count(), 2);
+    }
+
+    #[test]
+    fn no_mark_of_a_tool_for_documentation_is_left_whole() {
+        assert_eq!(harmless("```c ~~~~ >>> import os"), "'''c ~ ~ ~ ~ > > > import os");
+        assert_eq!(
+            harmless("<script> [a](b:c) [a]: b .. raw:: x"),
+            "< script> [a] (b:c) [a] : b ... raw:: x"
+        );
+        assert_eq!(harmless("+build \t    a\u{a0}\u{2028}b \u{202e}c\u{200d}\u{e0041}"), "build a b c");
+        assert_eq!(plain("`ours` ```"), "`ours` ` ` `");
+        // What people write of numbers and addresses stays.
+        let usual = "ttl < 5, ~3 ms, a -> b, [0, 5), 2001:db8::1/32, \"so\"...";
+        assert_eq!(harmless(usual), usual);
     }
 }

@@ -7,7 +7,7 @@ use maps::{Endian, Number, Place};
 use crate::Source;
 use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, Whole, told, told_of};
 use crate::names::{Case, Taken};
-use crate::page::{Page, harmless, head, quoted};
+use crate::page::{Page, head, plain, quoted};
 
 /// What the runtime calls something.
 const TYPES: &[&str] = &[
@@ -69,7 +69,7 @@ pub(crate) fn write(source: &Source<'_>, model: &Model<'_>) -> String {
 
 /// Text for whoever asks for help.
 fn documented(page: &mut Page, depth: usize, paragraphs: &[String]) {
-    let text: Vec<String> = paragraphs.iter().map(|paragraph| harmless(paragraph)).collect();
+    let text: Vec<String> = paragraphs.iter().map(|paragraph| plain(paragraph)).collect();
     // A quote at the end would be one of the three behind it.
     let text = text.join("\n\n").replace('"', "'");
     let mut lines = text.lines();

@@ -11,19 +11,23 @@ use package::{HookPoint, ProbeKind};
 use crate::user::{document, only};
 use crate::{packages, scene};
 
-fn told(language: &str) {
-    let name = format!("told-in-{language}");
+/// Begins a package, and makes it.
+fn made(name: &str, language: &str) -> String {
     let l3af = |arguments: &[&str]| packages().l3af(arguments).unwrap().success().unwrap();
-    l3af(&["new", &name, "--hook", "xdp", "--user", language, "--publisher", "l3af"]);
-    let folder = packages().path(&name);
+    l3af(&["new", name, "--hook", "xdp", "--user", language, "--publisher", "l3af"]);
+    let folder = packages().path(name);
     let target = repository().canonicalize().unwrap().join("target/go");
     let mut make = Command::new("make");
     make.arg(format!("L3AF={}", binary("l3af").unwrap().display())).current_dir(&folder);
     // Go keeps what it compiled.
     make.env("GOCACHE", target.join("cache")).env("GOPATH", target.join("path"));
     Ran::from(make.output().unwrap()).success().unwrap();
-    let package = format!("{folder}/{name}-0.1.0.oci");
-    l3af(&["sign", &package, "--key", "key"]);
+    format!("{folder}/{name}-0.1.0.oci")
+}
+
+fn told(language: &str) {
+    let package = made(&format!("told-in-{language}"), language);
+    packages().l3af(&["sign", &package, "--key", "key"]).unwrap().success().unwrap();
     let (pair, node) = scene();
     assert_eq!(ping(&pair, 1).unwrap(), 1);
     node.apply(&document(&package)).unwrap().success().unwrap();
@@ -55,6 +59,15 @@ fn a_new_package_tells_its_counts_in_go() {
 #[test]
 fn a_new_package_tells_its_counts_in_python() {
     told("python");
+}
+
+#[test]
+fn a_new_package_is_made_whatever_it_is_called() {
+    for language in ["rust", "c", "go", "python"] {
+        for name in ["9", "a--"].map(|name| format!("{name}{language}")) {
+            assert!(Path::new(&made(&name, language)).exists(), "{name}");
+        }
+    }
 }
 
 #[test]

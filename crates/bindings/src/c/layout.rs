@@ -3,9 +3,11 @@
 
 use std::ops::Range;
 
-use maps::{Number, Place};
+use maps::Place;
 
-use super::{WORDS, literal};
+use super::WORDS;
+use super::bounds::{Bounds, bounds};
+use super::functions::{self, Functions};
 use crate::model::{Content, Form, Model, Part, Whole};
 use crate::names::{Case, Taken};
 
@@ -15,6 +17,8 @@ pub(super) struct Layout {
     pub(super) names: Vec<String>,
     /// 1 for what is packed.
     pub(super) aligns: Vec<usize>,
+    /// Functions of structures and unions.
+    pub(super) functions: Vec<Functions>,
 }
 
 /// What a structure is of.
@@ -60,18 +64,14 @@ fn is_wrapped(whole: &Whole) -> bool {
 
 impl Layout {
     pub(super) fn of(model: &Model<'_>, prefix: &str, taken: &mut Taken) -> Self {
-        let mut layout = Self { names: Vec::new(), aligns: Vec::new() };
+        let (names, functions) = functions::named(model, prefix, taken);
+        let mut layout = Self { names, aligns: Vec::new(), functions };
         for definition in &model.definitions {
-            let words: Vec<&str> = definition.words.iter().map(String::as_str).collect();
-            let name = taken.give(Case::Snake.join(&[&[prefix], words.as_slice()].concat()));
             let bytes = definition.is.bytes();
-            let (keyword, align) = match &definition.content {
-                Content::Enum(_) | Content::Flags(_) => ("", bytes),
-                Content::Struct(parts) => ("struct ", layout.align_of(parts, bytes)),
-                Content::Union(parts) => ("union ", layout.align_of(parts, bytes)),
-            };
-            layout.names.push(format!("{keyword}{name}"));
-            layout.aligns.push(align);
+            layout.aligns.push(match &definition.content {
+                Content::Enum(_) | Content::Flags(_) => bytes,
+                Content::Struct(parts) | Content::Union(parts) => layout.align_of(parts, bytes),
+            });
         }
         layout
     }
@@ -142,15 +142,14 @@ impl Layout {
         match form {
             Form::Integer(whole) if is_wrapped(whole) => {
                 let read = format!("l3af_be{}_value({value})", whole.bytes * 8);
-                bounds(&read, what, (whole.min, whole.max))
+                bounds(&read, what, &Bounds::from(whole))
             }
             // A number with a sign in network order has no type of its own.
             Form::Integer(whole) if whole.network && whole.bytes > 1 => Vec::new(),
-            Form::Integer(whole) => bounds(value, what, (whole.min, whole.max)),
-            Form::Float(real) => bounds(value, what, (real.min, real.max)),
+            Form::Integer(whole) => bounds(value, what, &Bounds::from(whole)),
+            Form::Float(real) => bounds(value, what, &Bounds::from(real)),
             Form::Defined(index, _) => {
-                let plain = self.names[*index].split(' ').next_back().unwrap_or_default();
-                vec![format!("wrong = wrong ? wrong : {plain}_check(&{value});")]
+                vec![format!("wrong = wrong ? wrong : {}(&{value});", self.functions[*index].check)]
             }
             Form::Array(of, count) => {
                 let inner = self.check(of, (&format!("{value}[index_{depth}]"), what), depth + 1);
@@ -236,25 +235,4 @@ fn padded<'p>(mut slots: Vec<Slot<'p>>, bytes: usize, taken: &mut Taken) -> Vec<
     }
     fill(&mut all, end, bytes);
     all
-}
-
-/// The statements that hold a number against its bounds.
-pub(super) fn bounds(value: &str, what: &str, (min, max): (Option<Number>, Option<Number>)) -> Vec<String> {
-    let mut lines = Vec::new();
-    if let Some(min) = min {
-        lines.push(("<", min, "at least"));
-    }
-    if let Some(max) = max {
-        lines.push((">", max, "at most"));
-    }
-    let line = |(sign, bound, words): (&str, Number, &str)| {
-        // A number that may be negative is not to be compared as one that may not.
-        let bound_text = literal(bound);
-        let bound_text =
-            if bound.magnitude() <= 1 << 62 { bound_text.replace("ULL", "LL") } else { bound_text };
-        format!(
-            "wrong = wrong ? wrong : {value} {sign} {bound_text} ? \"{what} must be {words} {bound}\" : NULL;"
-        )
-    };
-    lines.into_iter().map(line).collect()
 }

@@ -8,7 +8,7 @@ use crate::names::{Case, Taken};
 use crate::page::{Page, quoted};
 
 /// What functions and types of a map are called, behind its name.
-const OWN: [&str; 18] = [
+const OWN: [&str; 16] = [
     "key_t",
     "value_t",
     "event_t",
@@ -25,8 +25,6 @@ const OWN: [&str; 18] = [
     "read",
     "write",
     "next_event",
-    "check",
-    "default",
 ];
 
 /// The name of a map. All that begins with it and is called as its functions are is taken, too.

@@ -101,5 +101,5 @@ fn of_object(path: &Path) -> Result<Subject, Failure> {
     let endian = Object::parse(&bytes).map_err(unread)?.endian;
     let file = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let name = file.split('.').next().unwrap_or(&file).to_owned();
-    Ok(Subject { name, release: format!("`{file}`"), objects: vec![(file, interface)], endian })
+    Ok(Subject { name, release: file.clone(), objects: vec![(file, interface)], endian })
 }

@@ -114,7 +114,11 @@ mod tests {
     use crate::arguments::new::User;
 
     fn made(hook: ProgramKind, user: Option<Language>) -> Vec<File> {
-        let (name, publisher) = ("my-guard".parse().unwrap(), "somebody".parse().unwrap());
+        named("my-guard", hook, user)
+    }
+
+    fn named(name: &str, hook: ProgramKind, user: Option<Language>) -> Vec<File> {
+        let (name, publisher) = (name.parse().unwrap(), "somebody".parse().unwrap());
         files(&NewPackage { name, hook, user: User(user), publisher })
     }
 
@@ -139,6 +143,39 @@ mod tests {
             check(kind, None);
             for language in Language::ALL {
                 check(kind, Some(language));
+            }
+        }
+    }
+
+    /// Whether a program calls the map as its bindings do.
+    fn calls(name: &str, language: Language) {
+        let counts = r#"{"maps": [{"name": "counts", "kind": "percpu_array", "max_entries": 1,
+            "key": {"kind": "integer", "bytes": 4}, "value": {"kind": "integer", "bytes": 8}}]}"#;
+        let objects = [("one.bpf.o".to_owned(), serde_json::from_str(counts).unwrap())];
+        let (endian, go_package) = (maps::Endian::Little, Some("main"));
+        let source = bindings::Source { name, release: name, objects: &objects, endian, go_package };
+        let bindings = bindings::generate(&source, language);
+        let files = named(name, ProgramKind::Chain(HookPoint::Xdp), Some(language));
+        let program = files.iter().find(|file| file.path.starts_with("user/")).unwrap();
+        let words = |text: &str| -> Vec<String> {
+            let words = text.split(|letter: char| !letter.is_alphanumeric() && letter != '_');
+            words
+                .filter(|word| word.contains("_counts") || word.contains("Counts"))
+                .map(str::to_owned)
+                .collect()
+        };
+        let (called, known) = (words(&program.text), words(&bindings));
+        assert!(!called.is_empty(), "{name} {language}");
+        for word in called {
+            assert!(known.contains(&word), "{name} {language}: there is no `{word}`");
+        }
+    }
+
+    #[test]
+    fn a_program_calls_its_map_as_bindings_do_whatever_the_package_is_called() {
+        for language in Language::ALL {
+            for name in ["my-guard", "9abc", "a--b"] {
+                calls(name, language);
             }
         }
     }

@@ -69,7 +69,7 @@ pub(super) fn ignored(language: Option<Language>) -> String {
 pub(super) fn files(language: Language, name: &str) -> Vec<File> {
     let Parts { source: (path, text), bindings, compile, flags } = parts(language);
     let sources = format!("{path} {bindings}");
-    let prefix = name.replace('-', "_");
+    let prefix = bindings::prefix(name);
     let words = [
         ("name", name),
         ("prefix", &prefix),
