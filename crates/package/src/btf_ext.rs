@@ -166,7 +166,7 @@ mod tests {
     #[test]
     fn lines_that_all_name_one_long_text_take_little_room() {
         let mut strings = b"\0".to_vec();
-        strings.extend([b'x'; 200_000]);
+        strings.extend(vec![b'x'; 200_000]);
         strings.push(0);
         let (btf, ext) = sections(&strings, 100_000);
         let found = BtfExt::read(&btf, &ext, Endian::Little);
