@@ -256,7 +256,7 @@ fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_leaves_it_to_the_ne
         let pins = PathBuf::from(format!("/sys/fs/bpf/l3af-test-{}", child.id()));
         let begin = Instant::now();
         while !pins.exists() {
-            assert!(begin.elapsed() < Duration::from_secs(60), "no daemon for the tests comes up");
+            assert!(begin.elapsed() < Duration::from_mins(1), "no daemon for the tests comes up");
             thread::sleep(Duration::from_millis(5));
         }
         (child, pins)
