@@ -30,9 +30,9 @@ impl Guest<'_> {
     /// # Errors
     /// When it cannot be booted, does not end in time, or the command fails.
     pub fn run(&self, line: &str, see: impl FnMut(&str)) -> Result<(), Unbootable> {
-        // A guest that hangs ends here, and not with whoever waits for it.
-        let mut command = Command::new("timeout");
-        command.args(["--foreground", PATIENCE_SECONDS]);
+        // A guest that hangs ends here, and not with whoever waits for it. It ends also when that one is gone.
+        let mut command = Command::new("setpriv");
+        command.args(["--pdeathsig", "TERM", "timeout", "--foreground", PATIENCE_SECONDS]);
         let qemu = self.qemu(line)?;
         command.arg(qemu.get_program()).args(qemu.get_args());
         command::watch(command.stdin(Stdio::null()), see)?;

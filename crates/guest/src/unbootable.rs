@@ -7,7 +7,7 @@ use std::process::ExitStatus;
 use thiserror::Error;
 
 /// Programs that booting takes, and the packages of Debian that bring them.
-const PACKAGES: [(&str, &str); 8] = [
+const PACKAGES: [(&str, &str); 9] = [
     ("apt-get", "apt"),
     ("apt-cache", "apt"),
     ("/sbin/depmod", "kmod"),
@@ -15,6 +15,7 @@ const PACKAGES: [(&str, &str); 8] = [
     ("cpio", "cpio"),
     ("dpkg", "dpkg"),
     ("xz", "xz-utils"),
+    ("setpriv", "util-linux"),
     ("qemu-system-x86_64", "qemu-system-x86"),
 ];
 

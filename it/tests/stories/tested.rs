@@ -2,8 +2,10 @@
 //! `l3af test`: packages whose tests pass, fail, or cannot be run, as their authors see it.
 
 use std::fs;
-use std::path::Path;
-use std::process::Command;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
 
 use it::{Ran, binary};
 use serde_json::Value;
@@ -77,6 +79,25 @@ SEC("kprobe/do_nanosleep") int sleeps(void *context)
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
 "#;
 
+const TRIE: &str = r#"// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+#include "vmlinux.h"
+#include <bpf/bpf_helpers.h>
+
+struct prefix { __u32 length; __u8 address[4]; };
+struct { __uint(type, BPF_MAP_TYPE_LPM_TRIE); __uint(max_entries, 8); __uint(map_flags, 1); __type(key, struct prefix); __type(value, __u32); } senders SEC(".maps");
+
+SEC("xdp") int learns(struct xdp_md *context)
+{
+	struct prefix sender = { .length = 24, .address = { 10, 1, 2, 3 } };
+	__u32 value = 24;
+
+	bpf_map_update_elem(&senders, &sender, &value, 0);
+	return XDP_PASS;
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
+"#;
+
 /// The folder of a package with one source, some programs with their hooks, and a file of tests.
 fn folder(name: &str, source: &str, programs: &[(&str, &str)], tests: &str) -> TempDir {
     let folder = tempfile::tempdir().unwrap();
@@ -123,16 +144,6 @@ fn timeless(text: &str) -> String {
     text.lines().map(line).collect::<Vec<_>>().join("\n")
 }
 
-/// The folders of pins of daemons for tests that are gone.
-fn left_behind() -> Vec<String> {
-    let pins =
-        fs::read_dir("/sys/fs/bpf").unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
-    let number = |name: &String| name.strip_prefix("l3af-test-").map(str::to_owned);
-    let is_gone =
-        |name: &String| number(name).is_some_and(|number| !Path::new(&format!("/proc/{number}")).exists());
-    pins.filter(is_gone).collect()
-}
-
 #[test]
 fn the_programs_of_this_repository_pass_their_tests() {
     let programs = Path::new(env!("CARGO_MANIFEST_DIR")).join("../programs");
@@ -151,7 +162,6 @@ fn the_programs_of_this_repository_pass_their_tests() {
         let counted = String::from_utf8(xml.stdout).unwrap();
         assert_eq!(counted.trim(), format!("{0} 0 {0}", tests.len()));
     }
-    assert_eq!(left_behind(), Vec::<String>::new());
 }
 
 #[test]
@@ -208,6 +218,67 @@ FAILED the second is wrong
     let one = l3af_test(folder.path(), &["--filter", "first", "--spliced", "--json"]);
     let told: Value = serde_json::from_str(&one.stdout).unwrap();
     assert_eq!((&told["passed"], &told["tests"][0]["runs"][0]["place"]), (&1.into(), &"spliced".into()));
+}
+
+#[test]
+fn a_prefix_that_is_only_contained_in_another_has_no_entry() {
+    let test = |entries: &str| {
+        format!(
+            "[[test]]\nname = \"a\"\nmaps.senders = [{{ key = \"10.0.0.0/8\", value = 8 }}]\n[[test.packet]]\nin = \"eth / arp\"\n\
+             expect.senders = [{entries}]\n"
+        )
+    };
+    let entry = |key: &str, value: &str| format!("{{ key = \"{key}\", {value} }}");
+    let there = [
+        entry("10.0.0.0/8", "value = 8"),
+        entry("10.1.2.0/24", "value = 24"),
+        entry("10.1.0.0/16", "absent = true"),
+    ];
+    let folder = folder("learns", TRIE, &[("learns", "xdp")], &test(&there.join(", ")));
+    l3af_test(folder.path(), &[]).success().unwrap();
+    fs::write(folder.path().join("tests/all.toml"), test(&entry("10.1.0.0/16", "value = 8"))).unwrap();
+    let failed = l3af_test(folder.path(), &["--alone"]);
+    assert!(
+        failed.stdout.contains("senders[\"10.1.0.0/16\"]: expected an entry, got none"),
+        "{}",
+        failed.stdout
+    );
+}
+
+#[test]
+fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_leaves_it_to_the_next() {
+    let test = "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / ipv4 / tcp\", repeat = 100000, verdict = \"pass\" }]\n";
+    let (folder, own) = (guard(test), tempfile::tempdir().unwrap());
+    let begin = || {
+        let mut command = Command::new(binary("l3af").unwrap());
+        command.arg("test").current_dir(folder.path()).env("TMPDIR", own.path()).env_remove("L3AF_SOCKET");
+        let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
+        let pins = PathBuf::from(format!("/sys/fs/bpf/l3af-test-{}", child.id()));
+        let begin = Instant::now();
+        while !pins.exists() {
+            assert!(begin.elapsed() < Duration::from_mins(1), "no daemon for the tests comes up");
+            thread::sleep(Duration::from_millis(5));
+        }
+        (child, pins)
+    };
+    let left = || fs::read_dir(own.path()).unwrap().count();
+    for signal in ["TERM", "HUP", "INT"] {
+        let (mut child, pins) = begin();
+        let sent =
+            Command::new("kill").arg(format!("-{signal}")).arg(child.id().to_string()).status().unwrap();
+        assert!(sent.success() && !child.wait().unwrap().success());
+        assert_eq!((pins.exists(), left()), (false, 0), "{signal}");
+    }
+    let (mut child, pins) = begin();
+    assert!(child.wait().unwrap().success());
+    assert_eq!((pins.exists(), left()), (false, 0));
+    let (mut child, pins) = begin();
+    child.kill().unwrap();
+    child.wait().unwrap();
+    assert_eq!(left(), 1);
+    let (mut child, _) = begin();
+    assert_eq!((pins.exists(), left()), (false, 1));
+    assert!(child.wait().unwrap().success());
 }
 
 #[test]
@@ -296,6 +367,8 @@ fn what_is_wrong_with_a_test_is_told_with_its_place() {
         ),
         (with("maps.\".rodata\" = []"), "`.rodata` is a section of global variables"),
         (with("config = { strictness = 1 }"), "strictness"),
+        // It begins where the test does, not where the daemon has it.
+        (with("config = { strict = 5 }"), "`/config/strict`"),
         (with("program = \"gard\""), "there is no program `gard`\nhint: the package has `guard`"),
         (
             "[[test]]\nname = \"a\"\npacket = [{ in = \"0x00*13\" }]\n".to_owned(),
@@ -371,6 +444,7 @@ fn a_daemon_that_is_named_tests_what_it_trusts() {
             r#""steps": [{"packet": "AAAAAAAAAAAAAAAAAAAA", "repeat": 100001}]"#,
             "100001 runs are too many for one test",
         ),
+        (r#""steps": [{"packet": "AAAAAAAAAAAAAAAAAAAA", "repeat": 0}]"#, "the program never meets packet 1"),
         (r#""steps": [{"packet": "?"}]"#, "packet 1 is not base64"),
         (r#""maps": {"ports": []}, "steps": []"#, "the program has no map `ports`; it has `.rodata`"),
     ];

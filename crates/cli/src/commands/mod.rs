@@ -42,7 +42,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
     let Arguments { daemon, passphrase, command } = arguments;
     match command {
         Command::Build(arguments) => build::run(&arguments),
-        Command::Test(arguments) => test::run(&daemon, &arguments),
+        Command::Test(arguments) => test::run(daemon, arguments),
         Command::Inspect(arguments) => inspect::run(&arguments),
         Command::Lint(arguments) => lint::run(&arguments),
         Command::Gen(arguments) => generate::run(&arguments),

@@ -7,6 +7,7 @@ mod input;
 mod judge;
 mod junit;
 mod kernels;
+mod leavings;
 mod private;
 mod report;
 mod values;
@@ -20,6 +21,7 @@ use wire::{Layout, NodeClient, TestPlace, TestWish, Tested};
 
 use self::case::{Case, Subject};
 use self::coverage::Coverage;
+use self::leavings::Leavings;
 use self::private::Private;
 use self::report::{Outcome as Told, Report, Run};
 use super::build;
@@ -28,13 +30,17 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::package_source::PackageSource;
 
-pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
+pub(crate) fn run(daemon: Daemon, arguments: Test) -> Outcome {
+    leavings::with(move |leavings| tests(&daemon, &arguments, leavings))
+}
+
+fn tests(daemon: &Daemon, arguments: &Test, leavings: &Leavings) -> Outcome {
     let begin = Instant::now();
     let coverage = arguments.coverage.then(|| Coverage::begin(&arguments.package)).transpose()?;
     let made = At::find(arguments, coverage.as_ref())?;
     let package = made.package()?;
     if !arguments.kernel.is_empty() {
-        let tests = kernels::run(&made, arguments)?;
+        let tests = kernels::run(&made, arguments, leavings)?;
         if !arguments.json {
             for test in &tests {
                 output::data(&test.text());
@@ -44,7 +50,7 @@ pub(crate) fn run(daemon: &Daemon, arguments: &Test) -> Outcome {
     }
     let cases = cases(&package, &made.reference()?, arguments)?;
     // It lives as long as the tests run.
-    let private = if daemon.is_named { None } else { Some(Private::start()?) };
+    let private = if daemon.is_named { None } else { Some(Private::start(leavings)?) };
     let client = private.as_ref().map_or_else(|| daemon.client(), Private::client)?;
     let runner =
         Runner { client, runtime: tokio::runtime::Builder::new_current_thread().enable_all().build()? };
@@ -195,15 +201,7 @@ impl Runner {
     }
 
     fn call(&self, case: &Case, wish: &TestWish) -> Result<Tested, Failure> {
-        let tested = self.runtime.block_on(async {
-            tokio::select! {
-                // The daemon for the tests goes with this command, however that ends.
-                Ok(()) = tokio::signal::ctrl_c() => None,
-                tested = self.client.test(wish) => Some(tested),
-            }
-        });
-        let tested = tested.ok_or_else(|| Failure::new("interrupted"))?;
-        tested.map_err(|error| {
+        self.runtime.block_on(self.client.test(wish)).map_err(|error| {
             let failure = Failure::from(error);
             // What cannot be spliced runs in a dispatcher, or alone.
             let is_spliced = wish.place == TestPlace::Spliced && failure.hint().is_none();

@@ -8,6 +8,7 @@ use guest::{Guest, Unbootable, quoted};
 use serde::Deserialize;
 
 use super::At;
+use super::leavings::Leavings;
 use super::private::executable;
 use super::report::Outcome as Told;
 use crate::arguments::Test;
@@ -24,23 +25,28 @@ struct Results {
 }
 
 /// Runs the tests of a package on each kernel that was named.
-pub(super) fn run(made: &At, arguments: &Test) -> Result<Vec<Told>, Failure> {
+pub(super) fn run(made: &At, arguments: &Test, leavings: &Leavings) -> Result<Vec<Told>, Failure> {
     if cfg!(not(target_arch = "x86_64")) {
         return Err(Failure::new("kernels are booted on x86-64 machines only"));
     }
     let mut tests = Vec::new();
     for release in &arguments.kernel {
         let place = arguments.kernels()?.join(release);
-        let told = on(made, arguments, (release, &place))
-            .map_err(|failure| failure.within(&format!("Linux {release}")))?;
+        fs::create_dir_all(&place)?;
+        let place = place.canonicalize()?;
+        check_place(&place)?;
+        // A run beside this one has its own.
+        let folder = leavings.folder_in(&place, "run-")?;
+        let told = on((made, arguments), (release, &place), &folder);
+        leavings.remove(&folder);
+        let told = told.map_err(|failure| failure.within(&format!("Linux {release}")))?;
         tests.extend(told);
     }
     Ok(tests)
 }
 
-fn on(made: &At, arguments: &Test, (release, place): (&str, &Path)) -> Result<Vec<Told>, Failure> {
-    fs::create_dir_all(place)?;
-    let place = place.canonicalize()?;
+/// Refuses a folder that guests do not see.
+fn check_place(place: &Path) -> Outcome {
     if ["/tmp", "/run"].iter().any(|own| place.starts_with(own)) {
         return Err(Failure::new(format!(
             "`{}` is not seen by guests: they have a `/tmp` and a `/run` of their own",
@@ -48,11 +54,17 @@ fn on(made: &At, arguments: &Test, (release, place): (&str, &Path)) -> Result<Ve
         ))
         .with_hint("`--kernels` names a folder elsewhere"));
     }
-    let image = guest::fetch(release, &place, &mut |text| output::note(text)).map_err(failed)?;
-    // A run beside this one has its own.
-    let folder = tempfile::Builder::new().prefix("run-").tempdir_in(&place)?;
-    copy(&made.folder()?, &folder.path().join("package"))?;
-    let bin = folder.path().join("bin");
+    Ok(())
+}
+
+fn on(
+    (made, arguments): (&At, &Test),
+    (release, place): (&str, &Path),
+    folder: &Path,
+) -> Result<Vec<Told>, Failure> {
+    let image = guest::fetch(release, place, &mut |text| output::note(text)).map_err(failed)?;
+    copy(&made.folder()?, &folder.join("package"))?;
+    let bin = folder.join("bin");
     fs::create_dir(&bin)?;
     fs::copy(std::env::current_exe()?, bin.join("l3af"))?;
     let daemon = executable();
@@ -60,9 +72,9 @@ fn on(made: &At, arguments: &Test, (release, place): (&str, &Path)) -> Result<Ve
         fs::copy(daemon, bin.join("l3afd"))?;
     }
     output::note(&format!("booting Linux {}", image.release));
-    let guest = Guest { image: &image, folder: folder.path().to_owned() };
+    let guest = Guest { image: &image, folder: folder.to_owned() };
     let mut said = Vec::new();
-    let ran = guest.run(&line(folder.path(), arguments), |line| said.push(line.to_owned()));
+    let ran = guest.run(&line(folder, arguments), |line| said.push(line.to_owned()));
     let printed = fs::read_to_string(guest.output()).unwrap_or_default();
     match (serde_json::from_str::<Results>(&printed), ran) {
         // Whether tests failed is in the results.

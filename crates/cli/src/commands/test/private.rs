@@ -13,6 +13,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wire::NodeClient;
 
+use super::leavings::Leavings;
 use crate::failure::{Failure, Outcome};
 
 /// How long it may take to come up.
@@ -21,15 +22,14 @@ const PATIENCE: Duration = Duration::from_secs(20);
 const LAST_WORDS: usize = 5;
 
 /// A daemon that ends with this value.
-pub(super) struct Private {
+pub(super) struct Private<'a> {
     folder: TempDir,
-    pins: PathBuf,
-    child: Child,
+    leavings: &'a Leavings,
 }
 
-impl Private {
+impl<'a> Private<'a> {
     /// Starts it, and waits until it answers.
-    pub(super) fn start() -> Result<Self, Failure> {
+    pub(super) fn start(leavings: &'a Leavings) -> Result<Self, Failure> {
         check_user()?;
         let folder = tempfile::tempdir()?;
         let at = folder.path();
@@ -37,13 +37,11 @@ impl Private {
         fs::write(at.join("trust.toml"), "mode = \"normal\"\n")?;
         // Nothing runs that others could change.
         fs::write(at.join("l3afd.toml"), "poll_seconds = 3600\n")?;
-        let pins = PathBuf::from(format!("/sys/fs/bpf/l3af-test-{}", std::process::id()));
-        let child = spawn(at, &pins)?;
-        let mut private = Self { folder, pins, child };
+        leavings.start(|pins| spawn(at, pins))?;
+        let private = Self { folder, leavings };
         let begin = Instant::now();
         while UnixStream::connect(private.socket()).is_err() {
-            let has_ended = !matches!(private.child.try_wait(), Ok(None));
-            if has_ended || begin.elapsed() > PATIENCE {
+            if !leavings.is_running() || begin.elapsed() > PATIENCE {
                 let why = format!("the daemon for the tests does not come up:\n{}", private.last_words());
                 return Err(Failure::new(why).with_hint("`--socket` names one that runs"));
             }
@@ -109,11 +107,8 @@ fn spawn(folder: &Path, pins: &Path) -> Result<Child, Failure> {
     child.map_err(missing)
 }
 
-/// Nothing is deployed in it, so that nothing is lost when it is killed.
-impl Drop for Private {
+impl Drop for Private<'_> {
     fn drop(&mut self) {
-        drop(self.child.kill());
-        drop(self.child.wait());
-        drop(fs::remove_dir_all(&self.pins));
+        self.leavings.stop();
     }
 }
