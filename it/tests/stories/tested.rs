@@ -250,8 +250,10 @@ fn a_run_that_is_ended_leaves_nothing_and_one_that_is_killed_leaves_it_to_the_ne
     let test = "[[test]]\nname = \"a\"\npacket = [{ in = \"eth / ipv4 / tcp\", repeat = 100000, verdict = \"pass\" }]\n";
     let (folder, own) = (guard(test), tempfile::tempdir().unwrap());
     let begin = || {
-        let mut command = Command::new(binary("l3af").unwrap());
-        command.arg("test").current_dir(folder.path()).env("TMPDIR", own.path()).env_remove("L3AF_SOCKET");
+        // Whoever runs the stories under nohup(1) has them ignore that a terminal is gone.
+        let mut command = Command::new("env");
+        command.arg("--default-signal=HUP").arg(binary("l3af").unwrap()).arg("test");
+        command.current_dir(folder.path()).env("TMPDIR", own.path()).env_remove("L3AF_SOCKET");
         let child = command.stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         let pins = PathBuf::from(format!("/sys/fs/bpf/l3af-test-{}", child.id()));
         let begin = Instant::now();
