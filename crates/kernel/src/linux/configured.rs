@@ -158,15 +158,61 @@ pub(super) fn fill(map: MapHandle, contents: &Contents) -> io::Result<()> {
 /// Makes a map that another one holds, and fills it.
 fn make(inner: &InnerMap) -> io::Result<MapHandle> {
     let InnerMap { kind, key_bytes, value_bytes, max_entries, flags, contents } = inner;
+    let [key_bytes, value_bytes] =
+        [key_bytes, value_bytes].map(|bytes| u32::try_from(*bytes).map_err(io::Error::other));
+    let (key_bytes, value_bytes) = (key_bytes?, value_bytes?);
+    let types = sys::load_types(&types(*kind, key_bytes, value_bytes))?;
     let opts = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
         map_flags: *flags,
+        btf_fd: types.as_raw_fd().unsigned_abs(),
+        btf_key_type_id: 1,
+        btf_value_type_id: 2,
         ..libbpf_sys::bpf_map_create_opts::default()
     };
-    let [key_bytes, value_bytes] =
-        [key_bytes, value_bytes].map(|bytes| u32::try_from(*bytes).map_err(io::Error::other));
     let (kind, name) = (MapType::from(kind.0), Some("l3af_inner"));
-    let made = MapHandle::create(kind, name, key_bytes?, value_bytes?, *max_entries, &opts).map_err(plain)?;
+    let made = MapHandle::create(kind, name, key_bytes, value_bytes, *max_entries, &opts).map_err(plain)?;
     fill(MapHandle::try_from(&made).map_err(plain)?, contents)?;
     Ok(made)
+}
+
+/// Types of which no more is known than their sizes: of a key, and of a value. A map whose types the kernel knows is not like one whose
+/// types it does not know (`bpf_map_meta_equal` of `kernel/bpf/map_in_map.c`, until Linux 6.1), and those that objects declare have some.
+fn types(kind: maps::MapKind, key_bytes: u32, value_bytes: u32) -> Vec<u8> {
+    /// `BTF_KIND_INT` and `BTF_KIND_STRUCT` of `linux/btf.h`.
+    const INTEGER: u32 = 1 << 24;
+    const STRUCTURE: u32 = 4 << 24;
+    /// The one name: integers must have one.
+    const NAME: u32 = 1;
+    // Keys of arrays are integers, those of tries structures, and of others anything.
+    let mut words = match kind {
+        maps::MapKind::ARRAY | maps::MapKind::PERCPU_ARRAY => vec![NAME, INTEGER, key_bytes, key_bytes * 8],
+        _ => vec![0, STRUCTURE, key_bytes],
+    };
+    words.extend([0, STRUCTURE, value_bytes]);
+    let (bytes, names) = (u32::try_from(words.len() * 4).unwrap_or(u32::MAX), b"\0i\0");
+    // The header (`struct btf_header`): magic, version and flags, its size, and the places and sizes of types and names.
+    let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();
+    btf.extend([1, 0]);
+    let header = [24, 0, bytes, bytes, u32::try_from(names.len()).unwrap_or(u32::MAX)];
+    btf.extend(header.iter().chain(&words).flat_map(|word| word.to_ne_bytes()));
+    btf.extend(names);
+    btf
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn types_by_size_alone_are_read_as_such() {
+        let told = |kind| {
+            let endian = if cfg!(target_endian = "big") { maps::Endian::Big } else { maps::Endian::Little };
+            let types = types(kind, 4, 24);
+            let btf = maps::Btf::parse(&types, endian).unwrap();
+            [1, 2].map(|id| (btf.bytes(id), matches!(btf.kind(id), Some(maps::Kind::Int { .. }))))
+        };
+        assert_eq!(told(maps::MapKind::ARRAY), [(Some(4), true), (Some(24), false)]);
+        assert_eq!(told(maps::MapKind::LPM_TRIE), [(Some(4), false), (Some(24), false)]);
+    }
 }

@@ -70,6 +70,16 @@ pub(crate) fn make_exclusive(
     check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map, program) }).map(drop)
 }
 
+/// Hands types to the kernel (`BPF_BTF_LOAD`).
+pub(crate) fn load_types(btf: &[u8]) -> io::Result<OwnedFd> {
+    let size = u32::try_from(btf.len()).map_err(io::Error::other)?;
+    // SAFETY: the slice holds as many bytes, and no options are a null pointer.
+    let fd =
+        check(unsafe { libbpf_sys::bpf_btf_load(btf.as_ptr().cast(), size.into(), std::ptr::null_mut()) })?;
+    // SAFETY: the kernel just made it for us.
+    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
+}
+
 /// Lets nobody write to a map from user space any more (`BPF_MAP_FREEZE`, Linux 5.2).
 pub(crate) fn freeze(map: BorrowedFd<'_>) -> io::Result<()> {
     // SAFETY: the kernel checks the descriptor.
