@@ -15,13 +15,13 @@ pub(crate) struct ProbeRecord {
     package: PackageName,
     version: Version,
     index: Digest,
-    pub(crate) object: Digest,
+    object: Digest,
     function: ProgramName,
     attach: Attachment,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     constants: BTreeMap<String, Constant>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) contents: BTreeMap<String, Digest>,
+    contents: BTreeMap<String, Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

@@ -18,7 +18,7 @@ pub(crate) struct Record {
     package: PackageName,
     version: Version,
     index: Digest,
-    pub(crate) object: Digest,
+    object: Digest,
     function: ProgramName,
     proceed: Vec<String>,
     #[serde(default)]
@@ -36,7 +36,7 @@ pub(crate) struct Record {
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     constants: BTreeMap<String, Constant>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
-    pub(crate) contents: BTreeMap<String, Digest>,
+    contents: BTreeMap<String, Digest>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     shares: BTreeMap<String, (Sharing, Digest)>,
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]

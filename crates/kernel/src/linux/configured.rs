@@ -11,27 +11,53 @@ use std::path::{Path, PathBuf};
 use libbpf_rs::{MapCore as _, MapFlags, MapHandle, MapType};
 use maps::{Contents, Held, InnerMap};
 use package::Digest;
-use plan::Desired;
+use plan::{Desired, Instance, State};
+use serde::Deserialize;
 
 use super::maps::plain;
 use super::open_map::{Change, OpenMap};
-use super::pins::remove_tree;
+use super::pins::{parse_instance, remove_file, remove_tree};
 use super::sys;
 
 /// What the names of the pins of such maps begin with, in the folder of their instance.
-pub(super) const CONFIGURED: &str = "configured:";
+const CONFIGURED: &str = "configured:";
 
 /// `ENOTSUPP` of `linux/errno.h`, which is not meant for user space and reaches it.
 const NOT_SUPPORTED: i32 = 524;
 
-/// Another instance that may have such maps, which hold the same.
+/// What the record of an instance says of its maps, be it one of a member or of a probe.
+#[derive(Deserialize)]
+struct Recorded {
+    object: Digest,
+    #[serde(default)]
+    contents: BTreeMap<String, Digest>,
+}
+
+/// An instance that is complete, with what its maps hold.
 pub(super) struct Sibling {
-    /// Its number among those of its member.
-    pub(super) serial: u64,
-    /// Its folder.
-    pub(super) folder: PathBuf,
-    /// The digests of what its maps hold.
-    pub(super) contents: BTreeMap<String, Digest>,
+    instance: Instance,
+    folder: PathBuf,
+    /// The digests of what its maps hold that a document configures.
+    contents: BTreeMap<String, Digest>,
+}
+
+/// The instances in a folder that go by a set of maps.
+pub(super) fn siblings(instances: &Path, own: &State) -> io::Result<Vec<Sibling>> {
+    let names = super::pins::names(instances)?;
+    let found =
+        names.iter().filter_map(|name| parse_instance(name)).filter(|found| found.member == own.member);
+    let siblings = found.map(|instance| {
+        let folder = instances.join(instance.to_string());
+        let recorded = recorded(&folder)?.filter(|recorded| recorded.object == own.object);
+        Ok(recorded.map(|Recorded { contents, .. }| Sibling { instance, folder, contents }))
+    });
+    siblings.filter_map(Result::transpose).collect()
+}
+
+/// What the record of an instance says; none where it is not complete.
+fn recorded(folder: &Path) -> io::Result<Option<Recorded>> {
+    let record = folder.join("record");
+    if record.exists() { super::maps::read_record(&record).map(Some) } else { Ok(None) }
 }
 
 /// The folder of an instance that is being made. Unless that is done, nothing stays of it.
@@ -49,15 +75,15 @@ impl<'a> Making<'a> {
     pub(super) fn begin(
         folder: &'a Path,
         contents: &'a BTreeMap<String, Digest>,
-        siblings: impl FnOnce() -> io::Result<Vec<Sibling>>,
+        others: impl FnOnce() -> io::Result<Vec<Sibling>>,
     ) -> io::Result<Self> {
         remove_tree(folder)?;
         fs::create_dir_all(folder)?;
         let (pins, filled) = (pins(folder, contents), BTreeSet::new());
         let mut making = Self { folder, contents, pins, filled, is_done: false };
-        let siblings = if contents.is_empty() { Vec::new() } else { siblings()? };
+        let others = if contents.is_empty() { Vec::new() } else { others()? };
         for (map, digest) in contents {
-            let same = siblings.iter().find(|sibling| sibling.contents.get(map) == Some(digest));
+            let same = others.iter().find(|other| other.contents.get(map) == Some(digest));
             if let Some(Sibling { folder: from, .. }) = same {
                 let kept = sys::open_pin(&from.join(format!("{CONFIGURED}{map}")))?;
                 sys::pin(kept.as_fd(), &making.pins[map])?;
@@ -104,33 +130,34 @@ pub(super) fn pins(folder: &Path, contents: &BTreeMap<String, Digest>) -> BTreeM
     contents.keys().map(|map| (map.clone(), folder.join(format!("{CONFIGURED}{map}")))).collect()
 }
 
-/// The same, of an instance that is there.
-pub(super) fn of(folder: &Path) -> io::Result<BTreeMap<String, PathBuf>> {
-    let names = super::pins::names(folder)?.into_iter();
-    Ok(names
-        .filter_map(|name| Some((name.strip_prefix(CONFIGURED)?.to_owned(), folder.join(&name))))
-        .collect())
-}
-
-/// The folder of the newest of some instances whose maps hold this.
-pub(super) fn newest<'s>(siblings: &'s [Sibling], contents: &BTreeMap<String, Digest>) -> Option<&'s Path> {
-    let same = siblings.iter().filter(|sibling| sibling.contents == *contents);
-    same.max_by_key(|sibling| sibling.serial).map(|sibling| sibling.folder.as_path())
-}
-
-/// Lets go of maps of a member that others which a document configures took the place of: when it says nothing of them any more, they
-/// begin empty. `gone` are those of an instance that is removed, `siblings` the instances that are left.
-pub(super) fn forget_replaced(
-    gone: &BTreeMap<String, Digest>,
-    siblings: &[Sibling],
-    state: &Path,
-) -> io::Result<()> {
-    let replaced =
-        siblings.iter().flat_map(|sibling| sibling.contents.keys()).filter(|map| !gone.contains_key(*map));
-    for map in replaced {
-        super::pins::remove_file(&state.join(map))?;
+/// Where the maps are pinned that hold this, of the newest instance that has them.
+pub(super) fn newest(
+    instances: &Path,
+    own: &State,
+    contents: &BTreeMap<String, Digest>,
+) -> io::Result<BTreeMap<String, PathBuf>> {
+    if contents.is_empty() {
+        return Ok(BTreeMap::new());
     }
-    Ok(())
+    let same = siblings(instances, own)?.into_iter().filter(|sibling| sibling.contents == *contents);
+    let newest = same.max_by_key(|sibling| sibling.instance.serial);
+    Ok(newest.map(|newest| pins(&newest.folder, contents)).unwrap_or_default())
+}
+
+/// Lets go of maps that only an instance uses which is about to be removed, and that the others have from a document: when it says
+/// nothing of them any more, they begin empty.
+pub(super) fn forget_replaced(
+    instances: &Path,
+    gone: &Instance,
+    state: impl Fn(&State) -> PathBuf,
+) -> io::Result<()> {
+    let Some(Recorded { object, .. }) = recorded(&instances.join(gone.to_string()))? else { return Ok(()) };
+    let own = State { member: gone.member.clone(), object };
+    let mut left = siblings(instances, &own)?;
+    left.retain(|sibling| sibling.instance != *gone);
+    let Some((first, others)) = left.split_first() else { return Ok(()) };
+    let replaced = |map: &&String| others.iter().all(|other| other.contents.contains_key(*map));
+    first.contents.keys().filter(replaced).try_for_each(|map| remove_file(&state(&own).join(map)))
 }
 
 /// Fills a map that is empty, and lets nobody write to it from user space any more, where the kernel can do that.
@@ -161,11 +188,14 @@ fn make(inner: &InnerMap) -> io::Result<MapHandle> {
     let [key_bytes, value_bytes] =
         [key_bytes, value_bytes].map(|bytes| u32::try_from(*bytes).map_err(io::Error::other));
     let (key_bytes, value_bytes) = (key_bytes?, value_bytes?);
-    let types = sys::load_types(&types(*kind, key_bytes, value_bytes))?;
+    // Until Linux 6.1 a map whose types the kernel knows is not like one whose types it does not know (`bpf_map_meta_equal` of
+    // `kernel/bpf/map_in_map.c`), and those that objects declare have some.
+    let keys = if kind.is_array() { sys::Keys::Integers } else { sys::Keys::Structures };
+    let types = sys::types_by_size(keys, key_bytes, value_bytes)?;
     let opts = libbpf_sys::bpf_map_create_opts {
         sz: size_of::<libbpf_sys::bpf_map_create_opts>() as u64,
         map_flags: *flags,
-        btf_fd: types.as_raw_fd().unsigned_abs(),
+        btf_fd: types.descriptor()?,
         btf_key_type_id: 1,
         btf_value_type_id: 2,
         ..libbpf_sys::bpf_map_create_opts::default()
@@ -174,45 +204,4 @@ fn make(inner: &InnerMap) -> io::Result<MapHandle> {
     let made = MapHandle::create(kind, name, key_bytes, value_bytes, *max_entries, &opts).map_err(plain)?;
     fill(MapHandle::try_from(&made).map_err(plain)?, contents)?;
     Ok(made)
-}
-
-/// Types of which no more is known than their sizes: of a key, and of a value. A map whose types the kernel knows is not like one whose
-/// types it does not know (`bpf_map_meta_equal` of `kernel/bpf/map_in_map.c`, until Linux 6.1), and those that objects declare have some.
-fn types(kind: maps::MapKind, key_bytes: u32, value_bytes: u32) -> Vec<u8> {
-    /// `BTF_KIND_INT` and `BTF_KIND_STRUCT` of `linux/btf.h`.
-    const INTEGER: u32 = 1 << 24;
-    const STRUCTURE: u32 = 4 << 24;
-    /// The one name: integers must have one.
-    const NAME: u32 = 1;
-    // Keys of arrays are integers, those of tries structures, and of others anything.
-    let mut words = match kind {
-        maps::MapKind::ARRAY | maps::MapKind::PERCPU_ARRAY => vec![NAME, INTEGER, key_bytes, key_bytes * 8],
-        _ => vec![0, STRUCTURE, key_bytes],
-    };
-    words.extend([0, STRUCTURE, value_bytes]);
-    let (bytes, names) = (u32::try_from(words.len() * 4).unwrap_or(u32::MAX), b"\0i\0");
-    // The header (`struct btf_header`): magic, version and flags, its size, and the places and sizes of types and names.
-    let mut btf = 0xeb9f_u16.to_ne_bytes().to_vec();
-    btf.extend([1, 0]);
-    let header = [24, 0, bytes, bytes, u32::try_from(names.len()).unwrap_or(u32::MAX)];
-    btf.extend(header.iter().chain(&words).flat_map(|word| word.to_ne_bytes()));
-    btf.extend(names);
-    btf
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn types_by_size_alone_are_read_as_such() {
-        let told = |kind| {
-            let endian = if cfg!(target_endian = "big") { maps::Endian::Big } else { maps::Endian::Little };
-            let types = types(kind, 4, 24);
-            let btf = maps::Btf::parse(&types, endian).unwrap();
-            [1, 2].map(|id| (btf.bytes(id), matches!(btf.kind(id), Some(maps::Kind::Int { .. }))))
-        };
-        assert_eq!(told(maps::MapKind::ARRAY), [(Some(4), true), (Some(24), false)]);
-        assert_eq!(told(maps::MapKind::LPM_TRIE), [(Some(4), false), (Some(24), false)]);
-    }
 }

@@ -17,7 +17,7 @@ use super::load::{self, Counting, Loading, Ready, Splicing};
 use super::pins::{Pins, remove_tree};
 use super::samples::Sampling;
 use super::state::{Source, pin_name_of};
-use super::{attach, configured, dispatcher, fill, incumbent, inherit, maps, pins, probe, root, sys};
+use super::{attach, configured, dispatcher, fill, incumbent, inherit, maps, probe, root, sys};
 use crate::Refused;
 use crate::record::Record;
 
@@ -116,7 +116,9 @@ fn load_member(
     let shared = pins.all_of(&SharedMap::of(hook, spec));
     let device =
         if spec.device_bound { Some(interface_index(&hook.interface).map_err(refused)?) } else { None };
-    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, hook, &own));
+    let making = configured::Making::begin(&folder, &spec.contents, || {
+        configured::siblings(&pins.instances(hook), &own)
+    });
     let making = making.map_err(refused)?;
     let loading = Loading {
         point: hook.point,
@@ -142,22 +144,6 @@ fn load_member(
     pin_instance(&folder, &ready, spec, &kept).map_err(refused)?;
     making.done();
     Ok(())
-}
-
-/// Instances of a member that come from an object and are complete, with what their maps hold.
-pub(super) fn siblings(pins: &Pins, hook: &Hook, state: &State) -> io::Result<Vec<configured::Sibling>> {
-    let names = pins::names(&pins.instances(hook))?;
-    let instances = names.iter().filter_map(|name| pins::parse_instance(name));
-    let siblings = instances.filter(|found| found.member == state.member).map(|found| {
-        let folder = pins.instance(hook, &found);
-        if !folder.join("record").exists() {
-            return Ok(None);
-        }
-        let record: Record = maps::read_record(&folder.join("record"))?;
-        let (serial, contents) = (found.serial, record.contents);
-        Ok((record.object == state.object).then_some(configured::Sibling { serial, folder, contents }))
-    });
-    siblings.filter_map(Result::transpose).collect()
 }
 
 /// What is loaded, and the maps that are pinned beside it under their names.
@@ -272,14 +258,6 @@ fn unload(pins: &Pins, hook: &Hook, instance: &Instance) -> io::Result<()> {
         ledger.close(instance, last);
         maps::write_ledger(pins, hook, &ledger)?;
     }
-    let folder = pins.instance(hook, instance);
-    let record = folder.join("record");
-    if record.exists() {
-        let Record { object, contents, .. } = maps::read_record(&record)?;
-        let state = State { member: instance.member.clone(), object };
-        let mut left = siblings(pins, hook, &state)?;
-        left.retain(|sibling| sibling.folder != folder);
-        configured::forget_replaced(&contents, &left, &pins.state(hook, &state))?;
-    }
-    remove_tree(&folder)
+    configured::forget_replaced(&pins.instances(hook), instance, |own| pins.state(hook, own))?;
+    remove_tree(&pins.instance(hook, instance))
 }

@@ -110,11 +110,7 @@ impl Linux {
         let own = State { member: spec.name.clone(), object: spec.object };
         let mut maps =
             Self::kept_of(&self.pins.state(hook, &own), &self.pins.all_of(&SharedMap::of(hook, spec)))?;
-        if !spec.contents.is_empty() {
-            let siblings = execute::siblings(&self.pins, hook, &own)?;
-            let instance = configured::newest(&siblings, &spec.contents);
-            maps.extend(instance.map(configured::of).transpose()?.unwrap_or_default());
-        }
+        maps.extend(configured::newest(&self.pins.instances(hook), &own, &spec.contents)?);
         Ok(maps)
     }
 
@@ -122,11 +118,7 @@ impl Linux {
         let own = probe::state_of(spec);
         let shared = self.pins.all_of(&SharedMap::of_probe(spec));
         let mut maps = Self::kept_of(&self.pins.probe_state(&own), &shared)?;
-        if !spec.contents.is_empty() {
-            let siblings = probe::siblings(&self.pins, &own)?;
-            let instance = configured::newest(&siblings, &spec.contents);
-            maps.extend(instance.map(configured::of).transpose()?.unwrap_or_default());
-        }
+        maps.extend(configured::newest(&self.pins.probe_instances(), &own, &spec.contents)?);
         Ok(maps)
     }
 

@@ -31,7 +31,7 @@ pub(crate) use links::{
     Linking, create_link, exchange_xdp, link_by_id, program_by_id, tcx_programs, update_link,
 };
 pub(crate) use rewrite::{Relocated, Rewrite, Target, register_handlers, rewriting, take_warning};
-pub(crate) use tables::{add_original_to, types_of_map};
+pub(crate) use tables::{Keys, add_original_to, types_by_size, types_of_map};
 
 /// Instructions as the kernel reads them, aligned as it wants them.
 fn aligned(insns: &[Insn]) -> Vec<u64> {
@@ -68,16 +68,6 @@ pub(crate) fn make_exclusive(
     let (map, program) = (map.as_libbpf_object().as_ptr(), program.as_libbpf_object().as_ptr());
     // SAFETY: both are of an object that is open; libbpf refuses when it is not the same one.
     check(unsafe { libbpf_sys::bpf_map__set_exclusive_program(map, program) }).map(drop)
-}
-
-/// Hands types to the kernel (`BPF_BTF_LOAD`).
-pub(crate) fn load_types(btf: &[u8]) -> io::Result<OwnedFd> {
-    let size = u32::try_from(btf.len()).map_err(io::Error::other)?;
-    // SAFETY: the slice holds as many bytes, and no options are a null pointer.
-    let fd =
-        check(unsafe { libbpf_sys::bpf_btf_load(btf.as_ptr().cast(), size.into(), std::ptr::null_mut()) })?;
-    // SAFETY: the kernel just made it for us.
-    Ok(unsafe { OwnedFd::from_raw_fd(fd) })
 }
 
 /// Lets nobody write to a map from user space any more (`BPF_MAP_FREEZE`, Linux 5.2).

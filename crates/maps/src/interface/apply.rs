@@ -98,7 +98,7 @@ impl Map {
         let (start, steps) = parse(&notes.path).ok_or(Problem::Path)?;
         let map = format!("the map `{}`", self.name);
         let entries = usize::try_from(self.max_entries).unwrap_or(usize::MAX);
-        let array = matches!(self.kind, MapKind::ARRAY | MapKind::PERCPU_ARRAY) && self.variables.is_none();
+        let array = self.kind.is_array() && self.variables.is_none();
         let part = self.part(start);
         let Some(is) = part else {
             let step = notes.path.split(['.', '[']).next().unwrap_or_default().to_owned();

@@ -5,7 +5,7 @@ use serde::ser::SerializeMap;
 use serde::{Serialize, Serializer};
 use serde_json::Value;
 
-use super::{Map, MapKind};
+use super::Map;
 use crate::{Endian, Fault, FaultKind, Faults, Type, View, WrongSize};
 
 /// The bytes of an entry; none of a key where its map has no keys, none of a value where it has no values.
@@ -86,7 +86,7 @@ impl Map {
 
     /// Keys of arrays are numbers below how many entries there are.
     pub(super) fn beyond(&self, key: &[u8], endian: Endian, given: Option<&Value>) -> Option<Fault> {
-        let array = matches!(self.kind, MapKind::ARRAY | MapKind::PERCPU_ARRAY) && self.max_entries > 0;
+        let array = self.kind.is_array() && self.max_entries > 0;
         let beyond = array && endian.read(key) >= u128::from(self.max_entries);
         let last = self.max_entries.saturating_sub(1);
         beyond.then(|| fault("/key", FaultKind::Range, given, format!("a key from 0 to {last}")))

@@ -76,6 +76,11 @@ impl MapKind {
         matches!(self.0, 1 | 2 | 5 | 6 | 9..=11)
     }
 
+    /// Whether its keys are numbers from 0: one value under each, or one for each processor.
+    pub fn is_array(self) -> bool {
+        self == Self::ARRAY || self == Self::PERCPU_ARRAY
+    }
+
     /// Whether it holds maps (`array_of_maps`, `hash_of_maps`).
     pub fn holds_maps(self) -> bool {
         matches!(self.0, 12 | 13)

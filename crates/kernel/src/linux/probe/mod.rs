@@ -27,7 +27,7 @@ use package::Attachment;
 use plan::{Desired, Instance, ProbeSpec, ProbeStep, State};
 
 use super::known::Known;
-use super::pins::{Pins, names, parse_instance, remove_file, remove_tree};
+use super::pins::{Pins, names, remove_file, remove_tree};
 use super::{configured, execute, fill, maps, sys};
 use crate::Refused;
 use crate::probe_record::ProbeRecord;
@@ -44,7 +44,7 @@ impl Pins {
         self.folder().join(FOLDER)
     }
 
-    fn probe_instances(&self) -> PathBuf {
+    pub(super) fn probe_instances(&self) -> PathBuf {
         self.probes().join("instances")
     }
 
@@ -103,7 +103,9 @@ fn load_instance(
     let refused =
         |verb: &'static str| move |source| Refused::action(format!("{verb} the probe `{instance}`"), source);
     let folder = pins.probe(instance);
-    let making = configured::Making::begin(&folder, &spec.contents, || siblings(pins, &state_of(spec)));
+    let making = configured::Making::begin(&folder, &spec.contents, || {
+        configured::siblings(&pins.probe_instances(), &state_of(spec))
+    });
     let making = making.map_err(refused("begin"))?;
     let (loaded, code) = load::load(pins, spec, object(spec, desired)?, making.pins())?;
     let filled = fill::fill_probe(pins, spec, &mut known.filled).and_then(|()| making.fill(desired));
@@ -117,22 +119,6 @@ fn load_instance(
     pin().map_err(refused("pin"))?;
     making.done();
     Ok(())
-}
-
-/// Instances of a probe that come from an object and are complete, with what their maps hold.
-pub(super) fn siblings(pins: &Pins, state: &State) -> io::Result<Vec<configured::Sibling>> {
-    let names = names(&pins.probe_instances())?;
-    let instances = names.iter().filter_map(|name| parse_instance(name));
-    let siblings = instances.filter(|found| found.member == state.member).map(|found| {
-        let folder = pins.probe(&found);
-        if !folder.join("record").exists() {
-            return Ok(None);
-        }
-        let record: ProbeRecord = maps::read_record(&folder.join("record"))?;
-        let (serial, contents) = (found.serial, record.contents);
-        Ok((record.object == state.object).then_some(configured::Sibling { serial, folder, contents }))
-    });
-    siblings.filter_map(Result::transpose).collect()
 }
 
 fn attach_instance(
@@ -191,14 +177,7 @@ fn detach(folder: &Path) -> io::Result<()> {
 fn remove(pins: &Pins, instance: &Instance) -> io::Result<()> {
     let folder = pins.probe(instance);
     detach(&folder)?;
-    let record = folder.join("record");
-    if record.exists() {
-        let ProbeRecord { object, contents, .. } = maps::read_record(&record)?;
-        let state = State { member: instance.member.clone(), object };
-        let mut left = siblings(pins, &state)?;
-        left.retain(|sibling| sibling.folder != folder);
-        configured::forget_replaced(&contents, &left, &pins.probe_state(&state))?;
-    }
+    configured::forget_replaced(&pins.probe_instances(), instance, |own| pins.probe_state(own))?;
     remove_tree(&folder)?;
     tidy(pins)
 }

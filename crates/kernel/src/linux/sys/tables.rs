@@ -70,8 +70,7 @@ impl Described {
         let count = |length: usize| u32::try_from(length).map_err(io::Error::other);
         let Tables { functions, lines } = &self.tables;
         if let Some(types) = &self.types {
-            // SAFETY: `types` is a BTF object of ours.
-            opts.prog_btf_fd = check(unsafe { libbpf_sys::btf__fd(types.0) })?.unsigned_abs();
+            opts.prog_btf_fd = types.descriptor()?;
             (opts.line_info, opts.line_info_cnt) = (std::ptr::null(), 0);
         }
         if !functions.is_empty() {
@@ -116,13 +115,19 @@ fn records<T: Copy>(first: *const c_void, record_bytes: u32, count: u32) -> Vec<
 }
 
 /// Types of our own making (BTF).
-pub(super) struct Types(pub(super) *mut btf);
+pub(crate) struct Types(pub(super) *mut btf);
 
 impl Types {
     pub(super) fn empty() -> io::Result<Self> {
         // SAFETY: the call takes nothing.
         let types = unsafe { libbpf_sys::btf__new_empty() };
         if types.is_null() { Err(io::Error::last_os_error()) } else { Ok(Self(types)) }
+    }
+
+    /// The descriptor of those that are loaded.
+    pub(crate) fn descriptor(&self) -> io::Result<u32> {
+        // SAFETY: it is a BTF object.
+        Ok(check(unsafe { libbpf_sys::btf__fd(self.0) })?.unsigned_abs())
     }
 }
 
@@ -131,6 +136,32 @@ impl Drop for Types {
         // SAFETY: it was made by `btf__new_empty` and is freed once.
         unsafe { libbpf_sys::btf__free(self.0) }
     }
+}
+
+/// The kinds of types that a map takes for its keys.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Keys {
+    /// Integers, as arrays do.
+    Integers,
+    /// Structures, as tries do, and hashes may.
+    Structures,
+}
+
+/// Types of a key, number 1, and a value, number 2, of which no more is known than their sizes, as the kernel holds them.
+pub(crate) fn types_by_size(keys: Keys, key_bytes: u32, value_bytes: u32) -> io::Result<Types> {
+    let types = Types::empty()?;
+    let made = match keys {
+        // SAFETY: `types` is a BTF object, and names are C strings, which are copied; the same holds below.
+        Keys::Integers => unsafe { libbpf_sys::btf__add_int(types.0, c"key".as_ptr(), key_bytes.into(), 0) },
+        // SAFETY: as above.
+        Keys::Structures => unsafe { libbpf_sys::btf__add_struct(types.0, c"key".as_ptr(), key_bytes) },
+    };
+    check(made)?;
+    // SAFETY: as above.
+    check(unsafe { libbpf_sys::btf__add_struct(types.0, c"value".as_ptr(), value_bytes) })?;
+    // SAFETY: `types` is a BTF object.
+    check(unsafe { libbpf_sys::btf__load_into_kernel(types.0) })?;
+    Ok(types)
 }
 
 /// Adds the type of a global function `int (struct <context> *)` to the types of an object that is open and not loaded;
