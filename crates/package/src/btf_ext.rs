@@ -5,6 +5,7 @@
 //! It only helps to tell where something is. What is damaged ends the reading, and is no error.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
 
 use maps::Endian;
 
@@ -18,11 +19,11 @@ const MAX_WORDS: usize = 4;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct SourceLine {
     /// The file, as the compiler was told it.
-    pub file: String,
+    pub file: Arc<str>,
     /// Its number, from 1.
     pub number: u32,
     /// What stands there; of a long line the beginning.
-    pub text: String,
+    pub text: Arc<str>,
 }
 
 /// By section: what is known of the instructions at an offset in bytes.
@@ -43,14 +44,15 @@ impl BtfExt {
         let mut found = Self::default();
         let Some(strings) = words(btf).strings() else { return found };
         let ext = words(ext);
+        // Many lines name one file, and lines of made-up objects may all name one text.
+        let mut known: BTreeMap<u32, Arc<str>> = BTreeMap::new();
+        let mut text = |offset: u32| -> Arc<str> {
+            Arc::clone(known.entry(offset).or_insert_with(|| text_at(strings, offset).into()))
+        };
         // The header: magic, version and flags, its size, and pairs of place and size.
         for record in ext.table(4).into_iter().flat_map(|table| table.records(strings)) {
-            let [at, file, text, place, ..] = record.words[..] else { continue };
-            let line = SourceLine {
-                file: text_at(strings, file),
-                number: place >> 10,
-                text: text_at(strings, text),
-            };
+            let [at, file, line, place, ..] = record.words[..] else { continue };
+            let line = SourceLine { file: text(file), number: place >> 10, text: text(line) };
             found.lines.entry(record.section).or_default().insert(at.into(), line);
         }
         for record in ext.table(6).into_iter().flat_map(|table| table.records(strings)) {

@@ -132,7 +132,7 @@ impl Code {
         let mut files: BTreeSet<String> = functions
             .iter()
             .flat_map(|function| &function.lines)
-            .map(|(_, line)| line.file.clone())
+            .map(|(_, line)| line.file.to_string())
             .collect();
         files.extend(debug_files(&elf)?);
         Ok(Self { functions, filled: filled(&elf), files })
