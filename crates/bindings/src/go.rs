@@ -8,7 +8,7 @@ use maps::Endian;
 
 use self::code::Code;
 use crate::Source;
-use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, told, told_of};
+use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, fields, told, told_of};
 use crate::names::{Case, Taken};
 use crate::page::{Page, harmless, head, quoted};
 
@@ -132,12 +132,6 @@ fn enumeration(
     page.line(0, ")");
 }
 
-fn fields<'m>(parts: &'m [Part<'m>], reserved: &[&str]) -> Vec<(String, &'m Part<'m>)> {
-    let mut taken = Taken::but(reserved);
-    let shown = parts.iter().filter(|part| !matches!(part.form, Form::Kernel(_)));
-    shown.map(|part| (taken.give(Case::Camel.join(&[&part.name])), part)).collect()
-}
-
 fn structure(
     page: &mut Page,
     code: &Code,
@@ -145,7 +139,7 @@ fn structure(
     parts: &[Part<'_>],
 ) {
     let (name, bytes) = (&code.names[index], definition.is.bytes());
-    let fields = fields(parts, OWN);
+    let fields = fields(parts, Case::Camel, OWN);
     documented(page, name, &format!("of {bytes} bytes"), definition.is);
     page.line(0, format!("type {name} struct {{"));
     for (field, part) in &fields {
@@ -272,12 +266,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
     page.line(0, format!("type {name} struct {{"));
     page.line(1, format!("{generic}[{arguments}]"));
     page.line(0, "}");
-    let key_bytes = match (&bound.key, bound.access) {
-        (_, Access::Variables) => 4,
-        (Some(key), _) => key.bytes(),
-        (None, _) => 0,
-    };
-    let value_bytes = bound.value.as_ref().map_or(0, Form::bytes);
+    let (key_bytes, value_bytes) = bound.sizes();
     let quoted = quoted(&bound.map.name);
     let shape = format!("shape{{{quoted}, {}, {key_bytes}, {value_bytes}}}", bound.map.kind.0);
     page.line(0, "");

@@ -9,6 +9,7 @@ use maps::{
 };
 
 use crate::Source;
+use crate::names::{Case, Taken};
 use crate::page::harmless;
 
 /// All that is to be said in a language.
@@ -135,6 +136,29 @@ pub(crate) struct Bound<'a> {
     pub(crate) value: Option<Form>,
     /// Its events.
     pub(crate) event: Option<Form>,
+}
+
+impl Bound<'_> {
+    /// The bytes of its keys and of its values; 0 where it has none. The key of global variables is the number 0, of 32 bits.
+    pub(crate) fn sizes(&self) -> (usize, usize) {
+        let key_bytes = match (&self.key, self.access) {
+            (_, Access::Variables) => 4,
+            (Some(key), _) => key.bytes(),
+            (None, _) => 0,
+        };
+        (key_bytes, self.value.as_ref().map_or(0, Form::bytes))
+    }
+}
+
+/// Fields of a structure, each with its name in the language; what is the kernel's is not among them.
+pub(crate) fn fields<'m>(
+    parts: &'m [Part<'m>],
+    case: Case,
+    reserved: &[&str],
+) -> Vec<(String, &'m Part<'m>)> {
+    let mut taken = Taken::but(reserved);
+    let shown = parts.iter().filter(|part| !matches!(part.form, Form::Kernel(_)));
+    shown.map(|part| (taken.give(case.join(&[&part.name])), part)).collect()
 }
 
 /// How a map is used.

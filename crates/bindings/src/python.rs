@@ -5,7 +5,7 @@
 use maps::{Endian, Number, Place};
 
 use crate::Source;
-use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, Whole, told, told_of};
+use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, Whole, fields, told, told_of};
 use crate::names::{Case, Taken};
 use crate::page::{Page, head, plain, quoted};
 
@@ -105,10 +105,7 @@ fn structure(
     (name, definition): (&str, &Definition<'_>),
     (parts, base): (&[Part<'_>], &str),
 ) {
-    let mut taken = Taken::but(WORDS);
-    let shown = parts.iter().filter(|part| !matches!(part.form, Form::Kernel(_)));
-    let fields: Vec<(String, &Part<'_>)> =
-        shown.map(|part| (taken.give(Case::Snake.join(&[&part.name])), part)).collect();
+    let fields = fields(parts, Case::Snake, WORDS);
     page.line(0, format!("class {name}({base}):"));
     let bytes = definition.is.bytes();
     documented(page, 1, &[vec![format!("{bytes} bytes.")], told(definition.is)].concat());
@@ -152,13 +149,9 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
     page.line(0, "");
     page.line(1, format!("NAME = {}", quoted(&bound.map.name)));
     page.line(1, format!("KIND = {}", bound.map.kind.0));
-    let key_bytes = match (&bound.key, bound.access) {
-        (_, Access::Variables) => 4,
-        (Some(key), _) => key.bytes(),
-        (None, _) => 0,
-    };
+    let (key_bytes, value_bytes) = bound.sizes();
     page.line(1, format!("KEY_BYTES = {key_bytes}"));
-    page.line(1, format!("VALUE_BYTES = {}", bound.value.as_ref().map_or(0, Form::bytes)));
+    page.line(1, format!("VALUE_BYTES = {value_bytes}"));
     for (what, form) in [("KEY", &bound.key), ("VALUE", &bound.value), ("EVENT", &bound.event)] {
         if let Some(form) = form {
             page.line(1, format!("_{what} = {}", code.codec(form)));

@@ -8,7 +8,7 @@ use maps::{Endian, Place};
 
 use self::code::Code;
 use crate::Source;
-use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, told, told_of};
+use crate::model::{Access, Bound, Content, Definition, Form, Model, Part, fields, told, told_of};
 use crate::names::{Case, Taken};
 use crate::page::{Page, head, quoted};
 
@@ -149,13 +149,6 @@ fn enumeration(
     }
 }
 
-/// Fields of a structure, each with its name; what is the kernel's is not among them.
-fn fields<'m>(parts: &'m [Part<'m>], reserved: &[&str]) -> Vec<(String, &'m Part<'m>)> {
-    let mut taken = Taken::but(reserved);
-    let shown = parts.iter().filter(|part| !matches!(part.form, Form::Kernel(_)));
-    shown.map(|part| (taken.give(Case::Snake.join(&[&part.name])), part)).collect()
-}
-
 fn structure(
     page: &mut Page,
     code: &Code,
@@ -163,7 +156,7 @@ fn structure(
     parts: &[Part<'_>],
 ) {
     let (name, bytes) = (&code.names[index], definition.is.bytes());
-    let fields = fields(parts, WORDS);
+    let fields = fields(parts, Case::Snake, WORDS);
     page.comment(0, "///", &told(definition.is));
     page.line(0, format!("/// {bytes} bytes."));
     page.line(0, "#[derive(Debug, Clone, Copy, PartialEq)]");
@@ -300,12 +293,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
     };
     let alias = taken.give(Case::Camel.join(&bound.words));
     let marker = taken.give(format!("{alias}Map"));
-    let key_bytes = match (&bound.key, bound.access) {
-        (_, Access::Variables) => 4,
-        (Some(key), _) => key.bytes(),
-        (None, _) => 0,
-    };
-    let value_bytes = bound.value.as_ref().map_or(0, Form::bytes);
+    let (key_bytes, value_bytes) = bound.sizes();
     page.line(0, "");
     page.comment(0, "///", &told_of(bound.map));
     page.line(0, format!("pub type {alias} = Map<{marker}, {access}>;"));

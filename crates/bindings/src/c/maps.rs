@@ -3,7 +3,7 @@
 
 use super::comment;
 use super::layout::Layout;
-use crate::model::{Access, Bound, Form, told_of};
+use crate::model::{Access, Bound, told_of};
 use crate::names::{Case, Taken};
 use crate::page::{Page, quoted};
 
@@ -154,12 +154,7 @@ fn operations(access: Access) -> &'static [Operation] {
 }
 
 fn open(page: &mut Page, bound: &Bound<'_>, name: &str) {
-    let key_bytes = match (&bound.key, bound.access) {
-        (_, Access::Variables) => 4,
-        (Some(key), _) => key.bytes(),
-        (None, _) => 0,
-    };
-    let value_bytes = bound.value.as_ref().map_or(0, Form::bytes);
+    let (key_bytes, value_bytes) = bound.sizes();
     page.line(0, format!("struct {name} {{"));
     page.line(1, "struct l3af_map map;");
     page.line(0, "};");
