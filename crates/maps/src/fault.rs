@@ -74,25 +74,43 @@ impl From<Fault> for Faults {
     }
 }
 
+impl Fault {
+    /// What is wrong, beside the place and what was given there.
+    pub fn detail(&self) -> String {
+        let Self { expected, .. } = self;
+        self.kind
+            .absence()
+            .map_or_else(|| format!("expected {expected}"), |what| format!("{what}; expected {expected}"))
+    }
+}
+
+impl FaultKind {
+    /// In words, where it is that something is there or not.
+    fn absence(self) -> Option<&'static str> {
+        match self {
+            Self::Missing => Some("is missing"),
+            Self::Extra => Some("does not exist"),
+            Self::Kind
+            | Self::Range
+            | Self::Unit
+            | Self::Inexact
+            | Self::Name
+            | Self::Length
+            | Self::Contradiction => None,
+        }
+    }
+}
+
 impl fmt::Display for Fault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { pointer, kind, given, expected } = self;
-        match pointer.as_str() {
+        match self.pointer.as_str() {
             "" => f.write_str("the value")?,
             pointer => write!(f, "`{pointer}`")?,
         }
-        match kind {
-            FaultKind::Missing => f.write_str(" is missing")?,
-            FaultKind::Extra => f.write_str(" does not exist")?,
-            FaultKind::Kind
-            | FaultKind::Range
-            | FaultKind::Unit
-            | FaultKind::Inexact
-            | FaultKind::Name
-            | FaultKind::Length
-            | FaultKind::Contradiction => write!(f, " is `{given}`")?,
+        match self.kind.absence() {
+            Some(_) => write!(f, " {}", self.detail()),
+            None => write!(f, " is `{}`; {}", self.given, self.detail()),
         }
-        write!(f, "; expected {expected}")
     }
 }
 

@@ -3,7 +3,6 @@
 
 use std::fmt;
 
-use maps::FaultKind;
 use plan::{Hooks, Refusal, Refusals, Unfit, UnfitProbe};
 use wire::{ChainDocument, Document, Fault};
 
@@ -95,17 +94,7 @@ pub(crate) fn told(faults: &maps::Faults, place: &str) -> Vec<Fault> {
     let told = faults.all().iter().map(|fault| Fault {
         pointer: format!("{place}{}", fault.pointer),
         value: (!fault.given.is_empty()).then(|| fault.given.clone()),
-        detail: match fault.kind {
-            FaultKind::Missing => format!("is missing; expected {}", fault.expected),
-            FaultKind::Extra => format!("does not exist; expected {}", fault.expected),
-            FaultKind::Kind
-            | FaultKind::Range
-            | FaultKind::Unit
-            | FaultKind::Inexact
-            | FaultKind::Name
-            | FaultKind::Length
-            | FaultKind::Contradiction => format!("expected {}", fault.expected),
-        },
+        detail: fault.detail(),
         line: None,
     });
     told.collect()

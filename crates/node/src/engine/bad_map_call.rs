@@ -168,8 +168,8 @@ impl BadMapCall {
             Self::NoMap { .. } | Self::NoEntries { .. } => {
                 Some("`l3af maps` lists the maps, with what they hold".to_owned())
             }
-            Self::Configured { map, .. } => {
-                Some(format!("change it there, with `config` of the member: `l3af change … --set '{map}={{…}}'`"))
+            Self::Configured { member, map } => {
+                Some(format!("`l3af change {member} --set '{map}={{\"KEY\": VALUE}}'` says all of it anew"))
             }
             Self::NotLoaded { .. } => Some("`l3af status` says why it does not run".to_owned()),
             Self::NotYours { may_be_forced: true, .. } => {
