@@ -16,7 +16,7 @@ use crate::arguments::{Logins, Naming};
 use crate::failure::{Failure, Outcome};
 use crate::package_source::PackageSource;
 
-pub(crate) use file::{Content, File};
+pub(crate) use file::{Content, File, bounded};
 
 /// What a command is about.
 pub(crate) enum Subject {

@@ -2,17 +2,17 @@
 //! `l3af gen`: from what maps hold to types and handles in a language.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::path::Path;
 
 use bindings::{Language, Source};
 use maps::{Endian, Interface};
-use package::{Manifest, Object, Package};
+use package::{MAX_LAYER_BYTES, Manifest, Object, Package};
 
 use crate::arguments::generate::Generate;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::package_source::PackageSource;
+use crate::subject::bounded;
 
 /// What bindings are made of, at hand.
 struct Subject {
@@ -91,8 +91,8 @@ fn of_manifest(manifest: &Manifest, objects: &BTreeMap<String, Vec<u8>>) -> Resu
 }
 
 fn of_object(path: &Path) -> Result<Subject, Failure> {
-    let bytes =
-        fs::read(path).map_err(|error| Failure::new(format!("cannot read `{}`: {error}", path.display())))?;
+    let cannot = |error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
+    let bytes = bounded(path, MAX_LAYER_BYTES).map_err(cannot)?;
     let unread = |source: package::ObjectError| {
         Failure::new(format!("`{}` is no eBPF object: {source}", path.display()))
             .with_hint("bindings are made of a package, a folder with `package.toml`, or an object (`.o`)")

@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
-use std::fs;
 use std::path::Path;
 
 use lint::{Beside, Contents, Finding, RULES, Rule, Severity, lint};
@@ -15,6 +14,7 @@ use crate::arguments::lint::{Explained as Explain, Lint};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::package_source::PackageSource;
+use crate::subject::bounded;
 
 pub(crate) fn run(arguments: &Lint) -> Outcome {
     let path = match (arguments.explain, &arguments.package) {
@@ -65,11 +65,7 @@ fn look(path: &Path, arguments: &Lint) -> Result<Vec<Finding>, Failure> {
         return Ok(findings);
     }
     let cannot = |why: String| Failure::new(format!("cannot read `{}`: {why}", path.display()));
-    let bytes = fs::metadata(path).map_err(|error| cannot(error.to_string()))?.len();
-    if bytes > MAX_LAYER_BYTES {
-        return Err(cannot(format!("it has more than {MAX_LAYER_BYTES} bytes")));
-    }
-    let object = fs::read(path).map_err(|error| cannot(error.to_string()))?;
+    let object = bounded(path, MAX_LAYER_BYTES).map_err(|error| cannot(error.to_string()))?;
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     Ok(lint(&Contents::object(&name, &object))?)
 }

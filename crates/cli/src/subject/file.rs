@@ -162,7 +162,7 @@ fn unreadable(path: &Path, error: &io::Error) -> Failure {
 }
 
 /// The bytes of a file that is not larger than it may be.
-fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
+pub(crate) fn bounded(path: &Path, max: u64) -> io::Result<Vec<u8>> {
     let mut bytes = Vec::new();
     fs::File::open(path)?.take(max + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > max {

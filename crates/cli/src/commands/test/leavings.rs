@@ -163,10 +163,14 @@ fn remove(folder: &Path) {
     (0..5).take_while(|_| fs::remove_dir_all(folder).is_err() && folder.exists()).for_each(drop);
 }
 
+/// The user as whom this command runs: a process belongs to its effective user (proc(5)).
+pub(super) fn own_user() -> io::Result<u32> {
+    Ok(fs::metadata("/proc/self")?.uid())
+}
+
 /// Removes folders whose runs are gone. Those of other users are not looked into.
 fn remove_abandoned(parent: &Path, prefix: &str) -> io::Result<()> {
-    // A process belongs to its effective user (proc(5)).
-    let user = fs::metadata("/proc/self")?.uid();
+    let user = own_user()?;
     for entry in fs::read_dir(parent)?.filter_map(Result::ok) {
         let is_named_so = entry.file_name().to_str().is_some_and(|name| name.starts_with(prefix));
         let is_own = || entry.metadata().is_ok_and(|found| found.is_dir() && found.uid() == user);

@@ -3,7 +3,6 @@
 
 use std::fs;
 use std::io::ErrorKind;
-use std::os::unix::fs::MetadataExt as _;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -13,7 +12,7 @@ use std::time::{Duration, Instant};
 use tempfile::TempDir;
 use wire::NodeClient;
 
-use super::leavings::Leavings;
+use super::leavings::{Leavings, own_user};
 use crate::failure::{Failure, Outcome};
 
 /// How long it may take to come up.
@@ -69,8 +68,7 @@ impl<'a> Private<'a> {
 
 /// Refuses who may have no programs run.
 fn check_user() -> Outcome {
-    // A process belongs to its effective user (proc(5)).
-    if fs::metadata("/proc/self")?.uid() == 0 {
+    if own_user()? == 0 {
         return Ok(());
     }
     Err(Failure::new("running programs in the kernel takes root")
