@@ -14,6 +14,7 @@ use package::{MemberName, PackageName};
 use serde_json::Value;
 
 use crate::engine::{HERE, Held};
+use crate::metrics::escaped;
 
 /// The most entries of one map that become samples, and the most samples: each is kept for ever by whoever collects them.
 const MOST_ENTRIES: usize = 1000;
@@ -305,10 +306,6 @@ fn plain(text: &str) -> String {
 fn spelled(labels: &Labels) -> String {
     let labels = labels.iter().map(|(name, value)| format!("{name}=\"{}\"", escaped(value)));
     labels.collect::<Vec<_>>().join(",")
-}
-
-fn escaped(text: &str) -> String {
-    text.replace('\\', "\\\\").replace('"', "\\\"").replace('\n', "\\n")
 }
 
 #[cfg(test)]

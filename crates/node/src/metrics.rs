@@ -262,7 +262,7 @@ impl fmt::Display for Kind {
 }
 
 /// A value of a label: backslashes, quotes and line ends are escaped.
-fn escaped(value: &str) -> String {
+pub(crate) fn escaped(value: &str) -> String {
     value.replace('\\', r"\\").replace('"', "\\\"").replace('\n', r"\n")
 }
 
