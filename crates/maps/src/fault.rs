@@ -4,6 +4,7 @@
 use std::fmt;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use thiserror::Error;
 
 /// One thing that is wrong with a value.
@@ -60,6 +61,12 @@ impl Faults {
         self
     }
 
+    /// The same faults, of the value that an object has under a name.
+    #[must_use]
+    pub fn under(self, name: &str) -> Self {
+        self.within(&format!("/{}", crate::write::escaped(name)))
+    }
+
     /// The same faults, of a value that lies deeper: each pointer has this in front.
     #[must_use]
     pub fn within(self, pointer: &str) -> Self {
@@ -75,6 +82,12 @@ impl From<Fault> for Faults {
 }
 
 impl Fault {
+    /// A fault at a place; of what was given the beginning is kept.
+    pub fn new(pointer: &str, kind: FaultKind, given: Option<&Value>, expected: String) -> Self {
+        let given = crate::write::shortened(given.map(ToString::to_string).unwrap_or_default());
+        Self { pointer: pointer.to_owned(), kind, given, expected }
+    }
+
     /// What is wrong, beside the place and what was given there.
     pub fn detail(&self) -> String {
         let Self { expected, .. } = self;

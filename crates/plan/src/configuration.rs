@@ -135,7 +135,7 @@ impl Settling<'_> {
     fn settle(&self, wanted: &Config) -> Result<Configuration, Unfit> {
         let (mut settled, mut faults) = (Configuration::default(), None);
         let mut note = |name: &str, wrong: Faults| {
-            let wrong = wrong.within(&format!("/{}", escaped(name)));
+            let wrong = wrong.under(name);
             faults = Some(faults.take().map_or(wrong.clone(), |before: Faults| before.and(wrong)));
         };
         for (name, value) in wanted {
@@ -185,16 +185,7 @@ impl Settling<'_> {
         let parameters: Vec<&str> = self.interface.parameters().map(|(name, ..)| name).collect();
         let maps = self.interface.maps.iter().filter(|map| map.can_be_filled());
         let maps: Vec<&String> = maps.map(|map| &map.name).collect();
-        Faults::from(Fault {
-            pointer: String::new(),
-            kind: FaultKind::Extra,
-            given: value.to_string(),
-            expected: format!("a parameter ({}) or a map ({})", list(&parameters), list(&maps)),
-        })
+        let expected = format!("a parameter ({}) or a map ({})", list(&parameters), list(&maps));
+        Faults::from(Fault::new("", FaultKind::Extra, Some(value), expected))
     }
-}
-
-/// A name as a part of a JSON pointer (RFC 6901, section 3).
-fn escaped(name: &str) -> String {
-    name.replace('~', "~0").replace('/', "~1")
 }

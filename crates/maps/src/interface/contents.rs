@@ -130,11 +130,11 @@ impl Map {
         // The key is that of any entry, and the value is what a map holds.
         let Some(mut parts) = entry.as_object().cloned() else {
             let expected = "an object with `key` and `value`".to_owned();
-            return Err(Faults(vec![fault("", FaultKind::Kind, entry.to_string(), expected)]));
+            return Err(Faults::from(Fault::new("", FaultKind::Kind, Some(entry), expected)));
         };
         let missing = || {
             let expected = "what the map holds that the key leads to".to_owned();
-            Faults(vec![fault("", FaultKind::Missing, String::new(), expected)])
+            Faults::from(Fault::new("", FaultKind::Missing, None, expected))
         };
         let held = parts.remove("value").ok_or_else(missing);
         let held =
@@ -165,7 +165,8 @@ impl Map {
 
     fn key_named(&self, word: &str, endian: Endian) -> Result<Vec<u8>, Faults> {
         let Some(is) = &self.key else { return Ok(Vec::new()) };
-        let wrong = |expected| Faults(vec![fault("", FaultKind::Kind, word.to_owned(), expected)]);
+        let wrong =
+            |expected| Faults::from(Fault::new("", FaultKind::Kind, Some(&Value::from(word)), expected));
         let json = is.parse_text(word).map_err(|bad| wrong(bad.expected().to_owned()))?;
         let key = is.encode(&json, endian)?;
         let given = Value::from(word);
@@ -228,12 +229,8 @@ impl Filling<'_> {
     }
 
     fn fault(&mut self, pointer: &str, kind: FaultKind, given: &Value, expected: &str) {
-        self.faults.push(fault(pointer, kind, given.to_string(), expected.to_owned()));
+        self.faults.push(Fault::new(pointer, kind, Some(given), expected.to_owned()));
     }
-}
-
-fn fault(pointer: &str, kind: FaultKind, given: String, expected: String) -> Fault {
-    Fault { pointer: pointer.to_owned(), kind, given: crate::write::shortened(given), expected }
 }
 
 #[cfg(test)]

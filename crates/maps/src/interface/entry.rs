@@ -61,7 +61,7 @@ impl Map {
             parts.iter().filter(|(_, part)| part.is_some()).map(|(name, _)| *name).collect();
         let Some(object) = entry.as_object() else {
             let expected = format!("an object with {}", crate::write::list_all(&known));
-            return Err(Faults(vec![fault("", FaultKind::Kind, Some(entry), expected)]));
+            return Err(Faults(vec![Fault::new("", FaultKind::Kind, Some(entry), expected)]));
         };
         let mut faults = Vec::new();
         let mut written = [Vec::new(), Vec::new()];
@@ -71,13 +71,15 @@ impl Map {
             match object.get(name).or(is.words().default.as_ref()).map(|value| is.encode(value, endian)) {
                 Some(Ok(encoded)) => *bytes = encoded,
                 Some(Err(wrong)) => faults.extend(wrong.within(&pointer).0),
-                None => faults.push(fault(&pointer, FaultKind::Missing, None, crate::write::expected(is))),
+                None => {
+                    faults.push(Fault::new(&pointer, FaultKind::Missing, None, crate::write::expected(is)));
+                }
             }
         }
         let extra = object.iter().filter(|(name, _)| !known.contains(&name.as_str()));
         faults.extend(extra.map(|(name, value)| {
             let pointer = format!("/{}", crate::write::escaped(name));
-            fault(&pointer, FaultKind::Extra, Some(value), crate::write::list(&known))
+            Fault::new(&pointer, FaultKind::Extra, Some(value), crate::write::list(&known))
         }));
         let [key, value] = written;
         faults.extend(self.beyond(&key, endian, object.get("key")));
@@ -89,11 +91,6 @@ impl Map {
         let array = self.kind.is_array() && self.max_entries > 0;
         let beyond = array && endian.read(key) >= u128::from(self.max_entries);
         let last = self.max_entries.saturating_sub(1);
-        beyond.then(|| fault("/key", FaultKind::Range, given, format!("a key from 0 to {last}")))
+        beyond.then(|| Fault::new("/key", FaultKind::Range, given, format!("a key from 0 to {last}")))
     }
-}
-
-fn fault(pointer: &str, kind: FaultKind, given: Option<&Value>, expected: String) -> Fault {
-    let given = crate::write::shortened(given.map(ToString::to_string).unwrap_or_default());
-    Fault { pointer: pointer.to_owned(), kind, given, expected }
 }
