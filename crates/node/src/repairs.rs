@@ -4,6 +4,7 @@
 
 use std::collections::BTreeSet;
 use std::future::pending;
+use std::io;
 use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
@@ -22,9 +23,7 @@ use crate::server::{Shared, with};
 const REST: Duration = Duration::from_millis(10);
 /// How many times as long as a comparison took it rests at least, so that a noisy machine does not keep the daemon busy.
 const RESTS_FOR: u32 = 4;
-/// How long to listen still for who made a change that was found.
-const ECHO: Duration = Duration::from_millis(5);
-/// How much of what was heard is kept for one comparison.
+/// How much of what was heard is kept for one comparison: the latest.
 const HEARD: usize = 64;
 
 /// What the comparisons need.
@@ -59,8 +58,7 @@ impl Repairs {
                 () = sleep(left.unwrap_or_default()), if left.is_some() => {}
                 () = sleep_until(rests_until), if !heard.is_empty() => {}
                 stirs = ears.hear() => {
-                    heard.extend(stirs);
-                    heard.truncate(HEARD);
+                    keep(&mut heard, stirs);
                     continue;
                 }
                 _ = self.in_force.changed() => continue,
@@ -75,10 +73,7 @@ impl Repairs {
             rests_until = Instant::now() + (begin.elapsed() * RESTS_FOR).max(REST);
             let mut stirs = std::mem::take(&mut heard);
             if !drift.is_empty() {
-                // A call has its effect before it ends and is heard.
-                stirs.extend(ears.calling());
-                sleep(ECHO).await;
-                stirs.extend(ears.take());
+                stirs.extend(ears.callers());
                 drop(with(&self.engine, move |engine| engine.note_drift(&drift, &stirs)).await);
             }
         }
@@ -99,15 +94,25 @@ impl Repairs {
     }
 }
 
-/// What hears of changes, on a thread of its own; nothing does where the kernel lets nobody listen.
+/// Keeps what was heard, each once.
+fn keep(heard: &mut Vec<Stir>, stirs: Vec<Stir>) {
+    for stir in stirs {
+        heard.retain(|kept| *kept != stir);
+        heard.push(stir);
+    }
+    heard.drain(..heard.len().saturating_sub(HEARD));
+}
+
+/// What hears of changes; nothing does where the kernel lets nobody listen.
 struct Ears {
     watch: Option<Arc<Watch>>,
-    heard: mpsc::Receiver<Vec<Stir>>,
+    /// Is told by a thread of its own that something was heard; what it was stays in the watch until it is taken.
+    stirred: mpsc::Receiver<()>,
 }
 
 impl Ears {
     fn open() -> Self {
-        let (tell, heard) = mpsc::channel(1);
+        let (tell, stirred) = mpsc::channel(1);
         let watch = match Watch::open() {
             Ok((watch, deaf)) => {
                 if let Some(error) = deaf {
@@ -123,9 +128,13 @@ impl Ears {
             }
         };
         if let Some(watch) = watch.clone() {
-            thread::spawn(move || listen(&watch, &tell));
+            thread::spawn(move || {
+                while let Ok(()) = watch.wait()
+                    && tell.blocking_send(()).is_ok()
+                {}
+            });
         }
-        Self { watch, heard }
+        Self { watch, stirred }
     }
 
     fn follow(&self, namespaces: &BTreeSet<NetworkNamespace>) {
@@ -134,44 +143,29 @@ impl Ears {
         }
     }
 
-    /// Who is changing something just now.
-    fn calling(&self) -> Vec<Stir> {
-        let calling = self.watch.as_ref().map(|watch| watch.calling()).unwrap_or_default();
-        calling.into_iter().map(Stir::Call).collect()
+    /// Who made, or is making, a change that was found.
+    fn callers(&mut self) -> Vec<Stir> {
+        self.ask(Watch::take_with_callers)
     }
 
-    /// What was heard meanwhile.
-    fn take(&mut self) -> Vec<Stir> {
-        let mut taken = Vec::new();
-        while let Ok(stirs) = self.heard.try_recv() {
-            taken.extend(stirs);
-        }
-        taken
-    }
-
-    /// Waits until something is heard.
+    /// Waits until something is heard. Nothing may come of it: it may have been taken already.
     async fn hear(&mut self) -> Vec<Stir> {
-        match self.heard.recv().await {
-            Some(stirs) => stirs,
+        match self.stirred.recv().await {
+            Some(()) => self.ask(Watch::take),
             None => pending().await,
         }
     }
-}
 
-fn listen(watch: &Watch, tell: &mpsc::Sender<Vec<Stir>>) {
-    loop {
-        match watch.wait() {
-            Ok(stirs) => {
-                if tell.blocking_send(stirs).is_err() {
-                    return;
-                }
-            }
-            Err(error) => {
-                tracing::warn!(
-                    "changes by others are no longer heard, but found at the next comparison: {error}"
-                );
-                return;
-            }
-        }
+    fn ask(&mut self, what: impl FnOnce(&Watch) -> io::Result<Vec<Stir>>) -> Vec<Stir> {
+        let Some(watch) = &self.watch else { return Vec::new() };
+        what(watch).unwrap_or_else(|error| {
+            tracing::warn!(
+                "changes by others are no longer heard, but found at the next comparison: {error}"
+            );
+            self.watch = None;
+            // The thread ends as it tells next.
+            self.stirred.close();
+            Vec::new()
+        })
     }
 }

@@ -120,27 +120,40 @@ impl Watch {
         }
     }
 
-    /// Who is changing something just now.
-    pub fn calling(&self) -> Vec<Caller> {
-        self.ears().calls.as_ref().map(Calls::calling).unwrap_or_default()
-    }
-
-    /// Waits until something is heard.
+    /// Waits until something is heard that nobody took so far.
     ///
     /// # Errors
     /// When nothing can be heard any more.
-    pub fn wait(&self) -> io::Result<Vec<Stir>> {
+    pub fn wait(&self) -> io::Result<()> {
         let mut ready = Vec::with_capacity(1);
         loop {
             match epoll::wait(&self.epoll, spare_capacity(&mut ready), None) {
-                Ok(_) | Err(Errno::INTR) => ready.clear(),
+                Ok(_) => return Ok(()),
+                Err(Errno::INTR) => {}
                 Err(error) => return Err(error.into()),
             }
-            let heard = self.ears().take()?;
-            if !heard.is_empty() {
-                return Ok(heard);
-            }
         }
+    }
+
+    /// What was heard since.
+    ///
+    /// # Errors
+    /// When nothing can be heard any more.
+    pub fn take(&self) -> io::Result<Vec<Stir>> {
+        self.ears().take()
+    }
+
+    /// What was heard since, and who is in the middle of a call: all who can have made a change that was seen before this.
+    ///
+    /// # Errors
+    /// When nothing can be heard any more.
+    pub fn take_with_callers(&self) -> io::Result<Vec<Stir>> {
+        let mut ears = self.ears();
+        // In this order: a call that ends is told before it is forgotten.
+        let calling = ears.calls.as_ref().map(Calls::calling).unwrap_or_default();
+        let mut stirs = ears.take()?;
+        stirs.extend(calling.into_iter().map(Stir::Call));
+        Ok(stirs)
     }
 
     fn ears(&self) -> MutexGuard<'_, Ears> {
