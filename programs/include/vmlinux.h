@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
  * The part of the kernel's stable interface that packet programs need: integer
- * types, map types, verdicts, the XDP context and protocol headers.
+ * types, map types, verdicts, the contexts of XDP and TC, protocol headers.
  *
  * It is short on purpose. Nothing here depends on the kernel that a build runs
  * on, so a package that pins this file by digest builds to the same bytes
@@ -83,6 +83,52 @@ struct xdp_md {
 	__u32 ingress_ifindex;
 	__u32 rx_queue_index;
 	__u32 egress_ifindex;
+};
+
+/* Verdicts of TC. */
+#define TC_ACT_UNSPEC	(-1)
+#define TC_ACT_OK	0
+#define TC_ACT_SHOT	2
+#define TC_ACT_PIPE	3
+#define TC_ACT_REDIRECT 7
+
+/* What a program of TC is told of a packet. */
+struct __sk_buff {
+	__u32 len;
+	__u32 pkt_type;
+	__u32 mark;
+	__u32 queue_mapping;
+	__u32 protocol;
+	__u32 vlan_present;
+	__u32 vlan_tci;
+	__u32 vlan_proto;
+	__u32 priority;
+	__u32 ingress_ifindex;
+	__u32 ifindex;
+	__u32 tc_index;
+	__u32 cb[5];
+	__u32 hash;
+	__u32 tc_classid;
+	__u32 data;
+	__u32 data_end;
+	__u32 napi_id;
+	/* For programs of sockets. */
+	__u32 family;
+	__u32 remote_ip4;
+	__u32 local_ip4;
+	__u32 remote_ip6[4];
+	__u32 local_ip6[4];
+	__u32 remote_port;
+	__u32 local_port;
+	__u32 data_meta;
+	__u64 flow_keys __attribute__((aligned(8)));
+	__u64 tstamp;
+	__u32 wire_len;
+	__u32 gso_segs;
+	__u64 sk __attribute__((aligned(8)));
+	__u32 gso_size;
+	__u8 tstamp_type;
+	__u64 hwtstamp;
 };
 
 /* EtherTypes. */
