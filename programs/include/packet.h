@@ -53,6 +53,15 @@ struct packet {
 	__u8 protocol;
 };
 
+/* Kept from the compiler, which would compute with half of the pointers. */
+static __always_inline __u64 distance(void *from, void *to)
+{
+	__u64 bytes = to - from;
+
+	asm volatile("" : "+r"(bytes));
+	return bytes;
+}
+
 /*
  * How much of the frame there is from here on. Lengths from the wire are held
  * against this and never added to a pointer: older verifiers (6.1 is one)
@@ -60,7 +69,7 @@ struct packet {
  */
 static __always_inline __u64 rest_bytes(const struct packet *packet, void *at)
 {
-	return packet->end - at + packet->beyond_bytes;
+	return distance(at, packet->end) + packet->beyond_bytes;
 }
 
 static __always_inline enum packet_kind read_ipv4(void *at,
@@ -218,6 +227,11 @@ static __always_inline enum packet_kind read_packet(struct xdp_md *ctx,
 /* Headers that a program of TC looks at, in bytes, if there are so many. */
 #define HEADER_BYTES 256
 
+static __always_inline __u64 linear_bytes(const struct __sk_buff *ctx)
+{
+	return distance((void *)(long)ctx->data, (void *)(long)ctx->data_end);
+}
+
 /*
  * Gathers the headers first where they are spread over several pieces: that may
  * cost a copy. What the headers say is held against the whole packet.
@@ -225,13 +239,13 @@ static __always_inline enum packet_kind read_packet(struct xdp_md *ctx,
 static __always_inline enum packet_kind read_skb(struct __sk_buff *ctx,
 						 struct packet *packet)
 {
-	__u32 here = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+	__u64 here = linear_bytes(ctx);
 	__u16 tags = 0;
 
 	if (here < ctx->len && here < HEADER_BYTES) {
 		here = ctx->len < HEADER_BYTES ? ctx->len : HEADER_BYTES;
 		bpf_skb_pull_data(ctx, here);
-		here = (void *)(long)ctx->data_end - (void *)(long)ctx->data;
+		here = linear_bytes(ctx);
 	}
 	packet->end = (void *)(long)ctx->data_end;
 	packet->beyond_bytes = ctx->len - here;
