@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
 use package::{Package, Platform};
 use tempfile::TempDir;
 use trust::{Circumstances, Evidence, Memory, PolicyDocument, Verified, verify};
@@ -52,6 +52,22 @@ impl Packages {
             packages.l3af(&["sign", name, "--key", "key"])?.success()?;
         }
         Ok(packages)
+    }
+
+    /// Builds and signs a package of this repository, once, and returns its path.
+    ///
+    /// # Errors
+    /// When the compiler is not there or refuses, or the program for user space was not built before.
+    pub fn program(&self, name: &str) -> Result<String> {
+        let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
+        let (folder, path) = (repository().join("programs").join(name), self.path(name));
+        if !fs::exists(&path)? {
+            let is_built = !folder.join("user").exists() || folder.join("bin").join(name).exists();
+            ensure!(is_built, "its program for user space is not there; run `cargo xtask programs`");
+            self.build_one(name, name)?;
+            self.l3af(&["sign", name, "--key", "key"])?.success()?;
+        }
+        Ok(path)
     }
 
     /// Builds a package of this repository, unsigned.

@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod durability;
+mod programs;
 mod python;
 mod setup;
 mod shell;
@@ -26,6 +27,8 @@ struct Arguments {
 enum Chore {
     /// Install the system packages that are missing (Debian, Ubuntu)
     Setup,
+    /// Build the packages of `programs/`, with their programs for user space, into `target/programs`
+    Programs,
     /// Make the Python environment of the tests, `target/python`
     Python,
     /// Run every check and every test, as CI does
@@ -58,6 +61,7 @@ enum Chore {
 fn main() -> ExitCode {
     let result = match Arguments::parse().chore {
         Chore::Setup => setup::install(setup::EVERYTHING),
+        Chore::Programs => programs::build(),
         Chore::Python => python::prepare(),
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),

@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, command, exists, is_root, output, repository, say, watch};
-use crate::{durability, python, setup, tidy, vm};
+use crate::{durability, programs, python, setup, tidy, vm};
 
 /// The version that the rules in `deny.toml` were written for.
 const CARGO_DENY: &str = "0.20.2";
@@ -51,6 +51,7 @@ pub(crate) fn run() -> Result<()> {
     })?;
     stage("dependencies", deny)?;
     stage("binaries", || shell::run(&mut command("cargo build --quiet --workspace --bins")))?;
+    stage("programs", programs::build)?;
     stage("python", python::prepare)?;
     let mut count = Count::default();
     let tested = stage("tests", || test(unprivileged, &mut count));

@@ -21,12 +21,15 @@ const MAX_LINES: usize = 500;
 const UNSAFE: [&str; 2] = ["crates/kernel/src/linux/sys.rs", "crates/kernel/src/linux/sys/"];
 /// Folders of others' files.
 const FOREIGN: [&str; 2] = ["crates/cli/include/", "LICENSES/"];
+/// What `l3af gen` made, for the programs of packages for user space.
+const GENERATED: &str = "user/src/maps.rs";
 
 /// Checks the repository.
 pub(crate) fn run() -> Result<()> {
     let listed = output(&mut command("git ls-files --cached --others --exclude-standard"))?;
     let root = repository();
-    let own = listed.lines().filter(|path| !FOREIGN.iter().any(|folder| path.starts_with(folder)));
+    let is_foreign = |path: &str| FOREIGN.iter().any(|folder| path.starts_with(folder));
+    let own = listed.lines().filter(|path| !is_foreign(path) && !path.ends_with(GENERATED));
     // A file that is deleted but not yet committed has no text, nor has one that is not text.
     let texts: Vec<Text> = own
         .filter_map(|path| {

@@ -84,7 +84,8 @@ pub(crate) fn write(source: &Source<'_>, model: &Model<'_>) -> String {
     let code = Code { names: model.definitions.iter().map(called).collect() };
     let mut page = Page::new("    ");
     page.comment(0, "//!", &head(source));
-    page.line(0, "#![allow(unused, unused_comparisons, nonstandard_style, clippy::all, clippy::pedantic)]");
+    page.line(0, "#![allow(unused, unused_comparisons, nonstandard_style, missing_docs, unreachable_pub)]");
+    page.line(0, "#![allow(clippy::all, clippy::pedantic, clippy::restriction)]");
     page.line(0, "");
     let endian = if source.endian == Endian::Little { "little" } else { "big" };
     page.raw(&include_str!("../runtime/rust.in").replace("{{endian}}", endian));

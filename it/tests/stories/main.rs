@@ -26,6 +26,7 @@ mod otlp;
 mod package;
 mod page;
 mod plan;
+mod programs;
 mod registry;
 mod service;
 mod tested;

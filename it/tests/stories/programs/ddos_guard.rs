@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `ddos-guard`: a flood in a namespace while real connections succeed.

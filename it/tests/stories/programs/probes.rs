@@ -1,0 +1,2 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The packages of probes: what they tell is what happens.
