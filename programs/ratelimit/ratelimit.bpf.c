@@ -170,8 +170,11 @@ struct {
 /* What a packet is to the limits. */
 struct arrival {
 	__u64 now_ns;
-	__u32 bytes;
+	/* Where the header of IP begins; pointers would not outlive calls. */
+	__u32 ip_offset;
 	__u16 port;
+	__u8 protocol;
+	bool is_ipv6;
 	bool is_connection;
 	/* Whether the allowance is the sender's, or that of the port alone. */
 	bool by_source;
@@ -184,6 +187,8 @@ struct arrival {
 struct order {
 	struct charge charge;
 	struct owner owner;
+	/* Of the frame, as interfaces count it. */
+	__u32 bytes;
 };
 
 struct {
@@ -193,38 +198,27 @@ struct {
 	__type(value, struct order);
 } orders SEC(".maps");
 
-static __always_inline bool has_ports(__u8 number)
-{
-	return number == IPPROTO_TCP || number == IPPROTO_UDP ||
-	       number == IPPROTO_SCTP;
-}
-
-/* Reads ports; a SYN without ACK is a new connection. */
-static __always_inline void read_transport(const struct packet *packet,
-					   struct arrival *arrival)
+/* A SYN without ACK is a new connection. */
+static __always_inline void read_arrival(const struct packet *packet,
+					 struct arrival *arrival)
 {
 	struct tcphdr *tcp = packet->transport;
 	struct udphdr *udp = packet->transport;
 
-	if (packet->fragment_offset || !has_ports(packet->protocol) ||
-	    (void *)(udp + 1) > packet->end)
+	arrival->protocol = packet->protocol;
+	arrival->is_ipv6 = packet->ipv6;
+	arrival->ip_offset = sizeof(struct ethhdr) +
+			     packet->vlan_tags * sizeof(struct vlan_hdr);
+	if (packet->fragment_offset || (void *)(udp + 1) > packet->end)
 		return;
-	arrival->port = bpf_ntohs(udp->dest);
-	if (packet->protocol == IPPROTO_TCP && (void *)(tcp + 1) <= packet->end)
-		arrival->is_connection = tcp->syn && !tcp->ack;
-}
-
-/* False for what no limit can apply to. */
-static __always_inline bool
-read_arrival(struct xdp_md *ctx, struct packet *packet, struct arrival *arrival)
-{
-	if (read_packet(ctx, packet) != PACKET_IP)
-		return false;
-	if (protocol != ANY_PROTOCOL && packet->protocol != protocol)
-		return false;
-	arrival->bytes = distance((void *)(long)ctx->data, packet->end);
-	read_transport(packet, arrival);
-	return arrival->port >= first_port && arrival->port <= last_port;
+	if (packet->protocol == IPPROTO_TCP) {
+		arrival->port = bpf_ntohs(udp->dest);
+		if ((void *)(tcp + 1) <= packet->end)
+			arrival->is_connection = tcp->syn && !tcp->ack;
+	} else if (packet->protocol == IPPROTO_UDP ||
+		   packet->protocol == IPPROTO_SCTP) {
+		arrival->port = bpf_ntohs(udp->dest);
+	}
 }
 
 static __always_inline bool applies(const struct limit *limit,
@@ -232,6 +226,21 @@ static __always_inline bool applies(const struct limit *limit,
 {
 	return limit->packets < ANY_COUNT || limit->bytes < ANY_BYTES ||
 	       (arrival->is_connection && limit->connections < ANY_COUNT);
+}
+
+/* Leaves most packets alone at once where connections are all that counts. */
+static __always_inline bool may_apply(const struct limit *of_port,
+				      const struct arrival *arrival)
+{
+	return arrival->is_connection ||
+	       (of_port && (of_port->packets || of_port->bytes)) ||
+	       packets_per_second < ANY_COUNT || bytes_per_second < ANY_BYTES;
+}
+
+static __always_inline bool is_in_range(const struct arrival *arrival)
+{
+	return arrival->port >= first_port && arrival->port <= last_port &&
+	       (protocol == ANY_PROTOCOL || arrival->protocol == protocol);
 }
 
 static __always_inline void read_defaults(struct limit *limit)
@@ -262,61 +271,79 @@ static __always_inline void replace(struct limit *limit,
 }
 
 static __always_inline struct source_limit *
-limit_of_source(const struct packet *packet)
+limit_of_source(const struct in6_addr *source, bool is_ipv6)
 {
 	struct prefix_ipv4 ipv4 = {.bits = 32};
 	struct prefix_ipv6 ipv6 = {.bits = 128};
 
-	if (packet->ipv4) {
-		ipv4.address = packet->ipv4->saddr;
-		return bpf_map_lookup_elem(&sources_ipv4, &ipv4);
+	if (is_ipv6) {
+		ipv6.address = *source;
+		return bpf_map_lookup_elem(&sources_ipv6, &ipv6);
 	}
-	if (!packet->ipv6)
-		return NULL;
-	ipv6.address = packet->ipv6->saddr;
-	return bpf_map_lookup_elem(&sources_ipv6, &ipv6);
+	ipv4.address = source->in6_u.u6_addr32[3];
+	return bpf_map_lookup_elem(&sources_ipv4, &ipv4);
 }
 
 /*
  * The limit of a packet: what the entry of its sender says, else that of its
  * port, else the parameters. False where none applies.
  */
-static __always_inline bool find_limit(const struct packet *packet,
+static __always_inline bool find_limit(const struct limit *of_port,
+				       struct owner *owner,
 				       struct arrival *arrival,
-				       struct limit *limit, __u32 *bits)
+				       struct limit *limit)
 {
 	struct source_limit *of_source;
-	__u32 port = arrival->port;
-	struct limit *of_port;
 
 	read_defaults(limit);
-	of_port = per == PER_SOURCE ? NULL : bpf_map_lookup_elem(&ports, &port);
 	if (of_port)
 		replace(limit, of_port);
 	/* Senders with an entry do not use up what the port has for all. */
 	if (per == PER_PORT && !applies(limit, arrival))
 		return false;
-	of_source = limit_of_source(packet);
+	owner->bits = arrival->is_ipv6 ? source_bits_ipv6 : source_bits_ipv4;
+	of_source = limit_of_source(&owner->source, arrival->is_ipv6);
 	if (of_source) {
 		replace(limit, (struct limit *)of_source);
-		*bits = of_source->bits;
+		if (of_source->bits)
+			owner->bits = of_source->bits;
 	}
 	arrival->by_source = per != PER_PORT || of_source;
 	return applies(limit, arrival);
 }
 
-/* Who the packet is from, as far as senders are told apart. */
-static __always_inline void read_owner(const struct packet *packet,
+/* How long the frame is, and who it is from. */
+static __always_inline bool read_order(struct xdp_md *ctx,
 				       const struct arrival *arrival,
-				       __u32 bits, struct owner *owner)
+				       struct order *order)
 {
-	if (packet->ipv4) {
-		bits = 96 + (bits ?: source_bits_ipv4);
-		map_ipv4(packet->ipv4->saddr, &owner->source);
-	} else if (packet->ipv6) {
-		bits = bits ?: source_bits_ipv6;
-		owner->source = packet->ipv6->saddr;
+	/* Behind the Ethernet header and two tags at most. */
+	void *ip = (void *)(long)ctx->data + (arrival->ip_offset & 31);
+	void *end = (void *)(long)ctx->data_end;
+	struct ipv6hdr *ipv6 = ip;
+	struct iphdr *ipv4 = ip;
+
+	order->bytes = distance((void *)(long)ctx->data, end);
+	if (arrival->is_ipv6) {
+		if ((void *)(ipv6 + 1) > end)
+			return false;
+		order->owner.source = ipv6->saddr;
+		return true;
 	}
+	if ((void *)(ipv4 + 1) > end)
+		return false;
+	map_ipv4(ipv4->saddr, &order->owner.source);
+	return true;
+}
+
+/* Makes those one that share as many bits as it is to be. */
+static __always_inline void settle_owner(const struct arrival *arrival,
+					 struct owner *owner)
+{
+	__u32 bits = owner->bits;
+
+	if (!arrival->is_ipv6)
+		bits += 96;
 	mask(&owner->source, bits);
 	owner->port = per == PER_SOURCE ? 0 : arrival->port;
 	owner->bits = bits;
@@ -325,8 +352,10 @@ static __always_inline void read_owner(const struct packet *packet,
 /* PASSED, or the limit that lets nothing pass at all. */
 static __always_inline enum outcome read_charge(const struct limit *limit,
 						const struct arrival *arrival,
-						struct charge *charge)
+						struct order *order)
 {
+	struct charge *charge = &order->charge;
+
 	charge->cost[CONNECTIONS] = 0;
 	charge->cost[PACKETS] = 0;
 	charge->cost[BYTES] = 0;
@@ -345,7 +374,7 @@ static __always_inline enum outcome read_charge(const struct limit *limit,
 	if (limit->bytes < ANY_BYTES) {
 		if (!limit->bytes)
 			return OVER_BYTES;
-		charge_units(charge, BYTES, arrival->bytes, limit->bytes,
+		charge_units(charge, BYTES, order->bytes, limit->bytes,
 			     limit->byte_burst);
 	}
 	return PASSED;
@@ -399,16 +428,21 @@ static __always_inline bool is_free(const struct slot *slot, __u64 now_ns)
 static __always_inline enum outcome
 foresee(struct slots *set, const struct order *order, __u64 now_ns)
 {
+	bool has_room = false;
+
 	for (int i = 0; i < SLOTS; i++) {
 		struct slot *slot = &set->slots[i];
 		enum outcome outcome;
 
 		outcome = exceeded(slot->due_ns, &order->charge, now_ns);
+		has_room |= is_free(slot, now_ns);
 		barrier();
-		if (outcome != PASSED && is_of(slot, &order->owner))
+		if (is_of(slot, &order->owner))
 			return outcome;
 	}
-	return PASSED;
+	if (has_room || exceeded(set->due_ns, &order->charge, now_ns) == METERS)
+		return PASSED;
+	return OVER_CROWDED;
 }
 
 /* The slot of an owner, else one that is free, else SLOTS. Under the lock. */
@@ -486,29 +520,30 @@ static __always_inline void count(enum outcome outcome, __u32 bytes)
 	traffic->bytes += bytes;
 }
 
-/* Whether a packet that a limit applies to passes. */
-static __always_inline bool passes(const struct packet *packet,
-				   struct arrival *arrival,
-				   const struct limit *limit, __u32 bits)
+/* Whether a packet passes to which a limit may apply. */
+static __always_inline bool passes(struct xdp_md *ctx, struct arrival *arrival,
+				   const struct limit *of_port)
 {
 	__u32 key = 0;
 	struct order *order = bpf_map_lookup_elem(&orders, &key);
 	enum outcome outcome;
+	struct limit limit;
 	bool is_passed;
 
-	if (!order)
+	if (!order || !read_order(ctx, arrival, order) ||
+	    !find_limit(of_port, &order->owner, arrival, &limit))
 		return true;
 	arrival->now_ns = bpf_ktime_get_ns();
-	read_owner(packet, arrival, bits, &order->owner);
-	outcome = read_charge(limit, arrival, &order->charge);
+	settle_owner(arrival, &order->owner);
+	outcome = read_charge(&limit, arrival, order);
 	if (outcome == PASSED)
 		outcome = arrival->by_source
 				  ? take_from_source(order, arrival->now_ns)
 				  : take_from_port(arrival, &order->charge);
 	is_passed = outcome == PASSED || outcome == PASSED_CROWDED;
-	count(outcome, arrival->bytes);
+	count(outcome, order->bytes);
 	if (talkers_sample)
-		note_talker(&order->owner.source, arrival->port, arrival->bytes,
+		note_talker(&order->owner.source, arrival->port, order->bytes,
 			    is_passed, arrival->now_ns, talkers_sample);
 	return is_passed;
 }
@@ -518,13 +553,19 @@ int ratelimit(struct xdp_md *ctx)
 {
 	struct arrival arrival = {};
 	struct packet packet = {};
-	struct limit limit;
-	__u32 bits = 0;
+	struct limit *of_port;
+	__u32 port;
 
-	if (!read_arrival(ctx, &packet, &arrival) ||
-	    !find_limit(&packet, &arrival, &limit, &bits))
+	if (read_packet(ctx, &packet) != PACKET_IP)
 		return XDP_PASS;
-	return passes(&packet, &arrival, &limit, bits) ? XDP_PASS : XDP_DROP;
+	read_arrival(&packet, &arrival);
+	port = arrival.port;
+	of_port = per == PER_SOURCE ? NULL : bpf_map_lookup_elem(&ports, &port);
+	if (per == PER_PORT && !may_apply(of_port, &arrival))
+		return XDP_PASS;
+	if (!is_in_range(&arrival))
+		return XDP_PASS;
+	return passes(ctx, &arrival, of_port) ? XDP_PASS : XDP_DROP;
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";
