@@ -55,9 +55,18 @@ pub(super) const CASES: &[Case] = &[
     Case {
         package: "ratelimit",
         traffic: "drop",
-        config: "{\"connections_per_second\": 0}",
+        config: "{\"connections_per_second\": 1, \"burst\": 1}",
+        before: &["eth / ipv4 / tcp"],
         packet: "eth / ipv4 / tcp",
         verdict: DROP,
+        ..XDP
+    },
+    // As many as the clock can tell apart: each is looked up, judged and paid for.
+    Case { package: "ratelimit", traffic: "counted", config: "{\"packets_per_second\": 999999999}", ..XDP },
+    Case {
+        package: "ratelimit",
+        traffic: "counted by sender",
+        config: "{\"per\": \"source\", \"packets_per_second\": 999999999}",
         ..XDP
     },
     Case { package: "ratelimit", traffic: "unknown", packet: "eth / arp", ..XDP },
