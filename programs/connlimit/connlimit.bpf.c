@@ -381,7 +381,7 @@ __noinline int follow(void)
 
 /* The sweep: so many buckets in a millisecond, and at once. */
 #define SWEPT_IN_MS   16
-#define SWEPT_AT_ONCE 256
+#define SWEPT_AT_ONCE 2048
 
 static __always_inline bool is_over(const struct connections *bucket, __u32 way,
 				    __u32 now_ms)
