@@ -76,7 +76,9 @@ static __always_inline void read_flow(const struct packet *packet,
 	flow->source_port = tcp->source;
 	flow->destination_port = tcp->dest;
 	if (packet->ipv4) {
+		flow->source[0] = 0;
 		flow->source[1] = mapped(packet->ipv4->saddr);
+		flow->destination[0] = 0;
 		flow->destination[1] = mapped(packet->ipv4->daddr);
 	} else if (packet->ipv6) {
 		read_half(flow->source, &packet->ipv6->saddr);

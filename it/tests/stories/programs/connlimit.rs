@@ -184,7 +184,8 @@ impl Limited {
     fn wait_for(&self, map: &str, told: &str) {
         let begin = Instant::now();
         while self.told(map) != told {
-            assert!(begin.elapsed() < PATIENCE, "{} instead of {told}", self.told(map));
+            let late = || format!("{} instead of {told}: {}", self.told(map), self.told("events"));
+            assert!(begin.elapsed() < PATIENCE, "{}", late());
             thread::sleep(Duration::from_millis(20));
         }
     }
@@ -369,7 +370,7 @@ fn flood(socket: &OwnedFd, done: &AtomicBool, sent: &AtomicU64) {
         for (flags, numbers) in [(2, (sequence, 0)), (16, (sequence.wrapping_add(1), !sequence))] {
             let packet = forged(source, server, ports, flags, numbers);
             // The cable may be full.
-            drop(rustix::net::sendto(socket, &packet, SendFlags::empty(), &to));
+            let _full = rustix::net::sendto(socket, &packet, SendFlags::empty(), &to).is_err();
         }
     }
 }
