@@ -230,6 +230,14 @@ __noinline int give_back(__u32 account)
 	return 0;
 }
 
+/* The connection that was heard ended: its places go back. */
+static __always_inline void end_connection(const struct work *work)
+{
+	count(work->segment.flags & RST ? ENDED_RESET : ENDED_FIN);
+	give_back(work->heard.source_account);
+	give_back(work->heard.service_account);
+}
+
 /* Whether the source may begin a handshake, which counts from then on. */
 __noinline int begin_handshake(bool counted)
 {

@@ -345,10 +345,13 @@ __noinline int admit(__u32 number, __u32 began)
 	free = free_way(number, work->segment.now_ms);
 	if (settle(number, free, source, service)) {
 		count(ADMITTED);
-	} else {
-		give_back(source);
-		give_back(service);
+		return XDP_PASS;
 	}
+	give_back(source);
+	give_back(service);
+	/* Another packet admitted it meanwhile; this one may be its end. */
+	if (hear(number, false) == RELEASE)
+		end_connection(work);
 	return XDP_PASS;
 }
 
@@ -364,9 +367,7 @@ __noinline int follow(void)
 	case ADMIT:
 		return admit(number, window_of(work->heard.began_ms));
 	case RELEASE:
-		count(work->segment.flags & RST ? ENDED_RESET : ENDED_FIN);
-		give_back(work->heard.source_account);
-		give_back(work->heard.service_account);
+		end_connection(work);
 		break;
 	case ABANDON:
 		find_parties();

@@ -75,11 +75,8 @@ static __always_inline void hear_answer(struct work *work,
 	if (work->segment.flags & SYN)
 		common->answered_ms = now_in_ms();
 	/* A handshake that is abandoned is forgotten with its window. */
-	if (hear(number, true) != RELEASE)
-		return;
-	count(work->segment.flags & RST ? ENDED_RESET : ENDED_FIN);
-	give_back(work->heard.source_account);
-	give_back(work->heard.service_account);
+	if (hear(number, true) == RELEASE)
+		end_connection(work);
 }
 
 SEC("tc")
