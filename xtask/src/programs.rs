@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{self, command, output, repository, say};
+use crate::shell::{self, command, output, repository};
 
 /// Where the compiler works, and packages are put.
 const OUTPUT: &str = "target/programs";
@@ -21,8 +21,7 @@ pub(crate) fn build() -> Result<()> {
     for folder in &folders {
         let package = repository().join(OUTPUT).join(format!("{}.oci", name(folder)));
         let mut build = Command::new(repository().join("target/debug/l3af"));
-        let built = output(build.arg("build").arg(folder).arg("--output").arg(&package))?;
-        say(&format!("{} {}", built.trim(), package.display()));
+        shell::run(build.arg("build").arg(folder).arg("--output").arg(&package))?;
     }
     Ok(())
 }
@@ -39,9 +38,9 @@ fn build_user_programs(folders: &[PathBuf]) -> Result<()> {
         command(&format!("cargo build --quiet --release --target {target} --target-dir {OUTPUT}"));
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     cargo.env(flags, "-C target-feature=+crt-static -C strip=symbols");
-    with_program.iter().for_each(|folder| {
+    for folder in &with_program {
         cargo.args(["-p", &name(folder)]);
-    });
+    }
     shell::run(&mut cargo)?;
     for folder in with_program {
         let built = repository().join(OUTPUT).join(&target).join("release").join(name(folder));
