@@ -457,14 +457,19 @@ __noinline int sweep_bucket(__u32 number, __u32 now_ms)
 }
 
 /* Sweeps as many buckets as are due. */
-static __noinline int sweep(struct common *common, __u64 tick)
+__noinline int sweep(__u64 tick)
 {
-	__u32 now_ms = now_in_ms(), cursor = common->cursor;
-	__u32 due = (now_ms - common->swept_ms) * SWEPT_IN_MS;
+	struct common *common = find_common();
+	__u32 now_ms = now_in_ms();
+	__u32 cursor, due;
 
-	common->tick = tick;
+	if (!common)
+		return 0;
+	cursor = common->cursor;
+	due = (now_ms - common->swept_ms) * SWEPT_IN_MS;
 	if (now_ms - common->swept_ms > SWEPT_AT_ONCE / SWEPT_IN_MS)
 		due = SWEPT_AT_ONCE;
+	common->tick = tick;
 	common->swept_ms = now_ms;
 	common->cursor = cursor + due;
 	for (__u32 i = 0; i < SWEPT_AT_ONCE && i < due; i++)
@@ -493,43 +498,28 @@ static __always_inline int look_closer(const struct segment *segment,
 	return segment->flags & (ACK | RST | FIN) ? XDP_PASS : begin();
 }
 
-/* The segment in a frame; false: none that begins here and is whole. */
-static __always_inline bool read_segment(struct xdp_md *ctx,
-					 struct segment *segment, bool *ipv4)
-{
-	struct packet packet = {};
-	struct tcphdr *tcp;
-
-	if (read_packet(ctx, &packet) != PACKET_IP)
-		return false;
-	if (packet.protocol != IPPROTO_TCP || packet.fragment_offset)
-		return false;
-	tcp = packet.transport;
-	if ((void *)(tcp + 1) > packet.end)
-		return false;
-	*ipv4 = packet.ipv4;
-	read_flow(&packet, tcp, &segment->flow);
-	return read_tcp(&packet, tcp, segment);
-}
-
-SEC("xdp")
-int connlimit(struct xdp_md *ctx)
+/*
+ * Judges a segment. For each family by itself: what is known of the addresses
+ * of IPv4 needs no instructions then.
+ */
+static __always_inline int judge(const struct packet *packet,
+				 const struct tcphdr *tcp, bool ipv4)
 {
 	struct segment segment = {};
 	struct connections *bucket;
 	struct common *common;
 	__u64 tick;
 	__u32 way;
-	bool ipv4;
 
-	if (!read_segment(ctx, &segment, &ipv4))
+	if (!read_tcp(packet, tcp, &segment))
 		return XDP_PASS;
 	common = find_common();
 	if (!common)
 		return XDP_PASS;
 	tick = bpf_jiffies64();
 	if (tick != common->tick)
-		sweep(common, tick);
+		sweep(tick);
+	read_flow(packet, tcp, &segment.flow, ipv4);
 	segment.place = place_of(&segment.flow, ipv4, common);
 	if (segment.flags & (SYN | FIN | RST))
 		return look_closer(&segment, common);
@@ -545,6 +535,23 @@ int connlimit(struct xdp_md *ctx)
 		bucket->active[way] = 1;
 	advance(&bucket->ways[way], segment.end);
 	return XDP_PASS;
+}
+
+SEC("xdp")
+int connlimit(struct xdp_md *ctx)
+{
+	struct packet packet = {};
+	struct tcphdr *tcp;
+
+	if (read_packet(ctx, &packet) != PACKET_IP)
+		return XDP_PASS;
+	if (packet.protocol != IPPROTO_TCP || packet.fragment_offset)
+		return XDP_PASS;
+	tcp = packet.transport;
+	if ((void *)(tcp + 1) > packet.end)
+		return XDP_PASS;
+	return packet.ipv4 ? judge(&packet, tcp, true)
+			   : judge(&packet, tcp, false);
 }
 
 char LICENSE[] SEC("license") = "Dual BSD/GPL";

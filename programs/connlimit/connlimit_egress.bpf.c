@@ -94,7 +94,10 @@ int connlimit_egress(struct __sk_buff *ctx)
 	work = find_work();
 	if (!common || !work || !read_tcp(&packet, tcp, &work->segment))
 		return TC_ACT_UNSPEC;
-	read_flow(&packet, tcp, &work->segment.flow);
+	if (packet.ipv4)
+		read_flow(&packet, tcp, &work->segment.flow, true);
+	else
+		read_flow(&packet, tcp, &work->segment.flow, false);
 	turn(&work->segment.flow);
 	work->segment.place =
 		place_of(&work->segment.flow, packet.ipv4, common);

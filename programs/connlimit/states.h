@@ -37,7 +37,11 @@ struct segment {
 /* The second half of ::ffff:0:0/96 and an address, as it lies in memory. */
 static __always_inline __u64 mapped(__be32 address)
 {
-	return bpf_cpu_to_be64(0xffff00000000ULL | bpf_ntohl(address));
+#if __BYTE_ORDER__ == __ORDER_LITTLE_ENDIAN__
+	return (__u64)address << 32 | bpf_htonl(0xffff);
+#else
+	return 0xffffULL << 32 | address;
+#endif
 }
 
 /* Addresses in packets lie at any multiple of 2. */
@@ -71,11 +75,11 @@ static __always_inline bool read_tcp(const struct packet *packet,
 /* What a client and a server call themselves, by the packet of a client. */
 static __always_inline void read_flow(const struct packet *packet,
 				      const struct tcphdr *tcp,
-				      struct flow *flow)
+				      struct flow *flow, bool ipv4)
 {
 	flow->source_port = tcp->source;
 	flow->destination_port = tcp->dest;
-	if (packet->ipv4) {
+	if (ipv4) {
 		flow->source[0] = 0;
 		flow->source[1] = mapped(packet->ipv4->saddr);
 		flow->destination[0] = 0;

@@ -210,11 +210,21 @@ static __always_inline __u64 now_in_ms(void)
 	return bpf_ktime_get_ns() / 1000000;
 }
 
-/* Draws the keys, once. */
-static __noinline int draw_keys(struct common *common)
+static __always_inline struct common *common_as_it_is(void)
 {
+	__u32 zero = 0;
+
+	return bpf_map_lookup_elem(&connlimit_common, &zero);
+}
+
+/* Draws the keys, once. */
+__noinline int draw_keys(void)
+{
+	struct common *common = common_as_it_is();
 	__u32 keys[KEYS];
 
+	if (!common)
+		return 0;
 	for (int i = 0; i < KEYS; i++)
 		keys[i] = bpf_get_prandom_u32();
 	keys[0] |= 1;
@@ -229,11 +239,10 @@ static __noinline int draw_keys(struct common *common)
 
 static __always_inline struct common *find_common(void)
 {
-	__u32 zero = 0;
-	struct common *common = bpf_map_lookup_elem(&connlimit_common, &zero);
+	struct common *common = common_as_it_is();
 
 	if (common && !common->keys[0])
-		draw_keys(common);
+		draw_keys();
 	return common;
 }
 
