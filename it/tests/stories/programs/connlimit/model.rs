@@ -94,8 +94,10 @@ impl Flow {
         let next = seq.wrapping_add(1);
         match self.stage {
             Stage::Held => self.renewed = Some(next),
-            _ if full => return false,
-            _ => *self = Self { stage: Stage::Opening, next, ..Self::default() },
+            Stage::Unknown | Stage::Opening | Stage::Over if full => return false,
+            Stage::Unknown | Stage::Opening | Stage::Over => {
+                *self = Self { stage: Stage::Opening, next, ..Self::default() };
+            }
         }
         true
     }
@@ -141,7 +143,7 @@ impl Flow {
                     (self.stage, self.was_reset) = (Stage::Over, true);
                 }
             }
-            _ => {}
+            Stage::Unknown | Stage::Opening | Stage::Over => {}
         }
     }
 
