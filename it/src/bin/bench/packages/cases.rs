@@ -51,6 +51,23 @@ const XDP: Case = Case {
 
 /// All of them.
 pub(super) const CASES: &[Case] = &[
+    Case {
+        package: "connlimit",
+        traffic: "pass",
+        before: &["eth / ipv4 / tcp(seq=100)", "eth / ipv4 / tcp(seq=101, ack=7, flags=ack)"],
+        packet: "eth / ipv4 / tcp(seq=101, ack=7, flags=ack)",
+        ..XDP
+    },
+    Case {
+        package: "connlimit",
+        traffic: "drop",
+        config: "{\"connections_per_source\": 0}",
+        packet: "eth / ipv4 / tcp",
+        verdict: DROP,
+        ..XDP
+    },
+    // A segment of a connection that it does not know: nothing of it is counted.
+    Case { package: "connlimit", traffic: "unknown", ..XDP },
     Case { package: "ratelimit", traffic: "pass", ..XDP },
     Case {
         package: "ratelimit",
