@@ -149,22 +149,30 @@ static __always_inline void tell_change(const struct in6_addr *source,
 		*count += 1;
 }
 
-/* Whether a source is blocked at this time. One that was is told of. */
-__noinline bool is_blocked(const struct in6_addr *source, __u64 now_ns)
+/*
+ * Whether a source is blocked at this time. One that was is told of.
+ *
+ * This and the next one are global functions, so that the verifier looks at
+ * them once and not once for each kind of packet that leads here. In Linux 6.1
+ * what they are given is no key of a map, but a copy is.
+ */
+__noinline bool is_blocked(const struct in6_addr *given, __u64 now_ns)
 {
 	struct automatic_block *found, block;
+	struct in6_addr source;
 
-	if (!source)
+	if (!given)
 		return false;
-	found = bpf_map_lookup_elem(&automatic_blocks, source);
+	source = *given;
+	found = bpf_map_lookup_elem(&automatic_blocks, &source);
 	if (!found)
 		return false;
 	block = *found;
 	if (now_ns < block.until_ns)
 		return true;
 	/* Who deletes it tells. */
-	if (!bpf_map_delete_elem(&automatic_blocks, source))
-		tell_change(source, EVENT_EXPIRED, &block);
+	if (!bpf_map_delete_elem(&automatic_blocks, &source))
+		tell_change(&source, EVENT_EXPIRED, &block);
 	return false;
 }
 
@@ -239,17 +247,19 @@ static __always_inline bool is_above(__u64 count, __u64 most, enum bound bound,
 }
 
 /* Counts a packet of a source, and blocks the source if it was too much. */
-__noinline bool is_too_much(const struct in6_addr *source, __u64 now_ns,
+__noinline bool is_too_much(const struct in6_addr *given, __u64 now_ns,
 			    __u64 bytes, bool syn)
 {
 	struct sketch_cell packet = {.bytes = bytes, .syns = syn};
 	struct sketch_cell estimate = {0, ~0ULL, ~0ULL, ~0ULL};
 	struct automatic_block block = {};
+	struct in6_addr source;
 	__u64 hash;
 
-	if (!source)
+	if (!given)
 		return false;
-	hash = sketch_hash(source);
+	source = *given;
+	hash = sketch_hash(&source);
 	tally(hash % SKETCH_COLUMNS, now_ns, &packet, &estimate);
 	tally(SKETCH_COLUMNS + (hash >> 32) % SKETCH_COLUMNS, now_ns, &packet,
 	      &estimate);
@@ -261,9 +271,9 @@ __noinline bool is_too_much(const struct in6_addr *source, __u64 now_ns,
 		return false;
 	block.until_ns = now_ns + block_seconds * SECOND_NS;
 	/* Of several processors that see it one tells. */
-	if (!bpf_map_update_elem(&automatic_blocks, source, &block,
+	if (!bpf_map_update_elem(&automatic_blocks, &source, &block,
 				 BPF_NOEXIST))
-		tell_change(source, EVENT_BLOCKED, &block);
+		tell_change(&source, EVENT_BLOCKED, &block);
 	return true;
 }
 

@@ -58,11 +58,14 @@ struct {
 	__type(value, struct traffic);
 } reasons SEC(".maps");
 
-/* The UDP source ports of servers that answer more than they are asked. */
+/*
+ * From which length of payload on answers of a UDP source port are dropped; 0:
+ * they are not. An array, since each datagram is looked up.
+ */
 struct {
-	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, 1024);
-	__type(key, __be16);
+	__uint(type, BPF_MAP_TYPE_ARRAY);
+	__uint(max_entries, 65536);
+	__type(key, __u32);
 	__type(value, __u32);
 } amplifiers SEC(".maps");
 
@@ -214,21 +217,23 @@ static __always_inline enum reason wrong_form(const struct packet *packet)
 	return REASON_NONE;
 }
 
-/* An answer of a listed service that is longer than it may be. */
+/* An answer of a listed port that is longer than it may be. */
 static __always_inline bool is_amplified(const struct packet *packet)
 {
 	struct udphdr *udp = packet->transport;
-	__u32 *most;
-	__be16 port;
+	__u32 *least;
+	__u32 port;
 
 	if (packet->protocol != IPPROTO_UDP || packet->fragment_offset ||
 	    !holds(packet, sizeof(*udp)))
 		return false;
-	port = udp->source;
-	most = bpf_map_lookup_elem(&amplifiers, &port);
+	port = bpf_ntohs(udp->source);
+	least = bpf_map_lookup_elem(&amplifiers, &port);
+	if (!least || !*least)
+		return false;
 	/* A first fragment belongs to a datagram that is longer. */
-	return most && (packet->more_fragments ||
-			packet->transport_bytes - sizeof(*udp) >= *most);
+	return packet->more_fragments ||
+	       packet->transport_bytes - sizeof(*udp) >= *least;
 }
 
 /* The TCP header, if it is there. */
@@ -375,15 +380,28 @@ static __always_inline enum reason proxied(struct xdp_md *ctx,
 /* What the lists say. */
 static __always_inline enum reason listed(const struct packet *packet)
 {
-	enum treatment treatment =
-		by_prefix(&senders_ipv4, &senders_ipv6, packet);
+	enum treatment treatment;
+	bool by_sender = true;
 
+	if (packet->ipv4) {
+		__be32 source = packet->ipv4->saddr;
+
+		treatment = by_prefix_ipv4(&senders_ipv4, source);
+		if (treatment == TREATMENT_NONE) {
+			treatment = by_feed_ipv4(source);
+			by_sender = false;
+		}
+	} else {
+		const struct in6_addr *source = &packet->ipv6->saddr;
+
+		treatment = by_prefix_ipv6(&senders_ipv6, source);
+		if (treatment == TREATMENT_NONE) {
+			treatment = by_feed_ipv6(source);
+			by_sender = false;
+		}
+	}
 	if (treatment == TREATMENT_BLOCK)
-		return REASON_BLOCKED;
-	if (treatment == TREATMENT_NONE)
-		treatment = by_feed(packet);
-	if (treatment == TREATMENT_BLOCK)
-		return REASON_FEED;
+		return by_sender ? REASON_BLOCKED : REASON_FEED;
 	return treatment == TREATMENT_ALLOW ? REASON_ALLOWED : REASON_NONE;
 }
 

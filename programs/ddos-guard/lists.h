@@ -12,9 +12,10 @@
 
 #include "../include/packet.h"
 
-#define MAX_SENDERS  65536
-#define MAX_HOSTS    (2 * 1024 * 1024)
-#define MAX_NETWORKS (2 * 1024 * 1024)
+#define MAX_SENDERS    65536
+#define MAX_IPV4_HOSTS (2 * 1024 * 1024)
+#define MAX_IPV6_HOSTS (256 * 1024)
+#define MAX_NETWORKS   (2 * 1024 * 1024)
 
 enum treatment {
 	TREATMENT_NONE,
@@ -62,13 +63,21 @@ struct {
 	__type(value, __u32);
 } feed SEC(".maps");
 
-struct hosts {
+struct hosts_ipv4 {
 	__uint(type, BPF_MAP_TYPE_HASH);
-	__uint(max_entries, MAX_HOSTS);
+	__uint(max_entries, MAX_IPV4_HOSTS);
+	__uint(map_flags, BPF_F_NO_PREALLOC);
+	__type(key, __be32);
+	__type(value, __u32);
+} hosts_ipv4_a SEC(".maps"), hosts_ipv4_b SEC(".maps");
+
+struct hosts_ipv6 {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, MAX_IPV6_HOSTS);
 	__uint(map_flags, BPF_F_NO_PREALLOC);
 	__type(key, struct in6_addr);
 	__type(value, __u32);
-} hosts_a SEC(".maps"), hosts_b SEC(".maps");
+} hosts_ipv6_a SEC(".maps"), hosts_ipv6_b SEC(".maps");
 
 struct networks_ipv4 {
 	__uint(type, BPF_MAP_TYPE_LPM_TRIE);
@@ -86,52 +95,75 @@ struct networks_ipv6 {
 	__type(value, __u32);
 } networks_ipv6_a SEC(".maps"), networks_ipv6_b SEC(".maps");
 
-/* What the longest prefix says of an address of the packet. */
-static __always_inline enum treatment by_prefix(void *ipv4, void *ipv6,
-						const struct packet *packet)
+static __always_inline enum treatment said(const __u32 *found)
 {
-	__u32 *found;
-
-	if (packet->ipv4) {
-		struct ipv4_prefix key = {32, packet->ipv4->saddr};
-
-		found = bpf_map_lookup_elem(ipv4, &key);
-	} else {
-		struct ipv6_prefix key = {128, packet->ipv6->saddr};
-
-		found = bpf_map_lookup_elem(ipv6, &key);
-	}
 	return found ? *found : TREATMENT_NONE;
 }
 
-/* What one list of the feed says. */
-static __always_inline enum treatment
-by_list(void *hosts, void *ipv4, void *ipv6, const struct packet *packet)
+/* What the longest prefix says of a source. */
+static __always_inline enum treatment by_prefix_ipv4(void *prefixes,
+						     __be32 source)
 {
-	struct in6_addr source;
-	__u32 *found;
+	struct ipv4_prefix key = {32, source};
 
-	if (packet->ipv4)
-		map_ipv4(packet->ipv4->saddr, &source);
-	else
-		source = packet->ipv6->saddr;
-	found = bpf_map_lookup_elem(hosts, &source);
-	return found ? *found : by_prefix(ipv4, ipv6, packet);
+	return said(bpf_map_lookup_elem(prefixes, &key));
 }
 
-/* What the feed says: one list or the other, which is read once. */
-static __always_inline enum treatment by_feed(const struct packet *packet)
+static __always_inline enum treatment
+by_prefix_ipv6(void *prefixes, const struct in6_addr *source)
+{
+	struct ipv6_prefix key = {128, *source};
+
+	return said(bpf_map_lookup_elem(prefixes, &key));
+}
+
+/* What one list of the feed says: of the address itself, else of a prefix. */
+static __always_inline enum treatment by_list_ipv4(void *hosts, void *networks,
+						   __be32 source)
+{
+	__u32 *found = bpf_map_lookup_elem(hosts, &source);
+
+	return found ? *found : by_prefix_ipv4(networks, source);
+}
+
+static __always_inline enum treatment
+by_list_ipv6(void *hosts, void *networks, const struct in6_addr *address)
+{
+	struct in6_addr source = *address;
+	__u32 *found = bpf_map_lookup_elem(hosts, &source);
+
+	return found ? *found : by_prefix_ipv6(networks, &source);
+}
+
+/* The list of the feed that counts for a packet: it is read once. */
+static __always_inline enum feed_list feed_list(void)
 {
 	__u32 zero = 0;
 	__u32 *list = bpf_map_lookup_elem(&feed, &zero);
 
-	switch (list ? *(volatile __u32 *)list : FEED_NONE) {
+	return list ? *(volatile __u32 *)list : FEED_NONE;
+}
+
+static __always_inline enum treatment by_feed_ipv4(__be32 source)
+{
+	switch (feed_list()) {
 	case FEED_A:
-		return by_list(&hosts_a, &networks_ipv4_a, &networks_ipv6_a,
-			       packet);
+		return by_list_ipv4(&hosts_ipv4_a, &networks_ipv4_a, source);
 	case FEED_B:
-		return by_list(&hosts_b, &networks_ipv4_b, &networks_ipv6_b,
-			       packet);
+		return by_list_ipv4(&hosts_ipv4_b, &networks_ipv4_b, source);
+	default:
+		return TREATMENT_NONE;
+	}
+}
+
+static __always_inline enum treatment
+by_feed_ipv6(const struct in6_addr *source)
+{
+	switch (feed_list()) {
+	case FEED_A:
+		return by_list_ipv6(&hosts_ipv6_a, &networks_ipv6_a, source);
+	case FEED_B:
+		return by_list_ipv6(&hosts_ipv6_b, &networks_ipv6_b, source);
 	default:
 		return TREATMENT_NONE;
 	}
