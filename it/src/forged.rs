@@ -102,13 +102,21 @@ fn ports(source: SocketAddr, destination: SocketAddr) -> Vec<u8> {
 }
 
 /// Puts an IP header in front, and the checksum at its place.
-fn packet((source, destination): (IpAddr, IpAddr), protocol: u8, mut rest: Vec<u8>, at: usize) -> Result<Vec<u8>> {
+fn packet(
+    (source, destination): (IpAddr, IpAddr),
+    protocol: u8,
+    mut rest: Vec<u8>,
+    at: usize,
+) -> Result<Vec<u8>> {
     let length = u16::try_from(rest.len())?;
     let (addresses, mut header) = match (source, destination) {
         (IpAddr::V4(from), IpAddr::V4(to)) => {
             let [high, low] = (length + 20).to_be_bytes();
             // The kernel fills in the identification and the checksum.
-            (vec![from.octets(), to.octets()].concat(), vec![0x45, 0, high, low, 0, 0, 0, 0, HOPS, protocol, 0, 0])
+            (
+                vec![from.octets(), to.octets()].concat(),
+                vec![0x45, 0, high, low, 0, 0, 0, 0, HOPS, protocol, 0, 0],
+            )
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             let [high, low] = length.to_be_bytes();
@@ -125,7 +133,8 @@ fn packet((source, destination): (IpAddr, IpAddr), protocol: u8, mut rest: Vec<u
 
 /// The sum of RFC 1071.
 fn checksum(bytes: &[u8]) -> u16 {
-    let words = bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from));
+    let words =
+        bytes.chunks(2).map(|pair| u32::from(pair[0]) << 8 | pair.get(1).copied().map_or(0, u32::from));
     let mut sum: u32 = words.sum();
     while sum > 0xffff {
         sum = (sum & 0xffff) + (sum >> 16);

@@ -20,8 +20,8 @@ mod traffic;
 
 pub use authority::{Authority, Identity, Provider};
 pub use command::{Ran, binary, run, run_in};
-pub use forged::{Forger, Segment, forged_datagram};
 pub use corpus::{Specimen, corpus, foreign, specimen};
+pub use forged::{Forger, Segment, forged_datagram};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

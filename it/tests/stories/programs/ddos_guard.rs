@@ -40,9 +40,7 @@ impl Guarded {
             return None;
         }
         let pair = Pair::new().unwrap();
-        for (side, [ipv4, ipv6]) in
-            [(&pair.left, [LEFT[2], LEFT[3]]), (&pair.right, [RIGHT[2], RIGHT[3]])]
-        {
+        for (side, [ipv4, ipv6]) in [(&pair.left, [LEFT[2], LEFT[3]]), (&pair.right, [RIGHT[2], RIGHT[3]])] {
             let (namespace, interface) = (&side.namespace, &side.interface);
             let inside = |line: &str| run_in(namespace, line).unwrap();
             inside("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0");
@@ -282,7 +280,9 @@ fn what_should_not_come_from_outside_does_not() {
     let packet = forged_datagram(asks, to, &[0; 400]).unwrap();
     inbox.wait_for("9.9.9.8", || guarded.forger.send(&packet).unwrap());
     // Real fragments, of who is allowed and of who is not.
-    assert!(run_in(&guarded.pair.left.namespace, &format!("ping -n -q -W 2 -c 1 -s 4000 {}", RIGHT[0])).is_ok());
+    assert!(
+        run_in(&guarded.pair.left.namespace, &format!("ping -n -q -W 2 -c 1 -s 4000 {}", RIGHT[0])).is_ok()
+    );
     let left = &guarded.pair.left.namespace;
     run_in(left, "ip address add 11.213.7.1/32 dev left0").unwrap();
     let ping = |bytes: u32| {
@@ -427,7 +427,14 @@ impl Server {
     }
 
     /// How many of some connections got all that there is.
-    fn served(&self, guarded: &Guarded, tries: usize, patience: Duration, bytes: usize, to: &[&str]) -> usize {
+    fn served(
+        &self,
+        guarded: &Guarded,
+        tries: usize,
+        patience: Duration,
+        bytes: usize,
+        to: &[&str],
+    ) -> usize {
         let addresses: Vec<SocketAddr> =
             to.iter().map(|address| SocketAddr::new(address.parse().unwrap(), self.port)).collect();
         let ask = move |number: usize| -> std::io::Result<usize> {
@@ -436,7 +443,8 @@ impl Server {
             let mut told = Vec::new();
             stream.read_to_end(&mut told)
         };
-        let ask_all = move || (0..tries).filter(|number| ask(*number).is_ok_and(|told| told == bytes)).count();
+        let ask_all =
+            move || (0..tries).filter(|number| ask(*number).is_ok_and(|told| told == bytes)).count();
         guarded.pair.left.inside(ask_all).unwrap()
     }
 }
@@ -539,13 +547,15 @@ protected_ipv6 = { "::/0" = true }
     let (sent, cookies) = (counted(&guarded, "SyncookiesSent"), counted(&guarded, "SyncookiesRecv"));
     let (flood, served) = flood_while(&guarded, 443, || {
         let patience = Duration::from_secs(5);
-        server.served(&guarded, 200, patience, 2, &plain) + server.served(&guarded, 40, patience, 2, &RIGHT[2..])
+        server.served(&guarded, 200, patience, 2, &plain)
+            + server.served(&guarded, 40, patience, 2, &RIGHT[2..])
     });
     assert!(served * 100 >= 240 * 99, "{served} of 240 connections succeed");
     let answered = guarded.reason("syn_answered");
     assert!(answered * 10 >= flood * 8, "{answered} of {flood} SYNs were answered");
     // The kernel was spared them, and took the connections by the cookies that it did not send itself.
-    let (sent, cookies) = (counted(&guarded, "SyncookiesSent") - sent, counted(&guarded, "SyncookiesRecv") - cookies);
+    let (sent, cookies) =
+        (counted(&guarded, "SyncookiesSent") - sent, counted(&guarded, "SyncookiesRecv") - cookies);
     assert!(sent * 20 < answered, "the kernel sent {sent} cookies, the guard {answered}");
     assert!(cookies >= 200 && guarded.reason("cookie") >= 200, "the kernel took {cookies} cookies");
 
@@ -554,7 +564,9 @@ protected_ipv6 = { "::/0" = true }
     for bits in forged_sources(7).take(300) {
         guarded.forger.send(&forged(bits, (ACK, 443))).unwrap();
     }
-    guarded.node.wait("forged acknowledgements are dropped", || guarded.reason("no_cookie") - before.0 >= 290);
+    guarded
+        .node
+        .wait("forged acknowledgements are dropped", || guarded.reason("no_cookie") - before.0 >= 290);
     assert_eq!(counted(&guarded, "SyncookiesFailed"), before.1);
 }
 
@@ -583,8 +595,11 @@ protected_ipv6 = { "::/0" = true }
     let to = SocketAddr::new(RIGHT[0].parse().unwrap(), 443);
     let (_, (options, served)) = flood_while(&guarded, 443, || {
         // One that reads nothing yet, to be looked at.
-        let waits =
-            guarded.pair.left.inside(move || TcpStream::connect_timeout(&to, Duration::from_secs(5))).unwrap();
+        let waits = guarded
+            .pair
+            .left
+            .inside(move || TcpStream::connect_timeout(&to, Duration::from_secs(5)))
+            .unwrap();
         let options = run_in(right, "ss -Htni state established").unwrap();
         drop(waits.unwrap());
         (options, server.served(&guarded, 8, Duration::from_secs(10), BYTES, &RIGHT))
