@@ -17,6 +17,9 @@
 #define MAX_IPV6_HOSTS (256 * 1024)
 #define MAX_NETWORKS   (2 * 1024 * 1024)
 
+/* Whether there are prefixes as well: two lookups less where there are none. */
+const volatile bool prefix_lists = true;
+
 enum treatment {
 	TREATMENT_NONE,
 	TREATMENT_ALLOW,
