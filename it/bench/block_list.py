@@ -4,8 +4,9 @@
 
 Both have as many blocked IPv4 addresses and nothing else (`prefix_lists` is false), and meet the same UDP datagrams through BPF_PROG_TEST_RUN. `blocked`
 datagrams are from listed sources, `passed` ones are not. `warm` is one source again and again; `cold` is another source with
-each run, so that what is looked up is not in the caches of the processor. Samples of both, and of a program that does nothing, are taken in turns,
-and what the latter costs is subtracted: medians are told. xdp-filter also looks the destination up, as it always does.
+each run, so that what is looked up is not in the caches of the processor. All
+is loaded anew several times; samples of both, and of a program that does nothing, are taken in turns, and what the latter costs is
+subtracted: medians are told. xdp-filter also looks the destination up, as it always does.
 
     l3af build programs/ddos-guard
     sudo it/bench/block_list.py --object programs/ddos-guard/target/ddos-guard.bpf.o [--entries 1000000] [--json]
@@ -50,6 +51,7 @@ def library():
     bpf.bpf_map__set_pin_path.argtypes = [pointer, ctypes.c_char_p]
     bpf.bpf_map__set_max_entries.argtypes = [pointer, ctypes.c_uint32]
     bpf.bpf_map__initial_value.argtypes, bpf.bpf_map__initial_value.restype = [pointer, pointer], pointer
+    bpf.bpf_object__close.argtypes = [pointer]
     bpf.bpf_object__load.argtypes = [pointer]
     bpf.bpf_map__fd.argtypes = bpf.bpf_program__fd.argtypes = [pointer]
     bpf.bpf_map_update_batch.argtypes = [ctypes.c_int, pointer, pointer, pointer, pointer]
@@ -143,27 +145,32 @@ def load(arguments, sources):
     return {"empty": empty, "ddos-guard": ours, "xdp-filter": theirs}
 
 
-def measure(programs, frames, verdict, arguments):
-    """Medians over rounds, less what doing nothing costs."""
-    costs = {}
+def measure(programs, frames, verdict, arguments, samples):
+    """Rounds of samples, in an order that is shuffled anew."""
     for heat, repeat, count in [("warm", arguments.runs, 1), ("cold", 1, arguments.cold)]:
-        samples = {name: [] for name in programs}
         for _ in range(arguments.rounds):
             for name in random.sample(list(programs), len(programs)):
                 chosen = random.sample(frames, count)
                 want = None if name == "empty" else verdict
                 times = [programs[name].run(one, repeat, want) for one in chosen]
-                samples[name].append(statistics.median(times))
-        middle = {name: statistics.median(times) for name, times in samples.items()}
-        costs[heat] = {name: round(middle[name] - middle["empty"], 1) for name in programs if name != "empty"}
-    return costs
+                samples.setdefault(heat, {}).setdefault(name, []).append(statistics.median(times))
+
+
+def costs(samples):
+    """Medians, less what doing nothing costs."""
+    told = {}
+    for heat, by_name in samples.items():
+        middle = {name: statistics.median(times) for name, times in by_name.items()}
+        told[heat] = {name: round(middle[name] - middle["empty"], 1) for name in middle if name != "empty"}
+    return told
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--object", required=True)
     parser.add_argument("--entries", type=int, default=1_000_000)
-    parser.add_argument("--rounds", type=int, default=30)
+    parser.add_argument("--builds", type=int, default=8, help="how often all is loaded anew")
+    parser.add_argument("--rounds", type=int, default=8, help="samples of each build")
     parser.add_argument("--runs", type=int, default=100_000, help="runs in a warm sample")
     parser.add_argument("--cold", type=int, default=2000, help="sources in a cold sample")
     parser.add_argument("--json", action="store_true")
@@ -173,10 +180,17 @@ def main():
     numbers = random.sample(range(16 << 24, 127 << 24), arguments.entries + 20_000)
     sources = [struct.pack(">I", number) for number in numbers]
     listed, others = sources[:arguments.entries], sources[arguments.entries:]
-    programs = load(arguments, listed)
-    told = {"entries": arguments.entries}
-    for what, chosen, verdict in [("blocked", random.sample(listed, min(20_000, len(listed))), DROP), ("passed", others, PASS)]:
-        told[what] = measure(programs, [frame(source) for source in chosen], verdict, arguments)
+    kinds = {"blocked": (random.sample(listed, min(20_000, len(listed))), DROP), "passed": (others, PASS)}
+    kinds = {what: ([frame(source) for source in chosen], verdict) for what, (chosen, verdict) in kinds.items()}
+    samples = {what: {} for what in kinds}
+    # Where the kernel puts a program in memory changes what it costs.
+    for _ in range(arguments.builds):
+        programs = load(arguments, listed)
+        for what, (frames, verdict) in kinds.items():
+            measure(programs, frames, verdict, arguments, samples[what])
+        for program in programs.values():
+            BPF.bpf_object__close(program.object)
+    told = {"entries": arguments.entries} | {what: costs(samples[what]) for what in kinds}
     if arguments.json:
         print(json.dumps(told))
         return

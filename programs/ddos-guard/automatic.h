@@ -104,7 +104,7 @@ static __always_inline bool blocks_automatically(void)
 /* The source as a whole: with what is behind its prefix cleared. */
 static __always_inline struct in6_addr whole_source(const struct packet *packet)
 {
-	struct in6_addr source;
+	struct in6_addr source = {};
 	__u64 *half = (__u64 *)&source;
 	__u8 bits = block_ipv6_bits;
 
@@ -114,6 +114,8 @@ static __always_inline struct in6_addr whole_source(const struct packet *packet)
 			 &source);
 		return source;
 	}
+	if (!packet->ipv6)
+		return source;
 	source = packet->ipv6->saddr;
 	if (bits <= 64) {
 		half[0] &= bpf_cpu_to_be64(~0ULL << (64 - bits));

@@ -10,6 +10,7 @@
 #include "../include/flaws.h"
 #include "automatic.h"
 #include "lists.h"
+#include "places.h"
 #include "syn_proxy.h"
 
 const volatile bool check_martians = true;
@@ -184,7 +185,7 @@ static __always_inline enum reason wrong_source(const struct packet *packet)
 			return REASON_MARTIAN;
 		if (check_bogons && is_bogon_ipv4(source))
 			return REASON_BOGON;
-	} else {
+	} else if (packet->ipv6) {
 		const struct in6_addr *source = &packet->ipv6->saddr;
 
 		if (check_martians && is_martian_ipv6(source))
@@ -261,10 +262,12 @@ static __always_inline __u32 protection(const struct packet *packet,
 		struct ipv4_prefix key = {32, packet->ipv4->daddr};
 
 		is_protected = bpf_map_lookup_elem(&protected_ipv4, &key);
-	} else {
+	} else if (packet->ipv6) {
 		struct ipv6_prefix key = {128, packet->ipv6->daddr};
 
 		is_protected = bpf_map_lookup_elem(&protected_ipv6, &key);
+	} else {
+		return 0;
 	}
 	return is_protected && *is_protected ? *syns_per_second : 0;
 }
@@ -285,13 +288,15 @@ static __always_inline __u32 socket_state(struct xdp_md *ctx,
 		tuple.ipv4.dport = tcp->dest;
 		socket = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv4),
 					    BPF_F_CURRENT_NETNS, 0);
-	} else {
+	} else if (packet->ipv6) {
 		__builtin_memcpy(tuple.ipv6.saddr, &packet->ipv6->saddr, 16);
 		__builtin_memcpy(tuple.ipv6.daddr, &packet->ipv6->daddr, 16);
 		tuple.ipv6.sport = tcp->source;
 		tuple.ipv6.dport = tcp->dest;
 		socket = bpf_skc_lookup_tcp(ctx, &tuple, sizeof(tuple.ipv6),
 					    BPF_F_CURRENT_NETNS, 0);
+	} else {
+		return 0;
 	}
 	if (!socket)
 		return 0;
@@ -316,7 +321,7 @@ static __always_inline bool is_left_to_kernel(const struct packet *packet,
 
 	if (packet->ipv4)
 		map_ipv4(packet->ipv4->daddr, &service.address);
-	else
+	else if (packet->ipv6)
 		service.address = packet->ipv6->daddr;
 	allowance = bpf_map_lookup_elem(&syn_allowances, &service);
 	if (!allowance) {
@@ -334,53 +339,63 @@ static __always_inline bool is_left_to_kernel(const struct packet *packet,
 	return true;
 }
 
-static __always_inline bool has_plain_header(const struct packet *packet)
-{
-	if (packet->more_fragments)
-		return false;
-	return packet->ipv4 ? packet->ipv4->ihl == 5
-			    : packet->transport == (void *)(packet->ipv6 + 1);
-}
-
 static __always_inline bool has_cookie(const struct packet *packet,
 				       struct tcphdr *tcp)
 {
-	return packet->ipv4
-		       ? !bpf_tcp_raw_check_syncookie_ipv4(packet->ipv4, tcp)
-		       : !bpf_tcp_raw_check_syncookie_ipv6(packet->ipv6, tcp);
+	if (packet->ipv4)
+		return !bpf_tcp_raw_check_syncookie_ipv4(packet->ipv4, tcp);
+	if (packet->ipv6)
+		return !bpf_tcp_raw_check_syncookie_ipv6(packet->ipv6, tcp);
+	return false;
 }
 
-/* REASON_SYN_ANSWERED: it is to be answered. */
-static __always_inline enum reason proxied(struct xdp_md *ctx,
-					   const struct packet *packet)
+/*
+ * What the SYN proxy does with a segment.
+ *
+ * REASON_SYN_ANSWERED: it is to be answered.
+ *
+ * Global, as `answer_syn`: the verifier of the kernel looks at it once,
+ * whatever headers come before.
+ */
+__noinline __u32 proxied(struct xdp_md *ctx, const struct places *given)
 {
-	struct tcphdr *tcp = tcp_of(packet);
+	struct places places;
+	struct packet packet = {};
 	__u32 syns_per_second;
+	struct tcphdr *tcp;
 
-	if (!tcp || tcp->rst || (tcp->syn == tcp->ack))
+	if (!given)
+		return REASON_NONE;
+	places = *given;
+	if (!find_headers(ctx, &places, &packet))
+		return REASON_NONE;
+	tcp = packet.transport;
+	if ((void *)(tcp + 1) > packet.end)
+		return REASON_NONE;
+	if (tcp->rst || tcp->syn == tcp->ack)
 		return REASON_NONE;
 	/* Only the socket tells the ACK of a handshake from all others. */
 	if (tcp->ack && !(check_cookies && check_sockets))
 		return REASON_NONE;
-	syns_per_second = protection(packet, tcp);
+	syns_per_second = protection(&packet, tcp);
 	if (!syns_per_second)
 		return REASON_NONE;
 	/* Connections that are there, or were a moment ago, are the kernel's.
 	 */
-	if (check_sockets && socket_state(ctx, packet, tcp) != BPF_TCP_LISTEN)
+	if (check_sockets && socket_state(ctx, &packet, tcp) != BPF_TCP_LISTEN)
 		return REASON_NONE;
 	if (tcp->ack)
-		return has_cookie(packet, tcp) ? REASON_COOKIE
-					       : REASON_NO_COOKIE;
-	if (is_left_to_kernel(packet, tcp, syns_per_second))
+		return has_cookie(&packet, tcp) ? REASON_COOKIE
+						: REASON_NO_COOKIE;
+	if (is_left_to_kernel(&packet, tcp, syns_per_second))
 		return REASON_SYN_LEFT;
-	return has_plain_header(packet) ? REASON_SYN_ANSWERED : REASON_SYN_ODD;
+	return is_plain(&places) ? REASON_SYN_ANSWERED : REASON_SYN_ODD;
 }
 
 /* What the lists say. */
 static __always_inline enum reason listed(const struct packet *packet)
 {
-	enum treatment treatment;
+	enum treatment treatment = TREATMENT_NONE;
 	bool by_sender = true;
 
 	if (packet->ipv4) {
@@ -391,7 +406,7 @@ static __always_inline enum reason listed(const struct packet *packet)
 			treatment = by_feed_ipv4(source);
 			by_sender = false;
 		}
-	} else {
+	} else if (packet->ipv6) {
 		const struct in6_addr *source = &packet->ipv6->saddr;
 
 		treatment = by_prefix_ipv6(&senders_ipv6, source);
@@ -436,6 +451,7 @@ static __always_inline enum reason checked(const struct packet *packet,
 static __always_inline enum reason judged(struct xdp_md *ctx,
 					  struct packet *packet, __u64 bytes)
 {
+	struct places places;
 	enum reason reason;
 
 	switch (read_packet(ctx, packet)) {
@@ -446,11 +462,18 @@ static __always_inline enum reason judged(struct xdp_md *ctx,
 	case PACKET_IP:
 		break;
 	}
+	places = places_of(ctx, packet);
+	if (!find_headers(ctx, &places, packet))
+		return REASON_HEADER;
 	reason = listed(packet);
 	if (reason == REASON_NONE)
 		reason = checked(packet, bytes);
-	if (reason == REASON_NONE && syn_proxy)
-		reason = proxied(ctx, packet);
+	if (reason == REASON_NONE && syn_proxy && tcp_of(packet))
+		reason = proxied(ctx, &places);
+	/* What this makes of the frame ends all pointers into it. */
+	if (syn_proxy && reason == REASON_SYN_ANSWERED &&
+	    !answer_syn(ctx, places.ip_at, places.is_ipv6))
+		reason = REASON_SYN_ODD;
 	return reason;
 }
 
@@ -473,13 +496,6 @@ int ddos_guard(struct xdp_md *ctx)
 		distance((void *)(long)ctx->data, (void *)(long)ctx->data_end);
 	enum reason reason = judged(ctx, &packet, bytes);
 
-	if (reason == REASON_SYN_ANSWERED) {
-		__u32 ip_at = ETHERNET_BYTES + packet.vlan_tags * 4;
-		__u32 tcp_bytes = ((struct tcphdr *)packet.transport)->doff * 4;
-
-		if (!answer_syn(ctx, ip_at, tcp_bytes, packet.ipv6))
-			reason = REASON_SYN_ODD;
-	}
 	count(reason, bytes);
 	if (reason == REASON_SYN_ANSWERED)
 		return XDP_TX;

@@ -8,6 +8,7 @@
 #define __SYN_PROXY_H__
 
 #include "../include/packet.h"
+#include "places.h"
 
 /* What a SYN-ACK with options needs of the sysctls: see README.md. */
 const volatile bool syn_proxy_options = false;
@@ -15,9 +16,7 @@ const volatile __u8 syn_proxy_window_scale = 7;
 const volatile __u16 syn_proxy_ipv4_mss = 1460;
 const volatile __u16 syn_proxy_ipv6_mss = 1440;
 
-#define ETHERNET_BYTES 14
-#define MAX_IP_OFFSET  (ETHERNET_BYTES + MAX_VLAN_TAGS * 4)
-#define MAX_TCP_BYTES  60
+#define MAX_TCP_BYTES 60
 /* One option of 4 bytes: the maximum segment size. */
 #define PLAIN_BYTES 24
 /* With selective acknowledgements, timestamps and a window scale besides. */
@@ -274,26 +273,28 @@ static __always_inline void swap_macs(struct ethhdr *ethernet)
 }
 
 /*
- * Makes the SYN-ACK of a SYN whose TCP header, of so many bytes, follows an IP
- * header without options. False: the frame is as it was, and has no answer.
+ * Makes the SYN-ACK of a SYN whose TCP header follows an IP header without
+ * options. False: the frame is as it was, and has no answer.
  *
  * Global, so that the verifier looks at it once and not once for each kind of
  * frame that leads here.
  */
-__noinline bool answer_syn(struct xdp_md *ctx, __u32 ip_at, __u32 tcp_bytes,
-			   bool is_ipv6)
+__noinline bool answer_syn(struct xdp_md *ctx, __u32 ip_at, bool is_ipv6)
 {
 	__u32 ip_bytes =
 		is_ipv6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	struct question question = {};
 	union reply reply = {};
-	__u32 bytes, frame_bytes;
+	__u32 bytes, frame_bytes, tcp_bytes;
 	void *data;
 
-	if (ip_at > MAX_IP_OFFSET || tcp_bytes < sizeof(struct tcphdr) ||
-	    tcp_bytes > MAX_TCP_BYTES)
+	if (ip_at > MAX_IP_OFFSET ||
+	    bpf_xdp_load_bytes(ctx, ip_at, &question.ip, ip_bytes) ||
+	    bpf_xdp_load_bytes(ctx, ip_at + ip_bytes, &question.tcp.header,
+			       sizeof(struct tcphdr)))
 		return false;
-	if (bpf_xdp_load_bytes(ctx, ip_at, &question.ip, ip_bytes) ||
+	tcp_bytes = question.tcp.header.doff * 4;
+	if (tcp_bytes < sizeof(struct tcphdr) || tcp_bytes > MAX_TCP_BYTES ||
 	    bpf_xdp_load_bytes(ctx, ip_at + ip_bytes, &question.tcp, tcp_bytes))
 		return false;
 	question.tcp.end = tcp_bytes - sizeof(struct tcphdr);
