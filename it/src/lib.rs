@@ -7,6 +7,7 @@
 mod authority;
 mod command;
 mod corpus;
+mod forged;
 pub mod fuzz;
 mod kills;
 mod l3afd;
@@ -20,6 +21,7 @@ mod traffic;
 pub use authority::{Authority, Identity, Provider};
 pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
+pub use forged::{Forger, Segment, forged_datagram};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

@@ -49,6 +49,12 @@ const XDP: Case = Case {
     changes_packet: false,
 };
 
+/// A list of a million addresses that are blocked.
+const BLOCK_LIST: &[Entries] = &[
+    Entries { map: "hosts_ipv4_a", count: 1_000_000, entry: "{\"key\": \"{ipv4}\", \"value\": \"block\"}" },
+    Entries { map: "feed", count: 1, entry: "{\"key\": 0, \"value\": \"a\"}" },
+];
+
 /// All of them.
 pub(super) const CASES: &[Case] = &[
     Case {
@@ -96,4 +102,14 @@ pub(super) const CASES: &[Case] = &[
         ..XDP
     },
     Case { package: "sanity", traffic: "unknown", packet: "eth / arp", ..XDP },
+    Case { package: "ddos-guard", traffic: "pass", entries: BLOCK_LIST, ..XDP },
+    Case {
+        package: "ddos-guard",
+        traffic: "drop",
+        entries: BLOCK_LIST,
+        packet: "eth / ipv4(src=11.0.0.7) / udp",
+        verdict: DROP,
+        ..XDP
+    },
+    Case { package: "ddos-guard", traffic: "unknown", packet: "eth / arp", ..XDP },
 ];
