@@ -55,6 +55,35 @@ const PROMISES: &[Promise] = &[
         ],
         marks: &[0],
     },
+    Promise {
+        package: "traffic-mirror",
+        verdicts: &["unspec", "redirect", "shot"],
+        leaves_what_goes_on: true,
+        is_stateless: true,
+        configs: &[r#"{"mirror_rules": {
+                "0": {"protocol": "udp", "first_destination_port": 1, "last_destination_port": 52, "action": "skip"},
+                "1": {"vlan": 7, "both_ways": true, "source_ipv4": "192.0.2.2", "sample": 3, "target": 1},
+                "2": {"source_ipv6": "2001:db8::/127", "sample": 2, "sample_of": "flows", "target": 5},
+                "3": {}},
+              "mirror_targets": {
+                "0": {"encapsulation": "vxlan", "collector": "192.0.2.2", "source": "192.0.2.8", "interface": 1, "vni": 7},
+                "1": {"encapsulation": "geneve", "collector": "2001:db8::2", "source": "2001:db8::8", "interface": 1},
+                "2": {"encapsulation": "gre", "collector": "192.0.2.9", "source": "192.0.2.8", "interface": 1, "length": 64},
+                "3": {"encapsulation": "gue", "collector": "2001:db8::9", "vni": 7, "interface": 1, "length": 200},
+                "4": {"interface": 1, "length": 1},
+                "5": {"encapsulation": "gue", "collector": "2001:db8::9"}}}"#],
+        // What is no copy, and copies for each target and one that is not there.
+        marks: &[
+            0,
+            0x4d49_5200,
+            0x4d49_5201,
+            0x4d49_5202,
+            0x4d49_5203,
+            0x4d49_5204,
+            0x4d49_5205,
+            0x4d49_5206,
+        ],
+    },
 ];
 
 /// What every package promises of a hook of which nothing is said.

@@ -6,6 +6,8 @@ use package::HookPoint;
 /// `XDP_*` of `linux/bpf.h`.
 const DROP: i32 = 1;
 const PASS: i32 = 2;
+/// `TC_ACT_UNSPEC` of `linux/pkt_cls.h`.
+const UNSPEC: i32 = -1;
 
 /// A program and a packet.
 #[derive(Debug)]
@@ -49,6 +51,9 @@ const XDP: Case = Case {
     changes_packet: false,
 };
 
+/// One of TC.
+const TC: Case = Case { point: HookPoint::TcIngress, verdict: UNSPEC, ..XDP };
+
 /// All of them.
 pub(super) const CASES: &[Case] = &[
     Case { package: "ratelimit", traffic: "pass", ..XDP },
@@ -70,4 +75,18 @@ pub(super) const CASES: &[Case] = &[
         ..XDP
     },
     Case { package: "sanity", traffic: "unknown", packet: "eth / arp", ..XDP },
+    Case {
+        package: "traffic-mirror",
+        function: Some("mirror_ingress"),
+        traffic: "pass",
+        config: "{\"mirror_rules\": {\"0\": {\"protocol\": \"udp\"}}}",
+        ..TC
+    },
+    Case {
+        package: "traffic-mirror",
+        function: Some("mirror_ingress"),
+        traffic: "unknown",
+        packet: "eth / arp / 0x00*20",
+        ..TC
+    },
 ];
