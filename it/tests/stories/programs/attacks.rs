@@ -216,19 +216,27 @@ fn config_of(manifest: &Manifest, (program, object): (&ProgramSpec, &[u8]), conf
     config
 }
 
+/// All that the promise of a package configures.
+fn promised(package: &str) -> BTreeSet<String> {
+    let known = PROMISES.iter().find(|promise| promise.package == package);
+    let configs = known.into_iter().flat_map(|known| known.configs);
+    configs.flat_map(|config| serde_json::from_str::<Config>(config).unwrap().into_keys()).collect()
+}
+
 /// What is wrong with each program of a package, by its function and configuration.
 fn try_package(path: &str, packets: &[Vec<u8>]) -> BTreeMap<String, Vec<String>> {
     let layout = Layout::open(Path::new(path)).unwrap();
     let package = Package::read(&layout, &layout.index().unwrap()).unwrap();
     let (manifest, name) = (&package.manifest, package.manifest.package.name.as_ref());
     let files = package.for_platform(&Platform::this_machine().unwrap()).unwrap();
-    let (mut found, mut met) = (BTreeMap::new(), BTreeSet::new());
+    let (mut found, mut met, mut unknown) = (BTreeMap::new(), BTreeSet::new(), promised(name));
     for program in &manifest.programs {
         let Some(point) = point(program) else { continue };
         let promise = promise_of(name, point);
         for config in ["{}"].iter().chain(promise.configs) {
             let object = (program, files.object(program));
             let own = config_of(manifest, object, config);
+            unknown.retain(|key| !own.contains_key(key));
             let configuration = Configuration::settle(manifest, object, own, None).unwrap();
             let tried = Tried { manifest, files, program, point, configuration, marks: promise.marks };
             found.insert(
@@ -239,7 +247,9 @@ fn try_package(path: &str, packets: &[Vec<u8>]) -> BTreeMap<String, Vec<String>>
     }
     let known = PROMISES.iter().find(|promise| promise.package == name);
     let unmet = known.into_iter().flat_map(|known| known.verdicts).filter(|verdict| !met.contains(*verdict));
-    found.insert(name.to_owned(), unmet.map(|verdict| format!("nothing got `{verdict}`")).collect());
+    let unmet = unmet.map(|verdict| format!("nothing got `{verdict}`"));
+    let unknown = unknown.into_iter().map(|key| format!("it has no `{key}` to be configured"));
+    found.insert(name.to_owned(), unmet.chain(unknown).collect());
     found
 }
 
