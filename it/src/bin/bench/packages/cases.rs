@@ -6,6 +6,8 @@ use package::HookPoint;
 /// `XDP_*` of `linux/bpf.h`.
 const DROP: i32 = 1;
 const PASS: i32 = 2;
+/// `TC_ACT_UNSPEC` of `linux/pkt_cls.h`.
+const UNSPEC: i32 = -1;
 
 /// A program and a packet.
 #[derive(Debug)]
@@ -54,6 +56,9 @@ const BLOCK_LIST: &[Entries] = &[
     Entries { map: "hosts_ipv4_a", count: 1_000_000, entry: "{\"key\": \"{ipv4}\", \"value\": \"block\"}" },
     Entries { map: "feed", count: 1, entry: "{\"key\": 0, \"value\": \"a\"}" },
 ];
+
+/// One of TC.
+const TC: Case = Case { point: HookPoint::TcIngress, verdict: UNSPEC, ..XDP };
 
 /// All of them.
 pub(super) const CASES: &[Case] = &[
@@ -112,4 +117,18 @@ pub(super) const CASES: &[Case] = &[
         ..XDP
     },
     Case { package: "ddos-guard", traffic: "unknown", packet: "eth / arp", ..XDP },
+    Case {
+        package: "traffic-mirror",
+        function: Some("mirror_ingress"),
+        traffic: "pass",
+        config: "{\"mirror_rules\": {\"0\": {\"protocol\": \"udp\"}}}",
+        ..TC
+    },
+    Case {
+        package: "traffic-mirror",
+        function: Some("mirror_ingress"),
+        traffic: "unknown",
+        packet: "eth / arp / 0x00*20",
+        ..TC
+    },
 ];
