@@ -96,30 +96,29 @@ static __always_inline bool is_recent(const struct slot *slot, enum kind kind)
 	return (__s32)(seconds() - slot->changed_s) < window_s;
 }
 
-static __always_inline __u32 begin(const struct flow *flow,
-				   const struct sign *sign,
+static __always_inline __u32 begin(const struct seen *seen,
 				   const struct slot *slot, struct pin *pin)
 {
 	__u32 backend = recall(pin);
 
 	if (backend)
-		offer(pin, slot->now, sign->sequence);
-	else if (is_recent(slot, sign->kind))
-		remember(&begun, flow, sign->kind, slot->now);
+		offer(pin, slot->now, seen->sequence);
+	else if (is_recent(slot, seen->kind))
+		remember(&begun, &seen->flow, seen->kind, slot->now);
 	return slot->now;
 }
 
 /* What is remembered of a flow that is there; of UDP only what is not old. */
-static __always_inline __u32 recall_flow(const struct sign *sign,
+static __always_inline __u32 recall_flow(const struct seen *seen,
 					 struct pin *pin)
 {
 	__u32 now_s;
 
 	if (!pin)
 		return 0;
-	if (sign->kind == KIND_GOES_ON)
-		take_offer(pin, sign->sequence);
-	if (sign->kind == KIND_DATAGRAM) {
+	if (seen->kind == KIND_GOES_ON)
+		take_offer(pin, seen->sequence);
+	if (seen->kind == KIND_DATAGRAM) {
 		now_s = seconds();
 		if (now_s - pin->seen_s >= datagram_affinity)
 			return 0;
@@ -128,33 +127,41 @@ static __always_inline __u32 recall_flow(const struct sign *sign,
 	return recall(pin);
 }
 
-static __always_inline __u32 choose_changed(const struct flow *flow,
-					    const struct sign *sign,
+/*
+ * Where a flow belongs that nobody remembers, 0 where that is not known: of TCP
+ * it would be one of a backend that is no more, and it ends.
+ */
+static __always_inline __u32 guess(const struct slot *slot, enum kind kind)
+{
+	if (goes_on(find_target(slot->before)))
+		return slot->before;
+	return kind == KIND_DATAGRAM ? slot->now : 0;
+}
+
+static __always_inline __u32 choose_changed(const struct seen *seen,
 					    const struct slot *slot)
 {
-	struct pin *pin = bpf_map_lookup_elem(&pinned, flow);
+	struct pin *pin = bpf_map_lookup_elem(&pinned, &seen->flow);
 	__u32 backend;
 
-	if (sign->kind == KIND_BEGINS)
-		return begin(flow, sign, slot, pin);
-	backend = recall_flow(sign, pin);
+	if (seen->kind == KIND_BEGINS)
+		return begin(seen, slot, pin);
+	backend = recall_flow(seen, pin);
 	if (backend)
 		return backend;
-	backend = recall(bpf_map_lookup_elem(&begun, flow));
+	backend = recall(bpf_map_lookup_elem(&begun, &seen->flow));
 	if (!backend) {
-		if (!is_recent(slot, sign->kind) ||
-		    !goes_on(find_target(slot->before)))
+		if (!is_recent(slot, seen->kind))
 			return slot->now;
-		backend = slot->before;
+		backend = guess(slot, seen->kind);
 	}
-	if (sign->kind != KIND_ERROR)
-		remember(&pinned, flow, sign->kind, backend);
-	return backend;
+	if (backend && seen->kind != KIND_ERROR)
+		remember(&pinned, &seen->flow, seen->kind, backend);
+	return backend ?: slot->now;
 }
 
 /* The number of a backend, 0 for none. */
-static __always_inline __u32 choose(const struct flow *flow,
-				    const struct sign *sign, __u32 pool_number,
+static __always_inline __u32 choose(const struct seen *seen, __u32 pool_number,
 				    __u32 hash)
 {
 	struct pool *pool = bpf_map_lookup_elem(&pools, &pool_number);
@@ -173,7 +180,7 @@ static __always_inline __u32 choose(const struct flow *flow,
 	slot = chunk->slots[place % CHUNK_SLOTS];
 	if (!slot.before)
 		return slot.now;
-	return choose_changed(flow, sign, &slot);
+	return choose_changed(seen, &slot);
 }
 
 #endif

@@ -20,7 +20,10 @@ enum kind {
 	KIND_FRAGMENT,
 };
 
-struct sign {
+/* What there is to know of a packet. */
+struct seen {
+	struct packet packet;
+	struct flow flow;
 	enum kind kind;
 	/* Of TCP. */
 	__u32 sequence;
@@ -31,9 +34,10 @@ struct ports {
 	__be16 destination;
 };
 
-static __always_inline enum kind
-read_segment(const struct packet *packet, struct flow *flow, __u32 *sequence)
+static __always_inline enum kind read_segment(struct seen *seen)
 {
+	const struct packet *packet = &seen->packet;
+	struct flow *flow = &seen->flow;
 	struct ports *ports = packet->transport;
 	struct tcphdr *tcp = packet->transport;
 
@@ -49,7 +53,7 @@ read_segment(const struct packet *packet, struct flow *flow, __u32 *sequence)
 		return KIND_DATAGRAM;
 	if ((void *)(tcp + 1) > packet->end)
 		return KIND_OTHER;
-	*sequence = bpf_ntohl(tcp->seq);
+	seen->sequence = bpf_ntohl(tcp->seq);
 	return tcp->syn && !tcp->ack ? KIND_BEGINS : KIND_GOES_ON;
 }
 
@@ -120,18 +124,16 @@ static __always_inline enum kind read_error_ipv6(const struct packet *packet,
 				 packet->end, flow);
 }
 
-static __always_inline struct sign read_flow(const struct packet *packet,
-					     struct flow *flow)
+static __always_inline void read_flow(struct seen *seen)
 {
-	struct sign sign = {.kind = KIND_OTHER};
+	const struct packet *packet = &seen->packet;
 
 	if (packet->protocol == IPPROTO_TCP || packet->protocol == IPPROTO_UDP)
-		sign.kind = read_segment(packet, flow, &sign.sequence);
+		seen->kind = read_segment(seen);
 	else if (packet->protocol == IPPROTO_ICMP && packet->ipv4)
-		sign.kind = read_error_ipv4(packet, flow);
+		seen->kind = read_error_ipv4(packet, &seen->flow);
 	else if (packet->protocol == IPPROTO_ICMPV6 && packet->ipv6)
-		sign.kind = read_error_ipv6(packet, flow);
-	return sign;
+		seen->kind = read_error_ipv6(packet, &seen->flow);
 }
 
 /* Fibonacci hashing, word by word. */

@@ -24,7 +24,8 @@ struct wrap {
 	__u32 tag_count;
 	bool is_ipv6;
 	bool is_outer_ipv6;
-	bool is_gue;
+	/* Of the packet outside. */
+	__u8 protocol;
 	/* DSCP and ECN: those of the packet (RFC 6040, RFC 2983). */
 	__u8 tos;
 	__u32 inner_bytes;
@@ -40,6 +41,8 @@ struct hop {
 	__u32 tag_count;
 	/* 0: back to where it came from. */
 	__u32 interface;
+	/* Where the packet is too big: what is not. */
+	__u32 mtu;
 };
 
 static __always_inline bool is_ipv4_mapped(const struct in6_addr *address)
@@ -55,6 +58,7 @@ static __always_inline void read_wrap(struct xdp_md *ctx,
 {
 	struct ethhdr *ethernet = (void *)(long)ctx->data;
 	__be32 *tags = (void *)&ethernet->h_proto;
+	bool is_gue = target->encapsulation == ENCAPSULATION_GUE;
 
 	/* read_packet saw to it that all of that is there. */
 	if ((void *)(tags + MAX_VLAN_TAGS) > packet->end)
@@ -65,11 +69,10 @@ static __always_inline void read_wrap(struct xdp_md *ctx,
 	wrap->tags[1] = tags[1];
 	wrap->tag_count = packet->vlan_tags;
 	wrap->hash = hash;
-	wrap->is_gue = target->encapsulation == ENCAPSULATION_GUE;
 	wrap->is_outer_ipv6 = !is_ipv4_mapped(&target->address);
 	wrap->outer_bytes = (wrap->is_outer_ipv6 ? sizeof(struct ipv6hdr)
 						 : sizeof(struct iphdr)) +
-			    (wrap->is_gue ? sizeof(struct udphdr) : 0);
+			    (is_gue ? sizeof(struct udphdr) : 0);
 	if (packet->ipv4) {
 		wrap->tos = packet->ipv4->tos;
 		wrap->inner_bytes = bpf_ntohs(packet->ipv4->tot_len);
@@ -80,11 +83,9 @@ static __always_inline void read_wrap(struct xdp_md *ctx,
 		wrap->inner_bytes = bpf_ntohs(packet->ipv6->payload_len) +
 				    sizeof(struct ipv6hdr);
 	}
-}
-
-static __always_inline __u8 inner_protocol(const struct wrap *wrap)
-{
-	return wrap->is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	wrap->protocol = wrap->is_ipv6 ? IPPROTO_IPV6 : IPPROTO_IPIP;
+	if (is_gue)
+		wrap->protocol = IPPROTO_UDP;
 }
 
 static __always_inline __be16 source_port(const struct wrap *wrap)
@@ -101,8 +102,8 @@ static __always_inline long find_route(struct xdp_md *ctx,
 {
 	route->tot_len = wrap->outer_bytes + wrap->inner_bytes;
 	route->ifindex = ctx->ingress_ifindex;
-	route->l4_protocol = wrap->is_gue ? IPPROTO_UDP : inner_protocol(wrap);
-	if (wrap->is_gue) {
+	route->l4_protocol = wrap->protocol;
+	if (wrap->protocol == IPPROTO_UDP) {
 		route->sport = source_port(wrap);
 		route->dport = bpf_htons(GUE_PORT);
 	}
@@ -159,7 +160,7 @@ static __always_inline void *write_ipv4(struct iphdr *ip, void *end,
 	ip->id = 0;
 	ip->frag_off = bpf_htons(IP_DF);
 	ip->ttl = HOP_LIMIT;
-	ip->protocol = wrap->is_gue ? IPPROTO_UDP : inner_protocol(wrap);
+	ip->protocol = wrap->protocol;
 	ip->check = 0;
 	ip->saddr = target->source.in6_u.u6_addr32[3];
 	ip->daddr = target->address.in6_u.u6_addr32[3];
@@ -185,7 +186,7 @@ static __always_inline void *write_ipv6(struct ipv6hdr *ip, void *end,
 	ip->flow_lbl[2] = wrap->hash;
 	ip->payload_len =
 		bpf_htons(wrap->outer_bytes + wrap->inner_bytes - sizeof(*ip));
-	ip->nexthdr = wrap->is_gue ? IPPROTO_UDP : inner_protocol(wrap);
+	ip->nexthdr = wrap->protocol;
 	ip->hop_limit = HOP_LIMIT;
 	ip->saddr = target->source;
 	ip->daddr = target->address;
@@ -230,27 +231,27 @@ static __always_inline void *write_ethernet(void *at, void *end,
 	return ethertype + 1;
 }
 
-/* Makes room in front of the packet, and fills it. */
-static __always_inline bool write_outer(struct xdp_md *ctx,
-					const struct wrap *wrap,
-					const struct target *target,
-					const struct hop *hop)
+/* Makes room in front of the packet, and fills it; NULL where there is none. */
+static __always_inline void *write_outer(struct xdp_md *ctx,
+					 const struct wrap *wrap,
+					 const struct target *target,
+					 const struct hop *hop)
 {
 	int grows = wrap->outer_bytes +
 		    (hop->tag_count - wrap->tag_count) * sizeof(__be32);
 	void *at, *end;
 
 	if (bpf_xdp_adjust_head(ctx, -grows))
-		return false;
+		return NULL;
 	end = (void *)(long)ctx->data_end;
 	at = write_ethernet((void *)(long)ctx->data, end, wrap, hop);
 	if (!at)
-		return false;
+		return NULL;
 	if (wrap->is_outer_ipv6)
 		at = write_ipv6(at, end, wrap, target);
 	else
 		at = write_ipv4(at, end, wrap, target);
-	if (at && wrap->is_gue)
+	if (at && wrap->protocol == IPPROTO_UDP)
 		at = write_udp(at, end, wrap);
 	return at;
 }

@@ -10,7 +10,7 @@ use crate::backend::Backend;
 use crate::check::Finding;
 use crate::health::{Health, Thresholds, pause};
 use crate::maps::{self, BackendsValue, HealthValue};
-use crate::publish;
+use crate::publish::{self, InUse};
 use crate::workers::{Job, Workers};
 
 /// How often to look whether people wrote to the map of backends.
@@ -34,10 +34,14 @@ pub(crate) struct Balancer {
     workers: Workers,
     thresholds: Thresholds,
     interval: Duration,
+    /// How long a slot counts as changed, in seconds.
+    window_s: u32,
     /// When the map of backends is looked at next.
     look: Instant,
     /// When the tables are written anew, if they are to be.
     write: Option<Instant>,
+    /// What was written last; nothing at first.
+    written: Option<InUse>,
 }
 
 impl Balancer {
@@ -54,8 +58,10 @@ impl Balancer {
             workers: Workers::new(timeout),
             thresholds: Thresholds { rise: constants.check_rise, fall: constants.check_fall },
             interval: milliseconds(constants.check_interval_ms),
+            window_s: constants.connection_affinity,
             look: Instant::now(),
             write: None,
+            written: None,
         };
         balancer.configure()?;
         balancer.settle(Instant::now() + timeout + GATHER)?;
@@ -82,7 +88,7 @@ impl Balancer {
             let now = Instant::now();
             if self.look <= now {
                 self.look = now + LOOK;
-                self.configure()?;
+                self.look()?;
             }
             if self.write.is_some_and(|write| write <= now) {
                 self.write()?;
@@ -131,6 +137,16 @@ impl Balancer {
         self.maps.health.update(&job.number.into(), &backend.told())
     }
 
+    /// Sees whether somebody else wrote to maps.
+    fn look(&mut self) -> io::Result<()> {
+        self.configure()?;
+        let Some(written) = &self.written else { return Ok(()) };
+        if !publish::is_in_force(&self.maps, &self.backends, written)? {
+            self.write.get_or_insert_with(Instant::now);
+        }
+        Ok(())
+    }
+
     /// Takes in what is configured, where that is new.
     fn configure(&mut self) -> io::Result<()> {
         let configured: BTreeMap<u16, BackendsValue> =
@@ -158,7 +174,8 @@ impl Balancer {
 
     fn write(&mut self) -> io::Result<()> {
         self.write = None;
-        publish::publish(&self.maps, &mut self.backends)
+        self.written = Some(publish::publish(&self.maps, &mut self.backends, self.window_s)?);
+        Ok(())
     }
 }
 

@@ -21,36 +21,74 @@ const POOLS: u16 = 16;
 /// How long a table that was in use is left alone, so that no packet is still reading it.
 const REST: Duration = Duration::from_millis(50);
 
+/// Which table of each pool is in use.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct InUse(Vec<u32>);
+
 /// Writes all that changed.
 ///
 /// # Errors
 /// When a map cannot be read or written. What was written is whole all the same.
-pub(crate) fn publish(maps: &Maps, backends: &mut BTreeMap<u16, Backend>) -> io::Result<()> {
-    let mut others = BTreeSet::new();
+pub(crate) fn publish(
+    maps: &Maps,
+    backends: &mut BTreeMap<u16, Backend>,
+    window_s: u32,
+) -> io::Result<InUse> {
+    let others = write_targets(maps, backends)?;
+    let before = in_use(maps)?;
     for pool in 0..POOLS {
-        let of_pool = || backends.values().filter(move |backend| backend.settings.pool == pool);
-        let is_rescue = is_rescue(of_pool());
-        for backend in of_pool() {
-            if write_target(maps, backend, is_rescue)? {
-                others.insert(backend.number);
-            }
-        }
-    }
-    let mut has_switched = false;
-    for pool in 0..POOLS {
-        let of_pool = backends.values().filter(move |backend| backend.settings.pool == pool);
-        let (slots, is_new) = write_table(maps, pool, &members(of_pool), &others)?;
-        has_switched |= is_new;
-        for backend in backends.values_mut().filter(|backend| backend.settings.pool == pool) {
+        let of_pool = |backend: &&mut Backend| backend.settings.pool == pool;
+        let members = members(backends.values().filter(|backend| backend.settings.pool == pool));
+        let change = Change { table: table(&members), others: &others, window_s };
+        let slots = write_table(maps, pool, &change)?;
+        for backend in backends.values_mut().filter(of_pool) {
             backend.slots = slots.count(backend.number);
             maps.health.update(&backend.number.into(), &backend.told())?;
         }
     }
     forget(maps, backends)?;
-    if has_switched {
+    let after = in_use(maps)?;
+    if after != before {
         thread::sleep(REST);
     }
-    Ok(())
+    Ok(after)
+}
+
+/// Whether all is in force as it was written. While a document is changed, the program for the one before runs beside this one, and
+/// may have the last word.
+///
+/// # Errors
+/// When a map cannot be read.
+pub(crate) fn is_in_force(
+    maps: &Maps,
+    backends: &BTreeMap<u16, Backend>,
+    tables: &InUse,
+) -> io::Result<bool> {
+    for backend in backends.values() {
+        if maps.targets.lookup(&backend.number.into())? != backend.written {
+            return Ok(false);
+        }
+    }
+    Ok(in_use(maps)? == *tables)
+}
+
+fn in_use(maps: &Maps) -> io::Result<InUse> {
+    let generation = |pool: u16| Ok(maps.pools.lookup(&pool.into())?.map_or(0, |state| state.generation));
+    (0..POOLS).map(generation).collect::<io::Result<_>>().map(InUse)
+}
+
+/// Writes where backends are, as far as that is new. Returns the numbers that stood for others.
+fn write_targets(maps: &Maps, backends: &mut BTreeMap<u16, Backend>) -> io::Result<BTreeSet<u16>> {
+    let mut others = BTreeSet::new();
+    for pool in 0..POOLS {
+        let is_rescue = is_rescue(backends.values().filter(|backend| backend.settings.pool == pool));
+        for backend in backends.values_mut().filter(|backend| backend.settings.pool == pool) {
+            if write_target(maps, backend, is_rescue)? {
+                others.insert(backend.number);
+            }
+        }
+    }
+    Ok(others)
 }
 
 /// Whether no backend of a pool is ready, though some are to have flows: then all of them are tried, as that is better than none.
@@ -71,12 +109,13 @@ fn members<'a>(backends: impl Iterator<Item = &'a Backend> + Clone) -> Vec<Membe
 }
 
 /// Writes where a backend is, if that is new. Returns whether its number stood for another one.
-fn write_target(maps: &Maps, backend: &Backend, is_rescue: bool) -> io::Result<bool> {
+fn write_target(maps: &Maps, backend: &mut Backend, is_rescue: bool) -> io::Result<bool> {
     let (key, target) = (backend.number.into(), backend.target(is_rescue));
     let old = maps.targets.lookup(&key)?;
     if old != Some(target) {
         maps.targets.update(&key, &target)?;
     }
+    backend.written = Some(target);
     Ok(old.is_some_and(|old| old.address != target.address))
 }
 
@@ -91,21 +130,25 @@ fn read_table(maps: &Maps, pool: u16) -> io::Result<Option<(PoolsValue, Slots)>>
     Ok(Some((state, Slots::read(&chunks?))))
 }
 
-/// Puts a table into use, if it is another one. Returns the one that is in use then, and whether it is new.
-fn write_table(
-    maps: &Maps,
-    pool: u16,
-    members: &[Member],
-    others: &BTreeSet<u16>,
-) -> io::Result<(Slots, bool)> {
+/// What is to be in the slots of a pool.
+struct Change<'a> {
+    table: Vec<u16>,
+    /// Numbers that stand for other backends than before.
+    others: &'a BTreeSet<u16>,
+    /// How long a slot counts as changed, in seconds.
+    window_s: u32,
+}
+
+/// Puts a table into use, if it is another one. Returns the one that is in use then.
+fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> io::Result<Slots> {
     let old = read_table(maps, pool)?;
-    if old.is_none() && members.is_empty() {
-        return Ok((Slots::empty(), false));
+    if old.is_none() && change.table.iter().all(|number| *number == 0) {
+        return Ok(Slots::empty());
     }
     let (state, slots) = old.unwrap_or((PoolsValue { table: 1, generation: 0 }, Slots::empty()));
-    let next = slots.next(&table(members), others, seconds());
+    let next = slots.next(&change.table, change.others, seconds(), change.window_s);
     if next == slots {
-        return Ok((slots, false));
+        return Ok(slots);
     }
     let unused = 1 - (state.table & 1);
     for (key, chunk) in keys(pool, unused).zip(next.chunks()) {
@@ -113,8 +156,9 @@ fn write_table(
     }
     let generation = state.generation.saturating_add(1);
     maps.pools.update(&pool.into(), &PoolsValue { table: unused, generation })?;
-    say(&format!("pool {pool} has table {generation}, over {} backends", members.len()));
-    Ok((next, true))
+    let backends = change.table.iter().collect::<BTreeSet<_>>().len();
+    say(&format!("pool {pool} has table {generation}, over {backends} backends"));
+    Ok(next)
 }
 
 /// The entries of one of the two tables of a pool.
