@@ -13,7 +13,7 @@ use crate::user::only;
 
 mod farm;
 
-use farm::{Conversation, Farm, VIPS, http, service, udp};
+use farm::{Conversation, Farm, VIPS, document, http, service, udp};
 
 /// How many connections are enough for shares.
 const TRIES: u16 = 400;
@@ -48,7 +48,7 @@ fn flows_are_spread_over_servers_which_answer_by_themselves() {
     ];
     let backends: Vec<String> =
         farm.servers.iter().zip(wraps).map(|(server, wrap)| server.backend(wrap)).collect();
-    farm.apply(&farm.document(&http(), &backends, "").unwrap()).unwrap();
+    farm.apply(&document(&http(), &backends, "").unwrap()).unwrap();
     // Both families through each kind of tunnel.
     for vip in VIPS {
         let names = farm.ask_all(vip, 20_000..20_000 + TRIES).unwrap();
@@ -169,7 +169,7 @@ fn a_backend_that_drains_keeps_its_flows_and_gets_no_new_ones() {
         .collect();
     assert!(conversations.iter().any(|(name, _)| name == "server 1"));
     let backends = [farm.servers[0].backend("weight = 0"), farm.servers[1].backend("weight = 3")];
-    farm.apply(&farm.document(&http(), &backends, "").unwrap()).unwrap();
+    farm.apply(&document(&http(), &backends, "").unwrap()).unwrap();
     farm.node.wait("it drains", || farm.health(1).is_ok_and(|health| health["slots"] == 0));
     for (name, conversation) in &mut conversations {
         assert_eq!(conversation.ask().unwrap(), *name);
@@ -178,9 +178,9 @@ fn a_backend_that_drains_keeps_its_flows_and_gets_no_new_ones() {
     assert!(new.iter().all(|name| name == "server 2"), "{:?}", shares(&new));
     // What is out of bounds is refused before it reaches a map, and changes nothing.
     let wrong = |services: &[String], backend: &str, rest: &str| {
-        let document = farm.document(services, &[farm.servers[0].backend(backend)], rest).unwrap();
-        let ran = farm.node.apply(&document).unwrap();
-        assert!(!ran.ok, "{document}");
+        let wrong = document(services, &[farm.servers[0].backend(backend)], rest).unwrap();
+        let ran = farm.node.apply(&wrong).unwrap();
+        assert!(!ran.ok, "{wrong}");
         ran.stderr
     };
     for (services, backend, rest, place) in [
@@ -210,7 +210,7 @@ fn datagrams_find_their_server_and_errors_about_answers_do_too() {
     let farm = Farm::new(2).unwrap();
     let services: Vec<String> = VIPS.map(|vip| service(vip, 53, "udp")).to_vec();
     let backends: Vec<String> = farm.servers.iter().map(|server| server.backend("")).collect();
-    farm.apply(&farm.document(&services, &backends, "").unwrap()).unwrap();
+    farm.apply(&document(&services, &backends, "").unwrap()).unwrap();
     for (turn, (vip, any)) in VIPS.iter().zip(["0.0.0.0:5000", "[::]:5000"]).enumerate() {
         let at = SocketAddr::new(vip.parse().unwrap(), 53);
         let servers: Vec<UdpSocket> =
@@ -249,7 +249,7 @@ fn a_client_learns_how_much_fits_into_a_tunnel() {
     farm.hear().unwrap();
     let backends =
         [farm.servers[0].backend("encapsulation = \"gue\""), farm.servers[1].backend("weight = 0")];
-    farm.apply(&farm.document(&http(), &backends, "").unwrap()).unwrap();
+    farm.apply(&document(&http(), &backends, "").unwrap()).unwrap();
     for vip in VIPS {
         let mut conversation = Conversation::begin(&farm.pair.left, vip, 20_000).unwrap();
         assert_eq!(conversation.ask_at_length().unwrap(), "server 1");

@@ -95,22 +95,10 @@ impl Farm {
         Ok(pin)
     }
 
-    /// The document: these services and backends, in TOML, and what else there is to be said.
-    pub(super) fn document(&self, services: &[String], backends: &[String], rest: &str) -> Result<String> {
-        let package = packages().program("load-balancer")?;
-        Ok(format!(
-            "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"lb\"\npackage = \"{package}\"\n\
-             [chain.member.config]\ncheck_interval_ms = 100\ncheck_rise = 1\ncheck_fall = 2\n{rest}\n\
-             services = [{}]\nbackends = [{}]\n",
-            services.join(", "),
-            backends.join(", ")
-        ))
-    }
-
     /// HTTP on both addresses, over all servers by IP in IP of IPv4; applied, and ready.
     pub(super) fn balance(&self) -> Result<()> {
         let backends: Vec<String> = self.servers.iter().map(|server| server.backend("")).collect();
-        self.apply(&self.document(&http(), &backends, "")?)
+        self.apply(&document(&http(), &backends, "")?)
     }
 
     pub(super) fn apply(&self, document: &str) -> Result<()> {
@@ -149,6 +137,18 @@ impl Drop for Farm {
             drop(fs::remove_file(pin));
         }
     }
+}
+
+/// The document: these services and backends, in TOML, and what else there is to be said.
+pub(super) fn document(services: &[String], backends: &[String], rest: &str) -> Result<String> {
+    let package = packages().program("load-balancer")?;
+    Ok(format!(
+        "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"lb\"\npackage = \"{package}\"\n\
+         [chain.member.config]\ncheck_interval_ms = 100\ncheck_rise = 1\ncheck_fall = 2\n{rest}\n\
+         services = [{}]\nbackends = [{}]\n",
+        services.join(", "),
+        backends.join(", ")
+    ))
 }
 
 /// Both addresses, HTTP.
