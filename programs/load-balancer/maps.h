@@ -158,7 +158,7 @@ struct pin {
 /* Flows that went on in a slot that changed. */
 struct {
 	__uint(type, BPF_MAP_TYPE_LRU_HASH);
-	__uint(max_entries, 262144);
+	__uint(max_entries, 131072);
 	__type(key, struct flow);
 	__type(value, struct pin);
 } pinned SEC(".maps");

@@ -65,6 +65,10 @@ fn connect(address: IpAddr, port: u16, timeout: Duration) -> io::Result<TcpStrea
 }
 
 fn get(address: IpAddr, port: u16, path: &str, timeout: Duration) -> io::Result<()> {
+    if !is_target(path) {
+        let why = "`check_path` must begin with `/` and have no blanks";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, why));
+    }
     let begin = Instant::now();
     let mut stream = connect(address, port, timeout)?;
     let place = SocketAddr::new(address, port);
@@ -89,6 +93,11 @@ fn get(address: IpAddr, port: u16, path: &str, timeout: Duration) -> io::Result<
         Some(Ok(status)) => Err(io::Error::other(format!("its status is {status}"))),
         Some(Err(())) | None => Err(io::Error::new(io::ErrorKind::InvalidData, "it answers no HTTP")),
     }
+}
+
+/// Whether it can stand in a request (RFC 9112, section 3.2.1), and ends no line of it.
+fn is_target(path: &str) -> bool {
+    path.starts_with('/') && path.bytes().all(|byte| byte.is_ascii_graphic())
 }
 
 fn rest(begin: Instant, timeout: Duration) -> io::Result<Duration> {
@@ -147,6 +156,15 @@ mod tests {
         assert!(got(&["HTTP/1.1 204\r\n\r\n"]).is_ok());
         assert!(got(&["HTTP/1.1 400 Bad Request\r\n\r\n"]).is_err());
         assert!(got(&["HTTP/1.1 503 Service Unavailable\r\n\r\n"]).is_err());
+    }
+
+    #[test]
+    fn a_path_that_would_end_the_request_is_not_asked_for() {
+        for path in ["", "up", "/a b", "/\r\nHost: other", "/\u{fc}"] {
+            let how = Check::Http(9, path.to_owned());
+            let error = check(Ipv4Addr::LOCALHOST.into(), &how, TIMEOUT).result.unwrap_err();
+            assert_eq!(error.kind(), io::ErrorKind::InvalidInput, "{path:?}");
+        }
     }
 
     #[test]

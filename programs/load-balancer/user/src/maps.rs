@@ -2229,7 +2229,7 @@ impl Holds for OutcomesMap {
     }
 }
 
-/// The map `pinned` (lru_hash of 262144).
+/// The map `pinned` (lru_hash of 131072).
 /// Flows that stay with a backend, though new flows like them would go to another one.
 pub type Pinned = Map<PinnedMap, Table>;
 

@@ -44,10 +44,14 @@ impl Workers {
     /// Has a backend checked.
     ///
     /// # Errors
-    /// When a thread is needed and cannot be had.
+    /// When not a single thread can be had.
     pub(crate) fn begin(&mut self, job: Job) -> io::Result<()> {
         if self.under_way >= self.threads && self.threads < MOST {
-            self.hire()?;
+            match self.hire() {
+                // Those that there are do it: memory is bounded.
+                Err(_) if self.threads > 0 => {}
+                hired => hired?,
+            }
         }
         self.under_way += 1;
         self.jobs.send(job).map_err(|_closed| ended())
