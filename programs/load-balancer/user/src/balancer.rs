@@ -15,6 +15,8 @@ use crate::workers::{Job, Workers};
 
 /// How often to look whether people wrote to the map of backends.
 const LOOK: Duration = Duration::from_secs(1);
+/// How long the programs for two documents run side by side at most, and some more.
+const CHANGE: Duration = Duration::from_mins(1);
 /// Backends that change within so little are one change.
 const GATHER: Duration = Duration::from_millis(20);
 
@@ -42,6 +44,8 @@ pub(crate) struct Balancer {
     write: Option<Instant>,
     /// What was written last; nothing at first.
     written: Option<InUse>,
+    /// Until when this program has the last word: the one for the document before ends soon after this one begins.
+    insists: Instant,
 }
 
 impl Balancer {
@@ -62,6 +66,7 @@ impl Balancer {
             look: Instant::now(),
             write: None,
             written: None,
+            insists: Instant::now() + CHANGE,
         };
         balancer.configure()?;
         balancer.settle(Instant::now() + timeout + GATHER)?;
@@ -140,7 +145,9 @@ impl Balancer {
     /// Sees whether somebody else wrote to maps.
     fn look(&mut self) -> io::Result<()> {
         self.configure()?;
-        let Some(written) = &self.written else { return Ok(()) };
+        let Some(written) = self.written.as_ref().filter(|_| Instant::now() < self.insists) else {
+            return Ok(());
+        };
         if !publish::is_in_force(&self.maps, &self.backends, written)? {
             self.write.get_or_insert_with(Instant::now);
         }

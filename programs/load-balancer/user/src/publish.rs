@@ -22,7 +22,7 @@ const POOLS: u16 = 16;
 const REST: Duration = Duration::from_millis(50);
 
 /// Which table of each pool is in use.
-#[derive(Debug, PartialEq, Eq)]
+#[derive(Debug)]
 pub(crate) struct InUse(Vec<u32>);
 
 /// Writes all that changed.
@@ -35,23 +35,25 @@ pub(crate) fn publish(
     window_s: u32,
 ) -> io::Result<InUse> {
     let others = write_targets(maps, backends)?;
-    let before = in_use(maps)?;
+    let mut generations = Vec::new();
+    let mut has_switched = false;
     for pool in 0..POOLS {
         let of_pool = |backend: &&mut Backend| backend.settings.pool == pool;
         let members = members(backends.values().filter(|backend| backend.settings.pool == pool));
         let change = Change { table: table(&members), others: &others, window_s };
-        let slots = write_table(maps, pool, &change)?;
+        let written = write_table(maps, pool, &change)?;
+        generations.push(written.generation);
+        has_switched |= written.is_new;
         for backend in backends.values_mut().filter(of_pool) {
-            backend.slots = slots.count(backend.number);
+            backend.slots = written.slots.count(backend.number);
             maps.health.update(&backend.number.into(), &backend.told())?;
         }
     }
     forget(maps, backends)?;
-    let after = in_use(maps)?;
-    if after != before {
+    if has_switched {
         thread::sleep(REST);
     }
-    Ok(after)
+    Ok(InUse(generations))
 }
 
 /// Whether all is in force as it was written. While a document is changed, the program for the one before runs beside this one, and
@@ -69,12 +71,8 @@ pub(crate) fn is_in_force(
             return Ok(false);
         }
     }
-    Ok(in_use(maps)? == *tables)
-}
-
-fn in_use(maps: &Maps) -> io::Result<InUse> {
     let generation = |pool: u16| Ok(maps.pools.lookup(&pool.into())?.map_or(0, |state| state.generation));
-    (0..POOLS).map(generation).collect::<io::Result<_>>().map(InUse)
+    Ok((0..POOLS).map(generation).collect::<io::Result<Vec<u32>>>()? == tables.0)
 }
 
 /// Writes where backends are, as far as that is new. Returns the numbers that stood for others.
@@ -139,16 +137,23 @@ struct Change<'a> {
     window_s: u32,
 }
 
+/// What a pool has.
+struct Written {
+    slots: Slots,
+    generation: u32,
+    is_new: bool,
+}
+
 /// Puts a table into use, if it is another one. Returns the one that is in use then.
-fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> io::Result<Slots> {
+fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> io::Result<Written> {
     let old = read_table(maps, pool)?;
     if old.is_none() && change.table.iter().all(|number| *number == 0) {
-        return Ok(Slots::empty());
+        return Ok(Written { slots: Slots::empty(), generation: 0, is_new: false });
     }
     let (state, slots) = old.unwrap_or((PoolsValue { table: 1, generation: 0 }, Slots::empty()));
     let next = slots.next(&change.table, change.others, seconds(), change.window_s);
     if next == slots {
-        return Ok(slots);
+        return Ok(Written { slots, generation: state.generation, is_new: false });
     }
     let unused = 1 - (state.table & 1);
     for (key, chunk) in keys(pool, unused).zip(next.chunks()) {
@@ -158,7 +163,7 @@ fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> io::Result<Slots>
     maps.pools.update(&pool.into(), &PoolsValue { table: unused, generation })?;
     let backends = change.table.iter().collect::<BTreeSet<_>>().len();
     say(&format!("pool {pool} has table {generation}, over {backends} backends"));
-    Ok(next)
+    Ok(Written { slots: next, generation, is_new: true })
 }
 
 /// The entries of one of the two tables of a pool.
