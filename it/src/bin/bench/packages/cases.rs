@@ -6,6 +6,7 @@ use package::HookPoint;
 /// `XDP_*` of `linux/bpf.h`.
 const DROP: i32 = 1;
 const PASS: i32 = 2;
+const TX: i32 = 3;
 /// `TC_ACT_UNSPEC` of `linux/pkt_cls.h`.
 const UNSPEC: i32 = -1;
 
@@ -79,6 +80,18 @@ pub(super) const CASES: &[Case] = &[
     },
     // A segment of a connection that it does not know: nothing of it is counted.
     Case { package: "connlimit", traffic: "unknown", ..XDP },
+    Case { package: "load-balancer", traffic: "pass", ..XDP },
+    Case {
+        package: "load-balancer",
+        traffic: "forward",
+        config: "{\"next_hop_mac\": \"02:00:00:00:00:fe\"}",
+        entries: BALANCED,
+        packet: "eth / ipv4(dst=192.0.2.1) / tcp(dport=80, flags=ack)",
+        verdict: TX,
+        changes_packet: true,
+        ..XDP
+    },
+    Case { package: "load-balancer", traffic: "unknown", packet: "eth / arp", ..XDP },
     Case { package: "ratelimit", traffic: "pass", ..XDP },
     Case {
         package: "ratelimit",
@@ -130,5 +143,27 @@ pub(super) const CASES: &[Case] = &[
         traffic: "unknown",
         packet: "eth / arp / 0x00*20",
         ..TC
+    },
+];
+
+/// A service with one backend.
+const BALANCED: &[Entries] = &[
+    Entries {
+        map: "services",
+        count: 1,
+        entry: "{\"key\": {\"address\": \"192.0.2.1\", \"port\": 80, \"protocol\": \"tcp\"}, \"value\": {\"pool\": 0}}",
+    },
+    Entries {
+        map: "targets",
+        count: 2,
+        entry: "{\"key\": {number}, \"value\": {\"address\": \"10.0.0.1\", \"source\": \"10.0.0.9\", \"state\": \"open\", \
+                \"encapsulation\": \"ipip\", \"incarnation\": 0}}",
+    },
+    Entries { map: "pools", count: 1, entry: "{\"key\": 0, \"value\": {\"table\": 0, \"generation\": 1}}" },
+    Entries {
+        map: "tables",
+        count: 8193,
+        entry: "{\"key\": {number}, \"value\": {\"slots\": [{\"now\": 1}, {\"now\": 1}, {\"now\": 1}, {\"now\": 1}, {\"now\": 1}, \
+                {\"now\": 1}, {\"now\": 1}, {\"now\": 1}]}}",
     },
 ];
