@@ -269,7 +269,7 @@ fn open(pair: &Pair, way: Way, port: u16, per_second: u32) -> thread::JoinHandle
     };
     let most = usize::try_from(per_second / 3).unwrap();
     let connect = move || {
-        let (mut sockets, began) = (VecDeque::new(), Instant::now());
+        let (mut sockets, start) = (VecDeque::new(), Instant::now());
         let (opened, time) = paced(per_second, |_| {
             sockets.push_back(begin().unwrap());
             if sockets.len() > most {
@@ -278,7 +278,7 @@ fn open(pair: &Pair, way: Way, port: u16, per_second: u32) -> thread::JoinHandle
         });
         thread::sleep(Duration::from_millis(30));
         sockets.retain(|socket| rustix::net::getpeername(socket).is_ok());
-        (opened, time, began.elapsed())
+        (opened, time, start.elapsed())
     };
     thread::spawn(move || left.inside(connect).unwrap())
 }
