@@ -502,6 +502,22 @@ fn sorted(limited: &Limited, entries: &[&str]) -> String {
 }
 
 #[test]
+fn in_shadow_it_tells_what_it_would_refuse() {
+    let limited = Limited::new(Halves::Both, "connections_per_source = 1");
+    let shadow = "{ name = \"connlimit\", enforcement = \"shadow\" }";
+    // The first chain is that of XDP. The server's half refuses nothing.
+    let document = limited.document("connections_per_source = 1");
+    let document = document.replacen("{ name = \"connlimit\" }", shadow, 1);
+    limited.node.apply(&document).unwrap().success().unwrap();
+    let (server, source) = SERVERS[1];
+    let open = [limited.opens(server), limited.opens(server)];
+    assert!(limited.event("refused_source") >= 1);
+    assert_eq!(limited.told("sources"), format!("{source}=1"));
+    drop(open);
+    limited.wait_for("sources", "");
+}
+
+#[test]
 fn what_is_out_of_bounds_is_refused_before_it_reaches_a_map() {
     let limited = Limited::new(Halves::Both, "connections_per_source = 2");
     for (wrong, place) in [
