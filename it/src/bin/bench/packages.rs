@@ -68,9 +68,9 @@ pub(crate) fn run(options: &Options) -> Result<()> {
         plot(&told, path)?;
     }
     if options.json {
-        print_json(&told)
+        print_json(&told);
     } else {
-        print(&told)
+        print(&told);
     }
     Ok(())
 }
