@@ -109,6 +109,8 @@ static __always_inline enum treatment by_prefix_ipv4(void *prefixes,
 {
 	struct ipv4_prefix key = {32, source};
 
+	if (!prefix_lists)
+		return TREATMENT_NONE;
 	return said(bpf_map_lookup_elem(prefixes, &key));
 }
 
@@ -117,6 +119,8 @@ by_prefix_ipv6(void *prefixes, const struct in6_addr *source)
 {
 	struct ipv6_prefix key = {128, *source};
 
+	if (!prefix_lists)
+		return TREATMENT_NONE;
 	return said(bpf_map_lookup_elem(prefixes, &key));
 }
 
