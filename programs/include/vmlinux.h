@@ -145,6 +145,9 @@ struct ethhdr {
 	__be16 h_proto;
 } __attribute__((packed));
 
+/* In `h_vlan_TCI`: which network it is. */
+#define VLAN_ID 0x0FFF
+
 struct vlan_hdr {
 	__be16 h_vlan_TCI;
 	__be16 h_vlan_encapsulated_proto;
@@ -156,6 +159,7 @@ enum {
 	IPPROTO_ICMP = 1,
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
+	IPPROTO_DCCP = 33,
 	IPPROTO_ROUTING = 43,
 	IPPROTO_FRAGMENT = 44,
 	IPPROTO_ESP = 50,
@@ -163,6 +167,8 @@ enum {
 	IPPROTO_ICMPV6 = 58,
 	IPPROTO_NONE = 59,
 	IPPROTO_DSTOPTS = 60,
+	IPPROTO_SCTP = 132,
+	IPPROTO_UDPLITE = 136,
 };
 
 /* RFC 791. */
