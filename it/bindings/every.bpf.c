@@ -148,6 +148,14 @@ struct {
 	__type(value, struct named);
 } named SEC(".maps");
 
+/* What a document says, for user space alone. */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 8);
+	__type(key, __u32);
+	__type(value, __u32);
+} settings SEC(".maps");
+
 __u64 seen;
 __u32 told = 7;
 const volatile __u32 constant = 1;
@@ -231,6 +239,7 @@ int every(struct xdp_md *ctx)
 	     bpf_map_lookup_elem(&prefixes, &none) ||
 	     bpf_map_lookup_elem(&everything, &first) ||
 	     bpf_map_lookup_elem(&named, &first) ||
+	     bpf_map_lookup_elem(&settings, &first) ||
 	     bpf_map_push_elem(&waiting, &first, 0) ||
 	     bpf_perf_event_output(ctx, &old_events, 0, &first, sizeof(first))))
 		return XDP_DROP;

@@ -158,10 +158,13 @@ int main(void)
 	every_c_prefixes_value_t deny = EVERY_C_PREFIXES_VALUE_ACTION_DENY;
 	struct every_c_bss_variables variables;
 	struct every_c_data_variables others;
+	struct every_c_rodata_constants constants;
 	struct every_c_everything everything;
 	struct every_c_prefixes prefixes;
 	struct every_c_waiting waiting;
 	struct every_c_bss bss;
+	struct every_c_rodata rodata;
+	struct every_c_settings settings;
 	struct every_c_data data;
 	uint32_t first, second;
 
@@ -194,6 +197,12 @@ int main(void)
 	printf("told: %" PRIu32 "\n", others.told);
 	others.told = 9;
 	must(every_c_data_write(&data, &others));
+	must(every_c_rodata_open(&rodata, NULL, NULL));
+	must(every_c_rodata_read(&rodata, &constants));
+	printf("constant: %" PRIu32 "\n", constants.constant);
+	must(every_c_settings_open(&settings, NULL, NULL));
+	must(every_c_settings_lookup(&settings, &(uint32_t){1}, &first));
+	printf("configured: %u\n", first);
 	printf("done\n");
 	for (;;)
 		pause();

@@ -118,6 +118,8 @@ func main() {
 	data := one(OpenData())
 	fmt.Println("told:", one(data.Read()).Told)
 	must(data.Write(DataVariables{9}))
+	fmt.Println("constant:", one(one(OpenRodata()).Read()).Constant)
+	fmt.Println("configured:", there(one(OpenSettings()).Lookup(1)))
 	fmt.Println("done")
 	select {
 	case <-make(chan bool):

@@ -79,6 +79,8 @@ say(f"seen: {str(maps.Bss.open().read().seen > 0).lower()}")
 data = maps.Data.open()
 say(f"told: {data.read().told}")
 data.write(maps.DataVariables(told=9))
+say(f"constant: {maps.Rodata.open().read().constant}")
+say(f"configured: {maps.Settings.open().lookup(1)}")
 say("done")
 while True:
     time.sleep(60)

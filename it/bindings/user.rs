@@ -114,6 +114,8 @@ fn main() -> std::io::Result<()> {
     let variables = data.read()?;
     println!("told: {}", variables.told);
     data.write(&DataVariables { told: 9 })?;
+    println!("constant: {}", Rodata::open()?.read()?.constant);
+    println!("configured: {}", Settings::open()?.lookup(&1)?.unwrap());
     println!("done");
     loop {
         sleep(Duration::from_secs(60));

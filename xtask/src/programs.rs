@@ -39,9 +39,9 @@ fn build_user_programs(folders: &[PathBuf]) -> Result<()> {
         command(&format!("cargo build --quiet --release --target {target} --target-dir {OUTPUT}"));
     let flags = format!("CARGO_TARGET_{}_RUSTFLAGS", target.to_uppercase().replace('-', "_"));
     cargo.env(flags, "-C target-feature=+crt-static -C strip=symbols");
-    with_program.iter().for_each(|folder| {
+    for folder in &with_program {
         cargo.args(["-p", &name(folder)]);
-    });
+    }
     shell::run(&mut cargo)?;
     for folder in with_program {
         let built = repository().join(OUTPUT).join(&target).join("release").join(name(folder));

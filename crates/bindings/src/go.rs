@@ -32,6 +32,7 @@ const TYPES: &[&str] = &[
     "Ring",
     "Table",
     "Uint128",
+    "Constants",
     "Variables",
 ];
 /// What a definition has of its own.
@@ -257,6 +258,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
         }
         (Access::Queue, _, Some(value)) => ("Queue", value.0, vec![value.1]),
         (Access::Variables, _, Some(value)) => ("Variables", value.0, vec![value.1]),
+        (Access::Constants, _, Some(value)) => ("Constants", value.0, vec![value.1]),
         (Access::Ring, ..) => ("Ring", event.0, vec![event.1]),
         _ => return events(page, code, bound, taken),
     };

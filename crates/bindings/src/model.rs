@@ -142,7 +142,7 @@ impl Bound<'_> {
     /// The bytes of its keys and of its values; 0 where it has none. The key of global variables is the number 0, of 32 bits.
     pub(crate) fn sizes(&self) -> (usize, usize) {
         let key_bytes = match (&self.key, self.access) {
-            (_, Access::Variables) => 4,
+            (_, access) if access.is_section() => 4,
             (Some(key), _) => key.bytes(),
             (None, _) => 0,
         };
@@ -172,6 +172,8 @@ pub(crate) enum Access {
     Queue,
     /// One value: global variables.
     Variables,
+    /// One value that nobody writes: constants.
+    Constants,
     /// Events in a ring.
     Ring,
     /// Not by bindings: its types are there, and nothing else.
@@ -184,7 +186,7 @@ impl<'a> Model<'a> {
         let mut maker = Maker { definitions: Vec::new(), endian: source.endian };
         let mut maps: Vec<Bound<'a>> = Vec::new();
         let all = source.objects.iter().flat_map(|(path, of)| of.maps.iter().map(move |map| (path, map)));
-        for (path, map) in all.filter(|(_, map)| map.variables != Some(Variables::Constant)) {
+        for (path, map) in all.filter(|(_, map)| is_for_user_space(map)) {
             if maps.iter().all(|other| other.map != map) {
                 let named = maps.iter().any(|other| other.map.name == map.name);
                 let object = named.then(|| stem(path).to_owned());
@@ -202,12 +204,25 @@ fn stem(path: &str) -> &str {
     file.split('.').next().unwrap_or(file)
 }
 
+impl Access {
+    /// Whether it is a section of an object.
+    pub(crate) fn is_section(self) -> bool {
+        matches!(self, Self::Variables | Self::Constants)
+    }
+}
+
+/// Constants are for user space where a document sets them; what the compiler puts beside is not.
+fn is_for_user_space(map: &Map) -> bool {
+    map.variables != Some(Variables::Constant) || !map.parameters.is_empty()
+}
+
 fn access(map: &Map) -> Access {
     // Queues and stacks (`enum bpf_map_type` of `linux/bpf.h`).
     let queue = matches!(map.kind.0, 22 | 23);
     match (map.variables, &map.key, &map.value) {
         _ if map.kind == MapKind::RINGBUF => Access::Ring,
-        (Some(_), _, Some(_)) => Access::Variables,
+        (Some(Variables::Constant), _, Some(_)) => Access::Constants,
+        (Some(Variables::Changing), _, Some(_)) => Access::Variables,
         (None, Some(_), Some(_)) if map.kind.has_entries() && map.kind.is_per_cpu() => Access::PerCpu,
         (None, Some(_), Some(_)) if map.kind.has_entries() => Access::Table,
         (None, None, Some(_)) if queue => Access::Queue,
@@ -227,7 +242,11 @@ impl<'a> Maker<'a> {
             // What is the kernel's as a whole is bytes to whoever must hold it.
             Some(if let Form::Kernel(bytes) = form { Form::Bytes(bytes) } else { form })
         };
-        let value = if map.variables.is_some() { "variables" } else { "value" };
+        let value = match map.variables {
+            Some(Variables::Constant) => "constants",
+            Some(_) => "variables",
+            None => "value",
+        };
         let (key, value) = (part(&map.key, "key"), part(&map.value, value));
         let event = part(&map.event, "event");
         let words = words.to_vec();

@@ -31,6 +31,7 @@ const TYPES: &[&str] = &[
     "Ring",
     "Table",
     "True",
+    "Constants",
     "Variables",
 ];
 /// Keywords, and what every structure has.
@@ -138,6 +139,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
         Access::PerCpu => "PerCpu",
         Access::Queue => "Queue",
         Access::Variables => "Variables",
+        Access::Constants => "Constants",
         Access::Ring => "Ring",
         Access::Nothing => return events(page, code, bound, taken),
     };

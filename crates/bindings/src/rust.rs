@@ -63,6 +63,7 @@ const TYPES: &[&str] = &[
     "Tells",
     "Text",
     "ToString",
+    "Constants",
     "Variables",
     "Vec",
 ];
@@ -289,6 +290,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
         Access::PerCpu => "PerCpu",
         Access::Queue => "Queue",
         Access::Variables => "Variables",
+        Access::Constants => "Constants",
         Access::Ring => "Ring",
         Access::Nothing => return events(page, code, bound, taken),
     };
@@ -315,7 +317,7 @@ fn map(page: &mut Page, code: &Code, bound: &Bound<'_>, taken: &mut Taken) {
     }
     page.line(0, format!("impl Holds for {marker} {{"));
     match &bound.key {
-        Some(key) if bound.access != Access::Variables => code.codec(page, "Key", "key", key),
+        Some(key) if !bound.access.is_section() => code.codec(page, "Key", "key", key),
         _ => {
             page.line(1, "type Key = ();");
             page.line(1, "fn put_key(_key: &(), _to: &mut [u8]) {}");

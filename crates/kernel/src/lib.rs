@@ -29,7 +29,7 @@ pub use ledger::{Cell, Cells, Ledger, Reading, Readings, Totals};
 pub use linux::{
     Attached, Batch, Batches, Caller, Candidate, Change, Foreign, Heard, Linux, MapEvents, Membership,
     NotChanged, OpenMap, PacketContext, Ran, Samples, Stand, Stir, Stood, Terms, Trial, Unopened, Values,
-    Watch, extensions_are_permitted, open_map, whole_number,
+    Watch, create_constants, extensions_are_permitted, open_map, whole_number,
 };
 pub use port::{Cause, Ended, Glance, Halted, Kernel, Refused, Runs, Start, Unseen, apply, apply_with};
 pub use sample::Sample;

@@ -23,7 +23,7 @@ const EVERYTHING: &str = r#"{"u8": 200, "s8": -100, "u16": 60000, "s16": -30000,
 
 /// What each program tells. Where it refuses a number, it says which in the words of its language.
 const TOLD: &str = "for m at right0/xdp\nvalue: same\nevent: same\nplain: 4 bytes\ndeleted: true false\nkeys: [443]\nrefused: \nagain: true\n\
-                    counts: true of true processors\nqueue: 7 8\nseen: true\ntold: 7\ndone\n";
+                    counts: true of true processors\nqueue: 7 8\nseen: true\ntold: 7\nconstant: 41\nconfigured: 7\ndone\n";
 
 /// The package, and what is behind its programs and maps in the manifest.
 fn package(name: &str, version: &str, rest: &str) -> String {
@@ -67,7 +67,11 @@ fn tell((language, program, bindings): (&str, &str, &str), line: &str) {
     let package = package(&name, "1.0.0", "[user]\ncommand = \"helper\"\n\n");
 
     let (pair, node) = scene();
-    node.apply(&document(&package)).unwrap().success().unwrap();
+    let configured = |constant: u32| {
+        let settings = "settings = [{ key = 1, value = 7 }]";
+        format!("{}[chain.member.config]\nconstant = {constant}\n{settings}\n", document(&package))
+    };
+    node.apply(&configured(41)).unwrap().success().unwrap();
     node.l3af(&["set", "m", "everything", &format!("1={}", EVERYTHING.replace('\n', ""))]).unwrap();
     let log = only(&node).log;
     let said = || fs::read_to_string(&log).unwrap_or_default();
@@ -98,6 +102,19 @@ fn tell((language, program, bindings): (&str, &str, &str), line: &str) {
         assert_eq!(value["last"], 8);
     }
     assert_eq!(read(".data", &[])[0]["value"]["told"], 9);
+
+    // Whoever comes beside it is nothing to it; what it is configured with is.
+    let process = only(&node).pid;
+    assert!(process.is_some());
+    let beside =
+        format!("[[chain.member]]\nname = \"beside\"\npackage = \"{}\"\n", packages().path("sanity"));
+    node.apply(&format!("{}{beside}", configured(41))).unwrap().success().unwrap();
+    assert_eq!(only(&node).pid, process);
+    node.apply(&configured(42)).unwrap().success().unwrap();
+    node.wait("it reads the other constant", || {
+        ping(&pair, 1).unwrap();
+        said().contains("constant: 42")
+    });
 }
 
 #[test]

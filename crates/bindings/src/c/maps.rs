@@ -43,7 +43,7 @@ pub(super) fn map(page: &mut Page, layout: &Layout, bound: &Bound<'_>, name: &st
     comment(page, 0, &told_of(bound.map));
     let parts = [("key", &bound.key), ("value", &bound.value), ("event", &bound.event)];
     for (what, form) in parts {
-        if let Some(form) = form.as_ref().filter(|_| what != "key" || bound.access != Access::Variables) {
+        if let Some(form) = form.as_ref().filter(|_| what != "key" || !bound.access.is_section()) {
             page.line(0, format!("typedef {};", layout.declare(form, &format!("{name}_{what}_t"))));
         }
     }
@@ -135,9 +135,11 @@ const QUEUE: [Operation; 3] = [
         "l3af_element(BPF_MAP_LOOKUP_ELEM, of->map.fd, NULL, value, 0)"),
 ];
 #[rustfmt::skip]
+const READ: Operation = operation("", "read(const struct @ *of, @_value_t *value)", Checks::Nothing,
+    "l3af_element(BPF_MAP_LOOKUP_ELEM, of->map.fd, &(uint32_t){ 0 }, value, 0)");
+#[rustfmt::skip]
 const VARIABLES: [Operation; 2] = [
-    operation("", "read(const struct @ *of, @_value_t *value)", Checks::Nothing,
-        "l3af_element(BPF_MAP_LOOKUP_ELEM, of->map.fd, &(uint32_t){ 0 }, value, 0)"),
+    READ,
     operation("Writes all variables. What the program wrote since they were read is lost.",
         "write(const struct @ *of, const @_value_t *value)", Checks::Value,
         "l3af_element(BPF_MAP_UPDATE_ELEM, of->map.fd, &(uint32_t){ 0 }, value, BPF_ANY)"),
@@ -149,6 +151,7 @@ fn operations(access: Access) -> &'static [Operation] {
         Access::PerCpu => &PER_CPU,
         Access::Queue => &QUEUE,
         Access::Variables => &VARIABLES,
+        Access::Constants => &[READ],
         Access::Ring | Access::Nothing => &[],
     }
 }

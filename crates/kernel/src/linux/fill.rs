@@ -7,7 +7,7 @@ use std::io;
 use std::os::fd::{AsFd as _, OwnedFd};
 use std::path::{Path, PathBuf};
 
-use libbpf_rs::{MapCore as _, MapHandle, Program};
+use libbpf_rs::{MapCore as _, MapHandle, MapType, Program};
 use plan::{Fill, ProbeSpec, SharedMap, State, encode};
 
 use super::execute::ARRAY;
@@ -176,6 +176,20 @@ pub(super) fn sections(
 /// When there is none, or the kernel lets this process not.
 pub fn open_map(number: u32) -> io::Result<OwnedFd> {
     MapHandle::from_map_id(number).map_err(plain)?.as_fd().try_clone_to_owned()
+}
+
+/// Makes a map that holds the constants of an object, as the kernel has those of a program: nobody can write it. It is there as long as
+/// somebody has it open. Returns its number too.
+///
+/// # Errors
+/// When the kernel makes none.
+pub fn create_constants(bytes: &[u8]) -> io::Result<(OwnedFd, u32)> {
+    let length = u32::try_from(bytes.len()).map_err(io::Error::other)?;
+    let map = super::maps::create(MapType::Array, "l3af.rodata", (4, length), 1)?;
+    super::maps::write_first(&map, bytes)?;
+    map.freeze().map_err(plain)?;
+    let number = map.info().map_err(plain)?.info.id;
+    Ok((map.as_fd().try_clone_to_owned()?, number))
 }
 
 /// Pins a program in one more place, unless it is there already.

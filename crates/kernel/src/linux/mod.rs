@@ -46,7 +46,7 @@ use thiserror::Error;
 
 use crate::{Ended, Glance, Holdings, Kernel, Ledger, Refused, Runs, Totals, Unseen};
 pub use dispatcher::extensions_are_permitted;
-pub use fill::{open_map, whole_number};
+pub use fill::{create_constants, open_map, whole_number};
 use glance::KnownPins;
 use known::Known;
 pub use open_map::{Batch, Batches, Change, Heard, MapEvents, NotChanged, OpenMap, Values};

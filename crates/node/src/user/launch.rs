@@ -10,6 +10,7 @@ use wire::UserProgramLimit;
 
 use super::birth;
 use super::cgroup::Cgroup;
+use super::handed::Open;
 use super::limits::Enforced;
 use super::process::Program;
 use super::ready::{self, Listener};
@@ -38,6 +39,7 @@ pub(super) struct Launched {
     /// It goes first, and what is left in it with it: nobody writes to the folder then.
     _cgroup: Option<Cgroup>,
     _scratch: Scratch,
+    _handed: Open,
 }
 
 impl Program {
@@ -74,13 +76,14 @@ impl Program {
             let Enforced { cgroup, address_space, told: limits } =
                 self.limits.enforce(&self.cgroups, &self.full_name());
             let folder = cgroup.as_ref().map(|cgroup| cgroup.path().to_owned());
-            let maps = self.maps.clone();
+            let handed = self.maps.make()?;
+            let maps = handed.numbers.clone();
             let cpu_seconds = self.cpu_seconds;
             let terms = Terms { identity, signals, address_space, cpu_seconds, cgroup: folder, maps };
             let mut command = birth::command(sealed, (name, arguments), &terms, output, scratch.path())?;
             command.envs(listener.iter().map(|_| (ready::VARIABLE, Listener::path(scratch.path()))));
             let child = command.spawn()?;
-            Ok(Launched { child, limits, listener, _cgroup: cgroup, _scratch: scratch })
+            Ok(Launched { child, limits, listener, _cgroup: cgroup, _scratch: scratch, _handed: handed })
         };
         launch().map_err(|error| error.to_string())
     }

@@ -291,7 +291,7 @@ fn wanted<'d>(kernel: &dyn Kernel, desired: &'d Desired) -> BTreeMap<Key, Wanted
     let whole = packages.filter(|package| convention(package) == Some(Convention::Package));
     let whole: BTreeMap<Digest, _> = whole.map(|package| (package.package().index, package)).collect();
     let keyed = whole.into_iter().map(|(package, verified)| {
-        let maps = handed::of(kernel, desired, &package);
+        let maps = Handed::of(kernel, desired, &package);
         (Key { package, member: None, maps }, (verified, None))
     });
     let mut wanted: BTreeMap<Key, Wanted<'_>> = keyed.collect();
@@ -304,7 +304,7 @@ fn wanted<'d>(kernel: &dyn Kernel, desired: &'d Desired) -> BTreeMap<Key, Wanted
         }
         let commands = member.outside().commands.iter().map(|command| {
             // Programs of l3afd v1 look for pins.
-            let (package_digest, maps) = (package.package().index, Handed::new());
+            let (package_digest, maps) = (package.package().index, Handed::default());
             let member = Some((hook.clone(), member.spec().name.clone(), command.clone()));
             (Key { package: package_digest, member, maps }, (package, Some((hook, command))))
         });

@@ -16,7 +16,7 @@ use rustix::thread::{
     set_thread_res_uid,
 };
 
-use super::handed::Handed;
+use super::handed::Numbers;
 use super::identity::Identity;
 
 /// The argument that says so of signals.
@@ -43,7 +43,7 @@ pub(super) struct Terms {
     /// The control group that it belongs to.
     pub(super) cgroup: Option<PathBuf>,
     /// The maps that it is handed.
-    pub(super) maps: Handed,
+    pub(super) maps: Numbers,
 }
 
 impl Terms {
@@ -176,7 +176,7 @@ mod tests {
         #[test]
         fn terms_are_read_as_they_are_told(user: u32, capabilities: u64, bytes: Option<u64>, cpu_seconds: Option<u64>, folder: Option<u8>, maps: u8, fenced: bool) {
             let cgroup = folder.map(|folder| PathBuf::from(format!("/sys/fs/cgroup/a b/{folder}")));
-            let maps: Handed = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), map.into())).collect();
+            let maps: Numbers = (0..maps % 4).map(|map| (format!("map{map} m eth0/xdp"), map.into())).collect();
             for identity in [Identity::Root, Identity::Own { user, capabilities }] {
                 let signals = if fenced { Signals::Fenced } else { Signals::ToOwnUser };
                 let terms = Terms { identity, signals, address_space: bytes, cpu_seconds, cgroup: cgroup.clone(), maps: maps.clone() };
