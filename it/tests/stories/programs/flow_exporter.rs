@@ -5,17 +5,17 @@ use std::collections::BTreeMap;
 use std::io::Read as _;
 use std::net::{TcpListener, TcpStream, UdpSocket};
 use std::path::PathBuf;
+use std::thread;
 use std::time::{Duration, Instant};
-use std::{fs, thread};
 
-use it::{Node, Pair, run, run_in};
+use it::{Node, Pair, run_in};
 
 use crate::{kernel, packages};
 
-mod peers;
-#[path = "../../../../../programs/flow-exporter/user/src/tests/decode.rs"]
+#[path = "../../../../programs/flow-exporter/user/src/tests/decode.rs"]
 mod decode;
 mod losses;
+mod peers;
 mod totals;
 mod verdicts;
 
@@ -112,6 +112,12 @@ struct Got {
     /// The sequence numbers of messages, with the numbers of records that they had.
     messages: Vec<(u32, u32)>,
     longest: usize,
+    /// Records that are not of flows.
+    options: Vec<Record>,
+    /// The last of them that has counts.
+    statistics: Option<Record>,
+    /// The messages themselves.
+    raw: Vec<Vec<u8>>,
 }
 
 impl Got {
@@ -121,7 +127,19 @@ impl Got {
         let sequence = self.collector.read(message);
         self.messages.push((sequence, self.collector.sequence - before));
         self.longest = self.longest.max(message.len());
-        for record in self.collector.records.drain(..).filter(|record| record.template < 260) {
+        self.raw.push(message.to_vec());
+        for record in self.collector.records.drain(..) {
+            match record.template {
+                ..260 => {}
+                260 => {
+                    self.statistics = Some(record);
+                    continue;
+                }
+                _ => {
+                    self.options.push(record);
+                    continue;
+                }
+            }
             let number = record.number(OURS, 5);
             let values = record.values.clone();
             if let Some(first) = self.records.insert(number, record) {
@@ -166,12 +184,23 @@ impl Got {
     fn stream(&mut self, stream: &mut TcpStream, what: &str, is_so: impl Fn(&Self) -> bool) {
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         while !is_so(self) {
-            let mut message = vec![0; 4];
-            stream.read_exact(&mut message).unwrap_or_else(|error| panic!("{what} does not happen: {error}"));
-            message.resize(usize::from(u16::from_be_bytes([message[2], message[3]])), 0);
-            stream.read_exact(&mut message[4..]).unwrap();
-            self.read(&message);
+            self.next(stream).unwrap_or_else(|error| panic!("{what} does not happen: {error}"));
         }
+    }
+
+    /// Takes all messages from a connection until it ends.
+    fn rest(&mut self, stream: &mut TcpStream) {
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        while self.next(stream).is_ok() {}
+    }
+
+    fn next(&mut self, stream: &mut TcpStream) -> std::io::Result<()> {
+        let mut message = vec![0; 4];
+        stream.read_exact(&mut message)?;
+        message.resize(usize::from(u16::from_be_bytes([message[2], message[3]])), 0);
+        stream.read_exact(&mut message[4..])?;
+        self.read(&message);
+        Ok(())
     }
 }
 

@@ -69,7 +69,7 @@ impl Exporter {
             self.accounts.collect(now.ns)?;
             self.collect_ns = now.after((self.settings.idle / COLLECTIONS).clamp(SHORTEST, LONGEST));
         }
-        if is_time || self.is_behind {
+        if (is_time || self.is_behind) && self.accounts.has_room() {
             let mut flows = self.accounts.due(self.settings.active, self.settings.idle);
             if flows.is_empty() && self.accounts.is_full() {
                 flows = self.accounts.oldest(EARLY, EndReason::Resources);
@@ -79,8 +79,12 @@ impl Exporter {
         self.pump(&now)
     }
 
-    /// Whether messages are on their way.
+    /// Whether a collector is about to confirm messages.
     pub(crate) fn is_waiting(&self) -> bool {
+        self.has_messages() && matches!(&self.session, Some(Session::Tcp(tcp)) if tcp.is_there())
+    }
+
+    fn has_messages(&self) -> bool {
         let progress = &self.accounts.progress;
         progress.oldest_message < progress.next_message
     }
@@ -102,7 +106,7 @@ impl Exporter {
         let all = self.accounts.oldest(usize::MAX, EndReason::Forced);
         self.tell_of(&all, &now)?;
         self.pump(&now)?;
-        Ok(self.session.is_none() || self.accounts.len() == 0 && !self.is_waiting())
+        Ok(self.session.is_none() || self.accounts.len() == 0 && !self.has_messages())
     }
 
     /// Makes messages of flows as long as there is room for some. The others stay in the cache, where packets are added to them.

@@ -35,7 +35,7 @@ use settings::Settings;
 /// Between two looks at what is to be done.
 const STEP: Duration = Duration::from_millis(100);
 /// Whoever is asked to end has ten seconds (docs/node.md).
-const LAST_WORDS: Duration = Duration::from_secs(7);
+const LAST_WORDS: Duration = Duration::from_secs(5);
 
 fn main() -> Result<()> {
     let end = Arc::new(AtomicBool::new(false));

@@ -37,6 +37,11 @@ pub(crate) struct Sampling {
 }
 
 impl Sampling {
+    /// One packet of so many, where it matters how by chance.
+    pub(crate) fn new(one_in: u32, is_random: bool) -> Self {
+        Self { one_in, by_chance: is_random && one_in > 1 }
+    }
+
     /// `selectorId`.
     pub(crate) fn selector(self) -> u32 {
         self.one_in | if self.by_chance { BY_CHANCE } else { 0 }
@@ -125,8 +130,7 @@ fn common(element: Element, told: &Told, clock: Clock) -> Option<Value<'static>>
         Element::EndReason => Value::Number(told.reason as u64),
         Element::SamplingOneIn => Value::Number(key.sampling_one_in.into()),
         Element::Selector => {
-            let sampling = Sampling { one_in: key.sampling_one_in, by_chance: key.sampling_random != 0 };
-            Value::Number(sampling.selector().into())
+            Value::Number(Sampling::new(key.sampling_one_in, key.sampling_random != 0).selector().into())
         }
         _ => return None,
     })

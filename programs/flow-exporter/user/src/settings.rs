@@ -114,8 +114,7 @@ impl Settings {
     fn add(&mut self, place: &Place, constants: &RodataConstants) {
         let position = usize::from(constants.position);
         if position == 0 {
-            let (one_in, by_chance) = (constants.sampling_one_in, constants.sampling_random);
-            self.samplings.push(Sampling { one_in, by_chance: by_chance && one_in > 1 });
+            self.samplings.push(Sampling::new(constants.sampling_one_in, constants.sampling_random));
             return;
         }
         let is_sent = place.hook.as_ref().is_some_and(|hook| hook.ends_with("/tc-egress"));

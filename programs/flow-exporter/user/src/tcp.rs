@@ -42,11 +42,21 @@ struct Connection {
     /// Each connection is a transport session and counts from 0.
     sequence: u32,
     next_message: u64,
-    /// Messages of flows that are not confirmed: where they end, how long they are, and how many records they have.
-    unconfirmed: VecDeque<(u64, u64, u32)>,
+    /// What is not confirmed.
+    unconfirmed: VecDeque<Unconfirmed>,
     statistics_ns: u64,
     /// Whether the kernel here tells what is not confirmed.
     is_told: bool,
+}
+
+/// A message in a connection.
+#[derive(Debug)]
+struct Unconfirmed {
+    /// How many bytes were put into the connection with it.
+    end: u64,
+    bytes: u64,
+    /// Of flows, how many records it has.
+    records: Option<u32>,
 }
 
 /// What went wrong.
@@ -63,6 +73,11 @@ impl Tcp {
     /// One without a connection.
     pub(crate) fn new(collector: SocketAddr) -> Self {
         Self { collector, connection: None, pause: Pause::new() }
+    }
+
+    /// Whether a collector is there.
+    pub(crate) fn is_there(&self) -> bool {
+        self.connection.as_ref().is_some_and(|connection| connection.ends.is_some())
     }
 
     /// Sends what there is to send, and looks what was confirmed.
@@ -166,7 +181,7 @@ impl Connection {
             );
         }
         for message in compose::announcements(settings, statistics) {
-            self.queue(message, settings, now);
+            self.queue((message, None), settings, now);
         }
         self.statistics_ns = now.after(settings.refresh);
         Ok(true)
@@ -186,15 +201,15 @@ impl Connection {
         }
     }
 
-    /// Puts a message into the connection. Returns how long it is.
-    fn queue(&mut self, message: Message, settings: &Settings, now: &Now) -> u64 {
-        let records = message.records();
+    /// Puts a message into the connection, with the number of records where it is one of flows.
+    fn queue(&mut self, (message, records): (Message, Option<u32>), settings: &Settings, now: &Now) {
+        let all = message.records();
         let bytes = message.finish(now.seconds, self.sequence, settings.domain);
-        self.sequence = self.sequence.wrapping_add(records);
+        self.sequence = self.sequence.wrapping_add(all);
         self.outgoing.extend(&bytes);
-        let length = u64::try_from(bytes.len()).expect("a message is short");
-        self.queued += length;
-        length
+        let bytes = u64::try_from(bytes.len()).expect("a message is short");
+        self.queued += bytes;
+        self.unconfirmed.push_back(Unconfirmed { end: self.queued, bytes, records });
     }
 
     /// Sends as much as the kernel takes.
@@ -204,7 +219,7 @@ impl Connection {
         (settings, statistics, now): Context<'_>,
     ) -> Result<(), Trouble> {
         if now.ns >= self.statistics_ns {
-            self.queue(compose::counts(settings, statistics), settings, now);
+            self.queue((compose::counts(settings, statistics), None), settings, now);
             self.statistics_ns = now.after(settings.refresh);
         }
         loop {
@@ -213,8 +228,8 @@ impl Connection {
                 return Ok(());
             }
             let batch = accounts.batch(self.next_message).map_err(Trouble::Maps)?;
-            let length = self.queue(compose::flows(&batch, settings, now.clock), settings, now);
-            self.unconfirmed.push_back((self.queued, length, batch.records));
+            let message = compose::flows(&batch, settings, now.clock);
+            self.queue((message, Some(batch.records)), settings, now);
             self.next_message += 1;
         }
     }
@@ -243,11 +258,11 @@ impl Connection {
         let unwritten = u64::try_from(self.outgoing.len()).expect("it is short");
         let confirmed = self.queued.saturating_sub(unwritten + waiting);
         let mut next = accounts.progress;
-        while let Some((_, length, records)) = self.unconfirmed.pop_front_if(|(end, ..)| *end <= confirmed) {
-            next.oldest_message += 1;
+        while let Some(sent) = self.unconfirmed.pop_front_if(|sent| sent.end <= confirmed) {
             next.exported_messages += 1;
-            next.exported_bytes += length;
-            next.exported_records += u64::from(records);
+            next.exported_bytes += sent.bytes;
+            next.oldest_message += u64::from(sent.records.is_some());
+            next.exported_records += u64::from(sent.records.unwrap_or_default());
         }
         if next == accounts.progress {
             return Ok(false);

@@ -150,8 +150,8 @@ impl Udp {
     fn refused<M: Meter + Ledger>(&mut self, accounts: &mut Accounts<M>) -> io::Result<()> {
         let Some(batch) = self.last.take() else { return Ok(()) };
         let mut next = accounts.progress;
-        next.exported_messages -= 1;
-        next.exported_records -= u64::from(batch.records);
+        next.exported_messages = next.exported_messages.saturating_sub(1);
+        next.exported_records = next.exported_records.saturating_sub(batch.records.into());
         next.not_sent_records += u64::from(batch.records);
         for told in &batch.flows {
             next.not_sent_packets += told.counts.all.packets;

@@ -36,7 +36,8 @@ fn totals_over_udp_are_those_of_the_traffic_while_the_program_is_killed_again_an
         }
     }
     assert!(killed > 0, "it ran at least once");
-    let last = |got: &Got| got.udp(30_000, 9).0 == sent && (0..20).all(|flow| got.udp(20_300 + flow, 9).0 == 5);
+    let last =
+        |got: &Got| got.udp(30_000, 9).0 == sent && (0..20).all(|flow| got.udp(20_300 + flow, 9).0 == 5);
     got.receive(&socket, "all is told of", last);
     assert_eq!(got.udp(30_000, 9), (sent, sent * (HEADERS + 10)));
     for flow in (0..4).flat_map(|round| (0..20).map(move |flow| 20_000 + round * 100 + flow)) {
@@ -127,7 +128,10 @@ fn over_tcp_nothing_is_lost_while_the_collector_is_away() {
     }
     let sent = segments(&pair) - before;
     let of_tcp = |got: &Got| {
-        got.totals().iter().filter(|((protocol, ..), _)| *protocol == 6).fold((0, 0), |sum, (_, total)| (sum.0 + total.0, sum.1 + total.1))
+        got.totals()
+            .iter()
+            .filter(|((protocol, ..), _)| *protocol == 6)
+            .fold((0, 0), |sum, (_, total)| (sum.0 + total.0, sum.1 + total.1))
     };
     got.stream(&mut stream, "all segments are told of", |got| of_tcp(got).0 >= sent);
     let (packets, bytes) = of_tcp(&got);

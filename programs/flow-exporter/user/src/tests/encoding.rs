@@ -134,7 +134,8 @@ fn compare(record: &Record, told: &Told, (fate, amount): (Fate, Amount)) {
             assert_eq!(is(6), counts.tcp_flags.into());
         }
     }
-    let selector = u64::from(key.sampling_one_in) | if key.sampling_random == 0 { 0 } else { 1 << 31 };
+    let by_chance = key.sampling_random != 0 && key.sampling_one_in > 1;
+    let selector = u64::from(key.sampling_one_in) | if by_chance { 1 << 31 } else { 0 };
     assert_eq!((is(302), record.number(OURS, 4)), (selector, key.sampling_one_in.into()));
     let (verdict, position, member, status, dropped) = match (fate, key.direction) {
         (Fate::Unobserved, _) => (0, 0, String::new(), 0, Amount::default()),
