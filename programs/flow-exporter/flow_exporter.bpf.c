@@ -297,11 +297,12 @@ static __always_inline struct amount read_amount(const struct __sk_buff *ctx,
 	header_bytes += tcp ? tcp->doff * 4 : sizeof(struct udphdr);
 	if (amount.bytes <= header_bytes)
 		return amount;
-	/* Guests may leave it open how many there are. */
-	amount.packets =
-		ctx->gso_segs
-			?: (amount.bytes - header_bytes + segment_bytes - 1) /
-				   segment_bytes;
+	amount.packets = ctx->gso_segs;
+	/* Guests may leave it open. */
+	if (!amount.packets)
+		amount.packets =
+			(amount.bytes - header_bytes + segment_bytes - 1) /
+			segment_bytes;
 	amount.bytes += (amount.packets - 1) * header_bytes;
 	return amount;
 }

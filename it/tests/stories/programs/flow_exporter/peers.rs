@@ -52,7 +52,7 @@ impl Nfcapd {
         self.0.wait().unwrap();
         let said = fs::read_to_string(folder.with_extension("log")).unwrap();
         assert!(said.contains("Bad Packets: 0"), "{said}");
-        let read = run(&format!("nfdump -q -R {} -o json", folder.display())).unwrap();
+        let read = run(&format!("nfdump -R {} -o json", folder.display())).unwrap();
         let records: Vec<Value> = serde_json::from_str(&read).unwrap();
         let mut told = Told::new();
         for record in &records {
@@ -194,7 +194,12 @@ fn compare(record: &Record, told: &BTreeMap<String, String>) {
     let ports: &[(&str, u16)] = match record.template {
         256 | 257 => &[("SrcPort", 7), ("DstPort", 11), ("TCP Flags", 6)],
         258 => &[("ICMP Type", 32)],
-        _ => &[("IPv6 ICMP Type", 139)],
+        // tshark tells both bytes apart.
+        _ => {
+            let kind = number(told, "IPv6 ICMP Type") << 8 | number(told, "IPv6 ICMP Code");
+            assert_eq!(kind, record.number(0, 139), "{told:?}");
+            &[]
+        }
     };
     let all = [
         ("Octets", 1),
@@ -212,10 +217,7 @@ fn compare(record: &Record, told: &BTreeMap<String, String>) {
         ("Selector Id", 302),
     ];
     for (name, id) in ports.iter().chain(&all) {
-        // The words of types of ICMP for IPv6 are not those of numbers.
-        if told.contains_key(*name) || *id != 139 {
-            assert_eq!(number(told, name), record.number(0, *id), "{name} of {told:?}");
-        }
+        assert_eq!(number(told, name), record.number(0, *id), "{name} of {told:?}");
     }
     for id in 1..=5_u16 {
         let bytes = &record.values[&(OURS, id)];
@@ -226,11 +228,29 @@ fn compare(record: &Record, told: &BTreeMap<String, String>) {
     assert!(told.contains_key("StartTime") && told.contains_key("EndTime"), "{told:?}");
 }
 
+/// Sends so many datagrams of 50 bytes in frames of the VLAN 7, as they are: not every kernel has devices for that.
+fn send_tagged(pair: &Pair, count: u32) {
+    let mut frame = vec![0xff; 6];
+    frame.extend([2, 0, 0, 0, 0, 1, 0x81, 0x00, 0xe0, 7, 0x08, 0x00]);
+    frame.extend([0x45, 0, 0, 78, 0, 0, 0, 0, 64, 17, 0, 0, 10, 214, 7, 1, 10, 214, 7, 2]);
+    frame.extend([33_333_u16, 9, 58, 0].map(u16::to_be_bytes).concat());
+    frame.extend([0; 50]);
+    let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let script = file("frames.py");
+    let text = format!(
+        "import socket\nto = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\nto.bind(('{}', 0))\n\
+         for _ in range({count}):\n    to.send(bytes.fromhex('{hex}'))\n",
+        pair.left.interface
+    );
+    fs::write(&script, text).unwrap();
+    run_in(&pair.left.namespace, &format!("python3 {}", script.display())).unwrap();
+}
+
 /// Everything that these stories know how to send.
 fn traffic(pair: &Pair) {
     send(pair, "10.213.7.1:11111", "10.213.7.2:9", 10, 100);
     send(pair, "[fd00:7::1]:22222", "[fd00:7::2]:9", 5, 1000);
-    send(pair, "10.214.7.1:33333", "10.214.7.2:9", 7, 50);
+    send_tagged(pair, 7);
     for (count, to) in [(3, "-Q 184 10.213.7.2"), (2, "fd00:7::2")] {
         run_in(&pair.left.namespace, &format!("ping -q -i 0.01 -W 5 -c {count} {to}")).unwrap();
     }

@@ -72,8 +72,9 @@ fn records_say_which_member_decided_and_what() {
     assert_eq!(verdicts(&got, 1003), [(1, 0, String::new(), 64, 7)]);
     // The daemon counts the same where packets leave the chain.
     let members = node.members().unwrap();
-    let dropped =
-        |name: &str| members.iter().find(|member| member.name.as_str() == name).unwrap().left["shot"].packets;
+    let dropped = |name: &str| {
+        members.iter().find(|member| member.name.to_string() == name).unwrap().left["shot"].packets
+    };
     assert_eq!((dropped("first"), dropped("second")), (5, 6));
     assert_eq!(metering(&node, "unnoted"), 0);
 
