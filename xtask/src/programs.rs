@@ -8,7 +8,7 @@ use std::process::Command;
 
 use anyhow::{Context, Result};
 
-use crate::shell::{self, command, output, repository, say};
+use crate::shell::{self, command, output, repository};
 
 /// Where the compiler works, and packages are put.
 const OUTPUT: &str = "target/programs";
@@ -21,8 +21,7 @@ pub(crate) fn build() -> Result<()> {
     for folder in &folders {
         let package = repository().join(OUTPUT).join(format!("{}.oci", name(folder)));
         let mut build = Command::new(repository().join("target/debug/l3af"));
-        let built = output(build.arg("build").arg(folder).arg("--output").arg(&package))?;
-        say(&format!("{} {}", built.trim(), package.display()));
+        shell::run(build.arg("build").arg(folder).arg("--output").arg(&package))?;
     }
     Ok(())
 }

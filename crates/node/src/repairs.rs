@@ -128,11 +128,7 @@ impl Ears {
             }
         };
         if let Some(watch) = watch.clone() {
-            thread::spawn(move || {
-                while let Ok(()) = watch.wait()
-                    && tell.blocking_send(()).is_ok()
-                {}
-            });
+            thread::spawn(move || listen(&watch, &tell));
         }
         Self { watch, stirred }
     }
@@ -163,9 +159,18 @@ impl Ears {
                 "changes by others are no longer heard, but found at the next comparison: {error}"
             );
             self.watch = None;
-            // The thread ends as it tells next.
+            // The thread that listens ends as it tells next.
             self.stirred.close();
             Vec::new()
         })
+    }
+}
+
+/// Tells each time that something was heard, until nothing is any more, or nobody asks.
+fn listen(watch: &Watch, tell: &mpsc::Sender<()>) {
+    while watch.wait().is_ok() {
+        if tell.blocking_send(()).is_err() {
+            return;
+        }
     }
 }

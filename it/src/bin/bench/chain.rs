@@ -231,7 +231,7 @@ fn shuffle<T>(order: &mut [T], dice: &mut u64) {
 }
 
 /// The mean of the middle half: the kernel tells whole nanoseconds, between which a median could not tell.
-fn middle(mut samples: Vec<f64>) -> f64 {
+pub(crate) fn middle(mut samples: Vec<f64>) -> f64 {
     samples.sort_by(f64::total_cmp);
     let quarter = samples.len() / 4;
     let half = &samples[quarter..samples.len() - quarter];

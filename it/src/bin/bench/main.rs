@@ -11,6 +11,7 @@ mod drift;
 mod kills;
 mod map;
 mod node;
+mod packages;
 mod plot;
 mod programs;
 mod traffic;
@@ -46,6 +47,8 @@ enum Bench {
     Map(Options),
     /// What a daemon with a thousand members takes, to apply and adopt them, and at rest
     Node(Options),
+    /// What a packet costs in each package of `programs/`, beside a program that does nothing and a parser written by hand
+    Programs(Options),
     /// How long a package of 1 MiB is verified, and how long its program is loaded
     Verify(Options),
 }
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Bench::Kills(options) => kills::run(&options),
         Bench::Map(options) => map::run(&options),
         Bench::Node(options) => node::run(&options),
+        Bench::Programs(options) => packages::run(&options),
         Bench::Verify(options) => verify::run(&options),
     };
     finish(result)

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! Results as pictures (SVG 1.1): one line for each mechanism, with its name at its end.
+//! Results as pictures (SVG 1.1): lines, each with its name at its end, and bars.
 
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
@@ -68,7 +68,35 @@ pub(crate) fn lines(
     Ok(fs::write(path, svg)?)
 }
 
-#[expect(clippy::cast_precision_loss, reason = "chains are short")]
+/// Draws a bar for each number, one below the other.
+pub(crate) fn bars(title: &str, unit: &str, bars: &[(String, f64)], path: &Path) -> Result<()> {
+    const ROW: f64 = 20.0;
+    const NAMES: f64 = 230.0;
+    let highest = bars.iter().map(|(_, value)| *value).fold(1.0, f64::max);
+    let height = number(bars.len()) * ROW + 2.0 * MARGIN;
+    let mut svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {WIDTH} {height}\" font-family=\"sans-serif\" \
+         font-size=\"12\">\n<rect width=\"100%\" height=\"100%\" fill=\"white\"/>\n\
+         <text x=\"10\" y=\"20\" font-size=\"14\">{title} ({unit})</text>\n"
+    );
+    for (place, (name, value)) in bars.iter().enumerate() {
+        let top = MARGIN + number(place) * ROW;
+        let long = value.max(0.0) / highest * (WIDTH - NAMES - LEFT);
+        let (text, end) = (top + 14.0, NAMES + long + 4.0);
+        writeln!(svg, "<text x=\"{}\" y=\"{text}\" text-anchor=\"end\">{name}</text>", NAMES - 6.0)?;
+        writeln!(
+            svg,
+            "<rect x=\"{NAMES}\" y=\"{top}\" width=\"{long:.1}\" height=\"{}\" fill=\"{}\"/>",
+            ROW - 4.0,
+            COLOURS[0]
+        )?;
+        writeln!(svg, "<text x=\"{end:.1}\" y=\"{text}\">{value:.1}</text>")?;
+    }
+    svg.push_str("</svg>\n");
+    Ok(fs::write(path, svg)?)
+}
+
+#[expect(clippy::cast_precision_loss, reason = "chains are short, and bars few")]
 fn number(length: usize) -> f64 {
     length as f64
 }
