@@ -89,13 +89,22 @@ struct flow_pending {
 	__u64 turn;
 };
 
-/* A packet that is on its way through a chain. */
+/*
+ * A packet that is on its way through a chain. What is read of it goes here and
+ * not on the stack, so that the verifier need not follow all ways through the
+ * headers any further.
+ */
 struct flow_note {
 	struct flow_key key;
 	__u32 number;
-	__u32 packets;
+	__u32 tcp_flags;
+	__u64 packets;
 	__u64 bytes;
 	__u64 turn;
+	/* Where the transport header is in the frame, if there is one. */
+	__u32 transport;
+	/* The headers of IP. */
+	__u32 header_bytes;
 };
 
 struct flow_metering {
@@ -205,12 +214,6 @@ struct {
 	__type(value, struct flow_progress);
 } flow_progress SEC(".maps");
 
-/* What is counted of a packet. */
-struct amount {
-	__u64 packets;
-	__u64 bytes;
-};
-
 static __always_inline bool has_ports(__u8 protocol)
 {
 	return protocol == IPPROTO_TCP || protocol == IPPROTO_UDP ||
@@ -218,31 +221,49 @@ static __always_inline bool has_ports(__u8 protocol)
 	       protocol == IPPROTO_UDPLITE;
 }
 
-/* Ports, or type and code of ICMP; the first fragment has them only. */
-static __always_inline void read_ports(const struct packet *packet,
-				       struct flow_key *key)
+/*
+ * Ports, or type and code of ICMP; flags of TCP, from FIN to CWR with the three
+ * bits in front (RFC 9293, section 3.1). Returns how long the header is where
+ * the kernel may have put segments together.
+ */
+static __always_inline __u32 read_transport(const struct __sk_buff *ctx,
+					    struct flow_note *note)
 {
-	struct udphdr *ports = packet->transport;
-	__be16 *kind = packet->transport;
+	void *end = (void *)(long)ctx->data_end;
+	void *at = (void *)(long)ctx->data + (note->transport & 0x3FFF);
+	__be16 *word = at;
+	struct tcphdr *tcp = at;
+	__u64 rest = note->bytes - note->header_bytes;
+	__u8 protocol = note->key.protocol;
 
-	if (packet->fragment_offset)
-		return;
-	if (has_ports(packet->protocol)) {
-		if ((void *)&ports->len > packet->end)
-			return;
-		key->source_port = ports->source;
-		key->destination_port = ports->dest;
-	} else if (packet->protocol ==
-		   (packet->ipv4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
-		if ((void *)(kind + 1) <= packet->end)
-			key->destination_port = *kind;
+	if (!note->transport || rest < 2 || (void *)(word + 1) > end)
+		return 0;
+	if (protocol ==
+	    (note->key.ip_version == 4 ? IPPROTO_ICMP : IPPROTO_ICMPV6)) {
+		note->key.destination_port = word[0];
+		return 0;
 	}
+	if (!has_ports(protocol) || rest < 4 || (void *)(word + 2) > end)
+		return 0;
+	note->key.source_port = word[0];
+	note->key.destination_port = word[1];
+	if (protocol != IPPROTO_TCP)
+		return sizeof(struct udphdr);
+	if (rest < sizeof(*tcp) || (void *)(tcp + 1) > end)
+		return 0;
+	note->tcp_flags = bpf_ntohs(word[6]) & 0x0FFF;
+	return tcp->doff * 4;
 }
 
-static __always_inline void read_key(const struct __sk_buff *ctx,
-				     const struct packet *packet,
-				     __u8 direction, struct flow_key *key)
+static __always_inline void read_headers(const struct __sk_buff *ctx,
+					 const struct packet *packet,
+					 __u8 direction, struct flow_note *note)
 {
+	void *ip = packet->ipv4 ? (void *)packet->ipv4 : (void *)packet->ipv6;
+	void *start = (void *)(long)ctx->data;
+	struct flow_key *key = &note->key;
+
+	__builtin_memset(key, 0, sizeof(*key));
 	read_addresses(packet, &key->source, &key->destination);
 	key->ingress_interface = ctx->ifindex;
 	if (direction) {
@@ -263,54 +284,35 @@ static __always_inline void read_key(const struct __sk_buff *ctx,
 		key->traffic_class = packet->ipv6->priority << 4 |
 				     packet->ipv6->flow_lbl[0] >> 4;
 	}
-	read_ports(packet, key);
-}
-
-/* The header of TCP, if all of it that is looked at is there. */
-static __always_inline struct tcphdr *read_tcp(const struct packet *packet)
-{
-	struct tcphdr *tcp = packet->transport;
-
-	if (packet->protocol != IPPROTO_TCP || packet->fragment_offset)
-		return NULL;
-	return (void *)(tcp + 1) > packet->end ? NULL : tcp;
+	note->tcp_flags = 0;
+	note->packets = 1;
+	note->header_bytes = distance(ip, packet->transport);
+	note->bytes = note->header_bytes + packet->transport_bytes;
+	note->transport = packet->fragment_offset
+				  ? 0
+				  : distance(start, packet->transport);
 }
 
 /*
  * Segments that the kernel handles as one are counted as they are on the wire,
  * each with headers of its own. Bytes are those of IP (octetDeltaCount).
  */
-static __always_inline struct amount read_amount(const struct __sk_buff *ctx,
-						 const struct packet *packet,
-						 const struct tcphdr *tcp)
+static __always_inline void count_segments(const struct __sk_buff *ctx,
+					   __u32 transport_bytes,
+					   struct flow_note *note)
 {
-	void *ip = packet->ipv4 ? (void *)packet->ipv4 : (void *)packet->ipv6;
-	__u64 header_bytes = distance(ip, packet->transport);
-	struct amount amount = {
-		.packets = 1,
-		.bytes = header_bytes + packet->transport_bytes,
-	};
+	__u64 header_bytes = note->header_bytes + transport_bytes;
 	__u32 segment_bytes = ctx->gso_size;
+	__u64 packets = ctx->gso_segs;
 
-	if (!segment_bytes)
-		return amount;
-	header_bytes += tcp ? tcp->doff * 4 : sizeof(struct udphdr);
-	if (amount.bytes <= header_bytes)
-		return amount;
-	amount.packets = ctx->gso_segs;
+	if (!segment_bytes || !transport_bytes || note->bytes <= header_bytes)
+		return;
 	/* Guests may leave it open. */
-	if (!amount.packets)
-		amount.packets =
-			(amount.bytes - header_bytes + segment_bytes - 1) /
-			segment_bytes;
-	amount.bytes += (amount.packets - 1) * header_bytes;
-	return amount;
-}
-
-/* FIN to CWR, and the three bits in front (RFC 9293, section 3.1). */
-static __always_inline __u32 read_flags(const struct tcphdr *tcp)
-{
-	return tcp ? bpf_ntohs(((__be16 *)tcp)[6]) & 0x0FFF : 0;
+	if (!packets)
+		packets = (note->bytes - header_bytes + segment_bytes - 1) /
+			  segment_bytes;
+	note->packets = packets;
+	note->bytes += (packets - 1) * header_bytes;
 }
 
 static __always_inline struct flow_counts *find(__u64 turn,
@@ -331,57 +333,37 @@ static __always_inline long add(__u64 turn, const struct flow_key *key,
 }
 
 /* False where there is no room for another flow. */
-static __always_inline bool count(__u64 turn, const struct flow_key *key,
-				  struct amount amount, __u32 flags,
+static __always_inline bool count(const struct flow_note *note,
 				  struct flow_metering *metering)
 {
-	struct flow_counts *found = find(turn, key);
+	struct flow_counts *found = find(note->turn, &note->key);
 	__u64 now_ns = bpf_ktime_get_coarse_ns();
+	__u32 flags = note->tcp_flags;
 
 	if (!found) {
 		struct flow_counts counts = {
 			.first_ns = now_ns,
 			.last_ns = now_ns,
-			.packets = amount.packets,
-			.bytes = amount.bytes,
+			.packets = note->packets,
+			.bytes = note->bytes,
 			.tcp_flags = flags,
 		};
 
-		if (!add(turn, key, &counts)) {
+		if (!add(note->turn, &note->key, &counts)) {
 			metering->flows++;
 			return true;
 		}
 		/* Another processor may have been first. */
-		found = find(turn, key);
+		found = find(note->turn, &note->key);
 		if (!found)
 			return false;
 	}
 	found->last_ns = now_ns;
-	__sync_fetch_and_add(&found->packets, amount.packets);
-	__sync_fetch_and_add(&found->bytes, amount.bytes);
+	__sync_fetch_and_add(&found->packets, note->packets);
+	__sync_fetch_and_add(&found->bytes, note->bytes);
 	if (flags & ~*(volatile __u32 *)&found->tcp_flags)
 		__sync_fetch_and_or(&found->tcp_flags, flags);
 	return true;
-}
-
-/* Lays down what checkpoints need to know of the packet. */
-static __always_inline void note(struct __sk_buff *ctx, __u64 turn,
-				 const struct flow_key *key,
-				 struct amount amount,
-				 struct flow_metering *metering)
-{
-	__u32 number = ++metering->notes | NOTED;
-	__u32 slot = number % NOTES;
-	struct flow_note *note = bpf_map_lookup_elem(&flow_notes, &slot);
-
-	if (!note)
-		return;
-	note->key = *key;
-	note->number = number;
-	note->packets = amount.packets;
-	note->bytes = amount.bytes;
-	note->turn = turn;
-	ctx->cb[4] = number;
 }
 
 static __always_inline bool is_chosen(struct flow_metering *metering)
@@ -395,15 +377,28 @@ static __always_inline bool is_chosen(struct flow_metering *metering)
 	return metering->observed % one_in == 0;
 }
 
+/* Lays down what is to be counted of a packet, and what checkpoints need. */
+static __always_inline enum packet_kind
+take_note(struct __sk_buff *ctx, __u8 direction, struct flow_note *note)
+{
+	struct packet packet = {};
+	enum packet_kind kind = read_skb(ctx, &packet);
+
+	if (kind != PACKET_IP)
+		return kind;
+	read_headers(ctx, &packet, direction, note);
+	/* What was put down is read anew: nothing of the way is known then. */
+	barrier();
+	count_segments(ctx, read_transport(ctx, note), note);
+	return PACKET_IP;
+}
+
 static __always_inline int observe(struct __sk_buff *ctx, __u8 direction)
 {
 	struct flow_metering *metering;
-	struct packet packet = {};
-	struct flow_key key = {};
-	struct amount amount;
-	struct tcphdr *tcp;
-	__u32 first = 0;
-	__u64 *turn, now;
+	__u32 first = 0, number, slot;
+	struct flow_note *note;
+	__u64 *turn;
 
 	metering = bpf_map_lookup_elem(&flow_metering, &first);
 	turn = bpf_map_lookup_elem(&flow_turn, &first);
@@ -416,7 +411,14 @@ static __always_inline int observe(struct __sk_buff *ctx, __u8 direction)
 		metering->unsampled++;
 		return TC_ACT_UNSPEC;
 	}
-	switch (read_skb(ctx, &packet)) {
+	number = ++metering->notes | NOTED;
+	slot = number % NOTES;
+	note = bpf_map_lookup_elem(&flow_notes, &slot);
+	if (!note)
+		return TC_ACT_UNSPEC;
+	note->number = number;
+	note->turn = *(volatile __u64 *)turn;
+	switch (take_note(ctx, direction, note)) {
 	case PACKET_IP:
 		break;
 	case PACKET_MALFORMED:
@@ -426,15 +428,11 @@ static __always_inline int observe(struct __sk_buff *ctx, __u8 direction)
 		metering->other++;
 		return TC_ACT_UNSPEC;
 	}
-	read_key(ctx, &packet, direction, &key);
-	tcp = read_tcp(&packet);
-	amount = read_amount(ctx, &packet, tcp);
-	now = *(volatile __u64 *)turn;
-	if (!count(now, &key, amount, read_flags(tcp), metering)) {
-		metering->ignored_packets += amount.packets;
-		metering->ignored_bytes += amount.bytes;
+	if (!count(note, metering)) {
+		metering->ignored_packets += note->packets;
+		metering->ignored_bytes += note->bytes;
 	} else if (checkpoints) {
-		note(ctx, now, &key, amount, metering);
+		ctx->cb[4] = number;
 	}
 	return TC_ACT_UNSPEC;
 }

@@ -131,18 +131,18 @@ elements! {
     NotSentPackets: Iana 167 "notSentPacketTotalCount" Unsigned64 TotalCounter Packets;
     NotSentBytes: Iana 168 "notSentOctetTotalCount" Unsigned64 TotalCounter Octets;
     Selector: Iana 302 "selectorId" Unsigned64 Identifier None;
-    ElementId: Iana 303 "informationElementId" Unsigned16 Identifier None;
+    DescribedId: Iana 303 "informationElementId" Unsigned16 Identifier None;
     SelectorAlgorithm: Iana 304 "selectorAlgorithm" Unsigned16 Identifier None;
     SamplingInterval: Iana 305 "samplingPacketInterval" Unsigned32 Quantity Packets;
     SamplingSpace: Iana 306 "samplingPacketSpace" Unsigned32 Quantity Packets;
     SamplingProbability: Iana 311 "samplingProbability" Float64 Quantity None;
-    ElementKind: Iana 339 "informationElementDataType" Unsigned8 Default None;
-    ElementDescription: Iana 340 "informationElementDescription" Text Default None;
-    ElementName: Iana 341 "informationElementName" Text Default None;
-    ElementRangeBegin: Iana 342 "informationElementRangeBegin" Unsigned64 Quantity None;
-    ElementRangeEnd: Iana 343 "informationElementRangeEnd" Unsigned64 Quantity None;
-    ElementSemantics: Iana 344 "informationElementSemantics" Unsigned8 Default None;
-    ElementUnits: Iana 345 "informationElementUnits" Unsigned16 Default None;
+    DescribedKind: Iana 339 "informationElementDataType" Unsigned8 Default None;
+    DescribedWords: Iana 340 "informationElementDescription" Text Default None;
+    DescribedName: Iana 341 "informationElementName" Text Default None;
+    DescribedRangeBegin: Iana 342 "informationElementRangeBegin" Unsigned64 Quantity None;
+    DescribedRangeEnd: Iana 343 "informationElementRangeEnd" Unsigned64 Quantity None;
+    DescribedSemantics: Iana 344 "informationElementSemantics" Unsigned8 Default None;
+    DescribedUnits: Iana 345 "informationElementUnits" Unsigned16 Default None;
     EnterpriseNumber: Iana 346 "privateEnterpriseNumber" Unsigned32 Identifier None;
     ChainVerdict: Enterprise 1 "chainVerdict" Unsigned8 Identifier None
         "What became of the packets of this record in the chain: 0 not observed, 1 passed, 2 left, 3 dropped, 4 redirected, 5 stolen"
@@ -193,14 +193,14 @@ mod tests {
     fn table() -> String {
         let own = Element::ALL.iter().map(|element| element.describe());
         let own = own.filter(|described| described.owner == Owner::Enterprise);
-        own.map(|described| {
+        let rows = own.map(|described| {
             let Description { id, name, kind, semantics, units, .. } = described;
             let range = described.range.map_or(String::from("all"), |(from, to)| format!("{from} to {to}"));
             let kind = if kind == Kind::Text { String::from("string") } else { camel(&format!("{kind:?}")) };
             let (semantics, units) = (camel(&format!("{semantics:?}")), camel(&format!("{units:?}")));
             format!("| {id} | `{name}` | {kind} | {semantics} | {units} | {range} | {} |\n", described.words)
-        })
-        .collect()
+        });
+        rows.collect::<Vec<String>>().concat()
     }
 
     fn camel(name: &str) -> String {

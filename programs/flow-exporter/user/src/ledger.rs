@@ -11,7 +11,7 @@
 //! drained table is known. A message is told to be moving until its flows are out of the cache. What was sent, and is not yet known to
 //! have come, is sent again with the same numbers of records.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::io;
 use std::time::Duration;
 
@@ -85,7 +85,7 @@ pub(crate) struct Accounts<M> {
     pub(crate) maps: M,
     pub(crate) progress: Progress,
     /// What `flow_cache` holds.
-    cache: HashMap<Key, Pending>,
+    cache: BTreeMap<Key, Pending>,
     turn: u64,
     /// When the last turn began whose flows are all in the cache.
     known_until_ns: Option<u64>,
@@ -106,7 +106,7 @@ impl<M: Meter + Ledger> Accounts<M> {
             progress.is_moving = false;
             maps.write_progress(&progress)?;
         }
-        let cache: HashMap<Key, Pending> = maps.cached()?.into_iter().collect();
+        let cache: BTreeMap<Key, Pending> = maps.cached()?.into_iter().collect();
         let turn = maps.turn()?;
         // Whoever began the turn may have been killed before nobody counted in the other table any more.
         maps.turn_to(turn)?;

@@ -1541,7 +1541,7 @@ pub struct FlowMeteringValue {
     /// In `frames`.
     /// At byte 56.
     pub unnoted: u64,
-    /// Notes that were laid down for checkpoints.
+    /// Frames of which a note was taken, before it was known whether they are IP.
     /// In `notes`.
     /// At byte 64.
     pub notes: u64,
@@ -1950,7 +1950,7 @@ impl Default for FlowNotesValueKey {
     }
 }
 
-/// 80 bytes.
+/// 96 bytes.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct FlowNotesValue {
     /// At byte 0.
@@ -1958,25 +1958,34 @@ pub struct FlowNotesValue {
     /// At byte 56.
     pub number: u32,
     /// At byte 60.
-    pub packets: u32,
+    pub tcp_flags: u32,
     /// At byte 64.
-    pub bytes: u64,
+    pub packets: u64,
     /// At byte 72.
+    pub bytes: u64,
+    /// At byte 80.
     pub turn: u64,
+    /// At byte 88.
+    pub transport: u32,
+    /// At byte 92.
+    pub header_bytes: u32,
 }
 
 impl FlowNotesValue {
     /// Its size.
-    pub const BYTES: usize = 80;
+    pub const BYTES: usize = 96;
 
     /// Reads it. There must be as many bytes as it has.
     pub fn take(from: &[u8]) -> Self {
         Self {
             key: FlowNotesValueKey::take(&from[0..0 + 56]),
             number: u32::from_ne_bytes(take(from, 56)),
-            packets: u32::from_ne_bytes(take(from, 60)),
-            bytes: u64::from_ne_bytes(take(from, 64)),
-            turn: u64::from_ne_bytes(take(from, 72)),
+            tcp_flags: u32::from_ne_bytes(take(from, 60)),
+            packets: u64::from_ne_bytes(take(from, 64)),
+            bytes: u64::from_ne_bytes(take(from, 72)),
+            turn: u64::from_ne_bytes(take(from, 80)),
+            transport: u32::from_ne_bytes(take(from, 88)),
+            header_bytes: u32::from_ne_bytes(take(from, 92)),
         }
     }
 
@@ -1984,9 +1993,12 @@ impl FlowNotesValue {
     pub fn put(&self, to: &mut [u8]) {
         self.key.put(&mut to[0..0 + 56]);
         put(to, 56, self.number.to_ne_bytes());
-        put(to, 60, self.packets.to_ne_bytes());
-        put(to, 64, self.bytes.to_ne_bytes());
-        put(to, 72, self.turn.to_ne_bytes());
+        put(to, 60, self.tcp_flags.to_ne_bytes());
+        put(to, 64, self.packets.to_ne_bytes());
+        put(to, 72, self.bytes.to_ne_bytes());
+        put(to, 80, self.turn.to_ne_bytes());
+        put(to, 88, self.transport.to_ne_bytes());
+        put(to, 92, self.header_bytes.to_ne_bytes());
     }
 
     /// Whether all that is in it may be written.
@@ -2007,11 +2019,17 @@ const _: () = {
     assert!(64 + size_of::<u64>() <= FlowNotesValue::BYTES);
     assert!(72 + size_of::<u64>() == 80);
     assert!(72 + size_of::<u64>() <= FlowNotesValue::BYTES);
+    assert!(80 + size_of::<u64>() == 88);
+    assert!(80 + size_of::<u64>() <= FlowNotesValue::BYTES);
+    assert!(88 + size_of::<u32>() == 92);
+    assert!(88 + size_of::<u32>() <= FlowNotesValue::BYTES);
+    assert!(92 + size_of::<u32>() == 96);
+    assert!(92 + size_of::<u32>() <= FlowNotesValue::BYTES);
 };
 
 impl Default for FlowNotesValue {
     fn default() -> Self {
-        let bytes = [0; 80];
+        let bytes = [0; 96];
         Self::take(&bytes)
     }
 }
@@ -2701,7 +2719,7 @@ impl Described for FlowNotesMap {
     const NAME: &'static str = "flow_notes";
     const KIND: u32 = 6;
     const KEY_BYTES: usize = 4;
-    const VALUE_BYTES: usize = 80;
+    const VALUE_BYTES: usize = 96;
 }
 
 impl Holds for FlowNotesMap {
@@ -2714,10 +2732,10 @@ impl Holds for FlowNotesMap {
     }
     type Value = FlowNotesValue;
     fn put_value(value: &Self::Value, to: &mut [u8]) {
-        (*value).put(&mut to[0..0 + 80]);
+        (*value).put(&mut to[0..0 + 96]);
     }
     fn take_value(from: &[u8]) -> Self::Value {
-        FlowNotesValue::take(&from[0..0 + 80])
+        FlowNotesValue::take(&from[0..0 + 96])
     }
     fn check_value(value: &Self::Value) -> Result<(), OutOfBounds> {
         let _ = value;

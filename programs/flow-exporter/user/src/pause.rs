@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! When it is, and how long to wait after something failed.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
-use rustix::time::{ClockId, clock_gettime};
+use rustix::time::{ClockId, Timespec, clock_gettime};
 
 use crate::record::Clock;
 
@@ -24,20 +24,22 @@ pub(crate) struct Now {
 impl Now {
     /// Looks at the clocks.
     pub(crate) fn read() -> Self {
-        let monotonic = clock_gettime(ClockId::Monotonic);
-        let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
-        let ns = u64::try_from(monotonic.tv_sec).unwrap_or_default() * 1_000_000_000
-            + u64::try_from(monotonic.tv_nsec).unwrap_or_default();
-        let unix_ns = i128::try_from(since_1970.as_nanos()).unwrap_or_default();
-        // `exportTime` has 32 bits and begins anew in 2106 (RFC 7011, section 3.1).
-        let seconds = u32::try_from(since_1970.as_secs() & u64::from(u32::MAX)).unwrap_or_default();
-        Self { ns, seconds, clock: Clock { ahead_ns: unix_ns - i128::from(ns) } }
+        let (monotonic, unix) = (clock_gettime(ClockId::Monotonic), clock_gettime(ClockId::Realtime));
+        let ahead_ns = nanoseconds(unix) - nanoseconds(monotonic);
+        // The time of a message has 32 bits and begins anew in 2106 (RFC 7011, section 3.1).
+        let seconds = u32::try_from(unix.tv_sec & i64::from(u32::MAX)).unwrap_or_default();
+        let ns = u64::try_from(nanoseconds(monotonic)).unwrap_or_default();
+        Self { ns, seconds, clock: Clock { ahead_ns } }
     }
 
     /// The time so much later, in nanoseconds.
     pub(crate) fn after(&self, time: Duration) -> u64 {
         self.ns.saturating_add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX))
     }
+}
+
+fn nanoseconds(time: Timespec) -> i128 {
+    i128::from(time.tv_sec) * 1_000_000_000 + i128::from(time.tv_nsec)
 }
 
 /// Waits that become longer.

@@ -64,15 +64,13 @@ pub(crate) struct Statistics {
     pub(crate) unnoted: u64,
 }
 
-/// Puts a record of a kind into a message; what its elements are says a function.
-fn put<'a>(
-    template: Template,
-    message: &mut Message,
-    value: impl Fn(Element) -> Value<'a>,
-) -> Result<(), Full> {
+/// Puts a record of a kind into a message, of values that are all of its elements at least.
+fn put(template: Template, message: &mut Message, values: &[(Element, Value<'_>)]) -> Result<(), Full> {
     let mut record = Vec::new();
     for element in template.elements() {
-        value(element).write(element.bytes(), &mut record);
+        let value = values.iter().find(|(of, _)| *of == element);
+        let (_, value) = value.expect("who puts a record has a value for each element of its template");
+        value.write(element.bytes(), &mut record);
     }
     message.add(template.id(), &record)
 }
@@ -84,16 +82,14 @@ pub(crate) fn put_flow(
     (settings, clock): (&Settings, Clock),
     message: &mut Message,
 ) -> Result<(), Full> {
-    let template = template(told);
+    let common = common(told, clock);
     for (number, (fate, amount)) in (first_record..).zip(told.fates()) {
-        put(template, message, |element| match element {
-            Element::RecordNumber => Value::Number(number),
-            Element::Bytes => Value::Number(amount.bytes),
-            Element::Packets => Value::Number(amount.packets),
-            other => {
-                common(other, told, clock).unwrap_or_else(|| decided(other, told, (fate, amount), settings))
-            }
-        })?;
+        let mut values = common.clone();
+        values.push((Element::RecordNumber, Value::Number(number)));
+        values.push((Element::Bytes, Value::Number(amount.bytes)));
+        values.push((Element::Packets, Value::Number(amount.packets)));
+        values.extend(decided(told.key.direction, (fate, amount), settings));
+        put(template(told), message, &values)?;
     }
     Ok(())
 }
@@ -107,44 +103,47 @@ fn template(told: &Told) -> Template {
     }
 }
 
-/// What all records of a flow have in common.
-fn common(element: Element, told: &Told, clock: Clock) -> Option<Value<'static>> {
+/// What all records of a flow have in common, for all templates of flows.
+fn common(told: &Told, clock: Clock) -> Vec<(Element, Value<'static>)> {
     let (key, counts) = (&told.key, &told.counts);
-    Some(match element {
-        Element::SourceIpv4 | Element::SourceIpv6 => Value::Address(key.source),
-        Element::DestinationIpv4 | Element::DestinationIpv6 => Value::Address(key.destination),
-        Element::SourcePort => Value::Number(key.source_port.into()),
-        Element::DestinationPort | Element::IcmpIpv4 | Element::IcmpIpv6 => {
-            Value::Number(key.destination_port.into())
-        }
-        Element::TcpFlags => Value::Number(counts.tcp_flags.into()),
-        Element::Start => Value::Number(clock.milliseconds(counts.first_ns)),
-        Element::End => Value::Number(clock.milliseconds(counts.last_ns)),
-        Element::IngressInterface => Value::Number(key.ingress_interface.into()),
-        Element::EgressInterface => Value::Number(key.egress_interface.into()),
-        Element::Vlan => Value::Number(key.vlan.into()),
-        Element::IpVersion => Value::Number(key.ip_version.into()),
-        Element::Protocol => Value::Number(key.protocol.into()),
-        Element::TrafficClass => Value::Number(key.traffic_class.into()),
-        Element::Direction => Value::Number(key.direction.into()),
-        Element::EndReason => Value::Number(told.reason as u64),
-        Element::SamplingOneIn => Value::Number(key.sampling_one_in.into()),
-        Element::Selector => {
-            Value::Number(Sampling::new(key.sampling_one_in, key.sampling_random != 0).selector().into())
-        }
-        _ => return None,
-    })
+    let sampling = Sampling::new(key.sampling_one_in, key.sampling_random != 0);
+    let numbers = [
+        (Element::SourcePort, key.source_port.into()),
+        (Element::DestinationPort, key.destination_port.into()),
+        (Element::IcmpIpv4, key.destination_port.into()),
+        (Element::IcmpIpv6, key.destination_port.into()),
+        (Element::TcpFlags, counts.tcp_flags.into()),
+        (Element::Start, clock.milliseconds(counts.first_ns)),
+        (Element::End, clock.milliseconds(counts.last_ns)),
+        (Element::IngressInterface, key.ingress_interface.into()),
+        (Element::EgressInterface, key.egress_interface.into()),
+        (Element::Vlan, key.vlan.into()),
+        (Element::IpVersion, key.ip_version.into()),
+        (Element::Protocol, key.protocol.into()),
+        (Element::TrafficClass, key.traffic_class.into()),
+        (Element::Direction, key.direction.into()),
+        (Element::EndReason, told.reason as u64),
+        (Element::SamplingOneIn, key.sampling_one_in.into()),
+        (Element::Selector, sampling.selector().into()),
+    ];
+    let addresses = [
+        (Element::SourceIpv4, key.source),
+        (Element::SourceIpv6, key.source),
+        (Element::DestinationIpv4, key.destination),
+        (Element::DestinationIpv6, key.destination),
+    ];
+    let addresses = addresses.map(|(element, address)| (element, Value::Address(address)));
+    addresses.into_iter().chain(numbers_of(&numbers)).collect()
+}
+
+fn numbers_of(numbers: &[(Element, u64)]) -> impl Iterator<Item = (Element, Value<'static>)> {
+    numbers.iter().map(|(element, number)| (*element, Value::Number(*number)))
 }
 
 /// What became of the packets of a record.
-fn decided<'a>(
-    element: Element,
-    told: &Told,
-    (fate, amount): (Fate, Amount),
-    settings: &'a Settings,
-) -> Value<'a> {
+fn decided(direction: u8, (fate, amount): (Fate, Amount), settings: &Settings) -> Vec<(Element, Value<'_>)> {
     let (position, checkpoint) = match fate {
-        Fate::Left(position) => (position, settings.checkpoint(told.key.direction, position)),
+        Fate::Left(position) => (position, settings.checkpoint(direction, position)),
         Fate::Passed | Fate::Unobserved => (0, None),
     };
     let outcome = match fate {
@@ -153,19 +152,22 @@ fn decided<'a>(
         Fate::Left(_) => checkpoint.map_or(Outcome::Left, |checkpoint| checkpoint.ended_as),
     };
     let dropped = if outcome == Outcome::Dropped { amount } else { Amount::default() };
-    match element {
-        Element::ChainVerdict => Value::Number(outcome as u64),
-        Element::DecidingPosition => Value::Number(position.into()),
-        Element::DecidingMember => Value::Text(checkpoint.map_or("", |checkpoint| &checkpoint.behind)),
-        Element::DroppedPackets => Value::Number(dropped.packets),
-        Element::DroppedBytes => Value::Number(dropped.bytes),
-        Element::ForwardingStatus => Value::Number(match outcome {
-            Outcome::Passed => FORWARDED,
-            Outcome::Dropped => DROPPED,
-            Outcome::Unobserved | Outcome::Left | Outcome::Redirected | Outcome::Stolen => 0,
-        }),
-        _ => Value::Number(0),
-    }
+    let status = match outcome {
+        Outcome::Passed => FORWARDED,
+        Outcome::Dropped => DROPPED,
+        Outcome::Unobserved | Outcome::Left | Outcome::Redirected | Outcome::Stolen => 0,
+    };
+    let numbers = [
+        (Element::ChainVerdict, outcome as u64),
+        (Element::DecidingPosition, position.into()),
+        (Element::DroppedPackets, dropped.packets),
+        (Element::DroppedBytes, dropped.bytes),
+        (Element::ForwardingStatus, status),
+    ];
+    let mut values: Vec<(Element, Value<'_>)> = numbers_of(&numbers).collect();
+    let member = checkpoint.map_or("", |checkpoint| &checkpoint.behind);
+    values.push((Element::DecidingMember, Value::Text(member)));
+    values
 }
 
 /// Puts what was counted and lost into a message.
@@ -174,25 +176,23 @@ pub(crate) fn put_statistics(
     domain: u32,
     message: &mut Message,
 ) -> Result<(), Full> {
-    put(Template::Statistics, message, |element| {
-        Value::Number(match element {
-            Element::Domain => domain.into(),
-            Element::ExportedMessages => statistics.exported_messages,
-            Element::ExportedRecords => statistics.exported_records,
-            Element::ExportedBytes => statistics.exported_bytes,
-            Element::NotSentRecords => statistics.not_sent_records,
-            Element::NotSentPackets => statistics.not_sent.packets,
-            Element::NotSentBytes => statistics.not_sent.bytes,
-            Element::IgnoredPackets => statistics.ignored.packets,
-            Element::IgnoredBytes => statistics.ignored.bytes,
-            Element::ObservedFrames => statistics.observed,
-            Element::UnsampledFrames => statistics.unsampled,
-            Element::OtherFrames => statistics.other,
-            Element::MalformedFrames => statistics.malformed,
-            Element::UnnotedFrames => statistics.unnoted,
-            _ => 0,
-        })
-    })
+    let numbers = [
+        (Element::Domain, domain.into()),
+        (Element::ExportedMessages, statistics.exported_messages),
+        (Element::ExportedRecords, statistics.exported_records),
+        (Element::ExportedBytes, statistics.exported_bytes),
+        (Element::NotSentRecords, statistics.not_sent_records),
+        (Element::NotSentPackets, statistics.not_sent.packets),
+        (Element::NotSentBytes, statistics.not_sent.bytes),
+        (Element::IgnoredPackets, statistics.ignored.packets),
+        (Element::IgnoredBytes, statistics.ignored.bytes),
+        (Element::ObservedFrames, statistics.observed),
+        (Element::UnsampledFrames, statistics.unsampled),
+        (Element::OtherFrames, statistics.other),
+        (Element::MalformedFrames, statistics.malformed),
+        (Element::UnnotedFrames, statistics.unnoted),
+    ];
+    put(Template::Statistics, message, &numbers_of(&numbers).collect::<Vec<_>>())
 }
 
 /// Puts into a message how packets are chosen.
@@ -202,14 +202,15 @@ pub(crate) fn put_sampling(sampling: Sampling, message: &mut Message) -> Result<
     } else {
         (Template::Systematic, SYSTEMATIC)
     };
-    put(template, message, |element| match element {
-        Element::Selector => Value::Number(sampling.selector().into()),
-        Element::SelectorAlgorithm => Value::Number(algorithm),
-        Element::SamplingInterval => Value::Number(1),
-        Element::SamplingSpace => Value::Number(u64::from(sampling.one_in).saturating_sub(1)),
-        Element::SamplingProbability => Value::Float(1.0 / f64::from(sampling.one_in.max(1))),
-        _ => Value::Number(0),
-    })
+    let numbers = [
+        (Element::Selector, sampling.selector().into()),
+        (Element::SelectorAlgorithm, algorithm),
+        (Element::SamplingInterval, 1),
+        (Element::SamplingSpace, u64::from(sampling.one_in).saturating_sub(1)),
+    ];
+    let probability = Value::Float(1.0 / f64::from(sampling.one_in.max(1)));
+    let values = numbers_of(&numbers).chain([(Element::SamplingProbability, probability)]);
+    put(template, message, &values.collect::<Vec<_>>())
 }
 
 /// Puts into a message what one of our own elements is.
@@ -219,18 +220,20 @@ pub(crate) fn put_type(own: Element, enterprise: u32, message: &mut Message) -> 
         Some(range) => (Template::RangedTypes, range),
         None => (Template::Types, (0, 0)),
     };
-    put(template, message, |element| match element {
-        Element::EnterpriseNumber => Value::Number(enterprise.into()),
-        Element::ElementId => Value::Number(described.id.into()),
-        Element::ElementKind => Value::Number(described.kind as u64),
-        Element::ElementSemantics => Value::Number(described.semantics as u64),
-        Element::ElementUnits => Value::Number(described.units as u64),
-        Element::ElementRangeBegin => Value::Number(begin),
-        Element::ElementRangeEnd => Value::Number(end),
-        Element::ElementName => Value::Text(described.name),
-        Element::ElementDescription => Value::Text(described.words),
-        _ => Value::Number(0),
-    })
+    let numbers = [
+        (Element::EnterpriseNumber, enterprise.into()),
+        (Element::DescribedId, described.id.into()),
+        (Element::DescribedKind, described.kind as u64),
+        (Element::DescribedSemantics, described.semantics as u64),
+        (Element::DescribedUnits, described.units as u64),
+        (Element::DescribedRangeBegin, begin),
+        (Element::DescribedRangeEnd, end),
+    ];
+    let texts = [
+        (Element::DescribedName, Value::Text(described.name)),
+        (Element::DescribedWords, Value::Text(described.words)),
+    ];
+    put(template, message, &numbers_of(&numbers).chain(texts).collect::<Vec<_>>())
 }
 
 /// The elements that are ours.

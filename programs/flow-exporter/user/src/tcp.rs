@@ -112,14 +112,12 @@ impl Tcp {
         accounts: &mut Accounts<M>,
         context: Context<'_>,
     ) -> Result<(), Trouble> {
-        let connection = match &mut self.connection {
-            Some(connection) => connection,
-            None => {
-                let oldest = accounts.progress.oldest_message;
-                let begun =
-                    Connection::begin(self.collector, oldest, context.2).map_err(Trouble::Connection)?;
-                self.connection.insert(begun)
-            }
+        let connection = if let Some(connection) = &mut self.connection {
+            connection
+        } else {
+            let oldest = accounts.progress.oldest_message;
+            let begun = Connection::begin(self.collector, oldest, context.2).map_err(Trouble::Connection)?;
+            self.connection.insert(begun)
         };
         if !connection.is_there(context).map_err(Trouble::Connection)? {
             return Ok(());

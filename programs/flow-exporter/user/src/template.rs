@@ -54,12 +54,12 @@ const PORTS: &[Element] = &[Element::SourcePort, Element::DestinationPort, Eleme
 
 const TYPES: &[Element] = &[
     Element::EnterpriseNumber,
-    Element::ElementId,
-    Element::ElementKind,
-    Element::ElementSemantics,
-    Element::ElementUnits,
-    Element::ElementName,
-    Element::ElementDescription,
+    Element::DescribedId,
+    Element::DescribedKind,
+    Element::DescribedSemantics,
+    Element::DescribedUnits,
+    Element::DescribedName,
+    Element::DescribedWords,
 ];
 
 impl Template {
@@ -116,7 +116,9 @@ impl Template {
                 vec![Element::Selector, Element::SelectorAlgorithm, Element::SamplingProbability]
             }
             Self::Types => TYPES.to_vec(),
-            Self::RangedTypes => [TYPES, &[Element::ElementRangeBegin, Element::ElementRangeEnd]].concat(),
+            Self::RangedTypes => {
+                [TYPES, &[Element::DescribedRangeBegin, Element::DescribedRangeEnd]].concat()
+            }
         }
     }
 

@@ -52,23 +52,15 @@ impl Udp {
             return Ok(());
         }
         if self.socket.is_none() {
-            match self.open(accounts, settings)? {
-                Ok(socket) => self.socket = Some(socket),
-                Err(error) => {
-                    self.failed(&error, now);
-                    return Ok(());
-                }
-            }
+            self.open(accounts, settings, now)?;
+        }
+        if self.socket.is_none() {
+            return Ok(());
         }
         let after = settings.refresh_messages;
-        if now.ns >= self.refresh_ns || after > 0 && self.messages >= after {
-            for message in compose::announcements(settings, statistics) {
-                if let Went::NotNow = self.send(message, None, accounts, (settings, now))? {
-                    return Ok(());
-                }
-            }
-            self.refresh_ns = now.after(settings.refresh);
-            self.messages = 0;
+        let is_time = now.ns >= self.refresh_ns || after > 0 && self.messages >= after;
+        if is_time && matches!(self.announce(accounts, (settings, statistics), now)?, Went::NotNow) {
+            return Ok(());
         }
         while accounts.progress.oldest_message < accounts.progress.next_message {
             let batch = accounts.batch(accounts.progress.oldest_message)?;
@@ -81,12 +73,30 @@ impl Udp {
         Ok(())
     }
 
+    /// Sends what a collector must know before it can read.
+    fn announce<M: Meter + Ledger>(
+        &mut self,
+        accounts: &mut Accounts<M>,
+        (settings, statistics): (&Settings, &Statistics),
+        now: &Now,
+    ) -> io::Result<Went> {
+        for message in compose::announcements(settings, statistics) {
+            if let Went::NotNow = self.send(message, None, accounts, (settings, now))? {
+                return Ok(Went::NotNow);
+            }
+        }
+        self.refresh_ns = now.after(settings.refresh);
+        self.messages = 0;
+        Ok(Went::Out)
+    }
+
     /// Opens a socket, from the port of before where it is free, so that the session goes on.
     fn open<M: Meter + Ledger>(
-        &self,
+        &mut self,
         accounts: &mut Accounts<M>,
         settings: &Settings,
-    ) -> io::Result<io::Result<UdpSocket>> {
+        now: &Now,
+    ) -> io::Result<()> {
         let session = fingerprint(&format!("udp {} {}", self.collector, settings.domain));
         let before = accounts.progress;
         let port = if before.session == session { before.source_port } else { 0 };
@@ -94,12 +104,16 @@ impl Udp {
         let opened = socket.and_then(|socket| Ok((socket.local_addr()?.port(), socket)));
         let (source_port, socket) = match opened {
             Ok(opened) => opened,
-            Err(error) => return Ok(Err(error)),
+            Err(error) => {
+                self.failed(&error, now);
+                return Ok(());
+            }
         };
         if source_port != before.source_port || session != before.session {
             accounts.write(Progress { session, source_port, sequence: 0, ..before })?;
         }
-        Ok(Ok(socket))
+        self.socket = Some(socket);
+        Ok(())
     }
 
     fn bind(&self, port: u16) -> io::Result<UdpSocket> {

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the kernel of the collector has not confirmed yet, as the kernel here tells of it (`/proc/net/tcp`, proc_pid_net(5)).
+//! What the kernel of the collector has not confirmed yet, as the kernel here tells of it (`/proc/net/tcp`, `proc_pid_net(5)`).
 
 use std::fs;
 use std::net::{IpAddr, SocketAddr};
@@ -28,8 +28,8 @@ fn spelled(address: SocketAddr) -> String {
         IpAddr::V6(long) => long.octets().to_vec(),
     };
     let (words, _) = bytes.as_chunks::<4>();
-    let words: String = words.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect();
-    format!("{words}:{:04X}", address.port())
+    let words: Vec<String> = words.iter().map(|word| format!("{:08X}", u32::from_ne_bytes(*word))).collect();
+    format!("{}:{:04X}", words.concat(), address.port())
 }
 
 #[cfg(test)]

@@ -74,9 +74,10 @@ prop_compose! {
         reason in 1_u32..6,
     ) -> Told {
         let (source, destination, is_short) = addresses;
-        let address = |bytes: [u8; 16]| match is_short {
-            true => IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3])),
-            false => IpAddr::V6(Ipv6Addr::from(bytes)),
+        let address = |bytes: [u8; 16]| if is_short {
+            IpAddr::V4(Ipv4Addr::new(bytes[0], bytes[1], bytes[2], bytes[3]))
+        } else {
+            IpAddr::V6(Ipv6Addr::from(bytes))
         };
         Told {
             key: Key {

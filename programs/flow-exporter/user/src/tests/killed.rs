@@ -3,7 +3,7 @@
 //! packet, once.
 
 use std::cell::{Cell, RefCell};
-use std::collections::{BTreeMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 use std::io;
 use std::net::Ipv4Addr;
 use std::rc::Rc;
@@ -213,14 +213,9 @@ fn waiting(held: &Held) -> u64 {
         table.filter(move |(key, _)| !merged(key, turn)).map(|(_, counts)| counts.all.packets).sum::<u64>()
     };
     let on_their_way = held.progress.oldest_message..held.progress.next_message;
-    let moving: HashSet<Key> = match held.progress.is_moving {
-        true => held.batches[&((held.progress.next_message - 1) % MESSAGES)]
-            .flows
-            .iter()
-            .map(|told| told.key)
-            .collect(),
-        false => HashSet::new(),
-    };
+    let last = held.batches.get(&(held.progress.next_message.wrapping_sub(1) % MESSAGES));
+    let last = last.filter(|_| held.progress.is_moving).into_iter().flat_map(|batch| &batch.flows);
+    let moving: BTreeSet<Key> = last.map(|told| told.key).collect();
     let cached = held.cache.iter().filter(|(key, _)| !moving.contains(key));
     let cached: u64 = cached.map(|(_, pending)| pending.counts.all.packets).sum();
     let batches = on_their_way.flat_map(|number| &held.batches[&(number % MESSAGES)].flows);
