@@ -168,13 +168,23 @@ impl Got {
     #[track_caller]
     fn receive(&mut self, socket: &UdpSocket, what: &str, is_so: impl Fn(&Self) -> bool) {
         let begin = Instant::now();
-        let mut buffer = vec![0; 65536];
         while !is_so(self) {
             assert!(begin.elapsed() < PATIENCE, "{what} does not happen: {:?}", self.totals());
-            if let Ok(length) = socket.recv(&mut buffer) {
-                self.read(&buffer[..length]);
-            }
+            self.take(socket);
         }
+    }
+
+    /// Takes a datagram, if one comes soon.
+    fn take(&mut self, socket: &UdpSocket) {
+        let mut buffer = vec![0; 65536];
+        if let Ok(length) = socket.recv(&mut buffer) {
+            self.read(&buffer[..length]);
+        }
+    }
+
+    /// Whether a flow was told of for a reason.
+    fn has_reason(&self, reason: u64) -> bool {
+        self.records.values().any(|record| record.number(0, 136) == reason)
     }
 
     /// Takes messages from a connection until something is so.
