@@ -60,6 +60,8 @@ const TEST: &[Need] = &[
     need("docker-registry", "docker-registry"),
     // A reader of captures.
     need("tshark", "tshark"),
+    // A collector of flow records.
+    need("nfcapd", "nfdump"),
     need("bpftool", "bpftool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),

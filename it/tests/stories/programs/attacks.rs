@@ -37,6 +37,17 @@ struct Promise {
 
 const PROMISES: &[Promise] = &[
     Promise {
+        package: "flow-exporter",
+        verdicts: &["unspec"],
+        leaves_what_goes_on: true,
+        is_stateless: true,
+        configs: &[
+            r#"{"checkpoints": 4, "position": 4}"#,
+            r#"{"checkpoints": 1, "position": 1, "sampling_one_in": 2, "sampling_random": true}"#,
+        ],
+        marks: &[0],
+    },
+    Promise {
         package: "ratelimit",
         verdicts: &["pass", "drop"],
         leaves_what_goes_on: true,

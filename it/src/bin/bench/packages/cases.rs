@@ -80,6 +80,14 @@ pub(super) const CASES: &[Case] = &[
     },
     // A segment of a connection that it does not know: nothing of it is counted.
     Case { package: "connlimit", traffic: "unknown", ..XDP },
+    Case { package: "flow-exporter", function: Some("flows_ingress"), traffic: "pass", ..TC },
+    Case {
+        package: "flow-exporter",
+        function: Some("flows_ingress"),
+        traffic: "unknown",
+        packet: "eth / arp",
+        ..TC
+    },
     Case { package: "load-balancer", traffic: "pass", ..XDP },
     Case {
         package: "load-balancer",
