@@ -142,6 +142,50 @@ struct xdp_md {
 	__u32 egress_ifindex;
 };
 
+/* The network namespace that a program runs in. */
+#define BPF_F_CURRENT_NETNS (-1)
+
+/* The addresses and ports by which a socket is looked up. */
+struct bpf_sock_tuple {
+	union {
+		struct {
+			__be32 saddr;
+			__be32 daddr;
+			__be16 sport;
+			__be16 dport;
+		} ipv4;
+		struct {
+			__be32 saddr[4];
+			__be32 daddr[4];
+			__be16 sport;
+			__be16 dport;
+		} ipv6;
+	};
+};
+
+/* What a program is told of a socket. */
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 mark;
+	__u32 priority;
+	__u32 src_ip4;
+	__u32 src_ip6[4];
+	/* In host order; `dst_port` is in network order. */
+	__u32 src_port;
+	__be16 dst_port;
+	__u16 : 16;
+	__u32 dst_ip4;
+	__u32 dst_ip6[4];
+	__u32 state;
+	__s32 rx_queue_mapping;
+};
+
+/* The `state` of a socket that takes new connections. */
+#define BPF_TCP_LISTEN 10
+
 /* Verdicts of TC. */
 #define TC_ACT_UNSPEC	(-1)
 #define TC_ACT_OK	0
@@ -251,9 +295,11 @@ struct iphdr {
 	__be32 daddr;
 };
 
-/* In `frag_off`: do not fragment. */
-#define IP_DF 0x4000
-/* In `frag_off`: more fragments follow; where this one starts, in 8 bytes. */
+/*
+ * In `frag_off`: must not be cut; more fragments follow; where this one starts,
+ * in 8 bytes.
+ */
+#define IP_DF	  0x4000
 #define IP_MF	  0x2000
 #define IP_OFFSET 0x1FFF
 

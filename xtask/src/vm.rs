@@ -13,6 +13,7 @@ use anyhow::{Context, Result, bail};
 pub(crate) use ::guest::{Guest, Image};
 use ::guest::{RELEASES, quoted};
 
+use crate::programs;
 use crate::shell::{self, command, output, repository, say};
 use crate::suite::Count;
 
@@ -34,7 +35,7 @@ pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     crate::setup::install(crate::setup::EVERYTHING)?;
     let command = arguments.command.join(" ");
     let run_on = |release: &str| match command.as_str() {
-        "" => stories(release, &arguments.only, &mut Count::default()),
+        "" => stories(release, &[&arguments.only], &mut Count::default()),
         command => boot(release, command),
     };
     if arguments.kernel == "all" { all(run_on) } else { run_on(&arguments.kernel) }
@@ -60,9 +61,11 @@ fn all(run_on: impl Fn(&str) -> Result<()>) -> Result<()> {
     if failed.is_empty() { Ok(()) } else { bail!("failed on Linux {}", failed.join(", ")) }
 }
 
-/// Runs the stories whose names begin so, dealt to two guests, and counts them.
-pub(crate) fn stories(release: &str, which: &str, count: &mut Count) -> Result<()> {
+/// Runs the stories whose names begin so or so, dealt to two guests, and counts them.
+pub(crate) fn stories(release: &str, which: &[&str], count: &mut Count) -> Result<()> {
     shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
+    // Emulated, each would take its time to compile.
+    programs::build()?;
     let stories = copies(&story_binary()?)?.join("stories");
     let listed = output(Command::new(&stories).args(["--list", "--format", "terse"]))?;
     let digest = digest_of_ratelimit()?;
@@ -71,7 +74,11 @@ pub(crate) fn stories(release: &str, which: &str, count: &mut Count) -> Result<(
     let count = Mutex::new(count);
     let some_of = |name, turn: usize| {
         let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
-        let some: Vec<&str> = names.filter(|name| name.starts_with(which)).skip(turn).step_by(2).collect();
+        let some: Vec<&str> = names
+            .filter(|name| which.iter().any(|which| name.starts_with(which)))
+            .skip(turn)
+            .step_by(2)
+            .collect();
         let guest = Guest { image: &image, folder: folder_of(release).join(name) };
         run_in(&guest, &format!("{line} {}", some.join(" ")), |text| {
             count.lock().unwrap_or_else(PoisonError::into_inner).see(text);

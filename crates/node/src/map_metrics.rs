@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
 use kernel::OpenMap;
-use maps::{Buckets, Map, Meaning, Shape, Type};
+use maps::{Buckets, Map, Meaning, Number, Shape, TimeUnit, Type, Unit};
 use package::{MemberName, PackageName};
 use serde_json::Value;
 
@@ -84,7 +84,9 @@ impl Counted {
         let told = entries(open, map)?;
         if let Some(buckets) = &map.buckets {
             let counts: Vec<Value> = told.into_iter().map(|(_, value)| value).collect();
-            histogram(families, &name, self.held.value(), (buckets, &counts), &labels);
+            let (unit, help) = (map.unit.as_ref(), map.description.as_deref().unwrap_or_default());
+            let of = Histogram { name: &name, help, unit, buckets };
+            of.add(families, (self.held.value(), &counts), &labels);
             return Ok(());
         }
         for (key, value) in told {
@@ -183,7 +185,8 @@ fn of_value(
         }
         (Shape::Array(array), Value::Array(values)) => {
             if let Some(buckets) = &is.words().buckets {
-                histogram(families, name, &array.element, (buckets, values), labels);
+                let of = Histogram { name, help, unit: is.words().unit.as_ref(), buckets };
+                of.add(families, (&array.element, values), labels);
                 return;
             }
             for (index, value) in values.iter().enumerate() {
@@ -209,36 +212,58 @@ fn of_value(
     }
 }
 
-/// A histogram of counts: how many were not greater than each bound.
-fn histogram(
-    families: &mut Families,
-    name: &str,
-    is: &Type,
-    (buckets, counts): (&Buckets, &[Value]),
-    labels: &Labels,
-) {
-    let bound = |at: usize| match buckets {
-        _ if at + 1 == counts.len() => "+Inf".to_owned(),
-        Buckets::Rule(_) => ((1_u128 << (at + 1).min(127)) - 1).to_string(),
-        Buckets::Bounds(bounds) => bounds.get(at).map(ToString::to_string).unwrap_or_default(),
-    };
-    let unit = unit(is);
-    let family = families.entry(named(name, &unit)).or_insert_with(|| Family {
-        kind: "histogram",
-        unit,
-        help: is.words().description.clone().unwrap_or_default(),
-        samples: Vec::new(),
-    });
-    if family.kind != "histogram" || counts.len() > MOST_BUCKETS {
-        return;
+/// What counts fall into buckets of.
+struct Histogram<'a> {
+    name: &'a str,
+    help: &'a str,
+    unit: Option<&'a Unit>,
+    buckets: &'a Buckets,
+}
+
+impl Histogram<'_> {
+    /// Adds counts as how many were not greater than each bound; times are in seconds.
+    fn add(&self, families: &mut Families, (is, counts): (&Type, &[Value]), labels: &Labels) {
+        let time = self.unit.and_then(|unit| TimeUnit::named(&unit.to_string()));
+        let told = |bound: Number| match time {
+            Some(unit) => seconds(bound, unit),
+            None => bound.to_string(),
+        };
+        let bound = |at: usize| match self.buckets {
+            _ if at + 1 == counts.len() => "+Inf".to_owned(),
+            Buckets::Rule(_) => told(Number::new(false, (1 << (at + 1).min(127)) - 1)),
+            Buckets::Bounds(bounds) => bounds.get(at).map(|bound| told(*bound)).unwrap_or_default(),
+        };
+        let unit = match time {
+            Some(_) => "seconds".to_owned(),
+            None => plain_unit(self.unit),
+        };
+        let family = families.entry(named(self.name, &unit)).or_insert_with(|| Family {
+            kind: "histogram",
+            unit,
+            help: self.help.to_owned(),
+            samples: Vec::new(),
+        });
+        if family.kind != "histogram" || counts.len() > MOST_BUCKETS {
+            return;
+        }
+        let mut sum = 0_u128;
+        for (at, count) in counts.iter().enumerate() {
+            sum += number(is, count).and_then(|text| text.parse::<u128>().ok()).unwrap_or_default();
+            let mut labels = labels.clone();
+            labels.push(("le".to_owned(), bound(at)));
+            family.samples.push(("_bucket", spelled(&labels), sum.to_string()));
+        }
     }
-    let mut sum = 0_u128;
-    for (at, count) in counts.iter().enumerate() {
-        sum += number(is, count).and_then(|text| text.parse::<u128>().ok()).unwrap_or_default();
-        let mut labels = labels.clone();
-        labels.push(("le".to_owned(), bound(at)));
-        family.samples.push(("_bucket", spelled(&labels), sum.to_string()));
-    }
+}
+
+/// A time as a number of seconds, exactly.
+fn seconds(time: Number, unit: TimeUnit) -> String {
+    const NANOSECONDS: u128 = 1_000_000_000;
+    let all = time.magnitude().saturating_mul(unit.nanoseconds());
+    let part = format!("{:09}", all % NANOSECONDS);
+    let sign = if time.is_negative() { "-" } else { "" };
+    let text = format!("{sign}{}.{}", all / NANOSECONDS, part.trim_end_matches('0'));
+    text.trim_end_matches('.').to_owned()
 }
 
 /// A value as a number, where it is one; times are in seconds.
@@ -283,7 +308,12 @@ fn unit(is: &Type) -> String {
     {
         return "seconds".to_owned();
     }
-    let unit = is.words().unit.as_ref().map(ToString::to_string).unwrap_or_default();
+    plain_unit(is.words().unit.as_ref())
+}
+
+/// A unit in the words of metrics.
+fn plain_unit(unit: Option<&Unit>) -> String {
+    let unit = unit.map(ToString::to_string).unwrap_or_default();
     match unit.as_str() {
         "B" => "bytes".to_owned(),
         "s" => "seconds".to_owned(),
@@ -352,6 +382,14 @@ mod tests {
         l3af_map_p_m_bucket{member="m",le="1"} 1
         l3af_map_p_m_bucket{member="m",le="3"} 3
         l3af_map_p_m_bucket{member="m",le="+Inf"} 6
+        "#);
+        let bounds = format!(
+            r#"{{"kind": "array", "bytes": 24, "count": 3, "buckets": [5, 1500], "unit": "ms", "element": {element}}}"#
+        );
+        insta::assert_snapshot!(told(&bounds, &json!([1, 2, 3])), @r#"
+        l3af_map_p_m_seconds_bucket{member="m",le="0.005"} 1
+        l3af_map_p_m_seconds_bucket{member="m",le="1.5"} 3
+        l3af_map_p_m_seconds_bucket{member="m",le="+Inf"} 6
         "#);
     }
 

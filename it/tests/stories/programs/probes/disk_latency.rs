@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `disk-latency`: how long disks take, and what they cannot do.
+
+use it::{Node, run};
+
+use super::{Events, attach, metric, package};
+use crate::{is_emulated, scene};
+
+#[track_caller]
+fn watch(node: &Node, config: &str) -> bool {
+    let rest = format!("config = {{ {config} }}");
+    let probes = [("issue", "on_issue", ""), ("complete", "on_complete", rest.as_str())];
+    attach(node, (5, 15), &package("disk-latency"), &probes)
+}
+
+/// A disk of the guest that is in memory, and cannot read the ten sectors from 0x1234 on.
+fn disk() -> String {
+    run("modprobe sd_mod").unwrap();
+    run("modprobe scsi_debug dev_size_mb=8 opts=2").unwrap();
+    let found = || {
+        let listed = run("lsblk --noheadings --nodeps --output NAME,MODEL").unwrap();
+        listed
+            .lines()
+            .find(|line| line.contains("scsi_debug"))
+            .and_then(|line| Some(line.split_ascii_whitespace().next()?.to_owned()))
+    };
+    for _ in 0..200 {
+        if let Some(name) = found() {
+            return name;
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+    panic!("the disk does not come");
+}
+
+#[test]
+fn requests_are_counted_by_disk_and_slow_and_failed_ones_are_told() {
+    let (_pair, node) = scene();
+    if !watch(&node, "slow_us = 1") {
+        return;
+    }
+    // The disk comes with a module of the guest's kernel.
+    if !is_emulated() {
+        return;
+    }
+    let disk = disk();
+    run(&format!("dd if=/dev/zero of=/dev/{disk} bs=4096 count=5 oflag=direct status=none")).unwrap();
+    run(&format!("dd if=/dev/{disk} of=/dev/null bs=512 skip=4660 count=1 iflag=direct status=none"))
+        .unwrap_err();
+    let events = Events::of(&node, "complete", "completed");
+    let own = |event: &serde_json::Value, operation: &str| {
+        event["what"]["disk"] == disk.as_str() && event["what"]["operation"] == operation
+    };
+    let written = events.next(|event| own(event, "WRITE") && event["sector"] == 8);
+    assert_eq!((&written["bytes"], &written["failed"]), (&4096.into(), &false.into()), "{written}");
+    assert!(written["took"] != "0s", "{written}");
+    let failed = events.next(|event| own(event, "READ") && event["failed"] == true);
+    assert_eq!(failed["sector"], 0x1234, "{failed}");
+    let of = |what: &str, operation: &str, rest: &str| {
+        let labels = format!("member=\"complete\",disk=\"{disk}\",operation=\"{operation}\"{rest}");
+        metric(&node, &format!("l3af_map_disk_latency_requests_{what}{{{labels}}}")).unwrap_or_default()
+    };
+    assert!(of("bytes", "WRITE", "") >= 20480);
+    assert!(of("took_seconds_bucket", "WRITE", ",le=\"+Inf\"") >= 5);
+    assert!(of("failed_requests", "READ", "") >= 1);
+    drop(events);
+    // A disk that goes while nobody uses it takes nothing with it.
+    drop(run("modprobe -r scsi_debug"));
+    assert!(watch(&node, "slow_us = 0, tell_failures = false"));
+}
