@@ -92,6 +92,13 @@ static __always_inline bool copy(struct __sk_buff *ctx, __u32 number)
 	return result == 0;
 }
 
+/* The type of the frame, or the one behind the tag that is beside it. */
+static __always_inline bool may_be_ip(__be16 protocol)
+{
+	return protocol == bpf_htons(ETH_P_IP) ||
+	       protocol == bpf_htons(ETH_P_IPV6) || is_vlan(protocol);
+}
+
 static __always_inline int mirror(struct __sk_buff *ctx)
 {
 	struct flow flow = {};
@@ -99,7 +106,7 @@ static __always_inline int mirror(struct __sk_buff *ctx)
 	struct rule_count *count;
 	__u32 number;
 
-	if (is_copy(ctx) || !read_flow(ctx, &flow))
+	if (is_copy(ctx) || !may_be_ip(ctx->protocol) || !read_flow(ctx, &flow))
 		return TC_ACT_UNSPEC;
 	number = rule_of(&flow);
 	rule = bpf_map_lookup_elem(&mirror_rules, &number);

@@ -136,8 +136,6 @@ __noinline int fits(const struct rule *rule, const struct flow *flow)
 {
 	if (!rule || !flow)
 		return false;
-	if (rule->protocol && rule->protocol != flow->protocol)
-		return false;
 	if (rule->vlan && rule->vlan != flow->vlan)
 		return false;
 	if (fits_way(rule, flow, &flow->source, &flow->destination))
@@ -149,6 +147,8 @@ __noinline int fits(const struct rule *rule, const struct flow *flow)
 /* The number of the first rule that a flow fits; MAX_RULES if none does. */
 __noinline int rule_of(const struct flow *flow)
 {
+	if (!flow)
+		return MAX_RULES;
 	for (__u32 i = 0; i < MAX_RULES; i++) {
 		__u32 key = i;
 		const struct rule *rule =
@@ -156,6 +156,9 @@ __noinline int rule_of(const struct flow *flow)
 
 		if (!rule || rule->action == RULE_END)
 			break;
+		/* What tells most rules apart comes first, without a call. */
+		if (rule->protocol && rule->protocol != flow->protocol)
+			continue;
 		if (fits(rule, flow))
 			return i;
 	}
