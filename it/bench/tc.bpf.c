@@ -8,15 +8,6 @@
 #ifndef PAYLOAD
 #define PAYLOAD 42
 #endif
-#define TC_ACT_UNSPEC (-1)
-#define TC_ACT_SHOT   2
-
-/* As `linux/bpf.h` has it. */
-struct __sk_buff {
-	__u32 fields[19];
-	__u32 data;
-	__u32 data_end;
-};
 
 SEC("tc")
 int stage(struct __sk_buff *context)

@@ -5,34 +5,6 @@
  */
 #include "packet.h"
 
-enum {
-	TC_ACT_UNSPEC = -1,
-	TC_ACT_OK = 0,
-	TC_ACT_SHOT = 2,
-	TC_ACT_PIPE = 3,
-};
-
-/* As much of it as is needed here; offsets are those of the kernel. */
-struct __sk_buff {
-	__u32 len;
-	__u32 pkt_type;
-	__u32 mark;
-	__u32 queue_mapping;
-	__u32 protocol;
-	__u32 vlan_present;
-	__u32 vlan_tci;
-	__u32 vlan_proto;
-	__u32 priority;
-	__u32 ingress_ifindex;
-	__u32 ifindex;
-	__u32 tc_index;
-	__u32 cb[5];
-	__u32 hash;
-	__u32 tc_classid;
-	__u32 data;
-	__u32 data_end;
-};
-
 SEC("tc")
 int tc_direct_packet_write(struct __sk_buff *skb)
 {

@@ -4,9 +4,12 @@
 //! Everything is made under a name of its own and removed when it goes out of scope, so that stories run beside each
 //! other. All of it needs root.
 
+pub mod attacks;
 mod authority;
 mod command;
 mod corpus;
+mod dice;
+mod forged;
 pub mod fuzz;
 mod kills;
 mod l3afd;
@@ -20,6 +23,8 @@ mod traffic;
 pub use authority::{Authority, Identity, Provider};
 pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
+pub use dice::Dice;
+pub use forged::{Forger, Segment, forged_datagram};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

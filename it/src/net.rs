@@ -23,7 +23,7 @@ pub struct Pair {
 }
 
 /// One end of a [`Pair`].
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Side {
     /// The name of the namespace.
     pub namespace: String,

@@ -83,8 +83,11 @@ static __always_inline enum packet_kind read_ipv4(void *at,
 	header_bytes = ip->ihl * 4;
 	total_bytes = bpf_ntohs(ip->tot_len);
 	/* Segments that the kernel sends as one may not fit the field. */
-	if (!total_bytes && packet->beyond_bytes > MAX_IP_BYTES)
+	if (!total_bytes) {
+		if (packet->beyond_bytes <= MAX_IP_BYTES)
+			return PACKET_MALFORMED;
 		total_bytes = rest_bytes(packet, at);
+	}
 	if (ip->version != 4 || header_bytes < sizeof(*ip))
 		return PACKET_MALFORMED;
 	if (total_bytes < header_bytes || total_bytes > rest_bytes(packet, at))

@@ -148,7 +148,7 @@ static __always_inline void note_talker(const struct in6_addr *source,
 					__u16 port, __u64 bytes, bool is_passed,
 					__u64 chance, __u32 sample)
 {
-	struct talk first = {.votes = 1};
+	struct talk first = {};
 	struct talker talker;
 	struct talk *talk;
 
@@ -165,6 +165,7 @@ static __always_inline void note_talker(const struct in6_addr *source,
 			talk->votes++;
 		return;
 	}
+	first.votes = 1;
 	add_talk(&first, is_passed, sample, bytes * sample);
 	seat(&talker, &first);
 }

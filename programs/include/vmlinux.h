@@ -76,6 +76,63 @@ enum xdp_action {
 	XDP_REDIRECT = 4,
 };
 
+/* What bpf_fib_lookup is asked, and what it answers. */
+struct bpf_fib_lookup {
+	__u8 family;
+	__u8 l4_protocol;
+	__be16 sport;
+	__be16 dport;
+	union {
+		/* Asked: of the packet, from the IP header on. */
+		__u16 tot_len;
+		/* Answered; Linux 5.14. */
+		__u16 mtu_result;
+	};
+	__u32 ifindex;
+	union {
+		__u8 tos;
+		__be32 flowinfo;
+		__u32 rt_metric;
+	};
+	union {
+		__be32 ipv4_src;
+		__u32 ipv6_src[4];
+	};
+	union {
+		__be32 ipv4_dst;
+		__u32 ipv6_dst[4];
+	};
+	__be16 h_vlan_proto;
+	__be16 h_vlan_TCI;
+	__u8 smac[6];
+	__u8 dmac[6];
+};
+
+enum {
+	BPF_FIB_LKUP_RET_SUCCESS = 0,
+	BPF_FIB_LKUP_RET_BLACKHOLE = 1,
+	BPF_FIB_LKUP_RET_UNREACHABLE = 2,
+	BPF_FIB_LKUP_RET_PROHIBIT = 3,
+	BPF_FIB_LKUP_RET_NOT_FWDED = 4,
+	BPF_FIB_LKUP_RET_FWD_DISABLED = 5,
+	BPF_FIB_LKUP_RET_UNSUPP_LWT = 6,
+	BPF_FIB_LKUP_RET_NO_NEIGH = 7,
+	BPF_FIB_LKUP_RET_FRAG_NEEDED = 8,
+};
+
+/* The neighbour that bpf_redirect_neigh sends to. */
+struct bpf_redir_neigh {
+	__u32 nh_family;
+	union {
+		__be32 ipv4_nh;
+		__u32 ipv6_nh[4];
+	};
+};
+
+/* Address families, as the helpers take them. */
+#define AF_INET	 2
+#define AF_INET6 10
+
 struct xdp_md {
 	__u32 data;
 	__u32 data_end;
@@ -84,6 +141,50 @@ struct xdp_md {
 	__u32 rx_queue_index;
 	__u32 egress_ifindex;
 };
+
+/* The network namespace that a program runs in. */
+#define BPF_F_CURRENT_NETNS (-1)
+
+/* The addresses and ports by which a socket is looked up. */
+struct bpf_sock_tuple {
+	union {
+		struct {
+			__be32 saddr;
+			__be32 daddr;
+			__be16 sport;
+			__be16 dport;
+		} ipv4;
+		struct {
+			__be32 saddr[4];
+			__be32 daddr[4];
+			__be16 sport;
+			__be16 dport;
+		} ipv6;
+	};
+};
+
+/* What a program is told of a socket. */
+struct bpf_sock {
+	__u32 bound_dev_if;
+	__u32 family;
+	__u32 type;
+	__u32 protocol;
+	__u32 mark;
+	__u32 priority;
+	__u32 src_ip4;
+	__u32 src_ip6[4];
+	/* In host order; `dst_port` is in network order. */
+	__u32 src_port;
+	__be16 dst_port;
+	__u16 : 16;
+	__u32 dst_ip4;
+	__u32 dst_ip6[4];
+	__u32 state;
+	__s32 rx_queue_mapping;
+};
+
+/* The `state` of a socket that takes new connections. */
+#define BPF_TCP_LISTEN 10
 
 /* Verdicts of TC. */
 #define TC_ACT_UNSPEC	(-1)
@@ -145,6 +246,9 @@ struct ethhdr {
 	__be16 h_proto;
 } __attribute__((packed));
 
+/* In `h_vlan_TCI`: which network it is. */
+#define VLAN_ID 0x0FFF
+
 struct vlan_hdr {
 	__be16 h_vlan_TCI;
 	__be16 h_vlan_encapsulated_proto;
@@ -154,16 +258,21 @@ struct vlan_hdr {
 enum {
 	IPPROTO_HOPOPTS = 0,
 	IPPROTO_ICMP = 1,
+	IPPROTO_IPIP = 4,
 	IPPROTO_TCP = 6,
 	IPPROTO_UDP = 17,
+	IPPROTO_DCCP = 33,
+	IPPROTO_IPV6 = 41,
 	IPPROTO_ROUTING = 43,
 	IPPROTO_FRAGMENT = 44,
+	IPPROTO_GRE = 47,
 	IPPROTO_ESP = 50,
 	IPPROTO_AH = 51,
 	IPPROTO_ICMPV6 = 58,
 	IPPROTO_NONE = 59,
 	IPPROTO_DSTOPTS = 60,
 	IPPROTO_SCTP = 132,
+	IPPROTO_UDPLITE = 136,
 };
 
 /* RFC 791. */
@@ -186,7 +295,11 @@ struct iphdr {
 	__be32 daddr;
 };
 
-/* In `frag_off`: more fragments follow; where this one starts, in 8 bytes. */
+/*
+ * In `frag_off`: must not be cut; more fragments follow; where this one starts,
+ * in 8 bytes.
+ */
+#define IP_DF	  0x4000
 #define IP_MF	  0x2000
 #define IP_OFFSET 0x1FFF
 
@@ -278,5 +391,24 @@ struct udphdr {
 	__be16 len;
 	__sum16 check;
 };
+
+/* RFC 792 and RFC 4443: the first bytes of every message. */
+struct icmphdr {
+	__u8 type;
+	__u8 code;
+	__sum16 checksum;
+	/* Of "fragmentation needed": 2 bytes unused, the MTU (RFC 1191). */
+	__be32 rest;
+};
+
+#define ICMP_DEST_UNREACH  3
+#define ICMP_FRAG_NEEDED   4
+#define ICMP_TIME_EXCEEDED 11
+#define ICMP_PARAMETERPROB 12
+
+#define ICMPV6_DEST_UNREACH 1
+#define ICMPV6_PKT_TOOBIG   2
+#define ICMPV6_TIME_EXCEED  3
+#define ICMPV6_PARAMPROB    4
 
 #endif

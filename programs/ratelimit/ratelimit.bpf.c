@@ -273,13 +273,15 @@ static __always_inline void replace(struct limit *limit,
 static __always_inline struct source_limit *
 limit_of_source(const struct in6_addr *source, bool is_ipv6)
 {
-	struct prefix_ipv4 ipv4 = {.bits = 32};
-	struct prefix_ipv6 ipv6 = {.bits = 128};
+	struct prefix_ipv4 ipv4;
+	struct prefix_ipv6 ipv6;
 
 	if (is_ipv6) {
+		ipv6.bits = 128;
 		ipv6.address = *source;
 		return bpf_map_lookup_elem(&sources_ipv6, &ipv6);
 	}
+	ipv4.bits = 32;
 	ipv4.address = source->in6_u.u6_addr32[3];
 	return bpf_map_lookup_elem(&sources_ipv4, &ipv4);
 }

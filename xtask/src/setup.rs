@@ -61,6 +61,8 @@ const TEST: &[Need] = &[
     // A reader of captures.
     need("tshark", "tshark"),
     need("bpftool", "bpftool"),
+    // Offloads of the cables between namespaces are switched with it.
+    need("ethtool", "ethtool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),
     need("qemu-system-x86_64", "qemu-system-x86"),

@@ -14,7 +14,6 @@ mod code;
 mod daemon;
 mod demo;
 mod deployment;
-mod dice;
 mod fuzz_api;
 mod history;
 mod hooks;

@@ -11,9 +11,9 @@ use plan::{Desired, Hook, Member, MemberSpec, MemberWish, Plan, reconcile};
 use trust::Verified;
 use wire::Layout;
 
-use crate::dice::Dice;
 use crate::hooks::mechanism::has_dispatchers;
 use crate::packages;
+use it::Dice;
 
 fn verified(name: &str) -> Arc<Verified> {
     let layout = Layout::open(Path::new(&packages().path(name))).unwrap();

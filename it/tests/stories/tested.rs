@@ -62,8 +62,6 @@ const MARKER: &str = r#"// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-struct __sk_buff { __u32 len, pkt_type, mark, queue_mapping, protocol, vlan_present, vlan_tci, vlan_proto, priority; };
-
 SEC("tc") int marker(struct __sk_buff *packet)
 {
 	packet->mark += packet->len;

@@ -81,10 +81,12 @@ pub(crate) struct Watch {
 Examples:
   l3af set guard limits 443=100/s 80=1k/s
   l3af set guard blocked --delete 192.0.2.0/24
-  l3af set guard limits --file limits.json      lines as `l3af get --json` prints them
+  l3af set guard limits --file limits.json      lines as `l3af get` prints them, with `--json` or without
+  sed 's/$/=block/' drop.txt | l3af set guard blocked --replace --file -
 
-All is written, or nothing: what is wrong with any entry is told before. It lasts as long as the map does: over changes and upgrades,
-and not over a restart of the machine.")]
+All is written, or nothing: what is wrong with any entry is told before. With `--replace`, which is for lists of any length, that holds
+for each 100000 entries: they are written first, and then what is in no line goes. It lasts as long as the map does: over changes and
+upgrades, and not over a restart of the machine.")]
 pub(crate) struct Set {
     #[command(flatten)]
     pub(crate) place: Place,
@@ -94,9 +96,12 @@ pub(crate) struct Set {
     /// Key of an entry that is to go; may be given several times
     #[arg(long, value_name = "KEY")]
     pub(crate) delete: Vec<String>,
-    /// File with entries, a line of JSON each; `-` for standard input
+    /// File with entries, a line of JSON or `KEY=VALUE` each; `-` for standard input
     #[arg(long, value_name = "FILE")]
     pub(crate) file: Option<PathBuf>,
+    /// Let the map hold what the file says and nothing else
+    #[arg(long, requires = "file", conflicts_with_all = ["entries", "delete"])]
+    pub(crate) replace: bool,
     /// Write over what the program counts or keeps for itself, too
     #[arg(long)]
     pub(crate) force: bool,

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `l3af maps`, `l3af get`, `l3af set`, `l3af watch`: maps of what runs.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::{self, BufRead, BufReader};
 use std::path::Path;
 
-use maps::{Map, Type};
+use maps::{Endian, Map, Type};
 use serde_json::{Value, json};
-use wire::{CallError, MapChange, MapEntry, MapTold};
+use wire::{CallError, MapChange, MapChanged, MapEntry, MapPlace, MapTold};
 
 use super::daemon::{call, follow};
 use crate::arguments::Daemon;
@@ -125,23 +126,56 @@ fn word(value: &Value) -> String {
 
 /// `l3af set`.
 pub(crate) fn set(daemon: &Daemon, arguments: &Set) -> Outcome {
-    let Set { place, entries, delete, file, force } = arguments;
+    let Set { place, entries, delete, file, replace, force } = arguments;
     if entries.is_empty() && delete.is_empty() && file.is_none() {
         return Err(Failure::new("there is nothing to be changed".to_owned())
             .with_hint("give entries as `KEY=VALUE`, `--delete KEY`, or `--file FILE`"));
     }
+    let (key, value) = types(daemon, place)?;
     let mut change = MapChange { force: *force, ..MapChange::default() };
-    if !entries.is_empty() || !delete.is_empty() {
-        let (key, value) = types(daemon, place)?;
-        change.set = entries.iter().map(|text| entry(text, &key, &value)).collect::<Result<_, _>>()?;
-        change.delete = delete.iter().map(|text| one(text, &key)).collect::<Result<_, _>>()?;
-    }
+    change.set = entries.iter().map(|text| entry(text, &key, &value)).collect::<Result<_, _>>()?;
+    change.delete = delete.iter().map(|text| one(text, &key)).collect::<Result<_, _>>()?;
     if let Some(file) = file {
-        change.set.extend(read(file)?);
+        change.set.extend(read(file, &key, &value)?);
     }
-    let changed = call(daemon, async |node| node.change_map(&place.place(), &change).await)?;
+    let changed = if *replace {
+        replace_all(daemon, &place.place(), &key, &change)?
+    } else {
+        call(daemon, async |node| node.change_map(&place.place(), &change).await)?
+    };
     output::note(&format!("entries set: {}, deleted: {}", changed.set, changed.deleted));
     Ok(())
+}
+
+/// Writes what a map is to hold, and deletes the rest then, in parts that a call can carry: what stays is there all the while.
+fn replace_all(
+    daemon: &Daemon,
+    place: &MapPlace,
+    key: &Type,
+    wanted: &MapChange,
+) -> Result<MapChanged, Failure> {
+    /// Some megabytes of JSON, of the 16 MiB that a call may bring.
+    const PART: usize = 100_000;
+    // Keys are compared as bytes: there are several ways to write an address. The daemon refuses those that are none.
+    let bytes = |value: &Value| key.encode(value, Endian::Little).ok();
+    let kept: HashSet<_> = wanted.set.iter().filter_map(|entry| bytes(&entry["key"])).collect();
+    let empty = || MapChange { force: wanted.force, ..MapChange::default() };
+    call(daemon, async |node| {
+        let mut sum = MapChanged { set: 0, deleted: 0 };
+        for part in wanted.set.chunks(PART) {
+            let change = MapChange { set: part.to_vec(), ..empty() };
+            sum.set += node.change_map(place, &change).await?.set;
+        }
+        let (mut gone, mut held) = (Vec::new(), node.map_entries(place, false).await?);
+        while let Some(entry) = held.next().await? {
+            gone.extend(entry.key.filter(|key| bytes(key).is_none_or(|key| !kept.contains(&key))));
+        }
+        for part in gone.chunks(PART) {
+            let change = MapChange { delete: part.to_vec(), ..empty() };
+            sum.deleted += node.change_map(place, &change).await?.deleted;
+        }
+        Ok::<_, CallError>(sum)
+    })
 }
 
 /// What keys and values of a map are. What cannot be found the daemon tells when it is asked for the change.
@@ -178,7 +212,7 @@ fn one(text: &str, is: &Type) -> Result<Value, Failure> {
 }
 
 /// The entries of a file.
-fn read(path: &Path) -> Result<Vec<Value>, Failure> {
+fn read(path: &Path, key: &Type, value: &Type) -> Result<Vec<Value>, Failure> {
     let unreadable = |error: io::Error| Failure::new(format!("cannot read `{}`: {error}", path.display()));
     let reader: Box<dyn BufRead> = if path == Path::new("-") {
         Box::new(io::stdin().lock())
@@ -188,9 +222,12 @@ fn read(path: &Path) -> Result<Vec<Value>, Failure> {
     let mut entries = Vec::new();
     for (number, line) in (1..).zip(reader.lines()) {
         let line = line.map_err(unreadable)?;
-        let entry = serde_json::from_str(&line).map_err(|error| {
-            Failure::new(format!("line {number} of `{}` is no entry: {error}", path.display()))
-                .with_hint("a line is `{\"key\": 443, \"value\": 100}`, as `l3af get --json` prints it")
+        // A key that is a structure begins with a brace as well, and has more behind it.
+        let json = if line.starts_with('{') { serde_json::from_str(&line).ok() } else { None };
+        let entry = json.map_or_else(|| entry(&line, key, value), Ok).map_err(|failure| {
+            Failure::new(format!("line {number} of `{}` is no entry: {failure}", path.display())).with_hint(
+                "a line is `443=100` or `{\"key\": 443, \"value\": 100}`, as `l3af get` prints it without and with `--json`",
+            )
         })?;
         entries.push(entry);
     }

@@ -10,7 +10,7 @@ use kernel::{Candidate, Membership, Ran, Trial, Way};
 use package::{Enforcement, FlowFilter, HookPoint, KernelVersion, Object, ProceedSet, ProgramName};
 use plan::Buffers;
 
-use crate::dice::Dice;
+use it::Dice;
 
 /// What the last member of a test chain says: `XDP_TX`, `TC_ACT_TRAP`.
 pub(crate) fn last_verdict(point: HookPoint) -> i32 {

@@ -19,10 +19,6 @@ const SHORT: &str = r#"
 #include "vmlinux.h"
 #include <bpf/bpf_helpers.h>
 
-struct __sk_buff {
-	__u32 len;
-};
-
 const volatile __u32 most = 300, spare = 1;
 
 static __always_inline int judge(struct __sk_buff *skb)

@@ -1,0 +1,11 @@
+// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause
+/* Copies packets that an interface sends. */
+#include "mirror.h"
+
+SEC("tc")
+int mirror_egress(struct __sk_buff *ctx)
+{
+	return mirror(ctx);
+}
+
+char LICENSE[] SEC("license") = "Dual BSD/GPL";
