@@ -198,7 +198,8 @@ SEC("kretprobe/do_sys_openat2")
 int on_opened(struct pt_regs *context)
 {
 	__u32 thread = bpf_get_current_pid_tgid(), first = 0, error;
-	__s64 result = context->ax;
+	/* An `int` on newer kernels, whose upper half says nothing. */
+	__s32 result = context->ax;
 	struct opening *found, begun;
 	struct draft *room;
 	__u64 now_ns;

@@ -157,7 +157,7 @@ fn starts_that_nobody_reads_are_counted() {
     if !watch(&node, &format!("command_prefix = \"{}\"", shell.name)) {
         return;
     }
-    // An event takes 628 bytes, and the buffer has 524288.
+    // An event takes 592 bytes, and the buffer has 524288.
     let script = format!("for n in $(seq 1000); do {} -c :; done", shell.path.display());
     assert!(Command::new("sh").args(["-c", &script]).status().unwrap().success());
     let untold =
