@@ -114,13 +114,13 @@ fn packet(
             let [high, low] = (length + 20).to_be_bytes();
             // The kernel fills in the identification and the checksum.
             (
-                vec![from.octets(), to.octets()].concat(),
+                [from.octets(), to.octets()].concat(),
                 vec![0x45, 0, high, low, 0, 0, 0, 0, HOPS, protocol, 0, 0],
             )
         }
         (IpAddr::V6(from), IpAddr::V6(to)) => {
             let [high, low] = length.to_be_bytes();
-            (vec![from.octets(), to.octets()].concat(), vec![0x60, 0, 0, 0, high, low, protocol, HOPS])
+            ([from.octets(), to.octets()].concat(), vec![0x60, 0, 0, 0, high, low, protocol, HOPS])
         }
         _ => bail!("{source} and {destination} are of two families"),
     };

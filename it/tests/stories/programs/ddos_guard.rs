@@ -119,7 +119,7 @@ impl Guarded {
         for packet in packets {
             let ethertype = if packet[0] >> 4 == 4 { "0800" } else { "86dd" };
             write!(line, " ffffffffffff02000000000181000007{ethertype}").unwrap();
-            packet.iter().for_each(|byte| write!(line, "{byte:02x}").unwrap());
+            line.extend(packet.iter().map(|byte| format!("{byte:02x}")));
         }
         let told = run_in(&self.pair.left.namespace, &line).unwrap();
         told.lines().map(str::to_owned).collect()
@@ -144,17 +144,21 @@ struct Inbox {
     counts: Arc<Mutex<BTreeMap<IpAddr, u64>>>,
 }
 
+/// Counts the next datagram, if one comes soon.
+fn note(socket: &UdpSocket, counts: &Mutex<BTreeMap<IpAddr, u64>>) {
+    if let Ok((_, from)) = socket.recv_from(&mut [0; 2048]) {
+        *counts.lock().unwrap().entry(from.ip().to_canonical()).or_insert(0) += 1;
+    }
+}
+
 impl Inbox {
     fn new(socket: UdpSocket) -> Self {
         let counts = Arc::new(Mutex::new(BTreeMap::new()));
         let told = Arc::downgrade(&counts);
         socket.set_read_timeout(Some(Duration::from_millis(100))).unwrap();
         thread::spawn(move || {
-            let mut buffer = [0; 2048];
             while let Some(counts) = told.upgrade() {
-                if let Ok((_, from)) = socket.recv_from(&mut buffer) {
-                    *counts.lock().unwrap().entry(from.ip().to_canonical()).or_insert(0) += 1;
-                }
+                note(&socket, &counts);
             }
         });
         Self { counts }
@@ -250,13 +254,14 @@ fn a_list_is_exchanged_as_a_whole_under_traffic() {
     inbox.wait_for(none, || guarded.forge(none, RIGHT[0], 5000, b"marker"));
     let before = inbox.from(both);
     let done = AtomicBool::new(false);
+    let forge = |source: &str| {
+        let to = if source == both_ipv6 { RIGHT[1] } else { RIGHT[0] };
+        guarded.forge(source, to, 5000, b"packet");
+    };
     thread::scope(|scope| {
         scope.spawn(|| {
             while !done.load(Ordering::SeqCst) {
-                for source in SOURCES {
-                    let to = if source == both_ipv6 { RIGHT[1] } else { RIGHT[0] };
-                    guarded.forge(source, to, 5000, b"packet");
-                }
+                SOURCES.into_iter().for_each(forge);
                 thread::sleep(Duration::from_micros(200));
             }
         });
@@ -436,6 +441,7 @@ struct Server {
     done: Arc<AtomicBool>,
     serves: Option<JoinHandle<()>>,
     port: u16,
+    bytes: usize,
 }
 
 impl Server {
@@ -445,33 +451,26 @@ impl Server {
         listener.set_nonblocking(true).unwrap();
         let done = Arc::new(AtomicBool::new(false));
         let ends = Arc::clone(&done);
+        let serve = move |mut stream: TcpStream| {
+            stream.set_nonblocking(false).unwrap();
+            // Who leaves early is no matter of the server.
+            drop(stream.write_all(&vec![7; bytes]));
+        };
         let serves = thread::spawn(move || {
             while !ends.load(Ordering::SeqCst) {
-                let Ok((mut stream, _)) = listener.accept() else {
-                    thread::sleep(Duration::from_millis(1));
-                    continue;
-                };
-                thread::spawn(move || {
-                    stream.set_nonblocking(false).unwrap();
-                    // Who leaves early is no matter of the server.
-                    drop(stream.write_all(&vec![7; bytes]));
-                });
+                match listener.accept() {
+                    Ok((stream, _)) => drop(thread::spawn(move || serve(stream))),
+                    Err(_) => thread::sleep(Duration::from_millis(1)),
+                }
             }
         });
-        Self { done, serves: Some(serves), port }
+        Self { done, serves: Some(serves), port, bytes }
     }
 
     /// How many of some connections got all that there is.
-    fn served(
-        &self,
-        guarded: &Guarded,
-        tries: usize,
-        patience: Duration,
-        bytes: usize,
-        to: &[&str],
-    ) -> usize {
-        let addresses: Vec<SocketAddr> =
-            to.iter().map(|address| SocketAddr::new(address.parse().unwrap(), self.port)).collect();
+    fn served(&self, guarded: &Guarded, tries: usize, patience: Duration) -> usize {
+        let (bytes, port) = (self.bytes, self.port);
+        let addresses = RIGHT.map(|address| SocketAddr::new(address.parse().unwrap(), port));
         let ask = move |number: usize| -> std::io::Result<usize> {
             let mut stream = TcpStream::connect_timeout(&addresses[number % addresses.len()], patience)?;
             stream.set_read_timeout(Some(patience))?;
@@ -520,25 +519,25 @@ fn forged(bits: u64, (flags, port): (u8, u16)) -> Vec<u8> {
     segment.packet().unwrap()
 }
 
+/// Sends one SYN of a flood, with a pause now and then; returns how many there were.
+fn send(guarded: &Guarded, port: u16, bits: u64, sent: u64) -> u64 {
+    const BURST: u64 = 32;
+    guarded.forger.send(&forged(bits, (SYN, port))).unwrap();
+    if sent.is_multiple_of(BURST) {
+        thread::sleep(Duration::from_millis(2));
+    }
+    sent + 1
+}
+
 /// Floods a port while something happens, within bounds. Returns how many SYNs there were, and what happened.
 fn flood_while<T>(guarded: &Guarded, port: u16, happens: impl FnOnce() -> T) -> (u64, T) {
     const MOST: usize = 400_000;
-    const BURST: u64 = 32;
     let done = AtomicBool::new(false);
     thread::scope(|scope| {
         let flood = scope.spawn(|| {
-            let mut sent = 0;
-            for bits in forged_sources(u64::from(port)).take(MOST) {
-                guarded.forger.send(&forged(bits, (SYN, port))).unwrap();
-                sent += 1;
-                if sent % BURST == 0 {
-                    thread::sleep(Duration::from_millis(2));
-                }
-                if done.load(Ordering::SeqCst) {
-                    break;
-                }
-            }
-            sent
+            let packets = forged_sources(u64::from(port)).take(MOST);
+            let packets = packets.take_while(|_| !done.load(Ordering::SeqCst));
+            packets.fold(0, |sent, bits| send(guarded, port, bits, sent))
         });
         // The flood was there first.
         thread::sleep(Duration::from_millis(300));
@@ -565,8 +564,7 @@ fn connections_succeed_while_a_flood_of_syns_goes_on() {
     // What the flood does to a host that defends itself with nothing.
     sysctl("net.ipv4.tcp_syncookies=0 net.ipv4.tcp_max_syn_backlog=64");
     let bare = Server::new(&guarded, 444, 2);
-    let (_, served) =
-        flood_while(&guarded, 444, || bare.served(&guarded, 10, Duration::from_millis(300), 2, &RIGHT));
+    let (_, served) = flood_while(&guarded, 444, || bare.served(&guarded, 10, Duration::from_millis(300)));
     assert!(served <= 5, "{served} of 10 connections succeed without any defence: this is no flood");
 
     sysctl("net.ipv4.tcp_syncookies=2");
@@ -577,10 +575,10 @@ protected_ipv4 = { "10.213.7.0/24" = true }
 protected_ipv6 = { "::/0" = true }
 "#;
     guarded.apply(prefixes);
-    let server = Server::new(&guarded, 443, 2);
+    let web = Server::new(&guarded, 443, 2);
     let (sent, cookies) = (counted(&guarded, "SyncookiesSent"), counted(&guarded, "SyncookiesRecv"));
     let (flood, served) = flood_while(&guarded, 443, || {
-        let served = server.served(&guarded, 240, Duration::from_secs(5), 2, &RIGHT);
+        let served = web.served(&guarded, 240, Duration::from_secs(5));
         // A SYN in a frame with a tag is answered, too: from whom it was for, with the window of an answer.
         let syns = [1, 2, u64::MAX, u64::MAX - 1].map(|bits| forged(bits, (SYN, 443)));
         let answers = guarded.tagged(&syns);
@@ -630,7 +628,7 @@ protected_ipv6 = { "::/0" = true }
         .inside(|| fs::write("/proc/sys/net/ipv4/tcp_rmem", "4096 131072 6291456"))
         .unwrap()
         .unwrap();
-    let server = Server::new(&guarded, 443, BYTES);
+    let web = Server::new(&guarded, 443, BYTES);
     let to = SocketAddr::new(RIGHT[0].parse().unwrap(), 443);
     let (_, (options, served)) = flood_while(&guarded, 443, || {
         // One that reads nothing yet, to be looked at.
@@ -641,7 +639,7 @@ protected_ipv6 = { "::/0" = true }
             .unwrap();
         let options = run_in(right, "ss -Htni state established").unwrap();
         drop(waits.unwrap());
-        (options, server.served(&guarded, 8, Duration::from_secs(10), BYTES, &RIGHT))
+        (options, web.served(&guarded, 8, Duration::from_secs(10)))
     });
     let line = options.lines().find(|line| line.contains("wscale:")).unwrap_or(&options);
     // The kernel has the scale of the client from the timestamp, its own is ours, and timestamps take 12 bytes of each segment.
