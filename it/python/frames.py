@@ -41,8 +41,14 @@ def whole(frame, ancillary):
     return frame
 
 
+# Where hosts tell which groups they are in (MLDv2, RFC 9777), as an Ethernet address.
+ROUTERS = b"\x33\x33\x00\x00\x00\x16"
+
+
 def is_neighbour(frame):
-    """ARP and neighbour discovery, by which hosts find each other."""
+    """ARP, neighbour discovery and group membership, by which hosts find each other; of the last also copies in a tunnel."""
+    if ROUTERS in frame:
+        return True
     return frame[12:14] == b"\x08\x06" or (frame[12:14] == b"\x86\xdd" and frame[20] == 58 and frame[54] >= 133)
 
 

@@ -7,6 +7,14 @@
  * Each part is off until it is configured, but for the checks that cost nobody
  * anything. A packet is counted once, by the reason for what becomes of it.
  */
+#include "../include/packet.h"
+
+const volatile bool check_header = true;
+const volatile bool check_fragments = true;
+const volatile bool check_flags = true;
+const volatile bool check_ports = true;
+const volatile bool check_land = true;
+
 #include "../include/flaws.h"
 #include "automatic.h"
 #include "lists.h"

@@ -2,18 +2,18 @@
 /*
  * What no honest host sends: headers, fragments, flags, ports and addresses
  * that contradict the protocols. Each check is a parameter of the program that
- * includes this, under one name in all of them.
+ * includes this, which declares them before:
+ *
+ *	const volatile bool check_header = true;
+ *	const volatile bool check_fragments = true;
+ *	const volatile bool check_flags = true;
+ *	const volatile bool check_ports = true;
+ *	const volatile bool check_land = true;
  */
 #ifndef __FLAWS_H__
 #define __FLAWS_H__
 
 #include "packet.h"
-
-const volatile bool check_header = true;
-const volatile bool check_fragments = true;
-const volatile bool check_flags = true;
-const volatile bool check_ports = true;
-const volatile bool check_land = true;
 
 enum flaw {
 	FLAW_NONE,

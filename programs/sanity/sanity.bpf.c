@@ -5,6 +5,14 @@
  * Each check can be switched off. What is not IPv4 or IPv6 passes, and so does
  * all that no check objects to.
  */
+#include "../include/packet.h"
+
+const volatile bool check_header = true;
+const volatile bool check_fragments = true;
+const volatile bool check_flags = true;
+const volatile bool check_ports = true;
+const volatile bool check_land = true;
+
 #include "../include/flaws.h"
 
 SEC("xdp")

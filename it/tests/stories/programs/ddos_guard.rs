@@ -314,6 +314,7 @@ fn what_should_not_come_from_outside_does_not() {
     ] {
         let before = guarded.reason(reason);
         guarded.forge(from, to, 5000, &[0; 400]);
+        guarded.node.wait("it is dropped", || guarded.reason(reason) > before);
         inbox.wait_for("8.8.8.8", marker);
         assert_eq!((inbox.from(from), guarded.reason(reason) - before), (0, 1), "{reason}: {from}");
     }

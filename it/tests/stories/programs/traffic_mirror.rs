@@ -54,6 +54,7 @@ impl Street {
             run_in(
                 &side.namespace,
                 "sysctl -qw net.ipv6.conf.all.accept_dad=0 net.ipv6.conf.default.accept_dad=0 \
+                 net.ipv6.conf.default.mldv2_unsolicited_report_interval=3600000 \
                  net.ipv6.conf.default.router_solicitations=0 net.ipv6.conf.default.addr_gen_mode=1",
             )
             .unwrap();

@@ -97,16 +97,23 @@ impl Exporter {
         self.accounts.collect(Now::read().ns)
     }
 
-    /// Tells of all flows that were taken over. Returns whether all of them are known to have gone.
+    /// Tells of all flows that were taken over, but those of chains that are configured otherwise by now: the next process knows
+    /// what to say of these. Returns whether all are known to have gone.
     ///
     /// # Errors
     /// When the maps cannot be read or written.
     pub(crate) fn finish(&mut self) -> io::Result<bool> {
         let now = Now::read();
-        let all = self.accounts.oldest(usize::MAX, EndReason::Forced);
-        self.tell_of(&all, &now)?;
+        self.tell_of(&self.own(), &now)?;
         self.pump(&now)?;
-        Ok(self.session.is_none() || self.accounts.len() == 0 && !self.has_messages())
+        Ok(self.session.is_none() || self.own().is_empty() && !self.has_messages())
+    }
+
+    /// All flows that were taken over and that these settings are for.
+    fn own(&self) -> Vec<(Key, EndReason)> {
+        let mut all = self.accounts.oldest(usize::MAX, EndReason::Forced);
+        all.retain(|(key, _)| self.settings.knows(key));
+        all
     }
 
     /// Makes messages of flows as long as there is room for some. The others stay in the cache, where packets are added to them.

@@ -226,11 +226,6 @@ impl<M: Meter + Ledger> Accounts<M> {
         self.progress = progress;
         Ok(())
     }
-
-    /// How many flows wait to be told of.
-    pub(crate) fn len(&self) -> usize {
-        self.cache.len()
-    }
 }
 
 fn in_order(mut flows: Vec<(u64, Key, EndReason)>) -> Vec<(Key, EndReason)> {

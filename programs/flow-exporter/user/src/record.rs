@@ -2,7 +2,7 @@
 //! Records: flows, and what is told besides, as their templates have them.
 
 use crate::element::{Element, Owner};
-use crate::flow::{Amount, Fate, Told};
+use crate::flow::{Amount, Fate, Key, Told};
 use crate::message::{Full, Message, Value};
 use crate::settings::{Outcome, Settings};
 use crate::template::Template;
@@ -88,7 +88,7 @@ pub(crate) fn put_flow(
         values.push((Element::RecordNumber, Value::Number(number)));
         values.push((Element::Bytes, Value::Number(amount.bytes)));
         values.push((Element::Packets, Value::Number(amount.packets)));
-        values.extend(decided(told.key.direction, (fate, amount), settings));
+        values.extend(decided(&told.key, (fate, amount), settings));
         put(template(told), message, &values)?;
     }
     Ok(())
@@ -141,9 +141,15 @@ fn numbers_of(numbers: &[(Element, u64)]) -> impl Iterator<Item = (Element, Valu
 }
 
 /// What became of the packets of a record.
-fn decided(direction: u8, (fate, amount): (Fate, Amount), settings: &Settings) -> Vec<(Element, Value<'_>)> {
+fn decided<'s>(
+    key: &Key,
+    (fate, amount): (Fate, Amount),
+    settings: &'s Settings,
+) -> Vec<(Element, Value<'s>)> {
     let (position, checkpoint) = match fate {
-        Fate::Left(position) => (position, settings.checkpoint(direction, position)),
+        // Of a chain of before nobody knows any more who stood where.
+        Fate::Left(position) if !settings.knows(key) => (position, None),
+        Fate::Left(position) => (position, settings.checkpoint(key.direction, position)),
         Fate::Passed | Fate::Unobserved => (0, None),
     };
     let outcome = match fate {

@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the document says: the constants of the instances of one deployment.
 
+use std::collections::BTreeSet;
 use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::Duration;
 
-use crate::flow::CHECKPOINTS;
+use crate::flow::{CHECKPOINTS, Key};
 use crate::maps::{Place, RodataConstants, RodataConstantsCollectorTransport};
 use crate::record::Sampling;
 
@@ -58,6 +59,8 @@ pub(crate) struct Settings {
     pub(crate) samplings: Vec<Sampling>,
     /// By direction (0 received, 1 sent), and from the first on.
     checkpoints: [Vec<Option<Checkpoint>>; 2],
+    /// How many checkpoints the chains of a direction have.
+    counts: [BTreeSet<u8>; 2],
     /// What does not fit together.
     pub(crate) warnings: Vec<String>,
 }
@@ -106,6 +109,7 @@ impl Settings {
             path_mtu: constants.path_mtu,
             samplings: Vec::new(),
             checkpoints: [vec![None; CHECKPOINTS], vec![None; CHECKPOINTS]],
+            counts: [BTreeSet::new(), BTreeSet::new()],
             warnings: Vec::new(),
         }
     }
@@ -113,11 +117,12 @@ impl Settings {
     /// Adds what one instance is: a checkpoint, or one that counts.
     fn add(&mut self, place: &Place, constants: &RodataConstants) {
         let position = usize::from(constants.position);
+        let is_sent = place.hook.as_ref().is_some_and(|hook| hook.ends_with("/tc-egress"));
         if position == 0 {
+            self.counts[usize::from(is_sent)].insert(constants.checkpoints);
             self.samplings.push(Sampling::new(constants.sampling_one_in, constants.sampling_random));
             return;
         }
-        let is_sent = place.hook.as_ref().is_some_and(|hook| hook.ends_with("/tc-egress"));
         let behind = String::from_utf8_lossy(constants.behind.bytes()).into_owned();
         let checkpoint = Checkpoint { behind, ended_as: outcome(constants.ended_as.0) };
         let Some(known) = self.checkpoints[usize::from(is_sent)].get_mut(position - 1) else { return };
@@ -133,6 +138,11 @@ impl Settings {
             }
             _ => *known = Some(checkpoint),
         }
+    }
+
+    /// Whether a flow was counted in a chain as these settings have it, and not in one of before or after.
+    pub(crate) fn knows(&self, flow: &Key) -> bool {
+        self.counts.get(usize::from(flow.direction)).is_some_and(|counts| counts.contains(&flow.checkpoints))
     }
 
     /// The checkpoint at a position, from 1, of the chains of a direction.

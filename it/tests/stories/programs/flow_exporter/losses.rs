@@ -100,7 +100,13 @@ fn packets_of_flows_that_find_no_room_are_counted_and_nothing_else_is_lost() {
     };
     got.stream(&mut stream, "the others are told of", is_all);
     let ours = got.totals().into_iter().filter(|((_, from, _), _)| (25_000..=25_001).contains(from));
-    assert_eq!(ours.map(|(_, (packets, _))| packets).sum::<u64>() + ignored, FLOWS);
-    assert_eq!(got.counted((0, 164)), Some(ignored));
-    assert_eq!(got.counted((0, 165)), Some(ignored * 38));
+    // Hosts send some packets by themselves, which may find no room either.
+    const OTHERS: u64 = 16;
+    let (lost, lost_bytes) = (got.counted((0, 164)).unwrap(), got.counted((0, 165)).unwrap());
+    let told = ours.map(|(_, (packets, _))| packets).sum::<u64>();
+    assert!(lost >= ignored && (FLOWS..=FLOWS + OTHERS).contains(&(told + lost)), "{told} {lost} {ignored}");
+    assert!(
+        (FLOWS - told) * 38 <= lost_bytes && lost_bytes <= lost * 38 + OTHERS * 100,
+        "{lost_bytes} {lost}"
+    );
 }

@@ -9,10 +9,11 @@ use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 use it::{Node, Pair, Ran, Side, repository, run, run_in, unique};
+use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketType, sockopt};
 
 use crate::packages;
@@ -303,8 +304,14 @@ impl Conversation {
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Send, Some(PATIENCE))?;
         sockopt::set_socket_timeout(&socket, sockopt::Timeout::Recv, Some(PATIENCE))?;
         rustix::net::bind(&socket, &SocketAddr::new(any.parse()?, port))?;
-        rustix::net::connect(&socket, &SocketAddr::new(to, 80))
-            .with_context(|| format!("no connection to {vip} from port {port}"))?;
+        // The connection before it from this port ends with an acknowledgement that may be on its way.
+        let (begin, to) = (Instant::now(), SocketAddr::new(to, 80));
+        let mut connected = rustix::net::connect(&socket, &to);
+        while connected == Err(Errno::ADDRNOTAVAIL) && begin.elapsed() < PATIENCE {
+            thread::sleep(Duration::from_millis(1));
+            connected = rustix::net::connect(&socket, &to);
+        }
+        connected.with_context(|| format!("no connection to {vip} from port {port}"))?;
         Ok(Self { stream: BufReader::new(socket.into()) })
     }
 

@@ -46,7 +46,10 @@ fn place(hook: &str) -> Vec<Place> {
 
 /// Of received packets, four members with names as long as they can be are behind checkpoints, and drop.
 pub(super) fn settings() -> Settings {
-    let mut instances = vec![(place("tc-ingress"), constants()), (place("tc-egress"), constants())];
+    let chains = (0..=4).flat_map(|checkpoints| {
+        ["tc-ingress", "tc-egress"].map(|hook| (place(hook), RodataConstants { checkpoints, ..constants() }))
+    });
+    let mut instances: Vec<_> = chains.collect();
     for position in 1..=4_u8 {
         let behind = Text::new(&format!("{position}{}", "m".repeat(62))).unwrap();
         let ended_as = RodataConstantsEndedAs::DROPPED;
