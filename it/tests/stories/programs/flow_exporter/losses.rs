@@ -46,7 +46,7 @@ fn sampled_packets_and_those_passed_over_are_all_that_were_sent() {
         // One of ten on each processor; by chance some 200, give or take six standard deviations.
         assert!((100..300).contains(&chosen), "{chosen}");
         let record = got.records.values().next().unwrap();
-        let selector = if records == 261 { 10 } else { 1 << 31 | 10 };
+        let selector = if records == 261 { 10 } else { 0x8000_000a };
         assert_eq!((record.number(OURS, 4), record.number(0, 302)), (10, selector));
         let sampling = got.options.iter().find(|options| options.template == records).unwrap();
         assert_eq!(sampling.number(0, 302), selector);
@@ -62,6 +62,8 @@ fn sampled_packets_and_those_passed_over_are_all_that_were_sent() {
 #[test]
 fn packets_of_flows_that_find_no_room_are_counted_and_nothing_else_is_lost() {
     const FLOWS: u64 = 70_000;
+    // Hosts send some packets by themselves, which may find no room either.
+    const OTHERS: u64 = 16;
     let Some((pair, node)) = scene() else { return };
     // Over a connection, so that the collector gets all that is told.
     let listener = pair.right.inside(|| TcpListener::bind("127.0.0.1:0")).unwrap().unwrap();
@@ -100,8 +102,6 @@ fn packets_of_flows_that_find_no_room_are_counted_and_nothing_else_is_lost() {
     };
     got.stream(&mut stream, "the others are told of", is_all);
     let ours = got.totals().into_iter().filter(|((_, from, _), _)| (25_000..=25_001).contains(from));
-    // Hosts send some packets by themselves, which may find no room either.
-    const OTHERS: u64 = 16;
     let (lost, lost_bytes) = (got.counted((0, 164)).unwrap(), got.counted((0, 165)).unwrap());
     let told = ours.map(|(_, (packets, _))| packets).sum::<u64>();
     assert!(lost >= ignored && (FLOWS..=FLOWS + OTHERS).contains(&(told + lost)), "{told} {lost} {ignored}");

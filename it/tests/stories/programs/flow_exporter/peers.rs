@@ -235,7 +235,7 @@ fn send_tagged(pair: &Pair, count: u32) {
     frame.extend([0x45, 0, 0, 78, 0, 0, 0, 0, 64, 17, 0, 0, 10, 214, 7, 1, 10, 214, 7, 2]);
     frame.extend([33_333_u16, 9, 58, 0].map(u16::to_be_bytes).concat());
     frame.extend([0; 50]);
-    let hex: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = frame.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
     let script = file("frames.py");
     let text = format!(
         "import socket\nto = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\nto.bind(('{}', 0))\n\
@@ -255,7 +255,7 @@ fn traffic(pair: &Pair) {
         run_in(&pair.left.namespace, &format!("ping -q -i 0.01 -W 5 -c {count} {to}")).unwrap();
     }
     let listener = pair.right.inside(|| TcpListener::bind("10.213.7.2:8080")).unwrap().unwrap();
-    let sent = pair.left.inside(|| TcpStream::connect("10.213.7.2:8080")?.write_all(&[0; 100_000]));
+    let sent = pair.left.inside(|| TcpStream::connect("10.213.7.2:8080")?.write_all(&vec![0; 100_000]));
     sent.unwrap().unwrap();
     std::io::copy(&mut accept(&listener), &mut std::io::sink()).unwrap();
 }

@@ -74,11 +74,11 @@ fn segments(pair: &Pair) -> u64 {
     let table = pair.left.inside(|| std::fs::read_to_string("/proc/thread-self/net/snmp")).unwrap().unwrap();
     let mut rows = table.lines().filter_map(|line| line.strip_prefix("Tcp: "));
     let (names, numbers) = rows.next().zip(rows.next()).unwrap();
-    let named = |name: &str| {
-        let mut pairs = names.split(' ').zip(numbers.split(' '));
-        pairs.find(|(found, _)| *found == name).unwrap().1.parse::<u64>().unwrap()
+    let column = |name: &str| {
+        let mut columns = names.split(' ').zip(numbers.split(' '));
+        columns.find(|(found, _)| *found == name).unwrap().1.parse::<u64>().unwrap()
     };
-    named("OutSegs") + named("RetransSegs")
+    column("OutSegs") + column("RetransSegs")
 }
 
 /// Sends so many bytes over a connection from the left to the right, as fast as it goes.
