@@ -145,12 +145,12 @@ fn companions(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Fa
     let mut paths = BTreeSet::from([manifest.package.documentation.clone()]);
     paths.extend(manifest.user.iter().map(|user| user.command.clone()));
     paths.extend(manifest.programs.iter().filter_map(|program| program.source.clone()));
-    // Headers of its own that it pins are sources, too.
-    let headers = manifest.build.iter().flat_map(|build| build.headers.keys());
-    paths.extend(headers.filter(|path| !path.starts_with("..")).cloned());
+    // Headers are sources, too.
+    let has_sources = manifest.programs.iter().any(|program| program.source.is_some());
+    let is_source = |name: &str| has_sources && Path::new(name).extension().is_some_and(|end| end == "h");
     for entry in fs::read_dir(folder)? {
         let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("LICENSE") {
+        if name.starts_with("LICENSE") || is_source(&name) {
             paths.insert(name);
         }
     }

@@ -9,9 +9,10 @@ mod cases;
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use it::repository;
+use it::{Ran, repository};
 use kernel::{Candidate, Change, Stand, Terms};
 use maps::{Endian, Interface};
 use package::{Config, HookPoint, Manifest, PackageName, ProgramSpec};
@@ -27,6 +28,8 @@ use super::programs::{compile, compile_source};
 const RUNS: u32 = 100_000;
 const CALLS: u32 = 2_000;
 const ROUNDS: usize = 24;
+/// What the comparison of block lists is called, beside kinds of traffic.
+const BLOCK_LIST: &str = "block_list";
 /// The byte order of objects of this machine.
 const HERE: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
 
@@ -63,7 +66,8 @@ pub(crate) fn run(options: &Options) -> Result<()> {
             contender.sample(beside, runs)?;
         }
     }
-    let told = tell(contenders);
+    let mut told = tell(contenders);
+    told.entry("ddos-guard").or_default().insert(BLOCK_LIST, block_list()?);
     if let Some(path) = &options.plot {
         plot(&told, path)?;
     }
@@ -171,6 +175,15 @@ fn fill(stand: &Stand, interface: &Interface, entries: &Entries) -> Result<()> {
     Ok(open.change(&changes.collect::<Result<Vec<_>>>()?)?)
 }
 
+/// What a list of a million blocked addresses costs beside Debian's `xdp-filter` (`it/bench/block_list.py`).
+fn block_list() -> Result<Value> {
+    compile_source("ddos-guard", "programs/ddos-guard/ddos-guard.bpf.c", &[])?;
+    let mut script = Command::new(repository().join("it/bench/block_list.py"));
+    script.arg("--object").arg(repository().join("target/bench/ddos-guard.bpf.o"));
+    let measured = Ran::from(script.args(["--builds", "3", "--json"]).output()?).success()?;
+    Ok(serde_json::from_str(&measured)?)
+}
+
 /// What came of it, by package and traffic.
 type Told = BTreeMap<&'static str, BTreeMap<&'static str, Value>>;
 
@@ -199,7 +212,7 @@ fn rounded(number: f64) -> f64 {
 fn plot(told: &Told, path: &std::path::Path) -> Result<()> {
     let mut bars = Vec::new();
     for (package, traffic) in told {
-        for (name, costs) in traffic {
+        for (name, costs) in traffic.iter().filter(|(name, _)| **name != BLOCK_LIST) {
             let number = |key: &str| costs[key].as_f64().unwrap_or_default();
             bars.push((format!("{package}: {name}"), number("ns_per_packet") - number("baseline_ns")));
         }
@@ -221,7 +234,7 @@ fn print(told: &Told) {
         "program", "empty", "parser", "cost over parser"
     );
     for (package, traffic) in told {
-        for (name, costs) in traffic {
+        for (name, costs) in traffic.iter().filter(|(name, _)| **name != BLOCK_LIST) {
             let number = |key: &str| costs[key].as_f64().unwrap_or_default();
             println!(
                 "{:<50}{:>10.1}{:>10.1}{:>10.1}{:>18.2}",
@@ -231,6 +244,13 @@ fn print(told: &Told) {
                 number("parser_ns"),
                 number("cost_over_parser")
             );
+        }
+    }
+    let block_list = &told["ddos-guard"][BLOCK_LIST];
+    println!("a million blocked addresses, beyond an empty program");
+    for source in ["blocked", "passed"] {
+        for heat in ["warm", "cold"] {
+            println!("{:<50}{}", format!("{source}, {heat}"), block_list[source][heat]);
         }
     }
 }
