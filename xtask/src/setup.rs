@@ -63,6 +63,8 @@ const TEST: &[Need] = &[
     // A collector of flow records.
     need("nfcapd", "nfdump"),
     need("bpftool", "bpftool"),
+    // Offloads of the cables between namespaces are switched with it.
+    need("ethtool", "ethtool"),
     // Programs of others, which must be able to be members.
     need("xdp-filter", "xdp-tools"),
     need("qemu-system-x86_64", "qemu-system-x86"),
