@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The configuration file of a hub, `hub.toml`. All of it may be left out: then a hub listens on this machine and keeps
+//! everything in one folder.
+
+use std::net::{Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use serde::Deserialize;
+use thiserror::Error;
+
+/// What a hub is told to be.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// Where blobs are kept, and the database where no other is named. `/var/lib/l3af-hub`.
+    pub folder: PathBuf,
+    /// Where it listens. `127.0.0.1:8520`.
+    pub listen: SocketAddr,
+    /// How clients reach it, as it appears in what it answers: `https://hub.example.org`. The address of `listen`.
+    pub url: Option<String>,
+    /// A PostgreSQL database, `postgres://user:password@host/name`. SQLite, in the folder.
+    pub database: Option<String>,
+}
+
+/// The configuration cannot be read.
+#[derive(Debug, Error)]
+pub enum BadConfig {
+    /// There is no such file, or it may not be read.
+    #[error("cannot read `{}`", .path.display())]
+    Unreadable {
+        /// Which.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: std::io::Error,
+    },
+    /// It says what no hub understands.
+    #[error("`{}` is no configuration of a hub", .path.display())]
+    Wrong {
+        /// Which.
+        path: PathBuf,
+        /// Where and why.
+        #[source]
+        source: toml::de::Error,
+    },
+}
+
+impl Default for Config {
+    fn default() -> Self {
+        Self {
+            folder: PathBuf::from("/var/lib/l3af-hub"),
+            listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8520)),
+            url: None,
+            database: None,
+        }
+    }
+}
+
+impl Config {
+    /// Reads a configuration file.
+    ///
+    /// # Errors
+    /// When it cannot be read, or says what no hub understands.
+    pub fn read(path: &Path) -> Result<Self, BadConfig> {
+        let unreadable = |source| BadConfig::Unreadable { path: path.to_owned(), source };
+        let text = std::fs::read_to_string(path).map_err(unreadable)?;
+        toml::from_str(&text).map_err(|source| BadConfig::Wrong { path: path.to_owned(), source })
+    }
+
+    /// How clients reach this hub, without a slash at the end.
+    pub(crate) fn url(&self) -> String {
+        match &self.url {
+            Some(url) => url.trim_end_matches('/').to_owned(),
+            None => format!("http://{}", self.listen),
+        }
+    }
+
+    /// Where the database is.
+    pub(crate) fn database_url(&self) -> String {
+        let beside = || format!("sqlite://{}?mode=rwc", self.folder.join("hub.db").display());
+        self.database.clone().unwrap_or_else(beside)
+    }
+}

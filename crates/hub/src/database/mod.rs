@@ -1,0 +1,153 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Everything but bytes: SQLite beside the blobs, or PostgreSQL where several hubs share it.
+//!
+//! Reading takes any connection. Changes go through [`Database::write`], which answers when they are durable: in SQLite many
+//! of them by one `fsync` ([`queue`]), in PostgreSQL each in a transaction of its own.
+
+mod queue;
+mod schema;
+
+use std::path::Path;
+
+use futures_util::FutureExt as _;
+use futures_util::future::BoxFuture;
+use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
+use sqlx::migrate::MigrateError;
+use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
+use thiserror::Error;
+
+use self::queue::Queue;
+use crate::Config;
+
+/// How many connections read at a time.
+const READERS: u32 = 8;
+
+/// Which database it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// SQLite 3, in a file of this machine.
+    Sqlite,
+    /// PostgreSQL, from version 14.
+    Postgres,
+}
+
+/// The database of a hub.
+pub struct Database {
+    kind: Kind,
+    readers: AnyPool,
+    /// Present for SQLite, which has one writer at a time.
+    queue: Option<Queue>,
+}
+
+/// The database cannot be opened.
+#[derive(Debug, Error)]
+pub enum NoDatabase {
+    /// It cannot be reached.
+    #[error("cannot open the database `{url}`")]
+    Unreachable {
+        /// Where it is, without a password.
+        url: String,
+        /// Why not.
+        #[source]
+        source: sqlx::Error,
+    },
+    /// Its tables are not those of this version, and cannot be made so.
+    #[error("the tables of the database `{url}` cannot be brought to this version's")]
+    Schema {
+        /// Where it is, without a password.
+        url: String,
+        /// Why not.
+        #[source]
+        source: MigrateError,
+    },
+}
+
+impl Database {
+    /// Opens the database and brings its tables to this version's.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or was made by a later version.
+    pub(crate) async fn open(config: &Config) -> Result<Self, NoDatabase> {
+        sqlx::any::install_default_drivers();
+        let url = config.database_url();
+        let kind = if url.starts_with("sqlite:") { Kind::Sqlite } else { Kind::Postgres };
+        let shown = without_password(&url);
+        let unreachable = |source| NoDatabase::Unreachable { url: shown.clone(), source };
+        if let (Kind::Sqlite, Some(path)) = (kind, url.strip_prefix("sqlite://")) {
+            make_folder_of(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
+        }
+        let options: AnyConnectOptions = url.parse().map_err(unreachable)?;
+        let pool = |most: u32| {
+            let options = AnyPoolOptions::new().max_connections(most);
+            options.after_connect(move |connection, _| prepare(connection, kind).boxed())
+        };
+        let writer = pool(1).connect_with(options.clone()).await.map_err(unreachable)?;
+        let migrated = schema::migrator(kind).run(&writer).await;
+        migrated.map_err(|source| NoDatabase::Schema { url: shown.clone(), source })?;
+        let readers = pool(READERS).connect_with(options).await.map_err(unreachable)?;
+        let queue = (kind == Kind::Sqlite).then(|| Queue::begin(writer));
+        Ok(Self { kind, readers, queue })
+    }
+
+    /// Which database it is, for the few questions that cannot be asked alike.
+    pub(crate) fn kind(&self) -> Kind {
+        self.kind
+    }
+
+    /// The connections for what changes nothing.
+    pub(crate) fn readers(&self) -> &AnyPool {
+        &self.readers
+    }
+
+    /// Carries out a change whole, or not at all where it fails, and answers when it is durable. It is carried out also when
+    /// nobody waits for the answer any more.
+    ///
+    /// # Errors
+    /// That of the change, and when the database cannot make it durable.
+    pub(crate) async fn write<T, E>(
+        &self,
+        change: impl for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, E>> + Send + 'static,
+    ) -> Result<T, E>
+    where
+        T: Send + 'static,
+        E: From<sqlx::Error> + Send + 'static,
+    {
+        match &self.queue {
+            Some(queue) => queue.write(change).await,
+            None => {
+                let mut connection = self.readers.acquire().await?;
+                let mut transaction = connection.begin().await?;
+                let done = change(&mut transaction).await?;
+                transaction.commit().await?;
+                Ok(done)
+            }
+        }
+    }
+}
+
+/// What every connection is told first.
+async fn prepare(connection: &mut AnyConnection, kind: Kind) -> sqlx::Result<()> {
+    if kind == Kind::Sqlite {
+        // `FULL` flushes the log at each commit; what `NORMAL` acknowledges may be gone after the power was.
+        connection
+            .execute(
+                "PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL; PRAGMA foreign_keys = ON; \
+                 PRAGMA busy_timeout = 10000; PRAGMA cache_size = -2048",
+            )
+            .await?;
+    }
+    Ok(())
+}
+
+fn make_folder_of(path: &str) -> std::io::Result<()> {
+    let path = path.split('?').next().unwrap_or(path);
+    Path::new(path).parent().map_or(Ok(()), std::fs::create_dir_all)
+}
+
+/// The address of a database, as it may be shown.
+fn without_password(url: &str) -> String {
+    match (url.split_once("://"), url.rsplit_once('@')) {
+        (Some((scheme, _)), Some((_, rest))) => format!("{scheme}://…@{rest}"),
+        (Some(_), None) | (None, _) => url.to_owned(),
+    }
+}

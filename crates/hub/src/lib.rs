@@ -1,0 +1,67 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The hub: where eBPF packages are uploaded, checked, reviewed, released, found and fetched.
+//!
+//! It is an OCI registry (distribution specification 1.1), so that existing tools are clients, and it knows what a package
+//! is, so that what they push is looked at before others get it. Bytes are in a [`Storage`] by digest, everything else is in
+//! a [`Database`]; the hub itself remembers nothing, so that several may serve the same two.
+//!
+//! A hub is trusted for nothing but being there: it holds no key that signs, and whoever fetches from it verifies.
+
+mod access;
+mod config;
+mod database;
+mod digest;
+mod packages;
+mod registry;
+mod server;
+mod storage;
+
+use std::sync::Arc;
+
+use jiff::Timestamp;
+use thiserror::Error;
+
+pub use self::access::Access;
+pub use self::config::{BadConfig, Config};
+pub use self::database::{Database, NoDatabase};
+pub use self::digest::{Algorithm, BadDigest, ContentDigest};
+pub use self::server::serve;
+pub use self::storage::{NoStorage, Storage};
+
+/// A hub: what it was told to be, and where it keeps what it is given.
+pub struct Hub {
+    pub(crate) config: Config,
+    pub(crate) database: Database,
+    pub(crate) storage: Storage,
+    pub(crate) access: Access,
+    clock: fn() -> Timestamp,
+}
+
+/// A hub cannot be opened.
+#[derive(Debug, Error)]
+pub enum Unopened {
+    /// Its database.
+    #[error(transparent)]
+    Database(#[from] NoDatabase),
+    /// Its storage.
+    #[error(transparent)]
+    Storage(#[from] NoStorage),
+}
+
+impl Hub {
+    /// Opens the storage and the database, which is brought to this version's schema.
+    ///
+    /// # Errors
+    /// When one of them cannot be reached or is not what it should be.
+    pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
+        let storage = Storage::open(&config)?;
+        let database = Database::open(&config).await?;
+        let access = Access::open(&config);
+        Ok(Arc::new(Self { config, database, storage, access, clock }))
+    }
+
+    /// Milliseconds since 1970, as times are kept in the database.
+    pub(crate) fn now_ms(&self) -> i64 {
+        (self.clock)().as_millisecond()
+    }
+}

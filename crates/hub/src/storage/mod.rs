@@ -1,0 +1,143 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Where bytes are kept by their digest: a folder of this machine, or a bucket that speaks the protocol of Amazon S3.
+//!
+//! What is reported as kept is durable. Whether anybody may have it, and whether it is needed, the database says: an object
+//! without a row there is of no meaning, and is removed.
+
+mod folder;
+
+use std::io;
+use std::ops::Range;
+use std::path::PathBuf;
+
+use axum::body::BodyDataStream;
+use bytes::Bytes;
+use futures_util::stream::BoxStream;
+use serde::{Deserialize, Serialize};
+use thiserror::Error;
+use uuid::Uuid;
+
+use self::folder::Folder;
+use crate::{Config, ContentDigest};
+
+/// Keeps bytes by their digest.
+pub struct Storage {
+    means: Means,
+}
+
+enum Means {
+    Folder(Folder),
+}
+
+/// The storage cannot be used.
+#[derive(Debug, Error)]
+pub enum NoStorage {
+    /// The folder cannot be made or written.
+    #[error("cannot keep blobs in `{}`", .folder.display())]
+    Folder {
+        /// Which.
+        folder: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// Bytes on their way to becoming a blob, as the database remembers them between requests.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Staged {
+    /// The upload.
+    pub(crate) id: Uuid,
+    /// How many bytes are durable.
+    pub(crate) size: u64,
+}
+
+/// Bytes of a blob, one piece after the other.
+pub(crate) type Pieces = BoxStream<'static, io::Result<Bytes>>;
+
+impl Storage {
+    /// Opens the storage that the configuration names.
+    ///
+    /// # Errors
+    /// When nothing can be kept there.
+    pub(crate) fn open(config: &Config) -> Result<Self, NoStorage> {
+        let folder = config.folder.clone();
+        let opened = Folder::open(&folder).map_err(|source| NoStorage::Folder { folder, source })?;
+        Ok(Self { means: Means::Folder(opened) })
+    }
+
+    /// Keeps a small blob, whose digest the caller computed.
+    pub(crate) async fn put(&self, digest: &ContentDigest, bytes: Bytes) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.put(digest, bytes).await,
+        }
+    }
+
+    /// The bytes of a blob in a range, which must lie in it.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such blob.
+    pub(crate) async fn read(&self, digest: &ContentDigest, range: Range<u64>) -> io::Result<Pieces> {
+        match &self.means {
+            Means::Folder(folder) => folder.read(digest, range).await,
+        }
+    }
+
+    /// How many bytes a blob has; none where there is no such blob.
+    pub(crate) async fn size(&self, digest: &ContentDigest) -> io::Result<Option<u64>> {
+        match &self.means {
+            Means::Folder(folder) => folder.size(digest).await,
+        }
+    }
+
+    /// Removes a blob; one that is not there is no error.
+    pub(crate) async fn remove(&self, digest: &ContentDigest) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.remove(digest).await,
+        }
+    }
+
+    /// All blobs that are kept, with their sizes in bytes, in no order.
+    pub(crate) fn list(&self) -> BoxStream<'static, io::Result<(ContentDigest, u64)>> {
+        match &self.means {
+            Means::Folder(folder) => folder.list(),
+        }
+    }
+
+    /// Appends to an upload what a request brings, and answers when that is durable. What lay behind `staged.size`, from a
+    /// request that broke off, is overwritten. `seen` is given each piece.
+    ///
+    /// # Errors
+    /// When the request breaks off or nothing can be written; `staged` is then as before.
+    pub(crate) async fn append(
+        &self,
+        staged: &mut Staged,
+        body: BodyDataStream,
+        seen: impl FnMut(&Bytes) + Send,
+    ) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.append(staged, body, seen).await,
+        }
+    }
+
+    /// The bytes of an upload so far.
+    pub(crate) async fn staged(&self, staged: &Staged) -> io::Result<Pieces> {
+        match &self.means {
+            Means::Folder(folder) => folder.staged(staged).await,
+        }
+    }
+
+    /// Makes a blob of an upload, whose digest the caller computed.
+    pub(crate) async fn keep(&self, staged: &Staged, digest: &ContentDigest) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.keep(staged, digest).await,
+        }
+    }
+
+    /// Forgets an upload; one that is not there is no error.
+    pub(crate) async fn discard(&self, staged: &Staged) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.discard(staged).await,
+        }
+    }
+}
