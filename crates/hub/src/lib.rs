@@ -8,6 +8,7 @@
 //! A hub is trusted for nothing but being there: it holds no key that signs, and whoever fetches from it verifies.
 
 mod access;
+mod backup;
 mod config;
 mod database;
 mod digest;
@@ -22,6 +23,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 pub use self::access::Access;
+pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{BadConfig, Config};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
@@ -59,6 +61,19 @@ impl Hub {
         let database = Database::open(&config).await?;
         let access = Access::open(&config);
         Ok(Arc::new(Self { config, database, storage, access, clock }))
+    }
+
+    /// The version of the tables that this program works with.
+    pub fn schema() -> i64 {
+        database::version()
+    }
+
+    /// Brings the tables of a database to a version, up or back. No hub may use it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or there is no such version.
+    pub async fn set_schema(config: &Config, version: i64) -> Result<(), NoDatabase> {
+        Database::at_version(config, version).await.map(drop)
     }
 
     /// Milliseconds since 1970, as times are kept in the database.

@@ -2,11 +2,11 @@
 //! `l3af-hub`, the eBPF package repository.
 
 use std::io::{IsTerminal as _, stderr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use hub::{Config, Hub, Namespace, PublisherName};
+use hub::{Backup, Config, Hub, Namespace, PublisherName};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -30,6 +30,23 @@ enum Command {
     /// Who has a namespace in this hub.
     #[command(subcommand)]
     Publisher(Publisher),
+    /// Write everything into a folder, beside a hub that answers requests; what is there of the last backup is brought up to date.
+    Backup {
+        /// Where to.
+        folder: PathBuf,
+    },
+    /// Take everything from a backup, into the database and the storage of the configuration, which must be new.
+    Restore {
+        /// Where from.
+        folder: PathBuf,
+    },
+    /// Say the version of the tables that this program works with, or bring them to another while no hub runs: `serve` brings them
+    /// up by itself, and before an older program is installed this one brings them back.
+    Schema {
+        /// The version that the tables shall have.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
 }
 
 #[derive(Debug, Subcommand)]
@@ -59,6 +76,9 @@ fn main() -> Result<()> {
         Command::Publisher(Publisher::Add { name, registry_only }) => {
             runtime.block_on(add_publisher(config, &name, registry_only))
         }
+        Command::Backup { folder } => runtime.block_on(back_up(config, &folder)),
+        Command::Restore { folder } => runtime.block_on(restore(&config, &folder)),
+        Command::Schema { to } => runtime.block_on(schema(&config, to)),
     }
 }
 
@@ -66,6 +86,31 @@ async fn add_publisher(config: Config, name: &PublisherName, registry_only: bool
     let hub = Hub::open(config, Timestamp::now).await?;
     let namespace = if registry_only { Namespace::Registry } else { Namespace::Packages };
     Ok(hub.add_publisher(name, namespace).await?)
+}
+
+async fn back_up(config: Config, folder: &Path) -> Result<()> {
+    let hub = Hub::open(config, Timestamp::now).await?;
+    say(&hub.back_up(folder).await?);
+    Ok(())
+}
+
+async fn restore(config: &Config, folder: &Path) -> Result<()> {
+    say(&Backup::restore(folder, config).await?);
+    Ok(())
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+fn say(backup: &Backup) {
+    println!("{} rows and {} blobs, of {}", backup.rows, backup.blobs, backup.made);
+}
+
+#[expect(clippy::print_stdout, reason = "this is what was asked for")]
+async fn schema(config: &Config, to: Option<i64>) -> Result<()> {
+    match to {
+        Some(version) => Hub::set_schema(config, version).await?,
+        None => println!("{}", Hub::schema()),
+    }
+    Ok(())
 }
 
 async fn serve(config: Config) -> Result<()> {
