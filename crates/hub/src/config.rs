@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+use crate::events::Reach;
+
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
@@ -22,6 +24,24 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// What is told to others.
+    pub webhooks: WebhooksConfig,
+}
+
+/// What is told to others when something happens.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebhooksConfig {
+    /// Whether addresses of this machine and of private networks may be told, and addresses without TLS. `false`: whoever may
+    /// have webhooks could look around there otherwise.
+    pub anywhere: bool,
+}
+
+impl WebhooksConfig {
+    /// Where requests may go.
+    pub(crate) fn reach(&self) -> Reach {
+        if self.anywhere { Reach::Anywhere } else { Reach::Public }
+    }
 }
 
 /// A bucket that speaks the protocol of Amazon S3.
@@ -87,6 +107,7 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            webhooks: WebhooksConfig::default(),
         }
     }
 }

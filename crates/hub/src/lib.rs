@@ -12,6 +12,7 @@ mod backup;
 mod config;
 mod database;
 mod digest;
+mod events;
 mod packages;
 mod registry;
 mod server;

@@ -46,6 +46,18 @@ struct Line {
     row: serde_json::Map<String, serde_json::Value>,
 }
 
+impl Line {
+    /// The blob that this row is about.
+    fn blob(&self) -> sqlx::Result<Option<ContentDigest>> {
+        match (self.table.as_str(), self.row.get("digest")) {
+            ("blobs", Some(serde_json::Value::String(digest))) => {
+                digest.parse().map(Some).map_err(|error| sqlx::Error::Decode(Box::new(error)))
+            }
+            _ => Ok(None),
+        }
+    }
+}
+
 /// A backup was not made.
 #[derive(Debug, Error)]
 pub enum NotBackedUp {

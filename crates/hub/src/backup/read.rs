@@ -116,17 +116,6 @@ impl Iterator for Lines<'_> {
 }
 
 impl Line {
-    /// The blob that this row is about.
-    fn blob(&self) -> Result<Option<ContentDigest>, NotRestored> {
-        match (self.table.as_str(), self.row.get("digest")) {
-            ("blobs", Some(Value::String(digest))) => {
-                let undecoded = |error| NotRestored::Database(sqlx::Error::Decode(Box::new(error)));
-                digest.parse().map(Some).map_err(undecoded)
-            }
-            _ => Ok(None),
-        }
-    }
-
     /// Inserts the row; columns that it does not have are null.
     async fn insert(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
         let table = kept().find(|table| *table == self.table);

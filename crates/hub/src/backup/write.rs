@@ -64,16 +64,14 @@ impl Hub {
     async fn write_rows(&self, path: &Path) -> Result<Rows, NotBackedUp> {
         let unwritable = |source| NotBackedUp::Unwritable { path: path.to_owned(), source };
         let mut file = BufWriter::new(File::create(path).map_err(unwritable)?);
-        let (mut hasher, mut rows) = (Hasher::new(Algorithm::Sha256), Vec::new());
+        let (mut hasher, mut blobs) = (Hasher::new(Algorithm::Sha256), Vec::new());
         let mut moment = self.database.moment().await?;
         let mut count = 0;
         for table in kept() {
             let mut selected = all_of(&mut moment, table);
             while let Some(row) = selected.try_next().await? {
                 let line = Line { table: table.to_owned(), row: written(&row)? };
-                if let ("blobs", Some(Value::String(digest))) = (table, line.row.get("digest")) {
-                    rows.push(digest.parse().map_err(|error| sqlx::Error::Decode(Box::new(error)))?);
-                }
+                blobs.extend(line.blob()?);
                 let mut line = serde_json::to_vec(&line).expect("a row has no keys but texts");
                 line.push(b'\n');
                 hasher.update(&line);
@@ -83,7 +81,7 @@ impl Hub {
         }
         let file = file.into_inner().map_err(|error| unwritable(error.into_error()))?;
         file.sync_all().map_err(unwritable)?;
-        Ok(Rows { count, digest: hasher.finish(), blobs: rows })
+        Ok(Rows { count, digest: hasher.finish(), blobs })
     }
 
     /// Copies the blobs that are not there yet, and says one that the storage does not have.

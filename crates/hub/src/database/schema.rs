@@ -27,12 +27,20 @@ enum Text {
 }
 
 /// All changes, in their order; the first has the number 1.
-const CHANGES: &[Change] = &[Change {
-    name: "registry",
-    tables: &["publishers", "repositories", "blobs", "links", "manifests", "needs", "tags", "uploads"],
-    up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
-    down: include_str!("migrations/0001_registry.down.sql"),
-}];
+const CHANGES: &[Change] = &[
+    Change {
+        name: "registry",
+        tables: &["publishers", "repositories", "blobs", "links", "manifests", "needs", "tags", "uploads"],
+        up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
+        down: include_str!("migrations/0001_registry.down.sql"),
+    },
+    Change {
+        name: "events",
+        tables: &["events", "webhooks", "deliveries"],
+        up: Text::Same(include_str!("migrations/0005_events.up.sql")),
+        down: include_str!("migrations/0005_events.down.sql"),
+    },
+];
 
 /// The version of the tables that this program works with.
 pub(crate) fn version() -> i64 {
