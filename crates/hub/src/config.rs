@@ -20,6 +20,16 @@ pub struct Config {
     pub url: Option<String>,
     /// A PostgreSQL database, `postgres://user:password@host/name`. SQLite, in the folder.
     pub database: Option<String>,
+    /// Who may do what.
+    pub access: AccessConfig,
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessConfig {
+    /// Files with policies (Cedar). None: the roles alone count.
+    pub policies: Vec<PathBuf>,
 }
 
 /// The configuration cannot be read.
@@ -52,6 +62,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8520)),
             url: None,
             database: None,
+            access: AccessConfig::default(),
         }
     }
 }

@@ -25,11 +25,18 @@ enum Text {
 }
 
 /// All changes, in their order; the first has the number 1.
-const CHANGES: &[Change] = &[Change {
-    name: "registry",
-    up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
-    down: include_str!("migrations/0001_registry.down.sql"),
-}];
+const CHANGES: &[Change] = &[
+    Change {
+        name: "registry",
+        up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
+        down: include_str!("migrations/0001_registry.down.sql"),
+    },
+    Change {
+        name: "access",
+        up: Text::Same(include_str!("migrations/0002_access.up.sql")),
+        down: include_str!("migrations/0002_access.down.sql"),
+    },
+];
 
 /// What carries out the changes in a database of this kind.
 pub(super) fn migrator(kind: Kind) -> Migrator {
