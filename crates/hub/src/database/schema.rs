@@ -35,6 +35,23 @@ const CHANGES: &[Change] = &[
         down: include_str!("migrations/0001_registry.down.sql"),
     },
     Change {
+        name: "access",
+        tables: &[
+            "accounts",
+            "identities",
+            "members",
+            "tokens",
+            "sessions",
+            "administrator_links",
+            "signing_keys",
+            "attempts",
+            "audit",
+            "audit_head",
+        ],
+        up: Text::Same(include_str!("migrations/0002_access.up.sql")),
+        down: include_str!("migrations/0002_access.down.sql"),
+    },
+    Change {
         name: "events",
         tables: &["events", "webhooks", "deliveries"],
         up: Text::Same(include_str!("migrations/0005_events.up.sql")),
@@ -48,7 +65,7 @@ pub(crate) fn version() -> i64 {
 }
 
 /// The tables that backups keep, each behind those that it refers to. The others are made of these.
-pub(crate) fn kept() -> impl Iterator<Item = &'static str> {
+pub(crate) fn kept() -> impl DoubleEndedIterator<Item = &'static str> {
     CHANGES.iter().flat_map(|change| change.tables.iter().copied())
 }
 
