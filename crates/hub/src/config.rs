@@ -2,11 +2,17 @@
 //! The configuration file of a hub, `hub.toml`. All of it may be left out: then a hub listens on this machine and keeps
 //! everything in one folder.
 
+mod bucket;
+mod webhooks;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::webhooks::WebhooksConfig;
 
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,38 +28,18 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// What is told to others.
+    pub webhooks: WebhooksConfig,
+    /// Who may do what.
+    pub access: AccessConfig,
 }
 
-/// A bucket that speaks the protocol of Amazon S3.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BucketConfig {
-    /// Its name.
-    pub name: String,
-    /// Where it is, `https://s3.example.org`. Amazon, in the region.
-    pub endpoint: Option<String>,
-    /// The region. `us-east-1`.
-    #[serde(default = "default_region")]
-    pub region: String,
-    /// What the names of all objects begin with. Nothing.
-    #[serde(default)]
-    pub prefix: String,
-    /// Whom the bucket lets in. The role of the machine, as Amazon tells it to machines.
-    pub key: Option<BucketKey>,
-}
-
-/// An access key of a bucket.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BucketKey {
-    /// Its id.
-    pub id: String,
-    /// The file with its secret.
-    pub secret_file: PathBuf,
-}
-
-fn default_region() -> String {
-    "us-east-1".to_owned()
+/// Who may do what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessConfig {
+    /// Files with policies (Cedar). None: the roles alone count.
+    pub policies: Vec<PathBuf>,
 }
 
 /// The configuration cannot be read.
@@ -87,6 +73,8 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            webhooks: WebhooksConfig::default(),
+            access: AccessConfig::default(),
         }
     }
 }

@@ -38,9 +38,9 @@ impl Call {
         Ok(caller)
     }
 
-    /// Whether a caller sees also what is not released yet: whoever may push does.
+    /// Whether a caller sees also what is not released yet.
     pub(super) async fn sees_all(&self, caller: &Caller) -> bool {
-        permit(&self.hub, caller, Action::Push, &self.name).await.is_ok()
+        permit(&self.hub, caller, Action::Inspect, &self.name).await.is_ok()
     }
 
     /// The path of something in this repository.
@@ -55,10 +55,11 @@ impl Call {
 
 /// Who makes a request.
 pub(super) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Caller, Refused> {
-    hub.access.caller(headers).await.map_err(Refused::Denied)
+    let caller = hub.access.caller(headers).await;
+    caller.map_err(|denied| Refused::Denied { denied, challenge: hub.access.general_challenge() })
 }
 
-/// Lets a caller do something in a repository, or says why not.
+/// Lets a caller do something in a repository, or says why not, and where to log in for it.
 pub(super) async fn permit(
     hub: &Hub,
     caller: &Caller,
@@ -67,28 +68,10 @@ pub(super) async fn permit(
 ) -> Result<(), Refused> {
     let place = Place { publisher: name.publisher.to_string(), repository: name.rest.clone() };
     let permitted = hub.access.permit(caller, action, &place).await;
-    permitted.map_err(|denied| match caller {
-        Caller::Anonymous => {
-            let verbs = match action {
-                Action::Pull => "pull",
-                Action::Push => "pull,push",
-                Action::Delete => "delete",
-            };
-            let (url, why) = (hub.config.url(), denied.to_string());
-            let service = url.split_once("://").map_or(url.as_str(), |(_, host)| host);
-            let challenge = format!(
-                "Bearer realm=\"{url}/v2/token\",service=\"{service}\",scope=\"repository:{name}:{verbs}\""
-            );
-            Refused::Unauthorized { why, challenge }
-        }
-        Caller::Account { .. } => Refused::Denied(denied),
-    })
+    permitted.map_err(|denied| Refused::Denied { denied, challenge: hub.access.challenge(action, &place) })
 }
 
 /// The account that calls.
 pub(super) fn account(caller: &Caller) -> Option<String> {
-    match caller {
-        Caller::Anonymous => None,
-        Caller::Account { id, .. } => Some(id.clone()),
-    }
+    caller.account().map(str::to_owned)
 }

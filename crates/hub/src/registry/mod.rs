@@ -30,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
@@ -39,6 +39,7 @@ use self::path::{Path, Within};
 use self::query::Query;
 use self::refused::Refused;
 use crate::Hub;
+use crate::access::Caller;
 
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
@@ -71,7 +72,7 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
     let query = Query::parse(head.uri.query());
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     match path {
-        Path::Version if is_read => Ok(json("{}".to_owned())),
+        Path::Version if is_read => version(&hub, &head.headers).await,
         Path::Catalog if is_read => catalog::list(&hub, &head.headers, &query).await,
         Path::Version | Path::Catalog => Err(Refused::Method { method: head.method.to_string() }),
         Path::Repository(name, within) => {
@@ -79,6 +80,18 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
             within_repository(call, within, body).await
         }
     }
+}
+
+/// Says that this is a registry: to those who have to log in, after they did, since clients that are told here log in.
+async fn version(hub: &Hub, headers: &HeaderMap) -> Result<Response, Refused> {
+    let caller = call::caller(hub, headers).await?;
+    let challenge = || hub.access.general_challenge();
+    let needs_login = hub.access.needs_login().await;
+    let needs_login = needs_login.map_err(|denied| Refused::Denied { denied, challenge: challenge() })?;
+    if needs_login && caller == Caller::Anonymous {
+        return Err(Refused::LoginFirst { challenge: challenge() });
+    }
+    Ok(json("{}".to_owned()))
 }
 
 async fn within_repository(call: Call, within: Within, body: Body) -> Result<Response, Refused> {

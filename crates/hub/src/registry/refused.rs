@@ -77,11 +77,15 @@ pub(super) enum Refused {
     #[error("the manifest names `{digest}`, which is not in `{name}`: push it first")]
     Lacks { name: String, digest: String },
     /// Not for this caller.
-    #[error("{0}")]
-    Denied(Denied),
-    /// Not for somebody who does not say who they are.
-    #[error("{why}")]
-    Unauthorized { why: String, challenge: String },
+    #[error("{denied}; hint: {}", denied.hint())]
+    Denied {
+        denied: Denied,
+        /// Where to log in for it.
+        challenge: String,
+    },
+    /// Most things are only for those who log in.
+    #[error("log in first, if only as nobody: clients of registries do that by themselves")]
+    LoginFirst { challenge: String },
     /// A rule of packages.
     #[error("{why}")]
     Turned { why: String },
@@ -118,8 +122,11 @@ impl Refused {
             Self::TooLarge { .. } => ("SIZE_INVALID", StatusCode::PAYLOAD_TOO_LARGE),
             Self::NoManifestAtAll { .. } => ("MANIFEST_INVALID", StatusCode::BAD_REQUEST),
             Self::Lacks { .. } => ("MANIFEST_BLOB_UNKNOWN", StatusCode::NOT_FOUND),
-            Self::Denied(_) | Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
-            Self::Unauthorized { .. } => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
+            Self::Denied { denied, .. } => {
+                (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
+            }
+            Self::LoginFirst { .. } => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
+            Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
         }
@@ -150,8 +157,16 @@ impl IntoResponse for Refused {
             }
         };
         add(header::CONTENT_TYPE, "application/json");
-        if let Self::Unauthorized { challenge, .. } = &self {
+        if let Self::LoginFirst { challenge } = &self {
             add(header::WWW_AUTHENTICATE, challenge);
+        }
+        if let Self::Denied { denied, challenge } = &self {
+            if status == StatusCode::UNAUTHORIZED {
+                add(header::WWW_AUTHENTICATE, challenge);
+            }
+            if let Some(wait_s) = denied.wait_s() {
+                add(header::RETRY_AFTER, &wait_s.to_string());
+            }
         }
         if let Self::NoSuchRange { size, .. } = &self {
             add(header::CONTENT_RANGE, &format!("bytes */{size}"));

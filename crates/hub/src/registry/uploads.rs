@@ -82,7 +82,7 @@ async fn mount(call: &Call, caller: &Caller, digest: &ContentDigest, from: &str)
     if call::permit(&call.hub, caller, Action::Pull, &source).await.is_err() {
         return Ok(false);
     }
-    let sees_all = call::permit(&call.hub, caller, Action::Push, &source).await.is_ok();
+    let sees_all = call::permit(&call.hub, caller, Action::Inspect, &source).await.is_ok();
     let (name, now_ms, digest) = (call.name.clone(), call.hub.now_ms(), digest.clone());
     let mounted = call.hub.database.write(move |connection| {
         async move {

@@ -10,7 +10,7 @@ mod folder;
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
@@ -23,6 +23,7 @@ use uuid::Uuid;
 use self::bucket::Bucket;
 use self::cache::Cache;
 use self::folder::Folder;
+use crate::digest::Hasher;
 use crate::{Config, ContentDigest};
 
 /// Keeps bytes by their digest.
@@ -103,7 +104,15 @@ impl Storage {
             let opened = Bucket::open(bucket).map_err(|source| NoStorage::Bucket { name, source })?;
             return Ok(Self { means: Means::Bucket(opened), cache: Cache::default() });
         }
-        let folder = config.folder.clone();
+        Self::in_folder(&config.folder)
+    }
+
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// When nothing can be kept there.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self, NoStorage> {
+        let folder = folder.to_owned();
         let opened = Folder::open(&folder).map_err(|source| NoStorage::Folder { folder, source })?;
         Ok(Self { means: Means::Folder(opened), cache: Cache::default() })
     }
@@ -219,4 +228,22 @@ impl Storage {
             Means::Bucket(bucket) => bucket.discard(staged).await,
         }
     }
+}
+
+/// Copies a blob, and says which digest its bytes have: where that is another, it was not kept. None where there is no such blob.
+pub(crate) async fn copy(
+    from: &Storage,
+    to: &Storage,
+    digest: &ContentDigest,
+) -> io::Result<Option<ContentDigest>> {
+    let Some(size) = from.size(digest).await? else { return Ok(None) };
+    let bytes = Body::from_stream(from.read(digest, 0..size).await?).into_data_stream();
+    let (mut staged, mut hasher) = (Staged::new(Uuid::now_v7()), Hasher::new(digest.algorithm()));
+    to.append(&mut staged, bytes, |piece| hasher.update(piece)).await?;
+    let found = hasher.finish();
+    if found == *digest {
+        to.keep(&staged, digest).await?;
+    }
+    to.discard(&staged).await?;
+    Ok(Some(found))
 }

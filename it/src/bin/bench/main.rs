@@ -8,6 +8,7 @@ mod chain;
 mod change;
 mod dispatched;
 mod drift;
+mod hub;
 mod kills;
 mod map;
 mod node;
@@ -41,6 +42,8 @@ enum Bench {
     Change(Options),
     /// How long a chain that somebody detached is detached
     Drift(Options),
+    /// The hub beside `docker-registry`: small and large reads and pushes, memory
+    Hub(Options),
     /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
     Kills(Options),
     /// How fast entries of maps are set and told, and events become JSON
@@ -61,7 +64,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain, drift, map, verify), changes of each kind (change), documents applied (kills), or
+    /// Rounds of measuring (chain, drift, hub, map, verify), changes of each kind (change), documents applied (kills), or
     /// seconds of rest (node)
     #[arg(long)]
     rounds: Option<usize>,
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
         Bench::Drift(options) => drift::run(&options),
+        Bench::Hub(options) => hub::run(&options),
         Bench::Kills(options) => kills::run(&options),
         Bench::Map(options) => map::run(&options),
         Bench::Node(options) => node::run(&options),

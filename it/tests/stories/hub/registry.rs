@@ -36,9 +36,9 @@ fn some_bytes(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|at| seed.wrapping_add(u8::try_from(at % 251).unwrap())).collect()
 }
 
-/// A hub with one publisher, `free`, whose namespace is an ordinary registry.
+/// A hub where anybody may do anything, with one publisher, `free`, whose namespace is an ordinary registry.
 fn registry() -> Hub {
-    let hub = Hub::start().unwrap();
+    let hub = Hub::start_open("").unwrap();
     hub.add_registry("free").unwrap();
     hub
 }

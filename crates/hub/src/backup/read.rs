@@ -1,0 +1,146 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Restores a backup into a hub that nobody has used: blobs first, each compared with its digest, then all rows in one transaction.
+
+use std::fs::{self, File};
+use std::io::{self, BufRead as _, BufReader};
+use std::path::Path;
+
+use serde_json::Value;
+use sqlx::{AnyConnection, SqlSafeStr as _};
+
+use super::{Backup, Line, NotRestored, SUMMARY, TABLES};
+use crate::database::{Database, kept, version};
+use crate::storage::copy;
+use crate::{Algorithm, Config, ContentDigest, Storage};
+
+impl Backup {
+    /// Reads what a backup says of itself.
+    ///
+    /// # Errors
+    /// When the folder has no backup, or one of a later version.
+    pub fn read(folder: &Path) -> Result<Self, NotRestored> {
+        let path = folder.join(SUMMARY);
+        let bytes = match fs::read(&path) {
+            Ok(bytes) => bytes,
+            Err(source) => return Err(NotRestored::Unreadable { path, source }),
+        };
+        let wrong =
+            |error: serde_json::Error| NotRestored::Wrong { path: path.clone(), why: error.to_string() };
+        let backup: Self = serde_json::from_slice(&bytes).map_err(wrong)?;
+        if backup.schema > version() {
+            return Err(NotRestored::Later { found: backup.schema, known: version() });
+        }
+        Ok(backup)
+    }
+
+    /// Restores the backup of a folder into the database and storage of a configuration, which must be new. Its rows are those of
+    /// its own version first, and are then brought to this one's.
+    ///
+    /// # Errors
+    /// When something cannot be read or written, is damaged, or the database is not empty. Then the database is as it was.
+    pub async fn restore(folder: &Path, config: &Config) -> Result<Self, NotRestored> {
+        let backup = Self::read(folder)?;
+        let rows = folder.join(TABLES);
+        backup.compare_rows(&rows)?;
+        let (from, to) = (Storage::in_folder(folder)?, Storage::open(config)?);
+        for line in Lines::open(&rows)? {
+            if let Some(digest) = line?.blob()? {
+                restore_blob(&from, &to, &digest).await?;
+            }
+        }
+        let pool = Database::at_version(config, backup.schema).await?;
+        let mut transaction = pool.begin().await?;
+        for table in kept() {
+            if count(&mut transaction, table).await? > 0 {
+                return Err(NotRestored::NotEmpty { table });
+            }
+        }
+        for line in Lines::open(&rows)? {
+            line?.insert(&mut transaction).await?;
+        }
+        transaction.commit().await?;
+        pool.close().await;
+        Ok(backup)
+    }
+
+    /// Whether the file with the rows is the one that the summary was written for.
+    fn compare_rows(&self, path: &Path) -> Result<(), NotRestored> {
+        let unreadable = |source| NotRestored::Unreadable { path: path.to_owned(), source };
+        let (mut hasher, mut file) =
+            (crate::digest::Hasher::new(Algorithm::Sha256), File::open(path).map_err(unreadable)?);
+        io::copy(&mut file, &mut hasher).map_err(unreadable)?;
+        let found = hasher.finish().to_string();
+        if found == self.tables {
+            return Ok(());
+        }
+        let why = format!("its digest is `{found}`, and `{}` in `{SUMMARY}`", self.tables);
+        Err(NotRestored::Wrong { path: path.to_owned(), why })
+    }
+}
+
+async fn restore_blob(from: &Storage, to: &Storage, digest: &ContentDigest) -> Result<(), NotRestored> {
+    let failed = |source| NotRestored::Blob { digest: digest.clone(), source };
+    if copy(from, to, digest).await.map_err(failed)?.as_ref() == Some(digest) {
+        Ok(())
+    } else {
+        Err(NotRestored::Damaged { digest: digest.clone() })
+    }
+}
+
+async fn count(connection: &mut AnyConnection, table: &str) -> sqlx::Result<i64> {
+    let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")).into_sql_str();
+    sqlx::query_scalar(statement).fetch_one(connection).await
+}
+
+/// The lines of the file with the rows.
+struct Lines<'a> {
+    path: &'a Path,
+    lines: io::Lines<BufReader<File>>,
+}
+
+impl<'a> Lines<'a> {
+    fn open(path: &'a Path) -> Result<Self, NotRestored> {
+        let unreadable = |source| NotRestored::Unreadable { path: path.to_owned(), source };
+        Ok(Self { path, lines: BufReader::new(File::open(path).map_err(unreadable)?).lines() })
+    }
+}
+
+impl Iterator for Lines<'_> {
+    type Item = Result<Line, NotRestored>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let wrong = |why| NotRestored::Wrong { path: self.path.to_owned(), why };
+        let line = self.lines.next()?.map_err(|error| wrong(error.to_string()));
+        Some(line.and_then(|line| serde_json::from_str(&line).map_err(|error| wrong(error.to_string()))))
+    }
+}
+
+impl Line {
+    /// Inserts the row; columns that it does not have are null.
+    async fn insert(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        let table = kept().find(|table| *table == self.table);
+        let unknown = || sqlx::Error::Protocol(format!("there is no table `{}`", self.table));
+        let table = table.ok_or_else(unknown)?;
+        // A name of a column is part of the statement.
+        if let Some(name) =
+            self.row.keys().find(|name| !name.bytes().all(|byte| byte == b'_' || byte.is_ascii_lowercase()))
+        {
+            return Err(sqlx::Error::ColumnNotFound(name.clone()));
+        }
+        let names: Vec<&str> = self.row.keys().map(String::as_str).collect();
+        let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
+        let statement = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+        let mut insert = sqlx::query(sqlx::AssertSqlSafe(statement).into_sql_str());
+        for value in self.row.values() {
+            insert = match value {
+                Value::Number(number) => insert.bind(number.as_i64()),
+                Value::String(text) => insert.bind(text.as_str()),
+                Value::Null | Value::Bool(_) | Value::Array(_) | Value::Object(_) => {
+                    return Err(sqlx::Error::Protocol(format!("`{value}` is in no table")));
+                }
+            };
+        }
+        insert.execute(connection).await?;
+        Ok(())
+    }
+}
