@@ -2,6 +2,7 @@
 //! A hub on this machine, or on the loopback interface of a namespace, with a folder of its own.
 
 mod http;
+mod kills;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 pub use self::http::{Ask, Reply};
+pub use self::kills::{Tally, push_through_kills};
 use crate::{Ran, Side, binary, run};
 
 /// How long to wait for what must happen.
@@ -25,6 +27,8 @@ const PORT: u16 = 8520;
 #[derive(Debug)]
 pub struct Hub {
     folder: TempDir,
+    /// Where it keeps everything.
+    state: PathBuf,
     namespace: Option<String>,
     address: SocketAddr,
     child: Option<Child>,
@@ -83,10 +87,29 @@ impl Hub {
     }
 
     fn started(folder: TempDir, namespace: Option<String>, settings: &str) -> Result<Self> {
+        let state = folder.path().join("hub");
+        Self::started_over(folder, state, namespace, settings)
+    }
+
+    fn started_over(
+        folder: TempDir,
+        state: PathBuf,
+        namespace: Option<String>,
+        settings: &str,
+    ) -> Result<Self> {
         let address = SocketAddr::from((own_address(), PORT));
-        let mut hub = Self { folder, namespace, address, child: None, settings: settings.to_owned() };
+        let mut hub = Self { folder, state, namespace, address, child: None, settings: settings.to_owned() };
         hub.restart()?;
         Ok(hub)
+    }
+
+    /// Starts another hub over what this one keeps.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn replica(&self) -> Result<Self> {
+        let (state, namespace) = (self.state.clone(), self.namespace.clone());
+        Self::started_over(tempfile::tempdir()?, state, namespace, &self.settings)
     }
 
     /// Starts the hub again, over the same folder and at the same address. One that runs is killed for that.
@@ -199,7 +222,7 @@ impl Hub {
 
     /// Where it keeps everything.
     pub fn folder(&self) -> PathBuf {
-        self.folder.path().join("hub")
+        self.state.clone()
     }
 
     /// The file of its configuration.

@@ -3,6 +3,7 @@
 //! everything in one folder.
 
 mod bucket;
+mod sweep;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
 
 /// What a hub is told to be.
@@ -28,6 +30,8 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// When what nobody needs is removed.
+    pub sweep: SweepConfig,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
     /// Who may do what.
@@ -73,6 +77,7 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
         }

@@ -64,7 +64,7 @@ pub async fn serve(
 
 /// What is done beside answering, until the hub ends.
 async fn work(hub: Arc<Hub>, ended: watch::Receiver<bool>) {
-    events::deliver(hub, ended).await;
+    tokio::join!(events::deliver(Arc::clone(&hub), ended.clone()), registry::sweep(hub, ended));
 }
 
 /// Finds out where a request comes from.

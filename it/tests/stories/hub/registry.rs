@@ -4,9 +4,15 @@
 
 mod attacks;
 mod blobs;
+mod check;
+mod clients;
+mod l3afd;
 mod manifests;
+mod model;
 mod paths;
 mod referrers;
+mod replicas;
+mod sweep;
 mod tags;
 mod uploads;
 
@@ -46,7 +52,7 @@ fn registry() -> Hub {
 /// A repository of a hub.
 struct Repository<'h> {
     hub: &'h Hub,
-    name: &'static str,
+    name: &'h str,
 }
 
 impl Repository<'_> {
