@@ -2,11 +2,15 @@
 //! The configuration file of a hub, `hub.toml`. All of it may be left out: then a hub listens on this machine and keeps
 //! everything in one folder.
 
+mod review;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use self::review::{Instance, OnFixed, Review};
 
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]
@@ -22,6 +26,10 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// What it is called, and what people must know.
+    pub instance: Instance,
+    /// What must be so before a package is released.
+    pub review: Review,
 }
 
 /// A bucket that speaks the protocol of Amazon S3.
@@ -87,6 +95,8 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            instance: Instance::default(),
+            review: Review::default(),
         }
     }
 }

@@ -13,13 +13,17 @@ mod database;
 mod digest;
 mod packages;
 mod registry;
+mod search;
 mod server;
 mod storage;
+mod time;
 
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
+
+use self::packages::Pulls;
 
 pub use self::access::Access;
 pub use self::config::{BadConfig, Config};
@@ -35,6 +39,7 @@ pub struct Hub {
     pub(crate) database: Database,
     pub(crate) storage: Storage,
     pub(crate) access: Access,
+    pub(crate) pulls: Pulls,
     clock: fn() -> Timestamp,
 }
 
@@ -58,7 +63,7 @@ impl Hub {
         let storage = Storage::open(&config)?;
         let database = Database::open(&config).await?;
         let access = Access::open(&config);
-        Ok(Arc::new(Self { config, database, storage, access, clock }))
+        Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
     }
 
     /// Milliseconds since 1970, as times are kept in the database.

@@ -2,7 +2,8 @@
 //! The tables, as a list of changes, each with its way back.
 //!
 //! The text is the same for SQLite and PostgreSQL where it can be: columns are `BIGINT` (numbers, milliseconds since 1970,
-//! 0 and 1) and `TEXT` (names, digests, JSON, UUIDs of version 7) and nothing else, which both understand in the same way.
+//! 0 and 1) and `TEXT` (names, digests, JSON, UUIDs of version 7) and nothing else, which both understand in the same way. Only
+//! the text that is searched is kept in the way of each.
 
 use std::borrow::Cow;
 
@@ -22,14 +23,31 @@ struct Change {
 enum Text {
     /// The same in both databases.
     Same(&'static str),
+    /// What cannot be said alike.
+    Each { sqlite: &'static str, postgres: &'static str },
 }
 
 /// All changes, in their order; the first has the number 1.
-const CHANGES: &[Change] = &[Change {
-    name: "registry",
-    up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
-    down: include_str!("migrations/0001_registry.down.sql"),
-}];
+const CHANGES: &[Change] = &[
+    Change {
+        name: "registry",
+        up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
+        down: include_str!("migrations/0001_registry.down.sql"),
+    },
+    Change {
+        name: "packages",
+        up: Text::Same(include_str!("migrations/0003_packages.up.sql")),
+        down: include_str!("migrations/0003_packages.down.sql"),
+    },
+    Change {
+        name: "search",
+        up: Text::Each {
+            sqlite: include_str!("migrations/0004_search.sqlite.up.sql"),
+            postgres: include_str!("migrations/0004_search.postgres.up.sql"),
+        },
+        down: include_str!("migrations/0004_search.down.sql"),
+    },
+];
 
 /// What carries out the changes in a database of this kind.
 pub(super) fn migrator(kind: Kind) -> Migrator {
@@ -46,9 +64,11 @@ pub(super) fn migrator(kind: Kind) -> Migrator {
 }
 
 impl Text {
-    fn of(&self, _kind: Kind) -> &'static str {
-        match self {
-            Self::Same(text) => text,
+    fn of(&self, kind: Kind) -> &'static str {
+        match (self, kind) {
+            (Self::Same(text), _)
+            | (Self::Each { sqlite: text, .. }, Kind::Sqlite)
+            | (Self::Each { postgres: text, .. }, Kind::Postgres) => text,
         }
     }
 }
