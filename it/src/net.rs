@@ -78,7 +78,15 @@ impl Side {
     /// # Errors
     /// When the namespace cannot be entered.
     pub fn inside<T: Send + 'static>(&self, call: impl FnOnce() -> T + Send + 'static) -> Result<T> {
-        let path = format!("/run/netns/{}", self.namespace);
+        Self::enter(&self.namespace, call)
+    }
+
+    /// Calls a function in a namespace of that name.
+    pub(crate) fn enter<T: Send + 'static>(
+        namespace: &str,
+        call: impl FnOnce() -> T + Send + 'static,
+    ) -> Result<T> {
+        let path = format!("/run/netns/{namespace}");
         let thread = std::thread::spawn(move || -> Result<T> {
             let namespace = std::fs::File::open(path)?;
             let kind = rustix::thread::LinkNameSpaceType::Network;

@@ -10,6 +10,7 @@ mod setup;
 mod shell;
 mod suite;
 mod tidy;
+mod tools;
 mod vm;
 
 use std::process::ExitCode;

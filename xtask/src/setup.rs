@@ -58,6 +58,7 @@ const TEST: &[Need] = &[
     // The manager of services, as far as it can be tried without being the first process.
     need("systemd-socket-activate", "systemd"),
     need("docker-registry", "docker-registry"),
+    need("/usr/lib/postgresql", "postgresql"),
     // A reader of captures.
     need("tshark", "tshark"),
     // A collector of flow records.

@@ -1,16 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `make test`: every check and every test, in the order in which they are likely to fail and quick to tell.
 
-use std::process::Command;
 use std::time::Instant;
 
 use anyhow::{Context, Result, bail};
 
-use crate::shell::{self, command, exists, is_root, output, repository, say, watch};
-use crate::{durability, programs, python, setup, tidy, vm};
-
-/// The version that the rules in `deny.toml` were written for.
-const CARGO_DENY: &str = "0.20.2";
+use crate::shell::{self, command, is_root, output, say, watch};
+use crate::{durability, programs, python, setup, tidy, tools, vm};
 
 /// The stories that are told on a second kernel too: the others hang on no kernel, and emulated each takes its time.
 const ON_OTHERS: [&str; 2] = ["hooks::", "programs::probes::"];
@@ -53,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
     stage("binaries", || shell::run(&mut command("cargo build --quiet --workspace --bins")))?;
     stage("programs", programs::build)?;
     stage("python", python::prepare)?;
+    stage("tools", || tools::S3S_FS.ready().map(drop))?;
     let mut count = Count::default();
     let tested = stage("tests", || test(unprivileged, &mut count));
     let on_others = match (&tested, unprivileged) {
@@ -109,17 +106,7 @@ fn format_of_c() -> Result<()> {
 
 /// Bans, licences and sources need no network; advisories come from a repository that not every machine reaches.
 fn deny() -> Result<()> {
-    let own = repository().join("target/tools/bin/cargo-deny");
-    let installed = |program: &str| {
-        let version = Command::new(program).arg("--version").output().ok();
-        version.is_some_and(|output| String::from_utf8_lossy(&output.stdout).contains(CARGO_DENY))
-    };
-    let own = own.to_string_lossy().into_owned();
-    let program = if exists("cargo-deny") && installed("cargo-deny") { "cargo-deny".to_owned() } else { own };
-    if !installed(&program) {
-        let line = format!("cargo install --quiet --locked --root target/tools cargo-deny@{CARGO_DENY}");
-        shell::run(&mut command(&line))?;
-    }
+    let program = tools::CARGO_DENY.ready()?;
     shell::run(command(&program).args([
         "--workspace",
         "check",

@@ -20,8 +20,42 @@ pub struct Config {
     pub url: Option<String>,
     /// A PostgreSQL database, `postgres://user:password@host/name`. SQLite, in the folder.
     pub database: Option<String>,
+    /// A bucket for the blobs, in place of the folder.
+    pub bucket: Option<BucketConfig>,
     /// Who may do what.
     pub access: AccessConfig,
+}
+
+/// A bucket that speaks the protocol of Amazon S3.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketConfig {
+    /// Its name.
+    pub name: String,
+    /// Where it is, `https://s3.example.org`. Amazon, in the region.
+    pub endpoint: Option<String>,
+    /// The region. `us-east-1`.
+    #[serde(default = "default_region")]
+    pub region: String,
+    /// What the names of all objects begin with. Nothing.
+    #[serde(default)]
+    pub prefix: String,
+    /// Whom the bucket lets in. The role of the machine, as Amazon tells it to machines.
+    pub key: Option<BucketKey>,
+}
+
+/// An access key of a bucket.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct BucketKey {
+    /// Its id.
+    pub id: String,
+    /// The file with its secret.
+    pub secret_file: PathBuf,
+}
+
+fn default_region() -> String {
+    "us-east-1".to_owned()
 }
 
 /// Who may do what.
@@ -62,6 +96,7 @@ impl Default for Config {
             listen: SocketAddr::from((Ipv4Addr::LOCALHOST, 8520)),
             url: None,
             database: None,
+            bucket: None,
             access: AccessConfig::default(),
         }
     }

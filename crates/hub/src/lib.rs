@@ -30,6 +30,7 @@ pub use self::audit::Broken;
 pub use self::config::{BadConfig, Config};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
+pub use self::registry::{BadName, Namespace, NotAdded, PublisherName};
 pub use self::server::serve;
 pub use self::storage::{NoStorage, Storage};
 

@@ -2,12 +2,12 @@
 //! `l3af-hub`, the eBPF package repository.
 
 use std::fs::File;
-use std::io::{self, BufReader, Write};
+use std::io::{self, BufReader, IsTerminal as _, Write, stderr};
 use std::path::{Path, PathBuf};
 
 use anyhow::{Context as _, Result};
 use clap::{Parser, Subcommand};
-use hub::{Config, Hub};
+use hub::{Config, Hub, Namespace, PublisherName};
 use jiff::Timestamp;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
@@ -28,6 +28,9 @@ struct Arguments {
 enum Command {
     /// Answer requests until told to end.
     Serve,
+    /// Who has a namespace in this hub.
+    #[command(subcommand)]
+    Publisher(Publisher),
     /// Make somebody an administrator, by a link that counts once.
     Administrator {
         /// Print a new link, also where there is an administrator.
@@ -35,14 +38,12 @@ enum Command {
         new_link: bool,
     },
     /// Look at the record of changes.
-    Audit {
-        #[command(subcommand)]
-        command: AuditCommand,
-    },
+    #[command(subcommand)]
+    Audit(Audit),
 }
 
 #[derive(Debug, Subcommand)]
-enum AuditCommand {
+enum Audit {
     /// Write all of it as lines of JSON, and verify it on the way.
     Export,
     /// Verify it: that of the database, or one that was exported.
@@ -53,23 +54,44 @@ enum AuditCommand {
     },
 }
 
+#[derive(Debug, Subcommand)]
+enum Publisher {
+    /// Give somebody a namespace, where packages are pushed, checked, reviewed and released.
+    Add {
+        /// The first part of the names of their repositories.
+        name: PublisherName,
+        /// An ordinary registry instead: any tags, which may be moved and deleted, and no review.
+        #[arg(long)]
+        registry_only: bool,
+    },
+}
+
 fn main() -> Result<()> {
     let arguments = Arguments::parse();
     let filter = EnvFilter::try_from_default_env().unwrap_or_else(|_unset| EnvFilter::new("info"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_writer(std::io::stderr).init();
+    tracing_subscriber::fmt()
+        .with_env_filter(filter)
+        .with_writer(stderr)
+        .with_ansi(stderr().is_terminal())
+        .init();
     let config = arguments.config.as_deref().map_or_else(|| Ok(Config::default()), Config::read)?;
     let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build()?;
     match arguments.command {
         Command::Serve => runtime.block_on(serve(config)),
+        Command::Publisher(Publisher::Add { name, registry_only }) => {
+            runtime.block_on(add_publisher(config, &name, registry_only))
+        }
         Command::Administrator { .. } => runtime.block_on(new_link(config)),
-        Command::Audit { command: AuditCommand::Export } => {
-            runtime.block_on(export(config, &mut io::stdout().lock()))
-        }
-        Command::Audit { command: AuditCommand::Verify { file: None } } => {
-            runtime.block_on(export(config, &mut io::sink()))
-        }
-        Command::Audit { command: AuditCommand::Verify { file: Some(file) } } => verify(&file),
+        Command::Audit(Audit::Export) => runtime.block_on(export(config, &mut io::stdout().lock())),
+        Command::Audit(Audit::Verify { file: None }) => runtime.block_on(export(config, &mut io::sink())),
+        Command::Audit(Audit::Verify { file: Some(file) }) => verify(&file),
     }
+}
+
+async fn add_publisher(config: Config, name: &PublisherName, registry_only: bool) -> Result<()> {
+    let hub = Hub::open(config, Timestamp::now).await?;
+    let namespace = if registry_only { Namespace::Registry } else { Namespace::Packages };
+    Ok(hub.add_publisher(name, namespace).await?)
 }
 
 async fn new_link(config: Config) -> Result<()> {
@@ -108,11 +130,11 @@ async fn serve(mut config: Config) -> Result<()> {
     let end = async move {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
     };
-    tracing::info!(%address, "the hub answers");
     if let Some(link) = hub.access().first_administrator_link().await.context("no link can be made")? {
         let say =
             "nobody looks after this hub yet; whoever opens this within a day becomes its administrator";
         writeln!(io::stderr(), "{say}:\n  {link}").context("cannot write the link")?;
     }
+    tracing::info!(%address, "the hub answers");
     hub::serve(hub, listener, end).await.context("the socket failed")
 }

@@ -17,6 +17,7 @@ mod deployment;
 mod fuzz_api;
 mod history;
 mod hooks;
+mod hub;
 mod images;
 mod l3afd;
 mod lint;

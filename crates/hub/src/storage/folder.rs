@@ -244,7 +244,7 @@ mod tests {
     async fn what_was_left_by_a_request_that_broke_off_is_no_part_of_the_upload() {
         let kept = tempfile::tempdir().expect("a folder");
         let folder = Folder::open(kept.path()).expect("a storage");
-        let mut staged = Staged { id: Uuid::now_v7(), size: 0 };
+        let mut staged = Staged::new(Uuid::now_v7());
         folder.append(&mut staged, Body::from("first").into_data_stream(), |_| ()).await.expect("written");
         let broken = futures_util::stream::iter([Ok(Bytes::from_static(b"lost")), Err("gone")]);
         let body = Body::from_stream(broken).into_data_stream();

@@ -4,6 +4,7 @@
 //! What is reported as kept is durable. Whether anybody may have it, and whether it is needed, the database says: an object
 //! without a row there is of no meaning, and is removed.
 
+mod bucket;
 mod folder;
 
 use std::io;
@@ -17,6 +18,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
+use self::bucket::Bucket;
 use self::folder::Folder;
 use crate::{Config, ContentDigest};
 
@@ -27,6 +29,7 @@ pub struct Storage {
 
 enum Means {
     Folder(Folder),
+    Bucket(Bucket),
 }
 
 /// The storage cannot be used.
@@ -41,6 +44,15 @@ pub enum NoStorage {
         #[source]
         source: io::Error,
     },
+    /// The bucket cannot be used as it is configured.
+    #[error("cannot use the bucket `{name}`")]
+    Bucket {
+        /// Which.
+        name: String,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
 }
 
 /// Bytes on their way to becoming a blob, as the database remembers them between requests.
@@ -50,6 +62,27 @@ pub(crate) struct Staged {
     pub(crate) id: Uuid,
     /// How many bytes are durable.
     pub(crate) size: u64,
+    /// Where a bucket assembles it: the id of a multipart upload.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(crate) assembly: Option<String>,
+    /// What the bucket calls its parts.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub(crate) parts: Vec<String>,
+    /// How many bytes at the end are no part yet.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub(crate) rest: u64,
+}
+
+impl Staged {
+    /// An upload that has no bytes yet.
+    pub(crate) fn new(id: Uuid) -> Self {
+        Self { id, size: 0, assembly: None, parts: Vec::new(), rest: 0 }
+    }
+}
+
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "serde hands a reference")]
+fn is_zero(number: &u64) -> bool {
+    *number == 0
 }
 
 /// Bytes of a blob, one piece after the other.
@@ -61,6 +94,11 @@ impl Storage {
     /// # Errors
     /// When nothing can be kept there.
     pub(crate) fn open(config: &Config) -> Result<Self, NoStorage> {
+        if let Some(bucket) = &config.bucket {
+            let name = bucket.name.clone();
+            let opened = Bucket::open(bucket).map_err(|source| NoStorage::Bucket { name, source })?;
+            return Ok(Self { means: Means::Bucket(opened) });
+        }
         let folder = config.folder.clone();
         let opened = Folder::open(&folder).map_err(|source| NoStorage::Folder { folder, source })?;
         Ok(Self { means: Means::Folder(opened) })
@@ -70,6 +108,7 @@ impl Storage {
     pub(crate) async fn put(&self, digest: &ContentDigest, bytes: Bytes) -> io::Result<()> {
         match &self.means {
             Means::Folder(folder) => folder.put(digest, bytes).await,
+            Means::Bucket(bucket) => bucket.put(digest, bytes).await,
         }
     }
 
@@ -80,6 +119,7 @@ impl Storage {
     pub(crate) async fn read(&self, digest: &ContentDigest, range: Range<u64>) -> io::Result<Pieces> {
         match &self.means {
             Means::Folder(folder) => folder.read(digest, range).await,
+            Means::Bucket(bucket) => bucket.read(digest, range).await,
         }
     }
 
@@ -87,6 +127,7 @@ impl Storage {
     pub(crate) async fn size(&self, digest: &ContentDigest) -> io::Result<Option<u64>> {
         match &self.means {
             Means::Folder(folder) => folder.size(digest).await,
+            Means::Bucket(bucket) => bucket.size(digest).await,
         }
     }
 
@@ -94,6 +135,7 @@ impl Storage {
     pub(crate) async fn remove(&self, digest: &ContentDigest) -> io::Result<()> {
         match &self.means {
             Means::Folder(folder) => folder.remove(digest).await,
+            Means::Bucket(bucket) => bucket.remove(digest).await,
         }
     }
 
@@ -101,6 +143,7 @@ impl Storage {
     pub(crate) fn list(&self) -> BoxStream<'static, io::Result<(ContentDigest, u64)>> {
         match &self.means {
             Means::Folder(folder) => folder.list(),
+            Means::Bucket(bucket) => bucket.list(),
         }
     }
 
@@ -117,13 +160,15 @@ impl Storage {
     ) -> io::Result<()> {
         match &self.means {
             Means::Folder(folder) => folder.append(staged, body, seen).await,
+            Means::Bucket(bucket) => bucket.append(staged, body, seen).await,
         }
     }
 
-    /// The bytes of an upload so far.
+    /// The bytes of an upload, to which nothing is appended any more.
     pub(crate) async fn staged(&self, staged: &Staged) -> io::Result<Pieces> {
         match &self.means {
             Means::Folder(folder) => folder.staged(staged).await,
+            Means::Bucket(bucket) => bucket.staged(staged).await,
         }
     }
 
@@ -131,6 +176,7 @@ impl Storage {
     pub(crate) async fn keep(&self, staged: &Staged, digest: &ContentDigest) -> io::Result<()> {
         match &self.means {
             Means::Folder(folder) => folder.keep(staged, digest).await,
+            Means::Bucket(bucket) => bucket.keep(staged, digest).await,
         }
     }
 
@@ -138,6 +184,7 @@ impl Storage {
     pub(crate) async fn discard(&self, staged: &Staged) -> io::Result<()> {
         match &self.means {
             Means::Folder(folder) => folder.discard(staged).await,
+            Means::Bucket(bucket) => bucket.discard(staged).await,
         }
     }
 }

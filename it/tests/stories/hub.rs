@@ -1,0 +1,4 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The hub, as its clients see it.
+
+mod life;
