@@ -30,6 +30,8 @@ pub struct Config {
     pub instance: Instance,
     /// What must be so before a package is released.
     pub review: Review,
+    /// Who may do what.
+    pub access: AccessConfig,
 }
 
 /// A bucket that speaks the protocol of Amazon S3.
@@ -62,6 +64,14 @@ pub struct BucketKey {
 
 fn default_region() -> String {
     "us-east-1".to_owned()
+}
+
+/// Who may do what.
+#[derive(Debug, Clone, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct AccessConfig {
+    /// Files with policies (Cedar). None: the roles alone count.
+    pub policies: Vec<PathBuf>,
 }
 
 /// The configuration cannot be read.
@@ -97,6 +107,7 @@ impl Default for Config {
             bucket: None,
             instance: Instance::default(),
             review: Review::default(),
+            access: AccessConfig::default(),
         }
     }
 }

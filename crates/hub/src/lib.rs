@@ -8,9 +8,12 @@
 //! A hub is trusted for nothing but being there: it holds no key that signs, and whoever fetches from it verifies.
 
 mod access;
+mod answer;
+mod audit;
 mod config;
 mod database;
 mod digest;
+mod given;
 mod packages;
 mod registry;
 mod search;
@@ -18,6 +21,7 @@ mod server;
 mod storage;
 mod time;
 
+use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
@@ -25,7 +29,8 @@ use thiserror::Error;
 
 use self::packages::Pulls;
 
-pub use self::access::Access;
+pub use self::access::{Access, BadRules};
+pub use self::audit::Broken;
 pub use self::config::{BadConfig, Config};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
@@ -36,7 +41,7 @@ pub use self::storage::{NoStorage, Storage};
 /// A hub: what it was told to be, and where it keeps what it is given.
 pub struct Hub {
     pub(crate) config: Config,
-    pub(crate) database: Database,
+    pub(crate) database: Arc<Database>,
     pub(crate) storage: Storage,
     pub(crate) access: Access,
     pub(crate) pulls: Pulls,
@@ -52,6 +57,17 @@ pub enum Unopened {
     /// Its storage.
     #[error(transparent)]
     Storage(#[from] NoStorage),
+    /// Its policies.
+    #[error(transparent)]
+    Rules(#[from] BadRules),
+}
+
+/// Verifies a record of changes that was written as lines of JSON, and answers with what it is.
+///
+/// # Errors
+/// At the first entry that is not what was written.
+pub fn verify_audit(lines: impl io::BufRead) -> Result<String, Broken> {
+    audit::verify(lines).map(|chain| chain.to_string())
 }
 
 impl Hub {
@@ -61,9 +77,23 @@ impl Hub {
     /// When one of them cannot be reached or is not what it should be.
     pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
         let storage = Storage::open(&config)?;
-        let database = Database::open(&config).await?;
-        let access = Access::open(&config);
+        let database = Arc::new(Database::open(&config).await?);
+        let access = Access::open(&config, Arc::clone(&database), clock)?;
         Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
+    }
+
+    /// Who is calling, and what they may do.
+    pub fn access(&self) -> &Access {
+        &self.access
+    }
+
+    /// Writes the whole record of changes as lines of JSON, verifies it on the way, and answers with what it is.
+    ///
+    /// # Errors
+    /// At the first entry that is not what was written.
+    pub async fn export_audit(&self, out: &mut impl io::Write) -> Result<String, Broken> {
+        let mut connection = self.database.readers().acquire().await?;
+        audit::export(&mut connection, out).await.map(|chain| chain.to_string())
     }
 
     /// Milliseconds since 1970, as times are kept in the database.

@@ -3,13 +3,30 @@
 
 use std::future::Future;
 use std::io;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use axum::Router;
+use axum::extract::{ConnectInfo, Request};
+use axum::middleware::{Next, from_fn};
+use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use utoipa::OpenApi;
+use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Hub, registry};
+use crate::{Hub, access, registry};
+
+/// What the API is.
+#[derive(OpenApi)]
+#[openapi(info(title = "L3AF hub", description = "The eBPF package repository"))]
+struct Description;
+
+/// Where a request comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Client {
+    pub(crate) address: IpAddr,
+}
 
 /// Answers requests until `end` is ready.
 ///
@@ -20,6 +37,27 @@ pub async fn serve(
     listener: TcpListener,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let routes = Router::new().route("/healthz", get(async || "ok\n")).merge(registry::routes());
-    axum::serve(listener, routes.with_state(hub)).with_graceful_shutdown(end).await
+    let (api, description) =
+        OpenApiRouter::with_openapi(Description::openapi()).merge(access::api()).split_for_parts();
+    let described = get(async move || axum::Json(description.clone()));
+    let routes = Router::new()
+        .merge(api)
+        .route("/api/v1/openapi.json", described)
+        .route("/healthz", get(async || "ok\n"))
+        .merge(registry::routes())
+        .merge(access::routes())
+        .layer(from_fn(say_who))
+        .with_state(hub);
+    let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, service).with_graceful_shutdown(end).await
+}
+
+/// Finds out where a request comes from.
+async fn say_who(
+    ConnectInfo(address): ConnectInfo<SocketAddr>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    request.extensions_mut().insert(Client { address: address.ip() });
+    next.run(request).await
 }

@@ -1,80 +1,224 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who is calling, and what they may do.
+//!
+//! A request shows something ([`credentials`]), which makes a [`Caller`] of whoever sent it; [`Access::permit`] is the one door
+//! to everything: it asks the database what the caller is ([`standing`]) and the policies what that permits ([`rules`]).
 
-use std::fmt;
+mod accounts;
+mod action;
+mod administrator;
+mod api;
+mod attempts;
+mod caller;
+mod credentials;
+mod denied;
+mod login;
+mod names;
+mod pages;
+mod password;
+mod publishers;
+mod refused;
+mod rules;
+mod scope;
+mod secret;
+mod sessions;
+mod signing;
+mod standing;
+mod token_server;
+mod tokens;
 
+use std::sync::{Arc, PoisonError, RwLock};
+
+use axum::Router;
 use axum::http::HeaderMap;
+use futures_util::FutureExt as _;
+use jiff::Timestamp;
 
-use crate::Config;
+use self::action::Resource;
+use self::credentials::Shown;
+use self::password::Passwords;
+use self::rules::Rules;
+use self::scope::Verb;
+use self::secret::Secret;
+use self::signing::Keys;
+use crate::{Config, Database, Hub};
+
+pub use self::rules::BadRules;
+
+pub(crate) use self::action::{Action, Place};
+pub(crate) use self::api::routes as api;
+pub(crate) use self::caller::Caller;
+pub(crate) use self::denied::Denied;
+pub(crate) use self::refused::Refused;
 
 /// Decides who may do what.
-pub struct Access {}
-
-/// Who makes a request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Caller {
-    /// Somebody who did not log in.
-    Anonymous,
-    /// An account, by its id.
-    Account { id: String, handle: String },
+pub struct Access {
+    database: Arc<Database>,
+    clock: fn() -> Timestamp,
+    /// How clients reach the hub.
+    url: String,
+    rules: RwLock<Arc<Rules>>,
+    passwords: Passwords,
+    keys: Keys,
 }
 
-/// What somebody wants to do in the registry.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Action {
-    /// To read what is released.
-    Pull,
-    /// To upload, and to read what is not released yet.
-    Push,
-    /// To remove.
-    Delete,
-}
-
-/// What they want to do it with: a repository that exists or would.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Place {
-    pub(crate) publisher: String,
-    pub(crate) repository: String,
-}
-
-/// Somebody may not do that.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Denied {
-    /// The rule that says so.
-    pub(crate) rule: String,
+/// The routes about who somebody is.
+pub(crate) fn routes() -> Router<Arc<Hub>> {
+    token_server::routes().merge(pages::routes())
 }
 
 impl Access {
-    pub(crate) fn open(_config: &Config) -> Self {
-        Self {}
+    /// Reads the policies that the configuration names.
+    ///
+    /// # Errors
+    /// When they cannot be used.
+    pub(crate) fn open(
+        config: &Config,
+        database: Arc<Database>,
+        clock: fn() -> Timestamp,
+    ) -> Result<Self, BadRules> {
+        let rules = RwLock::new(Arc::new(Rules::read(&config.access.policies)?));
+        let (url, passwords) = (config.url(), Passwords::new());
+        let keys = Keys::new(url.clone());
+        Ok(Self { database, clock, url, rules, passwords, keys })
     }
 
     /// Who makes a request, by its credentials; whoever shows none is anonymous.
     ///
     /// # Errors
     /// When credentials are shown that are not, or no longer, good.
-    #[expect(clippy::unused_async, reason = "tokens are in the database")]
-    pub(crate) async fn caller(&self, _headers: &HeaderMap) -> Result<Caller, Denied> {
-        Ok(Caller::Anonymous)
+    pub(crate) async fn caller(&self, headers: &HeaderMap) -> Result<Caller, Denied> {
+        match Shown::read(headers) {
+            Shown::Nothing => Ok(Caller::Anonymous),
+            // A browser whose session is over is one that did not log in.
+            Shown::Session(secret) => {
+                let mut connection = self.database.readers().acquire().await?;
+                let found = sessions::find(&mut connection, &secret, self.now_ms()).await?;
+                Ok(found.unwrap_or(Caller::Anonymous))
+            }
+            Shown::Token(secret) => self.by_token(&secret).await,
+            Shown::Signed(token) => self.by_signed(&token).await,
+            Shown::Password { .. } => Err(Denied::Credentials {
+                problem: "a password counts at the login page and at `/v2/token` only, and a token everywhere",
+            }),
+            Shown::Unreadable(problem) => Err(Denied::Credentials { problem }),
+        }
     }
 
     /// Whether somebody may do that there.
     ///
     /// # Errors
     /// The rule by which not.
-    #[expect(clippy::unused_async, reason = "rules look at the database")]
     pub(crate) async fn permit(
         &self,
-        _caller: &Caller,
-        _action: Action,
-        _place: &Place,
+        caller: &Caller,
+        action: Action,
+        on: impl Into<Resource>,
     ) -> Result<(), Denied> {
-        Ok(())
+        let resource = on.into();
+        let refuse = |resource, why| Denied::Rule {
+            caller: caller.to_string(),
+            action,
+            resource,
+            why,
+            is_anonymous: *caller == Caller::Anonymous,
+        };
+        if !caller.is_for(action, &resource) {
+            return Err(refuse(resource, denied::Why::Scope));
+        }
+        let mut connection = self.database.readers().acquire().await?;
+        let question = standing::question(&mut connection, caller, action, resource.clone()).await?;
+        self.rules().permit(question).map_err(|why| refuse(resource, why))
+    }
+
+    /// What a client is told that did not log in: where it gets a token for this (`WWW-Authenticate`).
+    pub(crate) fn challenge(&self, action: Action, place: &Place) -> String {
+        let verbs = match action {
+            Action::Push | Action::Publish => "pull,push",
+            Action::Delete => "delete",
+            Action::Pull
+            | Action::Inspect
+            | Action::Review
+            | Action::Release
+            | Action::Yank
+            | Action::Manage
+            | Action::Browse
+            | Action::Found
+            | Action::Administer => "pull",
+        };
+        format!("{},scope=\"repository:{place}:{verbs}\"", self.general_challenge())
+    }
+
+    /// The same where it is about nothing yet, as at `/v2/`.
+    pub(crate) fn general_challenge(&self) -> String {
+        format!("Bearer realm=\"{}/v2/token\",service=\"{}\"", self.url, self.service())
+    }
+
+    /// Whether clients have to log in for everything that they could want: then `/v2/` says so, since those that are not told
+    /// there never log in.
+    pub(crate) async fn needs_login(&self) -> Result<bool, Denied> {
+        let anywhere = Place { publisher: String::new(), repository: String::new() };
+        for verb in Verb::ALL {
+            match self.permit(&Caller::Anonymous, verb.action(), &anywhere).await {
+                Ok(()) => {}
+                Err(Denied::Rule { .. }) => return Ok(true),
+                Err(other) => return Err(other),
+            }
+        }
+        Ok(false)
+    }
+
+    /// What tokens are called to be for: the host of the hub.
+    fn service(&self) -> &str {
+        self.url.split_once("://").map_or(self.url.as_str(), |(_, rest)| rest)
+    }
+
+    async fn by_token(&self, secret: &Secret) -> Result<Caller, Denied> {
+        let now_ms = self.now_ms();
+        let mut connection = self.database.readers().acquire().await?;
+        match tokens::show(&mut connection, secret, now_ms).await? {
+            tokens::Shown::Bad(problem) => Err(Denied::Credentials { problem }),
+            tokens::Shown::Good { caller, used } => {
+                if let Some(id) = used {
+                    self.note_use(id, now_ms);
+                }
+                Ok(caller)
+            }
+        }
+    }
+
+    /// Writes down that a token is used; who uses it does not wait.
+    fn note_use(&self, id: String, now_ms: i64) {
+        drop(tokio::spawn(note_use(Arc::clone(&self.database), id, now_ms)));
+    }
+
+    async fn by_signed(&self, token: &str) -> Result<Caller, Denied> {
+        let proven = self.keys.prove(&self.database, token, self.now_ms()).await?;
+        let claims = proven.map_err(|problem| Denied::Credentials { problem })?;
+        if claims.sub.is_empty() {
+            return Ok(Caller::Anonymous);
+        }
+        let scopes = claims.access.iter().map(signing::Granted::scope).collect();
+        Ok(Caller::Account { id: claims.sub, handle: claims.name, scopes: Some(scopes) })
+    }
+
+    fn rules(&self) -> Arc<Rules> {
+        Arc::clone(&self.rules.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn now_ms(&self) -> i64 {
+        (self.clock)().as_millisecond()
+    }
+
+    fn is_tls(&self) -> bool {
+        self.url.starts_with("https://")
     }
 }
 
-impl fmt::Display for Denied {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "denied by rule `{}`", self.rule)
+async fn note_use(database: Arc<Database>, id: String, now_ms: i64) {
+    let noted = database
+        .write(move |connection| async move { tokens::note_use(connection, &id, now_ms).await }.boxed());
+    if let Err(error) = noted.await {
+        tracing::warn!("the use of a token is not written down: {error}");
     }
 }

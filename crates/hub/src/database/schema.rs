@@ -35,6 +35,11 @@ const CHANGES: &[Change] = &[
         down: include_str!("migrations/0001_registry.down.sql"),
     },
     Change {
+        name: "access",
+        up: Text::Same(include_str!("migrations/0002_access.up.sql")),
+        down: include_str!("migrations/0002_access.down.sql"),
+    },
+    Change {
         name: "packages",
         up: Text::Same(include_str!("migrations/0003_packages.up.sql")),
         down: include_str!("migrations/0003_packages.down.sql"),

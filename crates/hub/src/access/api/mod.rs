@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//! The part of the REST API that is about access: accounts, tokens, publishers and their members, the record of changes.
+
+mod accounts;
+mod publishers;
+mod record;
+mod tokens;
+
+use std::sync::Arc;
+
+use futures_util::future::BoxFuture;
+use sqlx::AnyConnection;
+use utoipa_axum::router::OpenApiRouter;
+use utoipa_axum::routes;
+
+use super::action::{Action, Resource};
+use super::caller::Caller;
+use super::denied::{Denied, Why};
+use super::refused::Refused;
+use super::scope::Scope;
+use super::{Access, Hub};
+
+/// The calls, with their description.
+pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
+    OpenApiRouter::new()
+        .routes(routes!(accounts::own))
+        .routes(routes!(accounts::set_own_password))
+        .routes(routes!(accounts::list, accounts::add))
+        .routes(routes!(accounts::show, accounts::change))
+        .routes(routes!(accounts::set_password))
+        .routes(routes!(tokens::list, tokens::add))
+        .routes(routes!(tokens::revoke))
+        .routes(routes!(publishers::list, publishers::found))
+        .routes(routes!(publishers::show, publishers::change))
+        .routes(routes!(publishers::members))
+        .routes(routes!(publishers::set_member, publishers::remove_member))
+        .routes(routes!(record::list))
+}
+
+impl Access {
+    /// The account of a caller, as its id and its handle, where what it came by is for this.
+    ///
+    /// # Errors
+    /// When nobody logged in, or the token is for other things.
+    pub(super) fn account<'a>(
+        &self,
+        caller: &'a Caller,
+        wanted: &Scope,
+    ) -> Result<(&'a str, &'a str), Refused> {
+        let action = Action::Browse;
+        let refuse = |caller: &Caller, why, is_anonymous| {
+            let (caller, resource) = (caller.to_string(), Resource::Hub);
+            Err(Denied::Rule { caller, action, resource, why, is_anonymous }.into())
+        };
+        match caller {
+            Caller::Anonymous => refuse(caller, Why::Unpermitted, true),
+            Caller::Account { .. } if !caller.has(wanted) => refuse(caller, Why::Scope, false),
+            Caller::Account { id, handle, .. } => Ok((id, handle)),
+        }
+    }
+
+    /// Carries out a change in a transaction.
+    pub(super) async fn write<T: Send + 'static>(
+        &self,
+        change: impl for<'c> FnOnce(&'c mut AnyConnection) -> BoxFuture<'c, Result<T, Refused>> + Send + 'static,
+    ) -> Result<T, Refused> {
+        self.database.write(change).await
+    }
+}

@@ -1,0 +1,324 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Who may do what: the roles that every hub has, and the policies of its administrator, in Cedar.
+//!
+//! What no policy permits is denied, and what one forbids is denied whatever others permit. An answer depends on nothing but
+//! the policies and what a [`Question`] says, so answers are kept by question for as long as the policies are these.
+
+use std::collections::{BTreeMap, HashSet};
+use std::fs;
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+
+use cedar_policy::{
+    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
+    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
+};
+use thiserror::Error;
+
+use super::action::{Action, Resource};
+use super::denied::Why;
+use super::names::{MemberRole, Role};
+
+/// What policies can speak of.
+const SCHEMA: &str = include_str!("hub.cedarschema");
+/// The policies that every hub has.
+const ROLES: &str = include_str!("roles.cedar");
+/// How many answers are kept.
+const KEPT: usize = 8192;
+
+type Cause = Box<dyn std::error::Error + Send + Sync>;
+
+/// Policies that are valid.
+pub(super) struct Rules {
+    policies: PolicySet,
+    schema: Schema,
+    answers: Mutex<BTreeMap<Question, Result<(), Why>>>,
+}
+
+/// All that an answer depends on, besides the policies.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Question {
+    /// Empty where nobody logged in.
+    pub(super) handle: String,
+    /// The role at the hub; none where nobody logged in.
+    pub(super) role: Option<Role>,
+    /// The role in the publisher that the resource belongs to.
+    pub(super) member: Option<MemberRole>,
+    pub(super) action: Action,
+    pub(super) resource: Resource,
+    /// Whether the resource is a repository that everybody may read.
+    pub(super) public: bool,
+}
+
+/// Policies that cannot be used.
+#[derive(Debug, Error)]
+pub enum BadRules {
+    /// A file cannot be read.
+    #[error("cannot read the policies of access in `{}`", path.display())]
+    Unreadable {
+        /// The file.
+        path: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// They are no policies.
+    #[error("the policies of access in `{}` are not valid", path.display())]
+    Invalid {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong.
+        #[source]
+        source: Cause,
+    },
+}
+
+impl Rules {
+    /// The policies in files, besides those that every hub has.
+    pub(super) fn read(files: &[PathBuf]) -> Result<Self, BadRules> {
+        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("the schema is tested");
+        let mut policies = parse(ROLES, "").expect("the roles are tested");
+        for path in files {
+            let text = fs::read_to_string(path)
+                .map_err(|source| BadRules::Unreadable { path: path.clone(), source })?;
+            let invalid = |source| BadRules::Invalid { path: path.clone(), source };
+            for policy in parse(&text, &prefix(path)).map_err(invalid)?.policies() {
+                policies.add(policy.clone()).map_err(|error| invalid(error.into()))?;
+            }
+            let validated = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
+            let problems: Vec<String> = validated.validation_errors().map(ToString::to_string).collect();
+            if !problems.is_empty() {
+                return Err(invalid(problems.join("; ").into()));
+            }
+        }
+        Ok(Self { policies, schema, answers: Mutex::default() })
+    }
+
+    /// Whether policies permit what is asked.
+    pub(super) fn permit(&self, question: Question) -> Result<(), Why> {
+        let known = || self.answers.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(answer) = known().get(&question) {
+            return answer.clone();
+        }
+        let answer = self.ask(&question).unwrap_or_else(|error| {
+            tracing::error!(?question, "denied, as it cannot be asked: {error}");
+            Err(Why::Unpermitted)
+        });
+        let mut answers = known();
+        if answers.len() >= KEPT {
+            answers.clear();
+        }
+        answers.insert(question, answer.clone());
+        answer
+    }
+
+    fn ask(&self, question: &Question) -> Result<Result<(), Why>, Cause> {
+        let (principal, resource) = (uid("Account", &question.handle), resource_uid(&question.resource));
+        let action = uid("Action", question.action.name());
+        let entities = [account(question)?, resource_entity(question)?];
+        let entities = Entities::from_entities(entities, Some(&self.schema))?;
+        let request = Request::new(principal, action, resource, Context::empty(), Some(&self.schema))?;
+        let answer = Authorizer::new().is_authorized(&request, &self.policies, &entities);
+        for error in answer.diagnostics().errors() {
+            tracing::warn!("a policy of access does not count here: {error}");
+        }
+        let policies = || answer.diagnostics().reason().map(ToString::to_string).collect::<Vec<_>>();
+        Ok(match answer.decision() {
+            Decision::Allow => Ok(()),
+            Decision::Deny if policies().is_empty() => Err(Why::Unpermitted),
+            Decision::Deny => Err(Why::Forbidden(policies())),
+        })
+    }
+}
+
+/// Reads policies. Each goes by its `@id`, or by its file and its number.
+fn parse(text: &str, prefix: &str) -> Result<PolicySet, Cause> {
+    let read: PolicySet = text.parse()?;
+    if read.templates().next().is_some() {
+        return Err("a template (`?principal`, `?resource`) is linked by nobody here".into());
+    }
+    let mut named = PolicySet::new();
+    for policy in read.policies() {
+        let id = policy.annotation("id").map_or_else(|| format!("{prefix}{}", policy.id()), str::to_owned);
+        named.add(Policy::new_id(policy, PolicyId::new(id)))?;
+    }
+    Ok(named)
+}
+
+fn prefix(path: &Path) -> String {
+    path.file_name().map(|name| format!("{}:", name.to_string_lossy())).unwrap_or_default()
+}
+
+/// The caller, with its role and the teams of the publisher that it belongs to.
+fn account(question: &Question) -> Result<Entity, Cause> {
+    let role = question.role.map(|role| uid("Role", role.name()));
+    let roles = question.member.map_or(&[][..], MemberRole::with_lesser);
+    let publisher = question.resource.publisher().unwrap_or_default();
+    let teams = roles.iter().map(|role| team(publisher, *role));
+    let said = [("handle".to_owned(), text(&question.handle))].into();
+    Ok(Entity::new(uid("Account", &question.handle), said, role.into_iter().chain(teams).collect())?)
+}
+
+fn resource_entity(question: &Question) -> Result<Entity, Cause> {
+    let mut said = BTreeMap::new();
+    let mut parents = HashSet::new();
+    if let Some(publisher) = question.resource.publisher() {
+        for role in MemberRole::ALL {
+            let team = RestrictedExpression::new_entity_uid(team(publisher, role));
+            said.insert(format!("{}s", role.name()), team);
+        }
+    }
+    match &question.resource {
+        Resource::Hub => {}
+        Resource::Publisher(name) => {
+            said.insert("name".to_owned(), text(name));
+        }
+        Resource::Repository(place) => {
+            said.insert("publisher".to_owned(), text(&place.publisher));
+            said.insert("name".to_owned(), text(&place.repository));
+            said.insert("public".to_owned(), RestrictedExpression::new_bool(question.public));
+            parents.insert(uid("Publisher", &place.publisher));
+        }
+    }
+    Ok(Entity::new(resource_uid(&question.resource), said.into_iter().collect(), parents)?)
+}
+
+fn resource_uid(resource: &Resource) -> EntityUid {
+    match resource {
+        Resource::Hub => uid("Hub", "hub"),
+        Resource::Publisher(name) => uid("Publisher", name),
+        Resource::Repository(place) => uid("Repository", &place.to_string()),
+    }
+}
+
+fn team(publisher: &str, role: MemberRole) -> EntityUid {
+    uid("Team", &format!("{publisher}/{}", role.name()))
+}
+
+fn uid(kind: &'static str, id: &str) -> EntityUid {
+    let kind: EntityTypeName = kind.parse().expect("it is a name of the schema");
+    EntityUid::from_type_name_and_id(kind, EntityId::new(id))
+}
+
+fn text(value: &str) -> RestrictedExpression {
+    RestrictedExpression::new_string(value.to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::action::Place;
+    use super::*;
+
+    fn read(policies: &str) -> Result<Rules, BadRules> {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("own.cedar");
+        fs::write(&file, policies).unwrap();
+        Rules::read(&[file])
+    }
+
+    fn repository() -> Resource {
+        Resource::Repository(Place { publisher: "acme".to_owned(), repository: "top".to_owned() })
+    }
+
+    fn question(
+        role: Option<Role>,
+        member: Option<MemberRole>,
+        action: Action,
+        resource: Resource,
+    ) -> Question {
+        let handle = role.map(|_| "alice".to_owned()).unwrap_or_default();
+        Question { handle, role, member, action, resource, public: false }
+    }
+
+    /// What somebody may do at all, in the order of actions.
+    fn permitted(rules: &Rules, role: Option<Role>, member: Option<MemberRole>) -> String {
+        let resource = |action| match action {
+            Action::Manage => Resource::Publisher("acme".to_owned()),
+            Action::Browse | Action::Found | Action::Administer => Resource::Hub,
+            Action::Pull
+            | Action::Inspect
+            | Action::Push
+            | Action::Delete
+            | Action::Publish
+            | Action::Review
+            | Action::Release
+            | Action::Yank => repository(),
+        };
+        let may = |action: &Action| rules.permit(question(role, member, *action, resource(*action))).is_ok();
+        Action::ALL.into_iter().filter(may).map(Action::name).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn each_role_may_do_what_the_manual_says() {
+        let rules = Rules::read(&[]).unwrap();
+        let everything = Action::ALL.map(Action::name).join(" ");
+        let reader = Some(Role::Reader);
+        for (role, member, may) in [
+            (None, None, "browse"),
+            (reader, None, "browse"),
+            (Some(Role::Contributor), None, "browse found"),
+            (Some(Role::Reviewer), None, "pull inspect review release browse"),
+            (Some(Role::Administrator), None, everything.as_str()),
+            (reader, Some(MemberRole::Reader), "pull browse"),
+            (reader, Some(MemberRole::Contributor), "pull inspect push publish browse"),
+            (reader, Some(MemberRole::Reviewer), "pull inspect review release browse"),
+            (
+                reader,
+                Some(MemberRole::Owner),
+                "pull inspect push delete publish review release yank manage browse",
+            ),
+        ] {
+            assert_eq!(permitted(&rules, role, member), may, "{role:?} {member:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_public_everybody_may_pull_and_nothing_else() {
+        let rules = Rules::read(&[]).unwrap();
+        let ask =
+            |action| rules.permit(Question { public: true, ..question(None, None, action, repository()) });
+        assert_eq!(ask(Action::Pull), Ok(()));
+        assert_eq!(ask(Action::Push), Err(Why::Unpermitted));
+    }
+
+    #[test]
+    fn own_policies_forbid_by_name_and_permit_more() {
+        let rules = read(
+            r#"@id("frozen") forbid (principal, action == Action::"push", resource in Publisher::"acme")
+            unless { principal in Role::"administrator" };
+            permit (principal == Account::"alice", action == Action::"administer", resource);"#,
+        )
+        .unwrap();
+        let owner = |action| question(Some(Role::Reader), Some(MemberRole::Owner), action, repository());
+        assert_eq!(rules.permit(owner(Action::Push)), Err(Why::Forbidden(vec!["frozen".to_owned()])));
+        assert_eq!(rules.permit(owner(Action::Delete)), Ok(()));
+        let administer = question(Some(Role::Reader), None, Action::Administer, Resource::Hub);
+        assert_eq!(rules.permit(administer), Ok(()));
+    }
+
+    #[test]
+    fn an_answer_is_kept_for_its_question_only() {
+        let rules = Rules::read(&[]).unwrap();
+        let ask =
+            |public| rules.permit(Question { public, ..question(None, None, Action::Pull, repository()) });
+        for _ in 0..2 {
+            assert_eq!((ask(true), ask(false)), (Ok(()), Err(Why::Unpermitted)));
+        }
+        assert_eq!(rules.answers.lock().unwrap().len(), 2);
+    }
+
+    #[test]
+    fn what_speaks_of_nothing_in_the_schema_is_refused() {
+        for (policies, words) in [
+            ("permit (principal, action, resource", "unexpected end of input"),
+            ("permit (principal, action == Action::\"puhs\", resource);", "unrecognized action"),
+            ("permit (principal, action, resource) when { resource.public };", "attribute `public`"),
+            ("permit (principal == ?principal, action, resource);", "a template"),
+        ] {
+            let refused = read(policies).map(drop).unwrap_err();
+            let told = std::error::Error::source(&refused).unwrap().to_string();
+            assert!(told.contains(words), "{told}");
+        }
+    }
+}

@@ -1,0 +1,13 @@
+DROP TABLE audit_head;
+DROP TABLE audit;
+DROP TABLE attempts;
+DROP TABLE signing_keys;
+DROP TABLE administrator_links;
+DROP TABLE sessions;
+DROP TABLE tokens;
+DROP TABLE members;
+ALTER TABLE publishers DROP COLUMN quota_bytes;
+ALTER TABLE publishers DROP COLUMN title;
+ALTER TABLE publishers DROP COLUMN kind;
+DROP TABLE identities;
+DROP TABLE accounts;
