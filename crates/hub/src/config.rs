@@ -3,6 +3,7 @@
 //! everything in one folder.
 
 mod bucket;
+mod review;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -12,6 +13,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::review::{Instance, OnFixed, Review};
 pub use self::webhooks::WebhooksConfig;
 
 /// What a hub is told to be.
@@ -28,6 +30,10 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// What it is called, and what people must know.
+    pub instance: Instance,
+    /// What must be so before a package is released.
+    pub review: Review,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
     /// Who may do what.
@@ -73,6 +79,8 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            instance: Instance::default(),
+            review: Review::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
         }

@@ -7,9 +7,10 @@ use sqlx::AnyConnection;
 use utoipa::ToSchema;
 
 use super::accounts;
-use super::names::{Handle, MemberRole, PublisherName};
+use super::names::{Handle, MemberRole};
 use super::refused::Refused;
 use crate::audit::{self, Note};
+use crate::registry::PublisherName;
 
 /// Who publishes: an organisation, or a person.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
