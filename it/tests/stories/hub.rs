@@ -2,3 +2,4 @@
 //! The hub, as its clients see it.
 
 mod life;
+mod registry;

@@ -76,7 +76,7 @@ pub(crate) async fn arrive(connection: &mut AnyConnection, arrival: &Arrival) ->
 ///
 /// # Errors
 /// When a release is made of it.
-pub(crate) async fn may_leave(
+pub(super) async fn may_leave(
     connection: &mut AnyConnection,
     repository: &str,
     digest: &ContentDigest,
@@ -209,6 +209,6 @@ async fn enqueue(connection: &mut AnyConnection, release: &str, now_ms: i64) -> 
     sqlx::query(insert).bind(release).bind(now_ms).execute(connection).await.map(drop)
 }
 
-fn away(why: String) -> Turned {
+pub(super) fn away(why: String) -> Turned {
     Turned::Away { why }
 }

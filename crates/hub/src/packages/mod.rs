@@ -9,6 +9,7 @@ mod arrival;
 mod beside;
 mod blobs;
 mod checks;
+mod departure;
 mod facts;
 mod notice;
 mod policies;
@@ -23,7 +24,8 @@ mod state;
 mod tests;
 mod withdrawal;
 
-pub(crate) use self::arrival::{Arrival, Turned, arrive, may_leave};
+pub(crate) use self::arrival::{Arrival, Turned, arrive};
+pub(crate) use self::departure::{Departing, Departure, depart};
 pub(crate) use self::notice::accepted;
 pub(crate) use self::pulls::Pulls;
 pub(crate) use self::queue::work;
