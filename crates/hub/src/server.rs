@@ -46,6 +46,7 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .merge(registry::routes())
         .merge(access::routes())
+        .layer(from_fn(access::same_origin))
         .layer(from_fn(say_who))
         .with_state(hub);
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();

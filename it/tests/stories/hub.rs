@@ -1,4 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The hub, as its clients see it.
 
+mod access;
 mod life;

@@ -14,6 +14,7 @@ mod credentials;
 mod denied;
 mod login;
 mod names;
+mod origin;
 mod pages;
 mod password;
 mod publishers;
@@ -49,6 +50,7 @@ pub(crate) use self::action::{Action, Place};
 pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
+pub(crate) use self::origin::same_origin;
 pub(crate) use self::refused::Refused;
 
 /// Decides who may do what.
