@@ -30,7 +30,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
@@ -39,7 +39,6 @@ use self::path::{Path, Within};
 use self::query::Query;
 use self::refused::Refused;
 use crate::Hub;
-use crate::access::Caller;
 
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
@@ -72,7 +71,10 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
     let query = Query::parse(head.uri.query());
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     match path {
-        Path::Version if is_read => version(&hub, &head.headers).await,
+        Path::Version if is_read => {
+            call::welcome(&hub, &head.headers).await?;
+            Ok(json("{}".to_owned()))
+        }
         Path::Catalog if is_read => catalog::list(&hub, &head.headers, &query).await,
         Path::Version | Path::Catalog => Err(Refused::Method { method: head.method.to_string() }),
         Path::Repository(name, within) => {
@@ -80,16 +82,6 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
             within_repository(call, within, body).await
         }
     }
-}
-
-/// Says that this is a registry; to whom has to log in for what they may want, it says that (distribution 1.1, end-1).
-async fn version(hub: &Hub, headers: &HeaderMap) -> Result<Response, Refused> {
-    let caller = call::caller(hub, headers).await?;
-    if caller == Caller::Anonymous && hub.access.needs_login().await.map_err(Refused::Denied)? {
-        let (why, challenge) = ("log in first".to_owned(), hub.access.general_challenge());
-        return Err(Refused::Unauthorized { why, challenge });
-    }
-    Ok(json("{}".to_owned()))
 }
 
 async fn within_repository(call: Call, within: Within, body: Body) -> Result<Response, Refused> {

@@ -76,12 +76,9 @@ pub(super) enum Refused {
     /// What a manifest names was not pushed before.
     #[error("the manifest names `{digest}`, which is not in `{name}`: push it first")]
     Lacks { name: String, digest: String },
-    /// Not for this caller.
-    #[error("{0}")]
-    Denied(Denied),
-    /// Not for somebody who does not say who they are.
-    #[error("{why}")]
-    Unauthorized { why: String, challenge: String },
+    /// Not for this caller; `challenge` says where another might log in.
+    #[error("{denied}")]
+    Denied { denied: Denied, challenge: String },
     /// A rule of packages.
     #[error("{why}")]
     Turned { why: String },
@@ -118,11 +115,10 @@ impl Refused {
             Self::TooLarge { .. } => ("SIZE_INVALID", StatusCode::PAYLOAD_TOO_LARGE),
             Self::NoManifestAtAll { .. } => ("MANIFEST_INVALID", StatusCode::BAD_REQUEST),
             Self::Lacks { .. } => ("MANIFEST_BLOB_UNKNOWN", StatusCode::NOT_FOUND),
-            Self::Denied(denied) => {
+            Self::Denied { denied, .. } => {
                 (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
             }
             Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
-            Self::Unauthorized { .. } => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
         }
@@ -153,13 +149,13 @@ impl IntoResponse for Refused {
             }
         };
         add(header::CONTENT_TYPE, "application/json");
-        if let Self::Unauthorized { challenge, .. } = &self {
-            add(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Self::Denied(denied) = &self
-            && let Some(wait_s) = denied.wait_s()
-        {
-            add(header::RETRY_AFTER, &wait_s.to_string());
+        if let Self::Denied { denied, challenge } = &self {
+            if status == StatusCode::UNAUTHORIZED {
+                add(header::WWW_AUTHENTICATE, challenge);
+            }
+            if let Some(wait_s) = denied.wait_s() {
+                add(header::RETRY_AFTER, &wait_s.to_string());
+            }
         }
         if let Self::NoSuchRange { size, .. } = &self {
             add(header::CONTENT_RANGE, &format!("bytes */{size}"));
