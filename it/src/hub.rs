@@ -3,6 +3,7 @@
 
 mod http;
 mod kills;
+mod people;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,6 +17,7 @@ use tempfile::TempDir;
 
 pub use self::http::{Ask, Reply};
 pub use self::kills::{Tally, push_through_kills};
+pub use self::people::Person;
 use crate::{Ran, Side, binary, run};
 
 /// How long to wait for what must happen.
@@ -45,37 +47,12 @@ impl Hub {
         Self::start_with("")
     }
 
-    /// Starts a hub with lines of its configuration besides.
+    /// Starts a hub with lines of its configuration besides. Where they say nothing of `[access]` anybody may do anything.
     ///
     /// # Errors
     /// When it does not answer soon.
     pub fn start_with(settings: &str) -> Result<Self> {
-        Self::started(tempfile::tempdir()?, None, settings)
-    }
-
-    /// Starts a hub where anybody may read, push and delete.
-    ///
-    /// # Errors
-    /// When it does not answer soon.
-    pub fn start_open(settings: &str) -> Result<Self> {
-        Self::open_in(None, settings)
-    }
-
-    /// The same in the namespace of a side.
-    ///
-    /// # Errors
-    /// When it does not answer soon.
-    pub fn start_open_on(side: &Side, settings: &str) -> Result<Self> {
-        Self::open_in(Some(side.namespace.clone()), settings)
-    }
-
-    fn open_in(namespace: Option<String>, settings: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let policies = folder.path().join("open.cedar");
-        let actions = r#"[Action::"pull", Action::"inspect", Action::"push", Action::"delete"]"#;
-        fs::write(&policies, format!("@id(\"open\")\npermit (principal, action in {actions}, resource);\n"))?;
-        let settings = format!("{settings}\n[access]\npolicies = ['{}']\n", policies.display());
-        Self::started(folder, namespace, &settings)
+        Self::started(None, settings)
     }
 
     /// Starts a hub in the namespace of a side.
@@ -83,10 +60,11 @@ impl Hub {
     /// # Errors
     /// When it does not answer soon.
     pub fn start_on(side: &Side, settings: &str) -> Result<Self> {
-        Self::started(tempfile::tempdir()?, Some(side.namespace.clone()), settings)
+        Self::started(Some(side.namespace.clone()), settings)
     }
 
-    fn started(folder: TempDir, namespace: Option<String>, settings: &str) -> Result<Self> {
+    fn started(namespace: Option<String>, settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
         let state = folder.path().join("hub");
         Self::started_over(folder, state, namespace, settings)
     }
@@ -120,7 +98,15 @@ impl Hub {
         self.kill()?;
         let said_before = self.log().len();
         let place = format!("folder = '{}'\nlisten = '{}'\n", self.folder().display(), self.address);
-        fs::write(self.configuration(), format!("{place}{}", self.settings))?;
+        let open = self.folder.path().join("open.cedar");
+        fs::write(&open, "permit (principal, action, resource);")?;
+        // Stories about something else need not log in.
+        let access = if self.settings.contains("[access]") {
+            String::new()
+        } else {
+            format!("[access]\npolicies = ['{}']\n", open.display())
+        };
+        fs::write(self.configuration(), format!("{place}{}\n{access}", self.settings))?;
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         let mut command = self.command()?;
         let command = command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

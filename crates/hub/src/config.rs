@@ -3,6 +3,7 @@
 //! everything in one folder.
 
 mod bucket;
+mod review;
 mod sweep;
 mod webhooks;
 
@@ -13,6 +14,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
 
@@ -30,6 +32,10 @@ pub struct Config {
     pub database: Option<String>,
     /// A bucket for the blobs, in place of the folder.
     pub bucket: Option<BucketConfig>,
+    /// What it is called, and what people must know.
+    pub instance: Instance,
+    /// What must be so before a package is released.
+    pub review: Review,
     /// When what nobody needs is removed.
     pub sweep: SweepConfig,
     /// What is told to others.
@@ -77,6 +83,8 @@ impl Default for Config {
             url: None,
             database: None,
             bucket: None,
+            instance: Instance::default(),
+            review: Review::default(),
             sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),

@@ -18,14 +18,18 @@ mod events;
 mod given;
 mod packages;
 mod registry;
+mod search;
 mod server;
 mod storage;
+mod time;
 
 use std::io;
 use std::sync::Arc;
 
 use jiff::Timestamp;
 use thiserror::Error;
+
+use self::packages::Pulls;
 
 pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
@@ -43,6 +47,7 @@ pub struct Hub {
     pub(crate) database: Arc<Database>,
     pub(crate) storage: Storage,
     pub(crate) access: Access,
+    pub(crate) pulls: Pulls,
     clock: fn() -> Timestamp,
 }
 
@@ -77,7 +82,7 @@ impl Hub {
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
         let access = Access::open(&config, Arc::clone(&database), clock)?;
-        Ok(Arc::new(Self { config, database, storage, access, clock }))
+        Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
     }
 
     /// The version of the tables that this program works with.

@@ -48,6 +48,7 @@ pub async fn serve(
         .merge(registry::routes())
         .merge(access::routes())
         .merge(events::routes())
+        .layer(from_fn(access::same_origin))
         .layer(from_fn(say_who))
         .with_state(Arc::clone(&hub));
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();

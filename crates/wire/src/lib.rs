@@ -10,6 +10,7 @@ mod difference;
 mod document;
 mod event;
 mod fault;
+pub mod hub;
 mod issuer;
 pub mod l3afd;
 mod layout;

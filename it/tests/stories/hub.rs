@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The hub, as its clients see it.
 
+mod access;
 mod life;
 mod registry;

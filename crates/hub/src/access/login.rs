@@ -21,7 +21,7 @@ impl Access {
     /// When nobody has it, and when it was tried too often.
     pub(crate) async fn log_in(&self, handle: &str, password: &str, from: IpAddr) -> Result<Caller, Denied> {
         const WRONG: Denied = Denied::Credentials { problem: "nobody has this handle with this password" };
-        let handle: Handle = handle.parse().map_err(|_bad: super::names::BadName| WRONG)?;
+        let handle: Handle = handle.parse().map_err(|_bad: super::names::BadHandle| WRONG)?;
         let (account, address) = (Subject::account(handle.as_str()), Subject::address(from));
         let now_ms = self.now_ms();
         let tried = (account.clone(), address.clone());

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What accounts and publishers are called, and what they can be: names and roles.
+//! What accounts are called, and what they can be at the hub and for publishers.
 
 use std::fmt;
 use std::str::FromStr;
@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-/// The most characters of a name.
+/// The most characters of a handle.
 const LONGEST: usize = 39;
 
 /// What an account is called: lower-case letters, digits, and single hyphens between them.
@@ -17,18 +17,12 @@ const LONGEST: usize = 39;
 #[schema(value_type = String, pattern = "^[a-z0-9](-?[a-z0-9])*$", min_length = 2, max_length = 39)]
 pub(crate) struct Handle(String);
 
-/// What a publisher is called: the first part of the names of its repositories.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize, ToSchema)]
-#[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z0-9](-?[a-z0-9])*$", min_length = 2, max_length = 39)]
-pub(crate) struct PublisherName(String);
-
 /// A text names nobody.
 #[derive(Debug, Clone, PartialEq, Eq, Error)]
 #[error(
-    "`{given}` is no name: it must be 2 to {LONGEST} lower-case letters and digits, with single hyphens between them"
+    "`{given}` is no handle: it must be 2 to {LONGEST} lower-case letters and digits, with single hyphens between them"
 )]
-pub(crate) struct BadName {
+pub(crate) struct BadHandle {
     given: String,
 }
 
@@ -60,54 +54,42 @@ pub(crate) enum MemberRole {
     Owner,
 }
 
-/// Whether a text is a name.
-fn name(text: String) -> Result<String, BadName> {
-    let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
-    let is_part = |part: &str| !part.is_empty() && part.bytes().all(is_letter);
-    let fits = (2..=LONGEST).contains(&text.len()) && text.split('-').all(is_part);
-    if fits { Ok(text) } else { Err(BadName { given: text }) }
+impl Handle {
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
+    }
 }
 
-/// The same for each kind of name.
-macro_rules! names {
-    ($($kind:ident),*) => { $(
-        impl $kind {
-            pub(crate) fn as_str(&self) -> &str {
-                &self.0
-            }
-        }
+impl TryFrom<String> for Handle {
+    type Error = BadHandle;
 
-        impl TryFrom<String> for $kind {
-            type Error = BadName;
-
-            fn try_from(text: String) -> Result<Self, BadName> {
-                name(text).map(Self)
-            }
-        }
-
-        impl FromStr for $kind {
-            type Err = BadName;
-
-            fn from_str(text: &str) -> Result<Self, BadName> {
-                name(text.to_owned()).map(Self)
-            }
-        }
-
-        impl From<$kind> for String {
-            fn from(name: $kind) -> Self {
-                name.0
-            }
-        }
-
-        impl fmt::Display for $kind {
-            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str(&self.0)
-            }
-        }
-    )* };
+    fn try_from(text: String) -> Result<Self, BadHandle> {
+        let is_letter = |byte: u8| byte.is_ascii_lowercase() || byte.is_ascii_digit();
+        let is_part = |part: &str| !part.is_empty() && part.bytes().all(is_letter);
+        let is_handle = (2..=LONGEST).contains(&text.len()) && text.split('-').all(is_part);
+        if is_handle { Ok(Self(text)) } else { Err(BadHandle { given: text }) }
+    }
 }
 
-names!(Handle, PublisherName);
+impl FromStr for Handle {
+    type Err = BadHandle;
+
+    fn from_str(text: &str) -> Result<Self, BadHandle> {
+        text.to_owned().try_into()
+    }
+}
+
+impl From<Handle> for String {
+    fn from(handle: Handle) -> Self {
+        handle.0
+    }
+}
+
+impl fmt::Display for Handle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
 
 impl Role {
     pub(crate) const ALL: [Self; 4] = [Self::Reader, Self::Contributor, Self::Reviewer, Self::Administrator];
@@ -162,13 +144,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn names_are_plain() {
+    fn handles_are_plain() {
         for text in ["ab", "a-b", "0x", "l3af-project", &"a".repeat(LONGEST)] {
             assert_eq!(text.parse::<Handle>().map(String::from), Ok(text.to_owned()));
         }
         for text in ["", "a", "-a", "a-", "a--b", "A1", "a_b", "a.b", "a/b", "é1", &"a".repeat(LONGEST + 1)]
         {
-            assert!(text.parse::<PublisherName>().is_err(), "`{text}`");
+            assert!(text.parse::<Handle>().is_err(), "`{text}`");
         }
     }
 

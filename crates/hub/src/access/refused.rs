@@ -6,9 +6,10 @@ use axum::response::{IntoResponse, Response};
 use thiserror::Error;
 
 use super::denied::Denied;
-use super::names::{BadName, Handle, PublisherName};
+use super::names::{BadHandle, Handle};
 use super::password::Unfit;
 use crate::answer;
+use crate::registry::{BadName, PublisherName};
 
 /// Something is not done.
 #[derive(Debug, Error)]
@@ -42,6 +43,12 @@ pub(crate) enum Refused {
 impl From<Unfit> for Refused {
     fn from(unfit: Unfit) -> Self {
         Self::Invalid(unfit.to_string())
+    }
+}
+
+impl From<BadHandle> for Refused {
+    fn from(bad: BadHandle) -> Self {
+        Self::Invalid(bad.to_string())
     }
 }
 

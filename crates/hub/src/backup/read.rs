@@ -5,13 +5,17 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
+use futures_util::FutureExt as _;
 use serde_json::Value;
-use sqlx::{AnyConnection, SqlSafeStr as _};
+use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 
 use super::{Backup, Line, NotRestored, SUMMARY, TABLES};
 use crate::database::{Database, kept, version};
 use crate::storage::copy;
-use crate::{Algorithm, Config, ContentDigest, Storage};
+use crate::{Algorithm, Config, ContentDigest, Storage, search};
+
+/// Tables in which there is nothing unless somebody uses the hub; in others its program puts rows by itself.
+const MADE_BY_PEOPLE: [&str; 3] = ["publishers", "accounts", "blobs"];
 
 impl Backup {
     /// Reads what a backup says of itself.
@@ -49,17 +53,8 @@ impl Backup {
             }
         }
         let pool = Database::at_version(config, backup.schema).await?;
-        let mut transaction = pool.begin().await?;
-        for table in kept() {
-            if count(&mut transaction, table).await? > 0 {
-                return Err(NotRestored::NotEmpty { table });
-            }
-        }
-        for line in Lines::open(&rows)? {
-            line?.insert(&mut transaction).await?;
-        }
-        transaction.commit().await?;
-        pool.close().await;
+        restore_rows(&pool, backup.schema, &rows).await?;
+        index(&Database::open(config).await?).await?;
         Ok(backup)
     }
 
@@ -87,9 +82,42 @@ async fn restore_blob(from: &Storage, to: &Storage, digest: &ContentDigest) -> R
     }
 }
 
-async fn count(connection: &mut AnyConnection, table: &str) -> sqlx::Result<i64> {
-    let statement = sqlx::AssertSqlSafe(format!("SELECT COUNT(*) FROM {table}")).into_sql_str();
-    sqlx::query_scalar(statement).fetch_one(connection).await
+/// Puts the rows in place of those of a database that nobody used.
+async fn restore_rows(pool: &AnyPool, version: i64, rows: &Path) -> Result<(), NotRestored> {
+    let mut transaction = pool.begin().await?;
+    for table in MADE_BY_PEOPLE {
+        if !is_empty(&mut transaction, table).await? {
+            return Err(NotRestored::NotEmpty { table });
+        }
+    }
+    for table in kept(version).rev() {
+        sqlx::query(AssertSqlSafe(format!("DELETE FROM {table}"))).execute(&mut *transaction).await?;
+    }
+    for line in Lines::open(rows)? {
+        line?.insert(&mut transaction, version).await?;
+    }
+    transaction.commit().await?;
+    pool.close().await;
+    Ok(())
+}
+
+/// Makes what is searched of what was restored.
+async fn index(database: &Database) -> sqlx::Result<()> {
+    let packages: Vec<String> =
+        sqlx::query_scalar("SELECT id FROM packages ORDER BY id").fetch_all(database.readers()).await?;
+    for package in packages {
+        let done = database
+            .write(move |connection| async move { search::index(connection, &package).await }.boxed());
+        done.await?;
+    }
+    Ok(())
+}
+
+async fn is_empty(connection: &mut AnyConnection, table: &str) -> sqlx::Result<bool> {
+    let found = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM {table} LIMIT 1")))
+        .fetch_optional(connection)
+        .await?;
+    Ok(found.is_none())
 }
 
 /// The lines of the file with the rows.
@@ -117,8 +145,8 @@ impl Iterator for Lines<'_> {
 
 impl Line {
     /// Inserts the row; columns that it does not have are null.
-    async fn insert(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
-        let table = kept().find(|table| *table == self.table);
+    async fn insert(&self, connection: &mut AnyConnection, version: i64) -> sqlx::Result<()> {
+        let table = kept(version).find(|table| *table == self.table);
         let unknown = || sqlx::Error::Protocol(format!("there is no table `{}`", self.table));
         let table = table.ok_or_else(unknown)?;
         // A name of a column is part of the statement.
@@ -130,7 +158,7 @@ impl Line {
         let names: Vec<&str> = self.row.keys().map(String::as_str).collect();
         let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
         let statement = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
-        let mut insert = sqlx::query(sqlx::AssertSqlSafe(statement).into_sql_str());
+        let mut insert = sqlx::query(AssertSqlSafe(statement));
         for value in self.row.values() {
             insert = match value {
                 Value::Number(number) => insert.bind(number.as_i64()),

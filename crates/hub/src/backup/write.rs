@@ -67,7 +67,7 @@ impl Hub {
         let (mut hasher, mut blobs) = (Hasher::new(Algorithm::Sha256), Vec::new());
         let mut moment = self.database.moment().await?;
         let mut count = 0;
-        for table in kept() {
+        for table in kept(version()) {
             let mut selected = all_of(&mut moment, table);
             while let Some(row) = selected.try_next().await? {
                 let line = Line { table: table.to_owned(), row: written(&row)? };

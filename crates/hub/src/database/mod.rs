@@ -33,6 +33,13 @@ pub(crate) enum Kind {
     Postgres,
 }
 
+impl Kind {
+    /// Which database a connection leads to.
+    pub(crate) fn of(connection: &AnyConnection) -> Self {
+        if connection.backend_name() == "SQLite" { Self::Sqlite } else { Self::Postgres }
+    }
+}
+
 /// The database of a hub.
 pub struct Database {
     kind: Kind,

@@ -44,8 +44,6 @@ struct Told {
     version: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     digest: Option<String>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    account: Option<String>,
     #[serde(skip_serializing_if = "String::is_empty")]
     text: String,
     /// RFC 3339.
@@ -82,7 +80,7 @@ impl Hub {
     /// Tells what is due, and says whether there may be more.
     async fn deliver_once(&self, client: &Client) -> sqlx::Result<bool> {
         let due: Vec<Due> = sqlx::query_as(
-            "SELECT d.webhook, d.attempts, w.url, w.secret, e.id, e.kind, e.publisher, e.package, e.version, e.digest, e.account, \
+            "SELECT d.webhook, d.attempts, w.url, w.secret, e.id, e.kind, e.publisher, e.package, e.version, e.digest, \
              e.text, e.at_ms FROM deliveries d JOIN webhooks w ON w.id = d.webhook JOIN events e ON e.id = d.event \
              WHERE d.due_ms <= $1 AND w.gone_ms IS NULL ORDER BY d.due_ms LIMIT $2",
         )
@@ -201,7 +199,6 @@ impl<'r> FromRow<'r, sqlx::any::AnyRow> for Due {
                 package: row.try_get("package")?,
                 version: row.try_get("version")?,
                 digest: row.try_get("digest")?,
-                account: row.try_get("account")?,
                 text: row.try_get("text")?,
                 at: at.to_string(),
             },

@@ -30,6 +30,8 @@ pub(crate) enum Kind {
     Submitted,
     /// A version can be had.
     Released,
+    /// Its publisher should change something.
+    ChangesAsked,
     /// A version was refused.
     Rejected,
     /// People are warned of a version.
@@ -50,8 +52,6 @@ pub(crate) struct Event<'a> {
     pub(crate) package: &'a str,
     pub(crate) version: &'a str,
     pub(crate) digest: Option<&'a str>,
-    /// The handle of who does it; none where the hub does.
-    pub(crate) account: Option<&'a str>,
     /// What is said of it.
     pub(crate) text: &'a str,
 }
@@ -68,8 +68,8 @@ pub(crate) fn routes() -> Router<Arc<Hub>> {
 pub(crate) async fn tell(connection: &mut AnyConnection, event: &Event<'_>, now_ms: i64) -> sqlx::Result<()> {
     let id = Uuid::now_v7().to_string();
     sqlx::query(
-        "INSERT INTO events (id, kind, publisher, package, version, digest, account, text, at_ms) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO events (id, kind, publisher, package, version, digest, text, at_ms) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8)",
     )
     .bind(&id)
     .bind(event.kind.name())
@@ -77,7 +77,6 @@ pub(crate) async fn tell(connection: &mut AnyConnection, event: &Event<'_>, now_
     .bind(event.package)
     .bind(event.version)
     .bind(event.digest)
-    .bind(event.account)
     .bind(event.text)
     .bind(now_ms)
     .execute(&mut *connection)
@@ -95,9 +94,10 @@ pub(crate) async fn tell(connection: &mut AnyConnection, event: &Event<'_>, now_
 }
 
 impl Kind {
-    const ALL: [Self; 7] = [
+    const ALL: [Self; 8] = [
         Self::Submitted,
         Self::Released,
+        Self::ChangesAsked,
         Self::Rejected,
         Self::Yanked,
         Self::Restored,
@@ -110,6 +110,7 @@ impl Kind {
         match self {
             Self::Submitted => "submitted",
             Self::Released => "released",
+            Self::ChangesAsked => "changes-asked",
             Self::Rejected => "rejected",
             Self::Yanked => "yanked",
             Self::Restored => "restored",
@@ -122,7 +123,7 @@ impl Kind {
     fn is_public(self) -> bool {
         match self {
             Self::Released | Self::Yanked | Self::Restored | Self::Deleted | Self::Advised => true,
-            Self::Submitted | Self::Rejected => false,
+            Self::Submitted | Self::ChangesAsked | Self::Rejected => false,
         }
     }
 }

@@ -3,13 +3,13 @@
 
 use std::sync::Arc;
 
-use axum::http::{HeaderMap, HeaderName, Method};
+use axum::http::{HeaderMap, HeaderName, Method, header};
 
 use super::name::RepositoryName;
 use super::query::Query;
 use super::refused::Refused;
 use crate::Hub;
-use crate::access::{Action, Caller, Place};
+use crate::access::{Action, Caller, Denied, Place};
 
 /// A request about a repository.
 pub(super) struct Call {
@@ -33,7 +33,8 @@ impl Call {
 
     /// Who calls, if they may do that here.
     pub(super) async fn admit(&self, action: Action) -> Result<Caller, Refused> {
-        let caller = caller(&self.hub, &self.headers).await?;
+        let caller = self.hub.access.caller(&self.headers).await;
+        let caller = caller.map_err(|denied| refuse(&self.hub, denied, action, &self.name))?;
         permit(&self.hub, &caller, action, &self.name).await?;
         Ok(caller)
     }
@@ -53,22 +54,39 @@ impl Call {
     }
 }
 
-/// Who makes a request.
+/// Who makes a request that is about no repository.
 pub(super) async fn caller(hub: &Hub, headers: &HeaderMap) -> Result<Caller, Refused> {
-    let caller = hub.access.caller(headers).await;
-    caller.map_err(|denied| Refused::Denied { denied, challenge: hub.access.general_challenge() })
+    let refuse = |denied| Refused::Denied { denied, challenge: hub.access.general_challenge() };
+    hub.access.caller(headers).await.map_err(refuse)
 }
 
-/// Lets a caller do something in a repository, or says why not, and where to log in for it.
+/// Lets a caller do something in a repository, or says why not.
 pub(super) async fn permit(
     hub: &Hub,
     caller: &Caller,
     action: Action,
     name: &RepositoryName,
 ) -> Result<(), Refused> {
-    let place = Place { publisher: name.publisher.to_string(), repository: name.rest.clone() };
-    let permitted = hub.access.permit(caller, action, &place).await;
-    permitted.map_err(|denied| Refused::Denied { denied, challenge: hub.access.challenge(action, &place) })
+    let permitted = hub.access.permit(caller, action, &place(name)).await;
+    permitted.map_err(|denied| refuse(hub, denied, action, name))
+}
+
+/// Whether a client has to log in before it does anything else: one that is not told so at `/v2/` never does.
+pub(super) async fn welcome(hub: &Hub, headers: &HeaderMap) -> Result<(), Refused> {
+    let caller = caller(hub, headers).await?;
+    if caller != Caller::Anonymous || headers.contains_key(header::AUTHORIZATION) {
+        return Ok(());
+    }
+    let welcome = hub.access.welcome().await;
+    welcome.map_err(|denied| Refused::Denied { denied, challenge: hub.access.general_challenge() })
+}
+
+fn refuse(hub: &Hub, denied: Denied, action: Action, name: &RepositoryName) -> Refused {
+    Refused::Denied { denied, challenge: hub.access.challenge(action, &place(name)) }
+}
+
+fn place(name: &RepositoryName) -> Place {
+    Place { publisher: name.publisher.to_string(), repository: name.rest.clone() }
 }
 
 /// The account that calls.

@@ -33,7 +33,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
@@ -42,7 +42,6 @@ use self::path::{Path, Within};
 use self::query::Query;
 use self::refused::Refused;
 use crate::Hub;
-use crate::access::Caller;
 
 pub use self::check::{Problem, Report, Unchecked};
 pub use self::name::{BadName, PublisherName};
@@ -78,7 +77,10 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
     let query = Query::parse(head.uri.query());
     let is_read = matches!(head.method, Method::GET | Method::HEAD);
     match path {
-        Path::Version if is_read => version(&hub, &head.headers).await,
+        Path::Version if is_read => {
+            call::welcome(&hub, &head.headers).await?;
+            Ok(json("{}".to_owned()))
+        }
         Path::Catalog if is_read => catalog::list(&hub, &head.headers, &query).await,
         Path::Version | Path::Catalog => Err(Refused::Method { method: head.method.to_string() }),
         Path::Repository(name, within) => {
@@ -86,18 +88,6 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
             within_repository(call, within, body).await
         }
     }
-}
-
-/// Says that this is a registry: to those who have to log in, after they did, since clients that are told here log in.
-async fn version(hub: &Hub, headers: &HeaderMap) -> Result<Response, Refused> {
-    let caller = call::caller(hub, headers).await?;
-    let challenge = || hub.access.general_challenge();
-    let needs_login = hub.access.needs_login().await;
-    let needs_login = needs_login.map_err(|denied| Refused::Denied { denied, challenge: challenge() })?;
-    if needs_login && caller == Caller::Anonymous {
-        return Err(Refused::LoginFirst { challenge: challenge() });
-    }
-    Ok(json("{}".to_owned()))
 }
 
 async fn within_repository(call: Call, within: Within, body: Body) -> Result<Response, Refused> {

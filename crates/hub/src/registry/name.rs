@@ -4,13 +4,17 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
+use utoipa::ToSchema;
 
 /// The longest name of a repository, in bytes: what clients put before it must fit in 255 too, for some of them.
 const MOST_BYTES: usize = 255;
 
 /// The name of a publisher, which is the first component of the names of its repositories.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(try_from = "String", into = "String")]
+#[schema(value_type = String, pattern = "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*$", max_length = 100)]
 pub struct PublisherName(String);
 
 /// The name of a repository: a publisher, and one or more components.
@@ -69,6 +73,20 @@ impl FromStr for PublisherName {
         } else {
             Err(BadName::Publisher { given: text.to_owned() })
         }
+    }
+}
+
+impl TryFrom<String> for PublisherName {
+    type Error = BadName;
+
+    fn try_from(text: String) -> Result<Self, BadName> {
+        text.parse()
+    }
+}
+
+impl From<PublisherName> for String {
+    fn from(name: PublisherName) -> Self {
+        name.0
     }
 }
 

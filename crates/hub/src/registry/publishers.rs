@@ -2,10 +2,12 @@
 //! Who has a namespace. Nothing can be pushed where there is no publisher.
 
 use futures_util::FutureExt as _;
+use serde_json::Value;
 use thiserror::Error;
 
 use super::name::PublisherName;
 use crate::Hub;
+use crate::audit::{self, Note};
 
 /// What a namespace is for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,9 +42,17 @@ impl Hub {
         let registry_only = i64::from(namespace == Namespace::Registry);
         let add = self.database.write(move |connection| {
             async move {
+                let note = Note {
+                    now_ms,
+                    actor: "l3af-hub",
+                    action: "publisher.create",
+                    subject: &publisher,
+                    detail: Value::Null,
+                };
+                audit::note(connection, &note).await?;
                 let insert = "INSERT INTO publishers (name, registry_only, created_ms) VALUES ($1, $2, $3) \
                               ON CONFLICT (name) DO NOTHING";
-                let insert = sqlx::query(insert).bind(publisher).bind(registry_only).bind(now_ms);
+                let insert = sqlx::query(insert).bind(&publisher).bind(registry_only).bind(now_ms);
                 Ok::<_, NotAdded>(insert.execute(connection).await?.rows_affected())
             }
             .boxed()

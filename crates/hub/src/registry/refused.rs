@@ -76,16 +76,9 @@ pub(super) enum Refused {
     /// What a manifest names was not pushed before.
     #[error("the manifest names `{digest}`, which is not in `{name}`: push it first")]
     Lacks { name: String, digest: String },
-    /// Not for this caller.
-    #[error("{denied}; hint: {}", denied.hint())]
-    Denied {
-        denied: Denied,
-        /// Where to log in for it.
-        challenge: String,
-    },
-    /// Most things are only for those who log in.
-    #[error("log in first, if only as nobody: clients of registries do that by themselves")]
-    LoginFirst { challenge: String },
+    /// Not for this caller; `challenge` says where another might log in.
+    #[error("{denied}")]
+    Denied { denied: Denied, challenge: String },
     /// A rule of packages.
     #[error("{why}")]
     Turned { why: String },
@@ -125,7 +118,6 @@ impl Refused {
             Self::Denied { denied, .. } => {
                 (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
             }
-            Self::LoginFirst { .. } => ("UNAUTHORIZED", StatusCode::UNAUTHORIZED),
             Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
@@ -157,9 +149,6 @@ impl IntoResponse for Refused {
             }
         };
         add(header::CONTENT_TYPE, "application/json");
-        if let Self::LoginFirst { challenge } = &self {
-            add(header::WWW_AUTHENTICATE, challenge);
-        }
         if let Self::Denied { denied, challenge } = &self {
             if status == StatusCode::UNAUTHORIZED {
                 add(header::WWW_AUTHENTICATE, challenge);

@@ -14,7 +14,7 @@ use crate::in_toto::Statement;
 use crate::policy::{Anchor, Endorser, Publisher};
 use crate::{
     BadCertification, BadRoot, Certificate, Certified, CertifiedRoot, Envelope, Family, KeyId, Pen,
-    PublicKey, Quorum, Role, Root, Signer,
+    PublicKey, Quorum, Review, Role, Root, Signer, VerifiedPayload,
 };
 
 /// Who may sign, and what is asked of their keys.
@@ -236,12 +236,20 @@ fn endorsements(
     let said = evidence.envelopes.iter().filter_map(|bytes| {
         let envelope = Envelope::parse(bytes).ok()?;
         let verified = envelope.verify(&quorum, |signer| at.policy.counts(signer)).ok()?;
-        let Statement { predicate, .. } = Statement::<Endorsement>::parse(&verified).ok()?;
+        let predicate = endorsement(&verified)?;
         let in_time = predicate.expires.is_none_or(|expires| at.time() < expires) || continues;
         let is_made = predicate.created <= at.latest();
         (in_time && is_made && predicate.covers(found)).then_some(predicate)
     });
     said.collect()
+}
+
+/// What an endorser signed, where it endorses something: an approving review does so for one release.
+fn endorsement(verified: &VerifiedPayload<'_>) -> Option<Endorsement> {
+    match Statement::<Endorsement>::parse(verified) {
+        Ok(statement) => Some(statement.predicate),
+        Err(_) => Statement::<Review>::parse(verified).ok()?.predicate.endorsement(),
+    }
 }
 
 fn theirs(publisher: &Publisher, found: &Found) -> Result<(), Refused> {

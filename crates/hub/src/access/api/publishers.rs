@@ -13,12 +13,13 @@ use wire::Problem;
 
 use super::super::action::{Action, Resource};
 use super::super::caller::Caller;
-use super::super::names::{Handle, MemberRole, PublisherName};
+use super::super::names::{Handle, MemberRole};
 use super::super::publishers::{self, Member, NewPublisher, Publisher, PublisherChange};
 use super::super::refused::Refused;
 use super::super::scope::Scope;
 use crate::Hub;
 use crate::given::{Asked, Body, Listed, Named, Part};
+use crate::registry::PublisherName;
 
 /// What a member may do.
 #[derive(Debug, Deserialize, ToSchema)]

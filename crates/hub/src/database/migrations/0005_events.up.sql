@@ -8,8 +8,6 @@ CREATE TABLE events (
     -- A version, or for advisories a range of versions.
     version TEXT NOT NULL,
     digest TEXT,
-    -- The handle of who did it.
-    account TEXT,
     -- What was said of it, such as why a version was yanked.
     text TEXT NOT NULL,
     at_ms BIGINT NOT NULL

@@ -67,7 +67,7 @@ fn l3afd_gets_what_was_built_for_it_and_else_is_told_why_not() {
 #[test]
 fn a_daemon_fetches_an_artifact_from_a_hub_as_l3afd_does() {
     let pair = Pair::new().unwrap();
-    let hub = Hub::start_open_on(&pair.right, "").unwrap();
+    let hub = Hub::start_on(&pair.right, "").unwrap();
     hub.add_registry("free").unwrap();
     let here = Repository { hub: &hub, name: "free/ratelimiting" };
     let image = here.image("sha256", 1);

@@ -1,0 +1,13 @@
+DROP TABLE pulled;
+DROP TABLE pulls;
+DROP TABLE acceptances;
+DROP TABLE advisories;
+DROP TABLE review_policies;
+DROP TABLE reviews;
+DROP TABLE review_keys;
+DROP TABLE publisher_roots;
+DROP TABLE check_results;
+DROP TABLE check_queue;
+DROP TABLE rejected;
+DROP TABLE releases;
+DROP TABLE packages;

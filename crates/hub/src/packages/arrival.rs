@@ -1,0 +1,214 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Takes notice of manifests in the transaction that stores, tags or removes them.
+//!
+//! A manifest that is pushed by a version becomes a release. One without a tag belongs to whatever names it, or is about it:
+//! what is pushed beside a release that waits for something has it checked again.
+
+use package::{Digest, PackageName, Version};
+use serde::Deserialize;
+use sqlx::AnyConnection;
+use thiserror::Error;
+use uuid::Uuid;
+use wire::hub::State;
+
+use super::release::Release;
+use super::state;
+use crate::ContentDigest;
+
+/// A manifest that is being stored in a repository of packages, whose publisher is no ordinary registry.
+pub(crate) struct Arrival {
+    /// The id of the repository.
+    pub(crate) repository: String,
+    pub(crate) publisher: String,
+    /// What follows the publisher in the OCI name.
+    pub(crate) name: String,
+    pub(crate) digest: ContentDigest,
+    pub(crate) media_type: String,
+    pub(crate) bytes: bytes::Bytes,
+    /// The tag that it was pushed by, where there was one.
+    pub(crate) tag: Option<String>,
+    /// The account that pushes.
+    pub(crate) account: Option<String>,
+    pub(crate) now_ms: i64,
+}
+
+/// A manifest may not be stored or removed.
+#[derive(Debug, Error)]
+pub(crate) enum Turned {
+    /// A rule of packages says no; in OCI, `DENIED`.
+    #[error("{why}")]
+    Away { why: String },
+    /// The database failed.
+    #[error(transparent)]
+    Database(#[from] sqlx::Error),
+}
+
+/// What matters here of an index or a manifest.
+#[derive(Deserialize)]
+struct Names {
+    #[serde(default)]
+    manifests: Vec<Named>,
+    #[serde(default)]
+    layers: Vec<Named>,
+    subject: Option<Named>,
+}
+
+#[derive(Deserialize)]
+struct Named {
+    digest: String,
+}
+
+/// Takes notice of a manifest in the transaction that stores it, so that it is pending from the moment it is there.
+///
+/// # Errors
+/// When it must not be stored: then nothing is.
+pub(crate) async fn arrive(connection: &mut AnyConnection, arrival: &Arrival) -> Result<(), Turned> {
+    let names: Option<Names> = serde_json::from_slice(&arrival.bytes).ok();
+    refuse_rejected(connection, arrival, names.as_ref()).await?;
+    match (&arrival.tag, names.and_then(|names| names.subject)) {
+        (Some(tag), _) => publish(connection, arrival, &version_in(tag)?).await,
+        (None, Some(subject)) => accompany(connection, arrival, &subject.digest).await,
+        (None, None) => Ok(()),
+    }
+}
+
+/// Whether a manifest may be removed from a repository of packages, which takes what it tags with it.
+///
+/// # Errors
+/// When a release is made of it.
+pub(super) async fn may_leave(
+    connection: &mut AnyConnection,
+    repository: &str,
+    digest: &ContentDigest,
+) -> Result<(), Turned> {
+    // Its index, an image of its index, or what is about either.
+    let select = "SELECT p.name, r.version FROM releases r JOIN packages p ON p.id = r.package \
+                  WHERE r.repository = $1 AND r.state <> 'deleted' AND (r.digest = $2 \
+                  OR EXISTS (SELECT 1 FROM needs n WHERE n.repository = $1 AND n.manifest = r.digest AND n.digest = $2) \
+                  OR EXISTS (SELECT 1 FROM manifests m WHERE m.repository = $1 AND m.digest = $2 AND m.subject = r.digest))";
+    let found = sqlx::query_as::<_, (String, String)>(select).bind(repository).bind(digest.to_string());
+    match found.fetch_optional(connection).await? {
+        None => Ok(()),
+        Some((name, version)) => Err(away(format!(
+            "{digest} belongs to {name} {version}, and what was pushed as a version stays; yank it (`l3af yank`), or ask \
+             the hub's API to delete it within 72 hours"
+        ))),
+    }
+}
+
+/// The version in a tag, which has no `+`.
+fn version_in(tag: &str) -> Result<Version, Turned> {
+    tag.replace('_', "+").parse().map_err(|bad| {
+        away(format!(
+            "`{tag}` is not a version ({bad}); a package is pushed by its version, such as `1.2.0`, and other tags are for \
+             namespaces that are ordinary registries"
+        ))
+    })
+}
+
+async fn refuse_rejected(
+    connection: &mut AnyConnection,
+    arrival: &Arrival,
+    names: Option<&Names>,
+) -> Result<(), Turned> {
+    let mut digests = vec![arrival.digest.to_string()];
+    if let Some(names) = names {
+        digests.extend(names.manifests.iter().chain(&names.layers).map(|named| named.digest.clone()));
+    }
+    for digest in digests {
+        if let Some(reason) = rejection(connection, &digest).await? {
+            return Err(away(format!("{digest} was rejected, and is refused under any name: {reason}")));
+        }
+    }
+    Ok(())
+}
+
+/// Why these bytes were rejected, where they were.
+pub(super) async fn rejection(connection: &mut AnyConnection, digest: &str) -> sqlx::Result<Option<String>> {
+    let select = sqlx::query_scalar("SELECT reason FROM rejected WHERE digest = $1").bind(digest);
+    select.fetch_optional(connection).await
+}
+
+/// Makes a release of what is pushed by a version.
+async fn publish(connection: &mut AnyConnection, arrival: &Arrival, version: &Version) -> Result<(), Turned> {
+    let digest = arrival.digest.to_string();
+    if digest.parse::<Digest>().is_err() {
+        return Err(away(format!("{digest} cannot be a release: packages are named by SHA-256")));
+    }
+    let package = package(connection, arrival).await?;
+    let insert = "INSERT INTO releases (id, package, version, repository, digest, state, pushed_by, pushed_ms, changed_ms) \
+                  VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $7) ON CONFLICT (package, version) DO NOTHING";
+    let id = Uuid::now_v7().to_string();
+    let insert = sqlx::query(insert).bind(&id).bind(&package).bind(version.to_string());
+    let insert = insert.bind(&arrival.repository).bind(&digest).bind(&arrival.account).bind(arrival.now_ms);
+    if insert.execute(&mut *connection).await?.rows_affected() == 1 {
+        return Ok(enqueue(connection, &id, arrival.now_ms).await?);
+    }
+    let (there, state): (String, String) =
+        sqlx::query_as("SELECT digest, state FROM releases WHERE package = $1 AND version = $2")
+            .bind(&package)
+            .bind(version.to_string())
+            .fetch_one(connection)
+            .await?;
+    // Who pushes the same once more did not hear the answer.
+    if there == digest && state != State::Deleted.as_str() {
+        return Ok(());
+    }
+    Err(away(format!(
+        "version {version} of {}/{} was pushed as {there} and is {state}; a version is never used again, so push the next one",
+        arrival.publisher, arrival.name
+    )))
+}
+
+/// The id of the package, which is made where this is its first release.
+async fn package(connection: &mut AnyConnection, arrival: &Arrival) -> Result<String, Turned> {
+    let Arrival { publisher, name, now_ms, .. } = arrival;
+    if let Err(bad) = name.parse::<PackageName>() {
+        return Err(away(format!("packages are pushed to `publisher/package`: {bad}")));
+    }
+    let insert = "INSERT INTO packages (id, publisher, name, created_ms) VALUES ($1, $2, $3, $4) \
+                  ON CONFLICT (publisher, name) DO NOTHING";
+    let insert = sqlx::query(insert).bind(Uuid::now_v7().to_string()).bind(publisher).bind(name);
+    insert.bind(now_ms).execute(&mut *connection).await?;
+    let select = sqlx::query_scalar("SELECT id FROM packages WHERE publisher = $1 AND name = $2");
+    Ok(select.bind(publisher).bind(name).fetch_one(connection).await?)
+}
+
+/// Notices what is about a release. Where the release is public, so is this: whoever may push there may speak of it.
+async fn accompany(connection: &mut AnyConnection, arrival: &Arrival, subject: &str) -> Result<(), Turned> {
+    let Some(release) = Release::by_digest(connection, &arrival.repository, subject).await? else {
+        return Ok(());
+    };
+    if release.state.is_public() {
+        return Ok(crate::registry::reveal(connection, &arrival.repository, &arrival.digest).await?);
+    }
+    let update = sqlx::query("UPDATE releases SET evidence = evidence + 1 WHERE id = $1").bind(&release.id);
+    update.execute(&mut *connection).await?;
+    if release.state == State::ChangesAsked {
+        check_again(connection, &release.id, arrival.now_ms).await?;
+    }
+    Ok(())
+}
+
+/// Has a release checked that waits for changes. Returns whether it did.
+pub(super) async fn check_again(
+    connection: &mut AnyConnection,
+    release: &str,
+    now_ms: i64,
+) -> sqlx::Result<bool> {
+    let gone = state::go(connection, release, State::Pending, None, now_ms).await?;
+    if gone {
+        enqueue(connection, release, now_ms).await?;
+    }
+    Ok(gone)
+}
+
+async fn enqueue(connection: &mut AnyConnection, release: &str, now_ms: i64) -> sqlx::Result<()> {
+    let insert = "INSERT INTO check_queue (release, due_ms) VALUES ($1, $2) ON CONFLICT (release) \
+                  DO UPDATE SET due_ms = excluded.due_ms, lease = NULL, leased_until_ms = 0, attempts = 0";
+    sqlx::query(insert).bind(release).bind(now_ms).execute(connection).await.map(drop)
+}
+
+pub(super) fn away(why: String) -> Turned {
+    Turned::Away { why }
+}

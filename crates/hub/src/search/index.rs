@@ -1,0 +1,173 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Keeps the index, in the transaction of what changes it. Rows that several packages share are changed in the order of their names,
+//! so that two transactions never wait for each other.
+
+use std::collections::BTreeSet;
+
+use sqlx::AnyConnection;
+use wire::hub::Facts;
+
+use super::document::Document;
+use super::rank::rank;
+use super::words::{facet_word, variants};
+use crate::database::Kind;
+use crate::packages::{Release, latest};
+
+/// What the index has of a package.
+#[derive(Default)]
+struct Known {
+    serial: Option<i64>,
+    rank: Option<i64>,
+    words: BTreeSet<String>,
+    facets: BTreeSet<String>,
+}
+
+/// Has a package found by the release that most people want, or no longer where there is none.
+pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx::Result<()> {
+    let releases = Release::siblings(connection, package).await?;
+    let best = latest(&releases).and_then(|release| Some((release, release.facts.as_ref()?)));
+    let known = known(connection, package).await?;
+    if let Some(rank) = known.rank {
+        let key = if Kind::of(connection) == Kind::Sqlite { "rowid" } else { "rank" };
+        let delete = format!("DELETE FROM search_text WHERE {key} = $1");
+        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(rank).execute(&mut *connection).await?;
+    }
+    match best {
+        Some((release, facts)) => put(connection, (release, facts), known).await,
+        None => {
+            let delete = sqlx::query("DELETE FROM search_documents WHERE package = $1").bind(package);
+            delete.execute(&mut *connection).await?;
+            count_words(connection, &known.words, &BTreeSet::new()).await?;
+            count_facets(connection, &known.facets, &BTreeSet::new()).await
+        }
+    }
+}
+
+async fn put(
+    connection: &mut AnyConnection,
+    (release, facts): (&Release, &Facts),
+    known: Known,
+) -> sqlx::Result<()> {
+    let document = Document::new(release, facts);
+    let serial = match known.serial {
+        Some(serial) => serial,
+        None => next_serial(connection).await?,
+    };
+    let pulls: i64 = sqlx::query_scalar("SELECT pulls FROM packages WHERE id = $1")
+        .bind(&release.package)
+        .fetch_one(&mut *connection)
+        .await?;
+    let released_ms = release.released_ms.unwrap_or(release.pushed_ms);
+    let rank = rank(pulls, released_ms, release.signed_by.is_some(), serial);
+    let words: BTreeSet<String> = document.words().into_iter().map(str::to_owned).collect();
+    let facets: BTreeSet<String> =
+        document.facets.iter().map(|(facet, value)| format!("{facet}={value}")).collect();
+    let insert = "INSERT INTO search_documents (package, serial, rank, release, words, facets) \
+                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (package) DO UPDATE SET rank = excluded.rank, \
+                  release = excluded.release, words = excluded.words, facets = excluded.facets";
+    let insert = sqlx::query(insert).bind(&release.package).bind(serial).bind(rank).bind(&release.id);
+    let insert = insert.bind(joined(&words, " ")).bind(joined(&facets, "\n"));
+    insert.execute(&mut *connection).await?;
+    text(connection, rank, &document).await?;
+    count_words(connection, &known.words, &words).await?;
+    count_facets(connection, &known.facets, &facets).await
+}
+
+async fn known(connection: &mut AnyConnection, package: &str) -> sqlx::Result<Known> {
+    let select = "SELECT serial, rank, words, facets FROM search_documents WHERE package = $1";
+    let row = sqlx::query_as::<_, (i64, i64, String, String)>(select).bind(package);
+    let known = row.fetch_optional(connection).await?.map(|(serial, rank, words, facets)| Known {
+        serial: Some(serial),
+        rank: Some(rank),
+        words: words.split(' ').map(str::to_owned).collect(),
+        facets: facets.split('\n').map(str::to_owned).collect(),
+    });
+    Ok(known.unwrap_or_default())
+}
+
+async fn next_serial(connection: &mut AnyConnection) -> sqlx::Result<i64> {
+    let update = "UPDATE search_serial SET last = last + 1 WHERE only_one = 1 RETURNING last";
+    sqlx::query_scalar(update).fetch_one(connection).await
+}
+
+/// Gives the text to the database.
+async fn text(connection: &mut AnyConnection, rank: i64, document: &Document) -> sqlx::Result<()> {
+    let facets: Vec<String> = document.facets.iter().map(|(facet, value)| facet_word(facet, value)).collect();
+    match Kind::of(connection) {
+        Kind::Sqlite => {
+            let insert = "INSERT INTO search_text (rowid, exact, name, tags, body, facets) VALUES ($1, $2, $3, $4, $5, $6)";
+            let insert = sqlx::query(insert).bind(rank).bind(&document.exact);
+            let insert = insert.bind(document.name.join(" ")).bind(document.tags.join(" "));
+            let insert = insert.bind(document.body.join(" ")).bind(facets.join(" "));
+            insert.execute(connection).await.map(drop)
+        }
+        Kind::Postgres => {
+            let insert = "INSERT INTO search_text (rank, document) VALUES ($1, $2::text::tsvector)";
+            let vector = vector(document, &facets);
+            sqlx::query(insert).bind(rank).bind(vector).execute(connection).await.map(drop)
+        }
+    }
+}
+
+/// The words as a `tsvector`: the weights A to D stand for the name as one word, the name, the tags and the rest.
+fn vector(document: &Document, facets: &[String]) -> String {
+    let exact = [document.exact.clone()];
+    let parts: [(&[String], char); 5] =
+        [(&exact, 'A'), (&document.name, 'B'), (&document.tags, 'C'), (&document.body, 'D'), (facets, 'D')];
+    // One position for each weight: a vector has no room for more than 16383, and nobody asks where a word is.
+    let words = parts
+        .iter()
+        .zip(1..)
+        .flat_map(|((words, weight), at)| words.iter().map(move |word| format!("'{word}':{at}{weight}")));
+    words.collect::<Vec<_>>().join(" ")
+}
+
+/// Counts words that a package has now and had not, and the other way round.
+async fn count_words(
+    connection: &mut AnyConnection,
+    had: &BTreeSet<String>,
+    has: &BTreeSet<String>,
+) -> sqlx::Result<()> {
+    for word in had.symmetric_difference(has) {
+        if has.contains(word) {
+            let insert = "INSERT INTO search_words (word, packages) VALUES ($1, 1) ON CONFLICT (word) \
+                          DO UPDATE SET packages = search_words.packages + 1 RETURNING packages";
+            let count: i64 = sqlx::query_scalar(insert).bind(word).fetch_one(&mut *connection).await?;
+            if count == 1 {
+                learn(connection, word).await?;
+            }
+        } else {
+            let update = "UPDATE search_words SET packages = packages - 1 WHERE word = $1";
+            sqlx::query(update).bind(word).execute(&mut *connection).await?;
+            // Its variants stay: it may come back, and what no package has is passed over.
+        }
+    }
+    Ok(())
+}
+
+async fn learn(connection: &mut AnyConnection, word: &str) -> sqlx::Result<()> {
+    for variant in variants(word) {
+        let insert = "INSERT INTO search_variants (variant, word) VALUES ($1, $2) ON CONFLICT (variant, word) DO NOTHING";
+        sqlx::query(insert).bind(variant).bind(word).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+async fn count_facets(
+    connection: &mut AnyConnection,
+    had: &BTreeSet<String>,
+    has: &BTreeSet<String>,
+) -> sqlx::Result<()> {
+    for pair in had.symmetric_difference(has) {
+        let (facet, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let change = if has.contains(pair) { 1_i64 } else { -1 };
+        let insert = "INSERT INTO search_facets (facet, value, packages) VALUES ($1, $2, $3) \
+                      ON CONFLICT (facet, value) DO UPDATE SET packages = search_facets.packages + excluded.packages";
+        sqlx::query(insert).bind(facet).bind(value).bind(change).execute(&mut *connection).await?;
+    }
+    Ok(())
+}
+
+fn joined(texts: &BTreeSet<String>, between: &str) -> String {
+    texts.iter().map(String::as_str).collect::<Vec<_>>().join(between)
+}

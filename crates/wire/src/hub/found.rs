@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is looked for in a hub, and what is found.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use utoipa::{IntoParams, ToSchema};
+
+/// What is looked for. Every facet that is named must hold.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
+#[serde(default, deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct Wanted {
+    /// Words. Without any, all packages are found.
+    #[serde(skip_serializing_if = "String::is_empty")]
+    pub q: String,
+    /// The shelf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
+    /// The part of the shelf.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub subcategory: Option<String>,
+    /// What a program of it attaches to, such as `xdp`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub hook: Option<String>,
+    /// What the kernel calls a program of it, such as `sched_cls`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub program_type: Option<String>,
+    /// What it was built for, such as `linux/amd64`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub platform: Option<String>,
+    /// A kernel that it runs on, such as `6.1`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub kernel: Option<String>,
+    /// Its licence, as it says it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub license: Option<String>,
+    /// Who publishes it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub publisher: Option<String>,
+    /// Who signed it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub signed_by: Option<String>,
+    /// A word that it is tagged with.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub tag: Option<String>,
+    /// How many are told; 20, and at most 100.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub limit: Option<u32>,
+    /// Where the page before ended: its `next`.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+}
+
+/// A page of what was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Found {
+    /// The packages, the best first.
+    pub packages: Vec<FoundPackage>,
+    /// What finds the page behind; none where this is the last.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub next: Option<String>,
+    /// Words that no package has, with those that were looked for in their stead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub corrected: BTreeMap<String, Vec<String>>,
+}
+
+/// A package that was found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FoundPackage {
+    /// Who publishes it.
+    pub publisher: String,
+    /// Its name.
+    pub name: String,
+    /// The version that most people want.
+    pub version: String,
+    /// What it does, in one line.
+    pub description: String,
+    /// The shelf it stands on, and the part of it: `network/limits`.
+    pub shelf: String,
+    /// Its licence.
+    pub license: String,
+    /// What its programs attach to.
+    pub hooks: Vec<String>,
+    /// How often it was pulled.
+    pub pulls: u64,
+}
+
+/// A shelf, and how many packages stand there.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Category {
+    /// Its name.
+    pub name: String,
+    /// How many packages.
+    pub packages: u64,
+    /// Its parts.
+    pub subcategories: Vec<FacetValue>,
+}
+
+/// A facet, and its values by how many packages have them.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Facet {
+    /// Its name, as a parameter of a search.
+    pub name: String,
+    /// Its values, the most frequent first.
+    pub values: Vec<FacetValue>,
+}
+
+/// A value of a facet.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct FacetValue {
+    /// The value.
+    pub name: String,
+    /// How many packages have it.
+    pub packages: u64,
+}

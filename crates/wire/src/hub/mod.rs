@@ -1,0 +1,18 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What a hub's API says of packages, below `/api/v1/`. `docs/hub-packages.md` lists the calls.
+
+mod check;
+mod found;
+mod release;
+mod review;
+mod state;
+
+pub use check::{CheckResult, Checks, Finding, Level};
+pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
+pub use release::{
+    Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,
+};
+pub use review::{
+    Decision, Instance, NewReview, ReviewKey, ReviewPolicy, ReviewView, RootView, UnknownDecision, Waiting,
+};
+pub use state::{State, UnknownState};
