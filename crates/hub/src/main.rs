@@ -40,6 +40,8 @@ enum Command {
     /// Look at the record of changes.
     #[command(subcommand)]
     Audit(Audit),
+    /// Make the index of packages anew, also while a hub serves.
+    Reindex,
 }
 
 #[derive(Debug, Subcommand)]
@@ -82,10 +84,17 @@ fn main() -> Result<()> {
             runtime.block_on(add_publisher(config, &name, registry_only))
         }
         Command::Administrator { .. } => runtime.block_on(new_link(config)),
+        Command::Reindex => runtime.block_on(reindex(config)),
         Command::Audit(Audit::Export) => runtime.block_on(export(config, &mut io::stdout().lock())),
         Command::Audit(Audit::Verify { file: None }) => runtime.block_on(export(config, &mut io::sink())),
         Command::Audit(Audit::Verify { file: Some(file) }) => verify(&file),
     }
+}
+
+async fn reindex(config: Config) -> Result<()> {
+    let count = Hub::open(config, Timestamp::now).await?.reindex().await?;
+    tracing::info!(count, "all packages are indexed");
+    Ok(())
 }
 
 async fn add_publisher(config: Config, name: &PublisherName, registry_only: bool) -> Result<()> {

@@ -15,7 +15,7 @@ use tokio::net::TcpListener;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Hub, access, registry};
+use crate::{Hub, access, packages, registry};
 
 /// What the API is.
 #[derive(OpenApi)]
@@ -37,8 +37,10 @@ pub async fn serve(
     listener: TcpListener,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (api, description) =
-        OpenApiRouter::with_openapi(Description::openapi()).merge(access::api()).split_for_parts();
+    let (api, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(access::api())
+        .merge(packages::api())
+        .split_for_parts();
     let described = get(async move || axum::Json(description.clone()));
     let routes = Router::new()
         .merge(api)
@@ -47,9 +49,12 @@ pub async fn serve(
         .merge(registry::routes())
         .merge(access::routes())
         .layer(from_fn(say_who))
-        .with_state(hub);
+        .with_state(Arc::clone(&hub));
+    let work = tokio::spawn(packages::work(hub));
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, service).with_graceful_shutdown(end).await
+    let served = axum::serve(listener, service).with_graceful_shutdown(end).await;
+    work.abort();
+    served
 }
 
 /// Finds out where a request comes from.
