@@ -12,11 +12,10 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
-use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Hub, access, events, registry};
+use crate::{Hub, access, events, packages, registry};
 
 /// What the API is.
 #[derive(OpenApi)]
@@ -38,8 +37,10 @@ pub async fn serve(
     listener: TcpListener,
     end: impl Future<Output = ()> + Send + 'static,
 ) -> io::Result<()> {
-    let (api, description) =
-        OpenApiRouter::with_openapi(Description::openapi()).merge(access::api()).split_for_parts();
+    let (api, description) = OpenApiRouter::with_openapi(Description::openapi())
+        .merge(access::api())
+        .merge(packages::api())
+        .split_for_parts();
     let described = get(async move || axum::Json(description.clone()));
     let routes = Router::new()
         .merge(api)
@@ -51,21 +52,13 @@ pub async fn serve(
         .layer(from_fn(access::same_origin))
         .layer(from_fn(say_who))
         .with_state(Arc::clone(&hub));
+    // Whatever it is at can be cut off: it is in the database, and is taken up by whoever looks next.
+    let work =
+        tokio::spawn(async move { tokio::join!(packages::work(Arc::clone(&hub)), events::deliver(hub)) });
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
-    let (tell, ended) = watch::channel(false);
-    let work = tokio::spawn(work(hub, ended));
-    let end = async move {
-        end.await;
-        tell.send_replace(true);
-    };
     let served = axum::serve(listener, service).with_graceful_shutdown(end).await;
-    work.await.map_err(io::Error::other)?;
+    work.abort();
     served
-}
-
-/// What is done beside answering, until the hub ends.
-async fn work(hub: Arc<Hub>, ended: watch::Receiver<bool>) {
-    events::deliver(hub, ended).await;
 }
 
 /// Finds out where a request comes from.

@@ -35,7 +35,6 @@ use axum::http::HeaderMap;
 use futures_util::FutureExt as _;
 use jiff::Timestamp;
 
-use self::action::Resource;
 use self::credentials::Shown;
 use self::password::Passwords;
 use self::rules::Rules;
@@ -46,12 +45,13 @@ use crate::{Config, Database, Hub};
 
 pub use self::rules::BadRules;
 
-pub(crate) use self::action::{Action, Place};
+pub(crate) use self::action::{Action, Place, Resource};
 pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::origin::same_origin;
 pub(crate) use self::refused::Refused;
+pub(crate) use self::scope::Scope;
 
 /// Decides who may do what.
 pub struct Access {

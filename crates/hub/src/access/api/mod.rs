@@ -42,7 +42,7 @@ impl Access {
     ///
     /// # Errors
     /// When nobody logged in, or the token is for other things.
-    pub(super) fn account<'a>(
+    pub(crate) fn account<'a>(
         &self,
         caller: &'a Caller,
         wanted: &Scope,
