@@ -2,11 +2,15 @@
 //! The configuration file of a hub, `hub.toml`. All of it may be left out: then a hub listens on this machine and keeps
 //! everything in one folder.
 
+mod listen;
+
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use serde::Deserialize;
 use thiserror::Error;
+
+pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]
@@ -24,6 +28,12 @@ pub struct Config {
     pub bucket: Option<BucketConfig>,
     /// Who may do what.
     pub access: AccessConfig,
+    /// TLS. None: the hub listens without, for a proxy in front of it.
+    pub tls: Option<TlsConfig>,
+    /// How much anybody may ask for.
+    pub limits: LimitsConfig,
+    /// Proxies in front of the hub.
+    pub proxy: ProxyConfig,
 }
 
 /// A bucket that speaks the protocol of Amazon S3.
@@ -98,6 +108,9 @@ impl Default for Config {
             database: None,
             bucket: None,
             access: AccessConfig::default(),
+            tls: None,
+            limits: LimitsConfig::default(),
+            proxy: ProxyConfig::default(),
         }
     }
 }
@@ -117,6 +130,7 @@ impl Config {
     pub(crate) fn url(&self) -> String {
         match &self.url {
             Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{}", self.listen),
             None => format!("http://{}", self.listen),
         }
     }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who gets in, and what they may do there.
 
+mod clients;
 mod first;
 mod members;
 mod record;
