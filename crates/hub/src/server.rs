@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Listens, and leads each request to what answers it.
 
+mod description;
 mod limits;
+mod metrics;
 mod tls;
 
 use std::future::Future;
@@ -21,10 +23,10 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 use tower_http::timeout::RequestBodyTimeoutLayer;
-use utoipa::OpenApi;
-use utoipa_axum::router::OpenApiRouter;
 
+use self::description::described;
 use self::limits::{Paces, paced};
+use self::metrics::{Metrics, counted};
 use self::tls::Identity;
 use crate::answer::{problem, refuse, whole};
 use crate::config::{LimitsConfig, ProxyConfig};
@@ -34,11 +36,6 @@ use crate::{Hub, access, registry};
 const LOOK: Duration = Duration::from_secs(5);
 /// What proxies add of whom they heard a request from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
-
-/// What the API is.
-#[derive(OpenApi)]
-#[openapi(info(title = "L3AF hub", description = "The eBPF package repository"))]
-struct Description;
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -85,16 +82,14 @@ pub async fn serve(
 }
 
 fn router(hub: Arc<Hub>) -> Router {
-    let (api, description) =
-        OpenApiRouter::with_openapi(Description::openapi()).merge(access::api()).split_for_parts();
-    let described = get(async move || axum::Json(description.clone()));
     let patience = Duration::from_secs(hub.config.limits.read_seconds.get().into());
     let (paces, proxy) = (Arc::new(Paces::new(&hub.config.limits)), Arc::new(hub.config.proxy.clone()));
+    let measured = Arc::new(Metrics::default());
     Router::new()
-        .merge(api)
-        .route("/api/v1/openapi.json", described)
+        .merge(described(access::api()))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
+        .route("/metrics", get(metrics::metrics).with_state(Arc::clone(&measured)))
         .merge(access::routes())
         .method_not_allowed_fallback(no_method)
         .merge(registry::routes())
@@ -103,6 +98,7 @@ fn router(hub: Arc<Hub>) -> Router {
         .layer(RequestBodyTimeoutLayer::new(patience))
         .layer(from_fn_with_state(paces, paced))
         .layer(from_fn_with_state(proxy, say_who))
+        .layer(from_fn_with_state(measured, counted))
         .with_state(hub)
 }
 
@@ -144,7 +140,9 @@ async fn follow(hub: Arc<Hub>, identity: Option<Arc<Identity>>, mut hangup: Sign
         let (hub, identity) = (Arc::clone(&hub), identity.clone());
         let looked = tokio::task::spawn_blocking(move || {
             hub.access.look();
-            identity.iter().for_each(|identity| identity.look());
+            if let Some(identity) = identity {
+                identity.look();
+            }
         });
         if let Err(panicked) = looked.await {
             tracing::error!("looking at the files of the hub failed inside: {panicked}");

@@ -18,6 +18,7 @@ mod origin;
 mod pages;
 mod password;
 mod publishers;
+mod quota;
 mod refused;
 mod rules;
 mod scope;
@@ -52,6 +53,7 @@ pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::origin::same_origin;
+pub(crate) use self::quota::{OverQuota, check as check_quota};
 pub(crate) use self::refused::Refused;
 
 /// Decides who may do what.

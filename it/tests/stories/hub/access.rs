@@ -2,7 +2,9 @@
 //! Who gets in, and what they may do there.
 
 mod clients;
+mod described;
 mod first;
+mod limits;
 mod members;
 mod record;
 mod token_server;
