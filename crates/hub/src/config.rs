@@ -5,6 +5,7 @@
 mod bucket;
 mod listen;
 mod review;
+mod sweep;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::review::{Instance, OnFixed, Review};
+pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
 pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 
@@ -36,6 +38,8 @@ pub struct Config {
     pub instance: Instance,
     /// What must be so before a package is released.
     pub review: Review,
+    /// When what nobody needs is removed.
+    pub sweep: SweepConfig,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
     /// Who may do what.
@@ -89,6 +93,7 @@ impl Default for Config {
             bucket: None,
             instance: Instance::default(),
             review: Review::default(),
+            sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
             tls: None,

@@ -86,7 +86,7 @@ pub async fn serve(
 
 /// What is done beside answering.
 async fn work(hub: Arc<Hub>) {
-    tokio::join!(packages::work(Arc::clone(&hub)), events::deliver(hub));
+    tokio::join!(packages::work(Arc::clone(&hub)), events::deliver(Arc::clone(&hub)), registry::sweep(hub));
 }
 
 fn router(hub: Arc<Hub>) -> Router {

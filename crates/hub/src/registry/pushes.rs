@@ -29,7 +29,8 @@ where
     attempt().await
 }
 
-fn has_met_another(refused: &Refused) -> bool {
+/// Whether it failed for having met something else that was changed at the same time.
+pub(super) fn has_met_another(refused: &Refused) -> bool {
     match refused {
         Refused::Gone => true,
         // PostgreSQL, "Error Codes": serialization_failure, deadlock_detected, and foreign_key_violation, where what is

@@ -77,7 +77,7 @@ pub(super) enum Refused {
     #[error("the manifest names `{digest}`, which is not in `{name}`: push it first")]
     Lacks { name: String, digest: String },
     /// Not for this caller; `challenge` says where another might log in.
-    #[error("{denied}")]
+    #[error("{denied}; hint: {}", denied.hint())]
     Denied { denied: Denied, challenge: String },
     /// The publisher would have more than it may.
     #[error("{why}")]
