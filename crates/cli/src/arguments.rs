@@ -6,6 +6,7 @@ pub(crate) mod build;
 mod daemon;
 pub(crate) mod generate;
 pub(crate) mod history;
+pub(crate) mod hub;
 mod key;
 pub(crate) mod lint;
 mod logins;
@@ -133,6 +134,11 @@ pub(crate) enum Command {
     Verify(Verify),
     Push(Push),
     Pull(Pull),
+    Search(hub::Search),
+    Resolve(hub::Resolve),
+    Yank(hub::Yank),
+    #[command(subcommand)]
+    Review(hub::Review),
     Run(Run),
     Apply(Apply),
     Plan(Plan),
@@ -284,6 +290,9 @@ pub(crate) struct Push {
     pub(crate) reference: Reference,
     #[command(flatten)]
     pub(crate) logins: Logins,
+    /// Do not wait for the checks of a hub
+    #[arg(long)]
+    pub(crate) no_wait: bool,
     /// Print it as JSON
     #[arg(long)]
     pub(crate) json: bool,

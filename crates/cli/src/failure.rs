@@ -68,6 +68,8 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
         let hint = hint.or_else(|| source.downcast_ref::<trust::Refused>().map(trust::Refused::hint));
         let hint =
             hint.or_else(|| source.downcast_ref::<wire::RegistryError>().and_then(wire::RegistryError::hint));
+        let hint =
+            hint.or_else(|| source.downcast_ref::<wire::hub::HubError>().and_then(wire::hub::HubError::hint));
         let log = match call {
             Some(wire::CallError::Refused(problem)) => problem.log.clone(),
             _ => None,

@@ -3,6 +3,7 @@
 //! everything in one folder.
 
 mod bucket;
+mod listen;
 mod review;
 mod sweep;
 mod webhooks;
@@ -14,6 +15,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
@@ -42,6 +44,12 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// Who may do what.
     pub access: AccessConfig,
+    /// TLS. None: the hub listens without, for a proxy in front of it.
+    pub tls: Option<TlsConfig>,
+    /// How much anybody may ask for.
+    pub limits: LimitsConfig,
+    /// Proxies in front of the hub.
+    pub proxy: ProxyConfig,
 }
 
 /// Who may do what.
@@ -88,6 +96,9 @@ impl Default for Config {
             sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
+            tls: None,
+            limits: LimitsConfig::default(),
+            proxy: ProxyConfig::default(),
         }
     }
 }
@@ -107,6 +118,7 @@ impl Config {
     pub(crate) fn url(&self) -> String {
         match &self.url {
             Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{}", self.listen),
             None => format!("http://{}", self.listen),
         }
     }

@@ -112,6 +112,14 @@ impl Hub {
         audit::export(&mut connection, out).await.map(|chain| chain.to_string())
     }
 
+    /// Makes the index of packages anew, and tells how many there are. A hub that serves does not mind.
+    ///
+    /// # Errors
+    /// When the database fails.
+    pub async fn reindex(&self) -> Result<u64, sqlx::Error> {
+        search::rebuild(&self.database).await
+    }
+
     /// Milliseconds since 1970, as times are kept in the database.
     pub(crate) fn now_ms(&self) -> i64 {
         (self.clock)().as_millisecond()

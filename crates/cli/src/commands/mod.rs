@@ -13,6 +13,7 @@ mod endorse;
 mod events;
 mod generate;
 mod history;
+mod hub;
 mod inspect;
 mod key;
 mod lint;
@@ -25,7 +26,9 @@ mod ps;
 mod publisher;
 mod pull;
 mod push;
+mod review;
 mod run;
+mod search;
 mod sign;
 mod status;
 mod stop;
@@ -55,6 +58,10 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Pull(arguments) => pull::run(&arguments),
+        Command::Search(arguments) => search::search(&arguments),
+        Command::Resolve(arguments) => search::resolve(&arguments),
+        Command::Yank(arguments) => review::yank(&arguments),
+        Command::Review(command) => review::run(&command, passphrase.as_ref()),
         Command::Run(arguments) => run::run(&daemon, arguments),
         Command::Apply(arguments) => apply::run(&daemon, &arguments),
         Command::Plan(arguments) => apply::plan(&daemon, &arguments),

@@ -1,15 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af push`: puts a package, and what refers to it, into a registry.
+//! `l3af push`: puts a package, and what refers to it, into a registry, and waits for the checks where that is a hub.
+
+use std::time::Duration;
 
 use package::{Package, Referrer, ReferrerKind};
 use serde_json::json;
-use wire::{Layout, Reference, Tag};
+use wire::hub::{Checks, State};
+use wire::{Layout, Reference, Repository, Tag};
 
+use super::hub;
 use crate::arguments::Push;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::package_source::registry;
 use crate::progress::{Reader, watch};
+
+/// How often a hub is asked whether its checks have run.
+const PERIOD: Duration = Duration::from_millis(250);
 
 pub(crate) fn run(arguments: &Push) -> Outcome {
     let layout = Layout::open(&arguments.package)?;
@@ -38,12 +45,43 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         Ok(())
     })?;
     let statements = referrers.iter().filter(|referrer| referrer.kind == ReferrerKind::Statement).count();
+    let checks =
+        if arguments.no_wait { None } else { checked(reference.repository.clone(), &package, arguments)? };
     let (repository, digest) = (repository.clone(), Some(package.index));
     let uri = Reference { repository, tag: Some(tag), digest }.uri();
     if arguments.json {
-        return output::json(&json!({"reference": uri, "statements": statements}));
+        output::json(&json!({"reference": uri, "statements": statements, "checks": checks}))?;
+    } else {
+        output::note(&format!("pushed with {statements} statements"));
+        if let Some(checks) = &checks {
+            hub::tell(checks);
+            output::note(&format!("it is {}", checks.state));
+        }
+        output::data(&uri);
     }
-    output::note(&format!("pushed with {statements} statements"));
-    output::data(&uri);
-    Ok(())
+    match checks.and_then(|checks| checks.reason) {
+        Some(reason) => {
+            Err(Failure::new(reason)
+                .with_hint("mend what was found; bytes that differ need the next version"))
+        }
+        None => Ok(()),
+    }
+}
+
+/// What the checks of a hub found, once they have run; none where it was pushed to some other registry.
+fn checked(repository: Repository, package: &Package, arguments: &Push) -> Result<Option<Checks>, Failure> {
+    let hub = hub::client(repository.host(), &arguments.logins)?;
+    let version = &package.manifest.package.version;
+    hub::wait(async {
+        if hub.instance().await?.is_none() {
+            return Ok(None);
+        }
+        loop {
+            let checks = hub.checks(&repository, version).await?;
+            if !matches!(checks.state, State::Pending | State::Checking) {
+                return Ok(Some(checks));
+            }
+            tokio::time::sleep(PERIOD).await;
+        }
+    })
 }

@@ -50,6 +50,8 @@ pub(crate) enum Command {
         /// Where from.
         folder: PathBuf,
     },
+    /// Make what is searched anew of what there is, also while a hub serves.
+    Reindex,
     /// Say the version of the tables that this program works with, or bring them to another while no hub runs: `serve` brings them
     /// up by itself, and before an older program is installed this one brings them back.
     Schema {
@@ -71,6 +73,7 @@ impl Command {
             Self::Check { json } => check::run(config, json).await,
             Self::Backup { folder } => backup::make(config, &folder).await,
             Self::Restore { folder } => backup::restore(&config, &folder).await,
+            Self::Reindex => schema::reindex(config).await,
             Self::Schema { to } => schema::run(&config, to).await,
         }
     }

@@ -5,11 +5,11 @@
 //! approve is revealed in one transaction with its place in the index. Where a release may go, [`state`] says.
 
 mod advisories;
+mod api;
 mod arrival;
 mod beside;
 mod blobs;
 mod checks;
-mod departure;
 mod facts;
 mod notice;
 mod policies;
@@ -24,8 +24,8 @@ mod state;
 mod tests;
 mod withdrawal;
 
-pub(crate) use self::arrival::{Arrival, Turned, arrive};
-pub(crate) use self::departure::{Departing, Departure, depart};
+pub(crate) use self::api::routes as api;
+pub(crate) use self::arrival::{Arrival, Departing, Departure, Turned, arrive, depart};
 pub(crate) use self::notice::accepted;
 pub(crate) use self::pulls::Pulls;
 pub(crate) use self::queue::work;

@@ -11,8 +11,7 @@ use std::time::{Duration, Instant};
 
 use futures_util::{FutureExt as _, TryStreamExt as _};
 use sqlx::{AnyConnection, Row as _};
-use tokio::sync::watch;
-use tokio::time::timeout;
+use tokio::time::sleep;
 
 use super::pushes::has_met_another;
 use super::refused::Refused;
@@ -23,11 +22,14 @@ use crate::{ContentDigest, Hub};
 /// How many rows a transaction removes, so that those behind it do not wait for long.
 const AT_ONCE: i64 = 100;
 
+/// A file that is younger may be one that a request writes now, of which no row knows yet.
+const BEING_WRITTEN: Duration = Duration::from_hours(24);
+
 /// What nobody needs was not removed; it is tried again the next time.
 type Halted = Refused;
 
-/// Sweeps again and again until the hub ends.
-pub(crate) async fn work(hub: Arc<Hub>, mut ended: watch::Receiver<bool>) {
+/// Sweeps again and again.
+pub(crate) async fn work(hub: Arc<Hub>) {
     let config = &hub.config.sweep;
     let every = Duration::from_secs(config.every_seconds.max(1));
     let mut looked_for_strays = Instant::now();
@@ -41,9 +43,7 @@ pub(crate) async fn work(hub: Arc<Hub>, mut ended: watch::Receiver<bool>) {
                 tracing::error!("objects that no row knows are not looked for: {halted}");
             }
         }
-        if let Ok(_told) = timeout(every, ended.wait_for(|ended| *ended)).await {
-            return;
-        }
+        sleep(every).await;
     }
 }
 
@@ -239,8 +239,8 @@ async fn find_strays(hub: &Hub) -> Result<(), Halted> {
         let staged: Staged = serde_json::from_str(row.try_get(0)?).map_err(std::io::Error::other)?;
         known.extend(staged.parts);
     }
-    let seconds = hub.config.sweep.upload_seconds;
-    hub.storage.remove_parts(&known, Duration::from_secs(seconds), hub.now_ms()).await?;
+    let age = Duration::from_secs(hub.config.sweep.upload_seconds).max(BEING_WRITTEN);
+    hub.storage.remove_parts(&known, age, hub.now_ms()).await?;
     Ok(())
 }
 

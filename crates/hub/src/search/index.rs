@@ -4,14 +4,18 @@
 
 use std::collections::BTreeSet;
 
+use futures_util::FutureExt as _;
 use sqlx::AnyConnection;
 use wire::hub::Facts;
 
 use super::document::Document;
 use super::rank::rank;
 use super::words::{facet_word, variants};
-use crate::database::Kind;
+use crate::database::{Database, Kind};
 use crate::packages::{Release, latest};
+
+/// How many packages are indexed in a transaction when all are.
+const AT_ONCE: i64 = 200;
 
 /// What the index has of a package.
 #[derive(Default)]
@@ -25,7 +29,12 @@ struct Known {
 /// Has a package found by the release that most people want, or no longer where there is none.
 pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx::Result<()> {
     let releases = Release::siblings(connection, package).await?;
-    let best = latest(&releases).and_then(|release| Some((release, release.facts.as_ref()?)));
+    let mut best = latest(&releases).and_then(|release| Some((release, release.facts.as_ref()?)));
+    if let Some((release, _)) = best
+        && !is_open(connection, &release.repository).await?
+    {
+        best = None;
+    }
     let known = known(connection, package).await?;
     if let Some(rank) = known.rank {
         let key = if Kind::of(connection) == Kind::Sqlite { "rowid" } else { "rank" };
@@ -41,6 +50,33 @@ pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx
             count_facets(connection, &known.facets, &BTreeSet::new()).await
         }
     }
+}
+
+/// Whether everybody may have what lies in a repository. What is for some only is found by nobody: the index is for all.
+async fn is_open(connection: &mut AnyConnection, repository: &str) -> sqlx::Result<bool> {
+    let select = sqlx::query("SELECT 1 FROM repositories WHERE id = $1 AND public = 1").bind(repository);
+    Ok(select.fetch_optional(connection).await?.is_some())
+}
+
+/// Makes the index anew for all packages, some in each transaction. Searches go on meanwhile.
+pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
+    let (mut after, mut count) = (String::new(), 0);
+    loop {
+        let select = sqlx::query_scalar("SELECT id FROM packages WHERE id > $1 ORDER BY id LIMIT $2");
+        let page: Vec<String> = select.bind(&after).bind(AT_ONCE).fetch_all(database.readers()).await?;
+        let Some(last) = page.last() else { return Ok(count) };
+        after.clone_from(last);
+        count += page.len() as u64;
+        let indexed = database.write(move |connection| async move { all(connection, &page).await }.boxed());
+        indexed.await?;
+    }
+}
+
+async fn all(connection: &mut AnyConnection, packages: &[String]) -> sqlx::Result<()> {
+    for package in packages {
+        index(connection, package).await?;
+    }
+    Ok(())
 }
 
 async fn put(

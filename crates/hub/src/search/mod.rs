@@ -15,7 +15,7 @@ use sqlx::{AnyPool, Row as _};
 use thiserror::Error;
 use wire::hub::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
 
-pub(crate) use self::index::index;
+pub(crate) use self::index::{index, rebuild};
 use self::query::Query;
 use self::words::{facet_word, words};
 use crate::database::{Database, Kind};

@@ -2,12 +2,14 @@
 //! What a hub's API says of packages, below `/api/v1/`. `docs/hub-packages.md` lists the calls.
 
 mod check;
+mod client;
 mod found;
 mod release;
 mod review;
 mod state;
 
 pub use check::{CheckResult, Checks, Finding, Level};
+pub use client::{HubClient, HubError};
 pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,

@@ -21,9 +21,9 @@ pub struct Credentials {
 
 /// How to show a registry who is asking.
 #[derive(Clone)]
-pub(super) struct Login {
-    pub(super) user: String,
-    pub(super) password: Zeroizing<String>,
+pub(crate) struct Login {
+    pub(crate) user: String,
+    pub(crate) password: Zeroizing<String>,
 }
 
 /// A file of logins cannot be used.
@@ -88,7 +88,7 @@ impl Credentials {
     }
 
     /// The login for a host; none means that one goes there as anybody.
-    pub(super) fn login(&self, host: &str) -> Option<&Login> {
+    pub(crate) fn login(&self, host: &str) -> Option<&Login> {
         self.logins.get(host)
     }
 }

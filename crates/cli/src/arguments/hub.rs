@@ -1,0 +1,196 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What is said of hubs on the command line.
+
+use std::path::PathBuf;
+
+use clap::{Args, Subcommand};
+use package::{KernelVersion, Platform};
+use wire::Reference;
+use wire::hub::Channel;
+
+use super::{Logins, SigningKeys};
+
+/// Which hub is asked.
+#[derive(Debug, Args)]
+pub(crate) struct Hub {
+    /// The hub: `host[:port]`
+    #[arg(long, value_name = "HOST", env = "L3AF_HUB")]
+    pub(crate) hub: String,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+}
+
+/// Find packages in a hub; words may have mistakes
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af search rate limit --hub hub.example.org
+  l3af search firewall --hook xdp --kernel 5.15 --hub hub.example.org")]
+pub(crate) struct Search {
+    /// Words; without any, all packages are listed
+    pub(crate) words: Vec<String>,
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+    /// Shelf
+    #[arg(long, value_name = "NAME")]
+    pub(crate) category: Option<String>,
+    /// Part of the shelf
+    #[arg(long, value_name = "NAME", requires = "category")]
+    pub(crate) subcategory: Option<String>,
+    /// What its programs attach to, such as `xdp`
+    #[arg(long, value_name = "HOOK")]
+    pub(crate) hook: Option<String>,
+    /// What the kernel calls its programs, such as `sched_cls`
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) program_type: Option<String>,
+    /// What it was built for
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub(crate) platform: Option<Platform>,
+    /// Kernel that it is to run on
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kernel: Option<KernelVersion>,
+    /// Licence, as SPDX calls it
+    #[arg(long, value_name = "ID")]
+    pub(crate) license: Option<String>,
+    /// Who publishes it
+    #[arg(long, value_name = "NAME")]
+    pub(crate) publisher: Option<String>,
+    /// Who signed it: the digest of the publisher's first root
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) signed_by: Option<String>,
+    /// Word that it is tagged with
+    #[arg(long, value_name = "WORD")]
+    pub(crate) tag: Option<String>,
+    /// How many are listed
+    #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
+    pub(crate) limit: u32,
+    /// Where the page before ended: its `next`
+    #[arg(long, value_name = "NEXT")]
+    pub(crate) after: Option<String>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Find the release that fits a range, a kernel and a platform; prints its reference with the digest
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af resolve hub.example.org/l3af/ratelimit --range '^1.2'
+  l3af resolve hub.example.org/l3af/ratelimit --kernel 5.15 --channel candidate")]
+pub(crate) struct Resolve {
+    /// Package: `host[:port]/publisher/name`
+    pub(crate) package: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// Versions, as in `^1.2` [default: all]
+    #[arg(long, value_name = "RANGE")]
+    pub(crate) range: Option<String>,
+    /// `stable`, or `candidate` for pre-releases as well
+    #[arg(long, value_name = "CHANNEL", default_value_t)]
+    pub(crate) channel: Channel,
+    /// Kernel that it is to run on
+    #[arg(long, value_name = "VERSION")]
+    pub(crate) kernel: Option<KernelVersion>,
+    /// Platform that it is to run on
+    #[arg(long, value_name = "OS/ARCHITECTURE")]
+    pub(crate) platform: Option<Platform>,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// Lead nobody to a release any more; who names it still gets it
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af yank hub.example.org/l3af/ratelimit:1.2.0 --reason 'drops IPv6 fragments; take 1.2.1'
+  l3af yank hub.example.org/l3af/ratelimit:1.2.0 --undo")]
+pub(crate) struct Yank {
+    /// Release: `host[:port]/publisher/name:version`
+    pub(crate) release: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// What people should know
+    #[arg(long, value_name = "TEXT", required_unless_present = "undo")]
+    pub(crate) reason: Option<String>,
+    /// Lead people to it again
+    #[arg(long, conflicts_with = "reason")]
+    pub(crate) undo: bool,
+}
+
+/// Review releases in a hub before they are released
+#[derive(Debug, Subcommand)]
+pub(crate) enum Review {
+    /// List what waits for reviewers
+    Waiting(Waiting),
+    /// Show what checks and reviewers found
+    Show(Shown),
+    /// Approve a release: state that it may be released, with your key
+    Approve(Decided),
+    /// Reject a release: its bytes are refused under any name from then on
+    Reject(Decided),
+    /// Ask for changes
+    Changes(Decided),
+    /// Say something, which decides nothing
+    Comment(Comment),
+    /// Register the key that you sign decisions with
+    Key(AddKey),
+}
+
+/// What waits.
+#[derive(Debug, Args)]
+pub(crate) struct Waiting {
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// What was found.
+#[derive(Debug, Args)]
+pub(crate) struct Shown {
+    /// Release: `host[:port]/publisher/name:version`
+    pub(crate) release: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// Print it as JSON
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// A decision.
+#[derive(Debug, Args)]
+pub(crate) struct Decided {
+    /// Release: `host[:port]/publisher/name:version[@digest]`
+    pub(crate) release: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    #[command(flatten)]
+    pub(crate) keys: SigningKeys,
+    /// Why
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: String,
+}
+
+/// Words alone.
+#[derive(Debug, Args)]
+pub(crate) struct Comment {
+    /// Release: `host[:port]/publisher/name:version`
+    pub(crate) release: Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// What to say
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) text: String,
+}
+
+/// A key.
+#[derive(Debug, Args)]
+pub(crate) struct AddKey {
+    /// File of the public key
+    pub(crate) file: PathBuf,
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+}

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the commands that ask a hub have in common.
+
+use package::Version;
+use wire::hub::{CheckResult, Checks, HubClient, HubError, Level};
+use wire::{Credentials, Reference};
+
+use crate::arguments::Logins;
+use crate::failure::Failure;
+use crate::output;
+
+/// A client for a host, with the logins of whoever runs the command.
+pub(super) fn client(host: &str, logins: &Logins) -> Result<HubClient, Failure> {
+    let credentials = match logins.file() {
+        Some(file) => Credentials::read(&file)?,
+        None => Credentials::default(),
+    };
+    Ok(HubClient::new(host, credentials)?)
+}
+
+/// Waits for a hub.
+pub(super) fn wait<T>(work: impl Future<Output = Result<T, HubError>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    Ok(runtime.block_on(work)?)
+}
+
+/// The version that a reference names.
+pub(super) fn version(release: &Reference) -> Result<Version, Failure> {
+    let named = || Failure::new(format!("`{release}` names no version"));
+    let tag = release.tag.as_ref().ok_or_else(named)?;
+    let version = tag.to_string().replace('_', "+").parse();
+    version.map_err(|_other| named().with_hint("put it behind a colon, as in `:1.2.0`"))
+}
+
+/// What checks found, for people.
+pub(super) fn tell(checks: &Checks) {
+    let row = |check: &CheckResult| vec![check.name.clone(), check.level.as_str().to_owned()];
+    output::note(&output::table(&["check", "result"], checks.checks.iter().map(row).collect()));
+    for check in checks.checks.iter().filter(|check| check.level != Level::Pass) {
+        for finding in &check.findings {
+            output::note(&format!("{}: {}: {}", finding.level.as_str(), check.name, finding.what));
+            if let Some(hint) = &finding.hint {
+                output::note(&format!("  hint: {hint}"));
+            }
+        }
+    }
+}

@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//! `l3af search` and `l3af resolve`: finding packages in a hub, and the release that somebody needs.
+
+use wire::hub::{Found, FoundPackage, Wanted};
+
+use super::hub::{client, wait};
+use crate::arguments::hub::{Resolve, Search};
+use crate::failure::Outcome;
+use crate::output;
+
+pub(crate) fn search(arguments: &Search) -> Outcome {
+    let hub = client(&arguments.hub.hub, &arguments.hub.logins)?;
+    let found = wait(hub.search(&wanted(arguments)))?;
+    if arguments.json {
+        return output::json(&found);
+    }
+    let Found { packages, next, corrected } = found;
+    for (typed, taken) in &corrected {
+        output::note(&format!("no package has `{typed}`; looked for {}", taken.join(", ")));
+    }
+    output::data(&output::table(
+        &["package", "version", "shelf", "hooks", "pulls", "description"],
+        packages.iter().map(row).collect(),
+    ));
+    if let Some(next) = next {
+        output::note(&format!("there are more: `--after {next}`"));
+    }
+    Ok(())
+}
+
+fn wanted(arguments: &Search) -> Wanted {
+    Wanted {
+        q: arguments.words.join(" "),
+        category: arguments.category.clone(),
+        subcategory: arguments.subcategory.clone(),
+        hook: arguments.hook.clone(),
+        program_type: arguments.program_type.clone(),
+        platform: arguments.platform.as_ref().map(ToString::to_string),
+        kernel: arguments.kernel.map(|kernel| kernel.to_string()),
+        license: arguments.license.clone(),
+        publisher: arguments.publisher.clone(),
+        signed_by: arguments.signed_by.clone(),
+        tag: arguments.tag.clone(),
+        limit: Some(arguments.limit),
+        after: arguments.after.clone(),
+    }
+}
+
+fn row(package: &FoundPackage) -> Vec<String> {
+    vec![
+        format!("{}/{}", package.publisher, package.name),
+        package.version.clone(),
+        package.shelf.clone(),
+        package.hooks.join(","),
+        package.pulls.to_string(),
+        package.description.clone(),
+    ]
+}
+
+pub(crate) fn resolve(arguments: &Resolve) -> Outcome {
+    let repository = &arguments.package.repository;
+    let hub = client(repository.host(), &arguments.logins)?;
+    let asked = [
+        ("range", arguments.range.clone()),
+        ("channel", Some(arguments.channel.to_string())),
+        ("kernel", arguments.kernel.map(|kernel| kernel.to_string())),
+        ("platform", arguments.platform.as_ref().map(ToString::to_string)),
+    ];
+    let asked: Vec<(&str, String)> =
+        asked.into_iter().filter_map(|(key, value)| Some((key, value?))).collect();
+    let resolved = wait(hub.resolve(repository, &asked))?;
+    if arguments.json {
+        return output::json(&resolved);
+    }
+    for advisory in &resolved.advisories {
+        output::note(&format!("{}: {}", advisory.severity.as_str(), advisory.title));
+    }
+    // How the hub is reached is known better here than there.
+    output::data(&format!(
+        "oci://{}/{}:{}@{}",
+        repository.host(),
+        repository.path(),
+        resolved.version.to_string().replace('+', "_"),
+        resolved.digest
+    ));
+    Ok(())
+}

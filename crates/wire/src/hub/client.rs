@@ -1,0 +1,287 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A client of a hub's API. It shows the login that the registry of the same host is shown.
+
+use std::time::Duration;
+
+use package::Version;
+use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
+use serde::de::DeserializeOwned;
+use thiserror::Error;
+
+use super::{
+    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, Waiting, Wanted, Yank,
+};
+use crate::{Credentials, Problem, Repository};
+
+/// How long a hub may take for an answer.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A hub.
+pub struct HubClient {
+    client: Client,
+    base: Url,
+    host: String,
+    credentials: Credentials,
+}
+
+/// A hub did not do what it was asked.
+#[derive(Debug, Error)]
+pub enum HubError {
+    /// The host is none.
+    #[error("`{host}` is no host")]
+    BadHost {
+        /// What was given.
+        host: String,
+    },
+    /// A package of a hub is called otherwise.
+    #[error("`{path}` is no package of a hub, which is called `publisher/name`")]
+    BadPath {
+        /// What was given.
+        path: String,
+    },
+    /// It cannot be asked.
+    #[error("the hub `{host}` cannot be asked")]
+    Unreachable {
+        /// Which.
+        host: String,
+        /// Why not.
+        #[source]
+        source: reqwest::Error,
+    },
+    /// It says no.
+    #[error("the hub `{host}` refuses: {}", .problem.title)]
+    Refused {
+        /// Which.
+        host: String,
+        /// Why.
+        problem: Box<Problem>,
+    },
+    /// What answers is no hub.
+    #[error("what answers at `{host}` is no hub: it says {status}")]
+    NoHub {
+        /// Where.
+        host: String,
+        /// What it says.
+        status: StatusCode,
+    },
+}
+
+impl HubError {
+    /// What to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            Self::BadHost { .. } => Some("name a host and its port, as in `hub.example.org:8520`".to_owned()),
+            Self::BadPath { .. } => Some("leave out what stands before the publisher".to_owned()),
+            Self::Unreachable { .. } => {
+                Some("look whether it runs; elsewhere than on this machine it needs TLS".to_owned())
+            }
+            Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::NoHub { .. } => Some("other registries know packages by name and digest only".to_owned()),
+        }
+    }
+}
+
+/// The name of a package at a hub.
+fn named(repository: &Repository) -> Result<(&str, &str), HubError> {
+    let path = repository.path();
+    let parts = path.split_once('/').filter(|(_, name)| !name.contains('/'));
+    parts.ok_or_else(|| HubError::BadPath { path: path.to_owned() })
+}
+
+impl HubClient {
+    /// A client for a host with its port. Nothing is sent yet.
+    ///
+    /// # Errors
+    /// When it is no host.
+    pub fn new(host: &str, credentials: Credentials) -> Result<Self, HubError> {
+        let bad = || HubError::BadHost { host: host.to_owned() };
+        // Any name does: only the host is asked for.
+        let at: crate::Reference = format!("{host}/any").parse().ok().ok_or_else(bad)?;
+        let is_local = at.repository.is_loopback();
+        let scheme = if is_local { "http" } else { "https" };
+        let base = Url::parse(&format!("{scheme}://{host}/api/v1/")).ok().ok_or_else(bad)?;
+        let agent = concat!("l3af/", env!("CARGO_PKG_VERSION"));
+        let builder = Client::builder().user_agent(agent).timeout(PATIENCE);
+        // A login goes where it was meant to, and nowhere else.
+        let builder = builder.redirect(reqwest::redirect::Policy::none());
+        let builder = if is_local { builder.no_proxy() } else { builder };
+        let client =
+            builder.build().map_err(|source| HubError::Unreachable { host: host.to_owned(), source })?;
+        Ok(Self { client, base, host: host.to_owned(), credentials })
+    }
+
+    /// What the hub is; none where what answers is no hub, but some other registry.
+    ///
+    /// # Errors
+    /// When nothing answers.
+    pub async fn instance(&self) -> Result<Option<Instance>, HubError> {
+        match self.read(self.request(Method::GET, &["instance"])).await {
+            Ok(instance) => Ok(Some(instance)),
+            Err(HubError::NoHub { .. } | HubError::Refused { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Accepts what the hub asks everybody to accept.
+    ///
+    /// # Errors
+    /// When it does not take that.
+    pub async fn accept(&self) -> Result<(), HubError> {
+        self.send(self.request(Method::POST, &["instance", "acceptance"])).await
+    }
+
+    /// Finds packages.
+    ///
+    /// # Errors
+    /// When they cannot be looked for.
+    pub async fn search(&self, wanted: &Wanted) -> Result<Found, HubError> {
+        self.read(self.request(Method::GET, &["packages"]).query(wanted)).await
+    }
+
+    /// The release that fits what is asked for: pairs of `range`, `channel`, `kernel`, `platform`.
+    ///
+    /// # Errors
+    /// When there is none.
+    pub async fn resolve(
+        &self,
+        repository: &Repository,
+        asked: &[(&str, String)],
+    ) -> Result<Resolved, HubError> {
+        let (publisher, name) = named(repository)?;
+        let request = self.request(Method::GET, &["packages", publisher, name, "resolve"]);
+        self.read(request.query(asked)).await
+    }
+
+    /// A release.
+    ///
+    /// # Errors
+    /// When there is none, or not for whoever asks.
+    pub async fn release(&self, repository: &Repository, version: &Version) -> Result<ReleaseView, HubError> {
+        self.read(self.of_release(Method::GET, (repository, version), "")?).await
+    }
+
+    /// How far a release is.
+    ///
+    /// # Errors
+    /// When there is none, or not for whoever asks.
+    pub async fn checks(&self, repository: &Repository, version: &Version) -> Result<Checks, HubError> {
+        self.read(self.of_release(Method::GET, (repository, version), "checks")?).await
+    }
+
+    /// Leads nobody to a release any more.
+    ///
+    /// # Errors
+    /// When that may not be.
+    pub async fn yank(
+        &self,
+        repository: &Repository,
+        version: &Version,
+        reason: String,
+    ) -> Result<(), HubError> {
+        let request = self.of_release(Method::PUT, (repository, version), "yank")?;
+        self.send(request.json(&Yank { reason })).await
+    }
+
+    /// Leads people to a yanked release again.
+    ///
+    /// # Errors
+    /// When that may not be.
+    pub async fn unyank(&self, repository: &Repository, version: &Version) -> Result<(), HubError> {
+        self.send(self.of_release(Method::DELETE, (repository, version), "yank")?).await
+    }
+
+    /// What was said of a release.
+    ///
+    /// # Errors
+    /// When there is none, or not for whoever asks.
+    pub async fn reviews(
+        &self,
+        repository: &Repository,
+        version: &Version,
+    ) -> Result<Vec<ReviewView>, HubError> {
+        self.read(self.of_release(Method::GET, (repository, version), "reviews")?).await
+    }
+
+    /// Hands in a review.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn review(
+        &self,
+        repository: &Repository,
+        version: &Version,
+        review: &NewReview,
+    ) -> Result<(), HubError> {
+        self.send(self.of_release(Method::POST, (repository, version), "reviews")?.json(review)).await
+    }
+
+    /// What waits for reviewers.
+    ///
+    /// # Errors
+    /// When it cannot be told.
+    pub async fn waiting(&self) -> Result<Vec<Waiting>, HubError> {
+        self.read(self.request(Method::GET, &["reviews", "waiting"])).await
+    }
+
+    /// Registers a key by which reviews are signed.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn add_review_key(&self, pem: String) -> Result<(), HubError> {
+        self.send(self.request(Method::POST, &["reviews", "keys"]).json(&ReviewKey { pem })).await
+    }
+
+    fn of_release(
+        &self,
+        method: Method,
+        (repository, version): (&Repository, &Version),
+        what: &str,
+    ) -> Result<RequestBuilder, HubError> {
+        let (publisher, name) = named(repository)?;
+        let version = version.to_string();
+        let path = ["packages", publisher, name, "versions", &version, what];
+        let path = if what.is_empty() { &path[..5] } else { &path[..] };
+        Ok(self.request(method, path))
+    }
+
+    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+        let mut url = self.base.clone();
+        url.path_segments_mut().expect("it is HTTP").pop_if_empty().extend(path);
+        let request = self.client.request(method, url);
+        match self.credentials.login(&self.host) {
+            Some(login) => request.basic_auth(&login.user, Some(login.password.as_str())),
+            None => request,
+        }
+    }
+
+    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
+        let answer = self.answer(request).await?;
+        let status = answer.status();
+        answer.json().await.map_err(|source| {
+            let host = self.host.clone();
+            if source.is_decode() {
+                HubError::NoHub { host, status }
+            } else {
+                HubError::Unreachable { host, source }
+            }
+        })
+    }
+
+    async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
+        self.answer(request).await.map(drop)
+    }
+
+    async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Response, HubError> {
+        let unreachable = |source| HubError::Unreachable { host: self.host.clone(), source };
+        let answer = request.send().await.map_err(unreachable)?;
+        let status = answer.status();
+        if status.is_success() {
+            return Ok(answer);
+        }
+        let host = self.host.clone();
+        match answer.json::<Problem>().await {
+            Ok(problem) => Err(HubError::Refused { host, problem: Box::new(problem) }),
+            Err(_) => Err(HubError::NoHub { host, status }),
+        }
+    }
+}
