@@ -8,6 +8,7 @@ mod chain;
 mod change;
 mod dispatched;
 mod drift;
+mod hub;
 mod kills;
 mod map;
 mod node;
@@ -41,6 +42,8 @@ enum Bench {
     Change(Options),
     /// How long a chain that somebody detached is detached
     Drift(Options),
+    /// How long searches of a hub take among a hundred thousand packages, and what it holds in memory
+    Hub(Options),
     /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
     Kills(Options),
     /// How fast entries of maps are set and told, and events become JSON
@@ -77,6 +80,7 @@ fn main() -> ExitCode {
         Bench::Compile => chain::compile_all(),
         Bench::Change(options) => change::run(&options),
         Bench::Drift(options) => drift::run(&options),
+        Bench::Hub(options) => hub::run(&options),
         Bench::Kills(options) => kills::run(&options),
         Bench::Map(options) => map::run(&options),
         Bench::Node(options) => node::run(&options),
