@@ -2,6 +2,7 @@
 //! A hub on this machine, or on the loopback interface of a namespace, with a folder of its own.
 
 mod http;
+mod people;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -14,6 +15,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 pub use self::http::{Ask, Reply};
+pub use self::people::Person;
 use crate::{Ran, Side, binary, run};
 
 /// How long to wait for what must happen.
@@ -41,7 +43,7 @@ impl Hub {
         Self::start_with("")
     }
 
-    /// Starts a hub with lines of its configuration besides.
+    /// Starts a hub with lines of its configuration besides. Where they say nothing of `[access]` anybody may do anything.
     ///
     /// # Errors
     /// When it does not answer soon.
@@ -72,7 +74,15 @@ impl Hub {
         self.kill()?;
         let said_before = self.log().len();
         let place = format!("folder = '{}'\nlisten = '{}'\n", self.folder().display(), self.address);
-        fs::write(self.configuration(), format!("{place}{}", self.settings))?;
+        let open = self.folder.path().join("open.cedar");
+        fs::write(&open, "permit (principal, action, resource);")?;
+        // Stories about something else need not log in.
+        let access = if self.settings.contains("[access]") {
+            String::new()
+        } else {
+            format!("[access]\npolicies = ['{}']\n", open.display())
+        };
+        fs::write(self.configuration(), format!("{place}{}\n{access}", self.settings))?;
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
         let mut command = self.command()?;
         let command = command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);

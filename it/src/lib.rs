@@ -28,7 +28,7 @@ pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use dice::Dice;
 pub use forged::{Forger, Segment, forged_datagram};
-pub use hub::{Ask, Hub, Reply};
+pub use hub::{Ask, Hub, Person, Reply};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

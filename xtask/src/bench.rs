@@ -12,6 +12,10 @@ use crate::{setup, vm};
 /// Runs the benchmarks of the chain engine with these arguments.
 pub(crate) fn run(arguments: &[String]) -> Result<()> {
     let bench = build()?;
+    // Beside a server that is installed, ours is built as it is released.
+    if arguments.first().is_some_and(|bench| bench == "hub") {
+        shell::run(&mut command("cargo build --quiet --release --package hub"))?;
+    }
     shell::run(Command::new(bench).args(arguments).current_dir(repository()))
 }
 

@@ -2,7 +2,9 @@
 //! The configuration file of a hub, `hub.toml`. All of it may be left out: then a hub listens on this machine and keeps
 //! everything in one folder.
 
+mod bucket;
 mod review;
+mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,7 +12,9 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use thiserror::Error;
 
+pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::review::{Instance, OnFixed, Review};
+pub use self::webhooks::WebhooksConfig;
 
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]
@@ -30,40 +34,10 @@ pub struct Config {
     pub instance: Instance,
     /// What must be so before a package is released.
     pub review: Review,
+    /// What is told to others.
+    pub webhooks: WebhooksConfig,
     /// Who may do what.
     pub access: AccessConfig,
-}
-
-/// A bucket that speaks the protocol of Amazon S3.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BucketConfig {
-    /// Its name.
-    pub name: String,
-    /// Where it is, `https://s3.example.org`. Amazon, in the region.
-    pub endpoint: Option<String>,
-    /// The region. `us-east-1`.
-    #[serde(default = "default_region")]
-    pub region: String,
-    /// What the names of all objects begin with. Nothing.
-    #[serde(default)]
-    pub prefix: String,
-    /// Whom the bucket lets in. The role of the machine, as Amazon tells it to machines.
-    pub key: Option<BucketKey>,
-}
-
-/// An access key of a bucket.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct BucketKey {
-    /// Its id.
-    pub id: String,
-    /// The file with its secret.
-    pub secret_file: PathBuf,
-}
-
-fn default_region() -> String {
-    "us-east-1".to_owned()
 }
 
 /// Who may do what.
@@ -107,6 +81,7 @@ impl Default for Config {
             bucket: None,
             instance: Instance::default(),
             review: Review::default(),
+            webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
         }
     }

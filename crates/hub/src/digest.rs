@@ -2,6 +2,7 @@
 //! Digests of content, as the OCI image specification writes them: `sha256:` or `sha512:` and lower-case hexadecimal digits.
 
 use std::fmt;
+use std::io;
 use std::str::FromStr;
 
 use aws_lc_rs::digest::{Context, SHA256, SHA512};
@@ -133,6 +134,17 @@ impl Hasher {
         let both =
             |byte: &u8| [DIGITS[usize::from(byte >> 4)], DIGITS[usize::from(byte & 15)]].map(char::from);
         ContentDigest { algorithm: self.algorithm, hex: bytes.as_ref().iter().flat_map(both).collect() }
+    }
+}
+
+impl io::Write for Hasher {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 

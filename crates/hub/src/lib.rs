@@ -10,9 +10,11 @@
 mod access;
 mod answer;
 mod audit;
+mod backup;
 mod config;
 mod database;
 mod digest;
+mod events;
 mod given;
 mod packages;
 mod registry;
@@ -31,6 +33,7 @@ use self::packages::Pulls;
 
 pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
+pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{BadConfig, Config};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
@@ -80,6 +83,19 @@ impl Hub {
         let database = Arc::new(Database::open(&config).await?);
         let access = Access::open(&config, Arc::clone(&database), clock)?;
         Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
+    }
+
+    /// The version of the tables that this program works with.
+    pub fn schema() -> i64 {
+        database::version()
+    }
+
+    /// Brings the tables of a database to a version, up or back. No hub may use it.
+    ///
+    /// # Errors
+    /// When the database cannot be reached, or there is no such version.
+    pub async fn set_schema(config: &Config, version: i64) -> Result<(), NoDatabase> {
+        Database::at_version(config, version).await.map(drop)
     }
 
     /// Who is calling, and what they may do.

@@ -12,10 +12,11 @@ use axum::middleware::{Next, from_fn};
 use axum::response::Response;
 use axum::routing::get;
 use tokio::net::TcpListener;
+use tokio::sync::watch;
 use utoipa::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 
-use crate::{Hub, access, packages, registry};
+use crate::{Hub, access, events, packages, registry};
 
 /// What the API is.
 #[derive(OpenApi)]
@@ -48,13 +49,28 @@ pub async fn serve(
         .route("/healthz", get(async || "ok\n"))
         .merge(registry::routes())
         .merge(access::routes())
+        .merge(events::routes())
+        .layer(from_fn(access::same_origin))
         .layer(from_fn(say_who))
         .with_state(Arc::clone(&hub));
-    let work = tokio::spawn(packages::work(hub));
     let service = routes.into_make_service_with_connect_info::<SocketAddr>();
+    let (tell, ended) = watch::channel(false);
+    let work = tokio::spawn(work(hub, ended));
+    let end = async move {
+        end.await;
+        tell.send_replace(true);
+    };
     let served = axum::serve(listener, service).with_graceful_shutdown(end).await;
-    work.abort();
+    work.await.map_err(io::Error::other)?;
     served
+}
+
+/// What is done beside answering, until the hub ends.
+async fn work(hub: Arc<Hub>, ended: watch::Receiver<bool>) {
+    tokio::select! {
+        () = events::deliver(Arc::clone(&hub), ended) => (),
+        () = packages::work(hub) => (),
+    }
 }
 
 /// Finds out where a request comes from.

@@ -1,4 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! The hub, as its clients see it.
 
+mod access;
 mod life;
+mod packages;
+mod registry;

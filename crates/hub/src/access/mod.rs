@@ -14,6 +14,7 @@ mod credentials;
 mod denied;
 mod login;
 mod names;
+mod origin;
 mod pages;
 mod password;
 mod publishers;
@@ -48,6 +49,7 @@ pub(crate) use self::action::{Action, Place, Resource};
 pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
+pub(crate) use self::origin::same_origin;
 pub(crate) use self::refused::Refused;
 pub(crate) use self::scope::Scope;
 
@@ -154,18 +156,16 @@ impl Access {
         format!("Bearer realm=\"{}/v2/token\",service=\"{}\"", self.url, self.service())
     }
 
-    /// Whether clients have to log in for everything that they could want: then `/v2/` says so, since those that are not told
-    /// there never log in.
-    pub(crate) async fn needs_login(&self) -> Result<bool, Denied> {
+    /// Whether somebody who did not log in may do all that registries are for.
+    ///
+    /// # Errors
+    /// The rule by which not.
+    pub(crate) async fn welcome(&self) -> Result<(), Denied> {
         let anywhere = Place { publisher: String::new(), repository: String::new() };
         for verb in Verb::ALL {
-            match self.permit(&Caller::Anonymous, verb.action(), &anywhere).await {
-                Ok(()) => {}
-                Err(Denied::Rule { .. }) => return Ok(true),
-                Err(other) => return Err(other),
-            }
+            self.permit(&Caller::Anonymous, verb.action(), &anywhere).await?;
         }
-        Ok(false)
+        Ok(())
     }
 
     /// What tokens are called to be for: the host of the hub.

@@ -21,6 +21,8 @@ pub(crate) struct Publisher {
     pub(crate) title: String,
     /// Whether its repositories are an ordinary registry: any tags, no packages, no review.
     pub(crate) registry_only: bool,
+    /// Whether its repositories are for its members only.
+    pub(crate) private: bool,
     /// The most bytes that its repositories may hold, where that is not what the hub gives everybody.
     pub(crate) quota_bytes: Option<i64>,
     pub(crate) created_ms: i64,
@@ -54,6 +56,8 @@ pub(crate) struct PublisherChange {
     /// What people call it.
     #[schema(max_length = 200)]
     pub(crate) title: Option<String>,
+    /// Whether its repositories are for its members only.
+    pub(crate) private: Option<bool>,
     /// For administrators: whether its repositories are an ordinary registry.
     pub(crate) registry_only: Option<bool>,
     /// For administrators: the most bytes that its repositories may hold.
@@ -69,14 +73,15 @@ pub(crate) struct Member {
     pub(crate) since_ms: i64,
 }
 
-type Row = (String, String, String, i64, Option<i64>, i64);
+type Row = (String, String, String, i64, i64, Option<i64>, i64);
 
-const COLUMNS: &str = "name, kind, title, registry_only, quota_bytes, created_ms";
+const COLUMNS: &str = "name, kind, title, registry_only, private, quota_bytes, created_ms";
 
-fn publisher((name, kind, title, registry_only, quota_bytes, created_ms): Row) -> Result<Publisher, Refused> {
+fn publisher(row: Row) -> Result<Publisher, Refused> {
+    let (name, kind, title, registry_only, private, quota_bytes, created_ms) = row;
     let kind = if kind == Kind::Person.name() { Kind::Person } else { Kind::Organisation };
-    let registry_only = registry_only != 0;
-    Ok(Publisher { name: name.parse()?, kind, title, registry_only, quota_bytes, created_ms })
+    let (registry_only, private) = (registry_only != 0, private != 0);
+    Ok(Publisher { name: name.parse()?, kind, title, registry_only, private, quota_bytes, created_ms })
 }
 
 impl Kind {
@@ -161,14 +166,16 @@ pub(crate) async fn change(
     let after = Publisher {
         title: change.title.clone().unwrap_or(before.title),
         registry_only: change.registry_only.unwrap_or(before.registry_only),
+        private: change.private.unwrap_or(before.private),
         quota_bytes: change.quota_bytes.or(before.quota_bytes),
         ..before
     };
-    let set = "UPDATE publishers SET title = $2, registry_only = $3, quota_bytes = $4 WHERE name = $1";
+    let set = "UPDATE publishers SET title = $2, registry_only = $3, private = $4, quota_bytes = $5 WHERE name = $1";
     sqlx::query(set)
         .bind(name.as_str())
         .bind(&after.title)
         .bind(i64::from(after.registry_only))
+        .bind(i64::from(after.private))
         .bind(after.quota_bytes)
         .execute(connection)
         .await?;

@@ -42,7 +42,8 @@ pub(super) async fn question(
 
 async fn is_public(connection: &mut AnyConnection, resource: &Resource) -> sqlx::Result<bool> {
     let Resource::Repository(place) = resource else { return Ok(false) };
-    let read = "SELECT public FROM repositories WHERE publisher = $1 AND name = $2";
+    let read = "SELECT repositories.public FROM repositories JOIN publishers ON publishers.name = repositories.publisher \
+                WHERE repositories.publisher = $1 AND repositories.name = $2 AND publishers.private = 0";
     let public: Option<(i64,)> = sqlx::query_as(read)
         .bind(&place.publisher)
         .bind(&place.repository)
@@ -65,7 +66,8 @@ async fn standing(
     };
     let read = "SELECT accounts.handle, accounts.role, members.role, repositories.public FROM accounts \
                 LEFT JOIN members ON members.account = accounts.id AND members.publisher = $2 \
-                LEFT JOIN repositories ON repositories.publisher = $2 AND repositories.name = $3 \
+                LEFT JOIN publishers ON publishers.name = $2 AND publishers.private = 0 \
+                LEFT JOIN repositories ON repositories.publisher = publishers.name AND repositories.name = $3 \
                 WHERE accounts.id = $1 AND accounts.closed_ms IS NULL";
     let row: Option<(String, String, Option<String>, Option<i64>)> = sqlx::query_as(read)
         .bind(account)

@@ -13,11 +13,13 @@ use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
 use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
-use sqlx::{AnyConnection, AnyPool, Connection as _, Executor as _};
+use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use thiserror::Error;
 
 use self::queue::Queue;
 use crate::Config;
+
+pub(crate) use self::schema::{kept, version};
 
 /// How many connections read at a time.
 const READERS: u32 = 8;
@@ -58,6 +60,14 @@ pub enum NoDatabase {
         #[source]
         source: sqlx::Error,
     },
+    /// There is no such version of the tables.
+    #[error("there is no version {asked} of the tables: this program knows those up to {known}")]
+    NoVersion {
+        /// What was asked for.
+        asked: i64,
+        /// The last one.
+        known: i64,
+    },
     /// Its tables are not those of this version, and cannot be made so.
     #[error("the tables of the database `{url}` cannot be brought to this version's")]
     Schema {
@@ -75,25 +85,39 @@ impl Database {
     /// # Errors
     /// When it cannot be reached, or was made by a later version.
     pub(crate) async fn open(config: &Config) -> Result<Self, NoDatabase> {
-        sqlx::any::install_default_drivers();
-        let url = config.database_url();
-        let kind = if url.starts_with("sqlite:") { Kind::Sqlite } else { Kind::Postgres };
-        let shown = without_password(&url);
-        let unreachable = |source| NoDatabase::Unreachable { url: shown.clone(), source };
-        if let (Kind::Sqlite, Some(path)) = (kind, url.strip_prefix("sqlite://")) {
-            make_folder_of(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
+        let place = Place::of(config)?;
+        let writer = place.connect(1).await?;
+        place.migrated(schema::migrator(place.kind).run(&writer).await)?;
+        let readers = place.connect(READERS).await?;
+        let queue = (place.kind == Kind::Sqlite).then(|| Queue::begin(writer));
+        Ok(Self { kind: place.kind, readers, queue })
+    }
+
+    /// Opens the database with the tables of this version of them, be they made, brought there or brought back. Nobody else may
+    /// use it.
+    ///
+    /// # Errors
+    /// When it cannot be reached, or its tables cannot be made so.
+    pub(crate) async fn at_version(config: &Config, version: i64) -> Result<AnyPool, NoDatabase> {
+        if !(0..=self::version()).contains(&version) {
+            return Err(NoDatabase::NoVersion { asked: version, known: self::version() });
         }
-        let options: AnyConnectOptions = url.parse().map_err(unreachable)?;
-        let pool = |most: u32| {
-            let options = AnyPoolOptions::new().max_connections(most);
-            options.after_connect(move |connection, _| prepare(connection, kind).boxed())
-        };
-        let writer = pool(1).connect_with(options.clone()).await.map_err(unreachable)?;
-        let migrated = schema::migrator(kind).run(&writer).await;
-        migrated.map_err(|source| NoDatabase::Schema { url: shown.clone(), source })?;
-        let readers = pool(READERS).connect_with(options).await.map_err(unreachable)?;
-        let queue = (kind == Kind::Sqlite).then(|| Queue::begin(writer));
-        Ok(Self { kind, readers, queue })
+        let place = Place::of(config)?;
+        let pool = place.connect(1).await?;
+        let migrator = schema::migrator(place.kind);
+        place.migrated(migrator.run_to(version, &pool).await)?;
+        place.migrated(migrator.undo(&pool, version).await)?;
+        Ok(pool)
+    }
+
+    /// A connection that sees all rows as they are at one moment, for as long as it is kept.
+    pub(crate) async fn moment(&self) -> sqlx::Result<Transaction<'static, Any>> {
+        match self.kind {
+            Kind::Sqlite => self.readers.begin().await,
+            Kind::Postgres => {
+                self.readers.begin_with("BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY").await
+            }
+        }
     }
 
     /// Which database it is, for the few questions that cannot be asked alike.
@@ -129,6 +153,42 @@ impl Database {
                 Ok(done)
             }
         }
+    }
+}
+
+/// Where a database is.
+struct Place {
+    kind: Kind,
+    options: AnyConnectOptions,
+    /// Its address without a password.
+    shown: String,
+}
+
+impl Place {
+    fn of(config: &Config) -> Result<Self, NoDatabase> {
+        sqlx::any::install_default_drivers();
+        let url = config.database_url();
+        let kind = if url.starts_with("sqlite:") { Kind::Sqlite } else { Kind::Postgres };
+        let shown = without_password(&url);
+        let unreachable = |source| NoDatabase::Unreachable { url: shown.clone(), source };
+        if let (Kind::Sqlite, Some(path)) = (kind, url.strip_prefix("sqlite://")) {
+            make_folder_of(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
+        }
+        Ok(Self { kind, options: url.parse().map_err(unreachable)?, shown })
+    }
+
+    /// So many connections at most.
+    async fn connect(&self, most: u32) -> Result<AnyPool, NoDatabase> {
+        let kind = self.kind;
+        let pool = AnyPoolOptions::new()
+            .max_connections(most)
+            .after_connect(move |connection, _| prepare(connection, kind).boxed())
+            .connect_with(self.options.clone());
+        pool.await.map_err(|source| NoDatabase::Unreachable { url: self.shown.clone(), source })
+    }
+
+    fn migrated(&self, done: Result<(), MigrateError>) -> Result<(), NoDatabase> {
+        done.map_err(|source| NoDatabase::Schema { url: self.shown.clone(), source })
     }
 }
 

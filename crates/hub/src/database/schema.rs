@@ -15,6 +15,8 @@ use super::Kind;
 /// A change of the tables.
 struct Change {
     name: &'static str,
+    /// The tables that it makes and that backups keep, each behind those that it refers to.
+    tables: &'static [&'static str],
     up: Text,
     down: &'static str,
 }
@@ -31,28 +33,74 @@ enum Text {
 const CHANGES: &[Change] = &[
     Change {
         name: "registry",
+        tables: &["publishers", "repositories", "blobs", "links", "manifests", "needs", "tags", "uploads"],
         up: Text::Same(include_str!("migrations/0001_registry.up.sql")),
         down: include_str!("migrations/0001_registry.down.sql"),
     },
     Change {
         name: "access",
+        tables: &[
+            "accounts",
+            "identities",
+            "members",
+            "tokens",
+            "sessions",
+            "administrator_links",
+            "signing_keys",
+            "attempts",
+            "audit",
+            "audit_head",
+        ],
         up: Text::Same(include_str!("migrations/0002_access.up.sql")),
         down: include_str!("migrations/0002_access.down.sql"),
     },
     Change {
         name: "packages",
+        tables: &[
+            "packages",
+            "releases",
+            "rejected",
+            "check_queue",
+            "check_results",
+            "publisher_roots",
+            "review_keys",
+            "reviews",
+            "review_policies",
+            "advisories",
+            "acceptances",
+            "pulls",
+            "pulled",
+        ],
         up: Text::Same(include_str!("migrations/0003_packages.up.sql")),
         down: include_str!("migrations/0003_packages.down.sql"),
     },
     Change {
         name: "search",
+        tables: &[],
         up: Text::Each {
             sqlite: include_str!("migrations/0004_search.sqlite.up.sql"),
             postgres: include_str!("migrations/0004_search.postgres.up.sql"),
         },
         down: include_str!("migrations/0004_search.down.sql"),
     },
+    Change {
+        name: "events",
+        tables: &["events", "webhooks", "deliveries"],
+        up: Text::Same(include_str!("migrations/0005_events.up.sql")),
+        down: include_str!("migrations/0005_events.down.sql"),
+    },
 ];
+
+/// The version of the tables that this program works with.
+pub(crate) fn version() -> i64 {
+    i64::try_from(CHANGES.len()).expect("there are few changes")
+}
+
+/// The tables of a version that backups keep, each behind those that it refers to. The others are made of these.
+pub(crate) fn kept(version: i64) -> impl DoubleEndedIterator<Item = &'static str> {
+    let changes = usize::try_from(version).map_or(0, |version| version.min(CHANGES.len()));
+    CHANGES[..changes].iter().flat_map(|change| change.tables.iter().copied())
+}
 
 /// What carries out the changes in a database of this kind.
 pub(super) fn migrator(kind: Kind) -> Migrator {
@@ -75,5 +123,48 @@ impl Text {
             | (Self::Each { sqlite: text, .. }, Kind::Sqlite)
             | (Self::Each { postgres: text, .. }, Kind::Postgres) => text,
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeSet;
+
+    use super::{kept, version};
+    use crate::{Config, Database};
+
+    async fn tables(config: &Config, version: i64) -> BTreeSet<String> {
+        let pool = Database::at_version(config, version).await.expect("there is such a version");
+        let listed = sqlx::query_scalar(
+            "SELECT name FROM sqlite_master WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name <> '_sqlx_migrations'",
+        );
+        let tables = listed.fetch_all(&pool).await.expect("SQLite has a list of tables");
+        pool.close().await;
+        tables.into_iter().collect()
+    }
+
+    #[tokio::test]
+    async fn every_version_has_a_way_back() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { folder: folder.path().to_owned(), ..Config::default() };
+        let mut before = Vec::new();
+        for version in 0..=version() {
+            before.push(tables(&config, version).await);
+        }
+        for version in (0..=version()).rev() {
+            let index = usize::try_from(version).expect("a version is a small number");
+            assert_eq!(tables(&config, version).await, before[index], "version {version}");
+        }
+    }
+
+    #[tokio::test]
+    async fn backups_keep_every_table_that_is_made_of_no_other() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { folder: folder.path().to_owned(), ..Config::default() };
+        let kept: BTreeSet<String> = kept(version()).map(str::to_owned).collect();
+        let mut all = tables(&config, version()).await;
+        all.retain(|table| !table.starts_with("search_"));
+        assert_eq!(all.difference(&kept).collect::<Vec<_>>(), Vec::<&String>::new());
+        assert_eq!(kept.difference(&all).collect::<Vec<_>>(), Vec::<&String>::new());
     }
 }

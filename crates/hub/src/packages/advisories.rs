@@ -7,6 +7,7 @@ use uuid::Uuid;
 use wire::hub::{Advisory, NewAdvisory, Severity};
 
 use super::release::undecodable;
+use crate::events::{self, Event};
 use crate::time::rfc3339;
 
 /// The advisories of a package, the latest first, each with the versions it is about.
@@ -34,7 +35,18 @@ pub(super) async fn publish(
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let insert = sqlx::query(insert).bind(&id).bind(package).bind(&new.range).bind(new.severity.as_str());
     let insert = insert.bind(&new.title).bind(&new.text).bind(account).bind(now_ms);
-    insert.execute(connection).await?;
+    insert.execute(&mut *connection).await?;
+    let named = sqlx::query_as("SELECT publisher, name FROM packages WHERE id = $1").bind(package);
+    let (publisher, name): (String, String) = named.fetch_one(&mut *connection).await?;
+    let event = Event {
+        kind: events::Kind::Advised,
+        publisher: &publisher,
+        package: &name,
+        version: &new.range,
+        digest: None,
+        text: &new.title,
+    };
+    events::tell(connection, &event, now_ms).await?;
     let NewAdvisory { range, severity, title, text } = new;
     Ok(Advisory { id, range, severity, title, text, published: rfc3339(now_ms) })
 }

@@ -5,6 +5,9 @@
 use sqlx::AnyConnection;
 use wire::hub::State;
 
+use super::release::Release;
+use crate::events::{self, Event};
+
 /// The states that a state may follow.
 pub(super) const fn before(state: State) -> &'static [State] {
     match state {
@@ -42,8 +45,36 @@ pub(super) async fn go(
         from.join(", ")
     );
     let update = sqlx::query(sqlx::AssertSqlSafe(update)).bind(release).bind(to.as_str());
-    let done = update.bind(reason).bind(now_ms).execute(connection).await?;
-    Ok(done.rows_affected() == 1)
+    let done = update.bind(reason).bind(now_ms).execute(&mut *connection).await?;
+    let is_there = done.rows_affected() == 1;
+    if is_there {
+        tell(connection, release, to, now_ms).await?;
+    }
+    Ok(is_there)
+}
+
+/// Tells those who want to hear of it that a release got to a state.
+async fn tell(connection: &mut AnyConnection, release: &str, state: State, now_ms: i64) -> sqlx::Result<()> {
+    let Some(release) = Release::by_id(connection, release).await? else { return Ok(()) };
+    let kind = match state {
+        State::Pending | State::Checking => return Ok(()),
+        State::Review => events::Kind::Submitted,
+        State::ChangesAsked => events::Kind::ChangesAsked,
+        State::Released if release.released_ms == Some(now_ms) => events::Kind::Released,
+        State::Released => events::Kind::Restored,
+        State::Rejected => events::Kind::Rejected,
+        State::Yanked => events::Kind::Yanked,
+        State::Deleted => events::Kind::Deleted,
+    };
+    let event = Event {
+        kind,
+        publisher: &release.publisher,
+        package: &release.name,
+        version: &release.version.to_string(),
+        digest: Some(&release.digest),
+        text: release.reason.as_deref().unwrap_or_default(),
+    };
+    events::tell(connection, &event, now_ms).await
 }
 
 #[cfg(test)]

@@ -3,6 +3,9 @@
 //!
 //! A file is written beside (`uploads/`), flushed, renamed, and the folder that got it is flushed. The folders of the digits
 //! are made once, when the storage is opened.
+//!
+//! Each request that brings a piece of an upload writes a file of its own, to which nobody else ever writes. So two requests
+//! at a time spoil nothing for each other, and what becomes a blob changes no more once its digest was computed.
 
 use std::fs::{self, File};
 use std::io::{self, Write as _};
@@ -23,6 +26,8 @@ use crate::{Algorithm, ContentDigest};
 
 /// How many bytes are read, or written, at a time.
 const PIECE_BYTES: usize = 256 * 1024;
+/// The most files of an upload.
+const MOST_PARTS: usize = 64;
 
 /// A folder with blobs.
 pub(super) struct Folder {
@@ -52,12 +57,17 @@ impl Folder {
         self.blobs.join(digest.algorithm().name()).join(&hex[..2]).join(hex)
     }
 
-    fn upload(&self, staged: &Staged) -> PathBuf {
-        self.uploads.join(staged.id.simple().to_string())
+    fn beside(&self) -> PathBuf {
+        self.uploads.join(Uuid::now_v7().simple().to_string())
+    }
+
+    /// The files of an upload, in their order.
+    fn parts(&self, staged: &Staged) -> Vec<PathBuf> {
+        staged.parts.iter().map(|part| self.uploads.join(part)).collect()
     }
 
     pub(super) async fn put(&self, digest: &ContentDigest, bytes: Bytes) -> io::Result<()> {
-        let beside = self.uploads.join(Uuid::now_v7().simple().to_string());
+        let beside = self.beside();
         let place = self.place(digest);
         blocking(move || {
             let mut file = File::create_new(&beside)?;
@@ -101,54 +111,73 @@ impl Folder {
         mut body: BodyDataStream,
         mut seen: impl FnMut(&Bytes) + Send,
     ) -> io::Result<()> {
-        let path = self.upload(staged);
-        let mut file =
-            tokio::fs::File::options().create(true).truncate(false).write(true).open(&path).await?;
+        let Some(first) = body.next().await else { return Ok(()) };
+        let path = self.beside();
+        let mut file = tokio::fs::File::create_new(&path).await?;
         file.set_max_buf_size(PIECE_BYTES);
-        // A request that broke off may have left bytes that nobody was told of.
-        file.set_len(staged.size).await?;
-        file.seek(io::SeekFrom::Start(staged.size)).await?;
-        let mut size = staged.size;
-        while let Some(piece) = body.next().await {
+        let mut size = 0;
+        // Few files make a blob: one that would be one too many begins with what is in the others.
+        let mut before = if staged.parts.len() < MOST_PARTS {
+            stream::empty().boxed()
+        } else {
+            self.staged(staged).await?
+        };
+        while let Some(piece) = before.try_next().await? {
+            file.write_all(&piece).await?;
+        }
+        let mut pieces = stream::iter([first]).chain(body);
+        while let Some(piece) = pieces.next().await {
             let piece = piece.map_err(io::Error::other)?;
             seen(&piece);
             file.write_all(&piece).await?;
             size += piece.len() as u64;
         }
         file.sync_all().await?;
-        if staged.size == 0 {
-            let uploads = self.uploads.clone();
-            blocking(move || flush(&uploads)).await?;
+        let uploads = self.uploads.clone();
+        blocking(move || flush(&uploads)).await?;
+        if staged.parts.len() >= MOST_PARTS {
+            staged.parts.clear();
         }
-        staged.size = size;
+        staged.parts.extend(path.file_name().map(|name| name.to_string_lossy().into_owned()));
+        staged.size += size;
         Ok(())
     }
 
     pub(super) async fn staged(&self, staged: &Staged) -> io::Result<Pieces> {
-        if staged.size == 0 {
-            return Ok(stream::empty().boxed());
-        }
-        pieces(&self.upload(staged), 0..staged.size).await
+        let parts = stream::iter(self.parts(staged)).map(Ok);
+        let files = parts.and_then(|path| async move {
+            let size = tokio::fs::metadata(&path).await?.len();
+            pieces(&path, 0..size).await
+        });
+        Ok(files.try_flatten().boxed())
     }
 
     pub(super) async fn keep(&self, staged: &Staged, digest: &ContentDigest) -> io::Result<()> {
-        if staged.size == 0 {
-            return self.put(digest, Bytes::new()).await;
-        }
-        let (beside, place, size) = (self.upload(staged), self.place(digest), staged.size);
+        let (parts, beside, place) = (self.parts(staged), self.beside(), self.place(digest));
         blocking(move || {
-            let file = File::options().write(true).open(&beside)?;
-            if file.metadata()?.len() != size {
-                file.set_len(size)?;
-                file.sync_all()?;
+            match parts.as_slice() {
+                // It stays where it was under a second name: if the hub ends now, the client ends the upload once more.
+                [only] => fs::hard_link(only, &beside)?,
+                parts => {
+                    let mut whole = File::create_new(&beside)?;
+                    for part in parts {
+                        io::copy(&mut File::open(part)?, &mut whole)?;
+                    }
+                    whole.sync_all()?;
+                }
             }
-            rename(&beside, &place)
+            rename(&beside, &place)?;
+            // Names of one and the same file are not renamed over each other.
+            unless_missing(fs::remove_file(&beside))
         })
         .await
     }
 
     pub(super) async fn discard(&self, staged: &Staged) -> io::Result<()> {
-        unless_missing(tokio::fs::remove_file(self.upload(staged)).await)
+        for part in self.parts(staged) {
+            unless_missing(tokio::fs::remove_file(part).await)?;
+        }
+        Ok(())
     }
 }
 

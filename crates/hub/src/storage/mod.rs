@@ -5,26 +5,31 @@
 //! without a row there is of no meaning, and is removed.
 
 mod bucket;
+mod cache;
 mod folder;
 
 use std::io;
 use std::ops::Range;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use axum::body::BodyDataStream;
-use bytes::Bytes;
+use axum::body::{Body, BodyDataStream};
+use bytes::{Bytes, BytesMut};
+use futures_util::TryStreamExt as _;
 use futures_util::stream::BoxStream;
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use uuid::Uuid;
 
 use self::bucket::Bucket;
+use self::cache::Cache;
 use self::folder::Folder;
+use crate::digest::Hasher;
 use crate::{Config, ContentDigest};
 
 /// Keeps bytes by their digest.
 pub struct Storage {
     means: Means,
+    cache: Cache,
 }
 
 enum Means {
@@ -65,7 +70,7 @@ pub(crate) struct Staged {
     /// Where a bucket assembles it: the id of a multipart upload.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub(crate) assembly: Option<String>,
-    /// What the bucket calls its parts.
+    /// What a bucket calls its parts, and the names of the files in a folder.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub(crate) parts: Vec<String>,
     /// How many bytes at the end are no part yet.
@@ -97,11 +102,19 @@ impl Storage {
         if let Some(bucket) = &config.bucket {
             let name = bucket.name.clone();
             let opened = Bucket::open(bucket).map_err(|source| NoStorage::Bucket { name, source })?;
-            return Ok(Self { means: Means::Bucket(opened) });
+            return Ok(Self { means: Means::Bucket(opened), cache: Cache::default() });
         }
-        let folder = config.folder.clone();
+        Self::in_folder(&config.folder)
+    }
+
+    /// Opens a folder.
+    ///
+    /// # Errors
+    /// When nothing can be kept there.
+    pub(crate) fn in_folder(folder: &Path) -> Result<Self, NoStorage> {
+        let folder = folder.to_owned();
         let opened = Folder::open(&folder).map_err(|source| NoStorage::Folder { folder, source })?;
-        Ok(Self { means: Means::Folder(opened) })
+        Ok(Self { means: Means::Folder(opened), cache: Cache::default() })
     }
 
     /// Keeps a small blob, whose digest the caller computed.
@@ -121,6 +134,34 @@ impl Storage {
             Means::Folder(folder) => folder.read(digest, range).await,
             Means::Bucket(bucket) => bucket.read(digest, range).await,
         }
+    }
+
+    /// A range of a blob of this size as the body of an answer. What is small is remembered.
+    ///
+    /// # Errors
+    /// `NotFound` when there is no such blob.
+    pub(crate) async fn body(
+        &self,
+        digest: &ContentDigest,
+        range: Range<u64>,
+        size: u64,
+    ) -> io::Result<Body> {
+        if size > cache::SMALL_BYTES {
+            return Ok(Body::from_stream(self.read(digest, range).await?));
+        }
+        let bytes = match self.cache.find(digest) {
+            Some(bytes) => bytes,
+            None => self.read_small(digest, size).await?,
+        };
+        let (start, end) = (usize::try_from(range.start), usize::try_from(range.end));
+        let (start, end) = (start.map_err(io::Error::other)?, end.map_err(io::Error::other)?);
+        Ok(Body::from(bytes.slice(start..end)))
+    }
+
+    async fn read_small(&self, digest: &ContentDigest, size: u64) -> io::Result<Bytes> {
+        let read = self.read(digest, 0..size).await?.try_collect::<BytesMut>().await?.freeze();
+        self.cache.remember(digest, read.clone());
+        Ok(read)
     }
 
     /// How many bytes a blob has; none where there is no such blob.
@@ -187,4 +228,22 @@ impl Storage {
             Means::Bucket(bucket) => bucket.discard(staged).await,
         }
     }
+}
+
+/// Copies a blob, and says which digest its bytes have: where that is another, it was not kept. None where there is no such blob.
+pub(crate) async fn copy(
+    from: &Storage,
+    to: &Storage,
+    digest: &ContentDigest,
+) -> io::Result<Option<ContentDigest>> {
+    let Some(size) = from.size(digest).await? else { return Ok(None) };
+    let bytes = Body::from_stream(from.read(digest, 0..size).await?).into_data_stream();
+    let (mut staged, mut hasher) = (Staged::new(Uuid::now_v7()), Hasher::new(digest.algorithm()));
+    to.append(&mut staged, bytes, |piece| hasher.update(piece)).await?;
+    let found = hasher.finish();
+    if found == *digest {
+        to.keep(&staged, digest).await?;
+    }
+    to.discard(&staged).await?;
+    Ok(Some(found))
 }

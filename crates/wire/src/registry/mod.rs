@@ -15,6 +15,7 @@ mod pull;
 mod push;
 mod reference;
 mod referrers;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;

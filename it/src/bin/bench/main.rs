@@ -42,7 +42,7 @@ enum Bench {
     Change(Options),
     /// How long a chain that somebody detached is detached
     Drift(Options),
-    /// How long searches of a hub take among a hundred thousand packages, and what it holds in memory
+    /// The hub beside `docker-registry`: small and large reads and pushes, memory; and searches among many packages
     Hub(Options),
     /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
     Kills(Options),
@@ -64,7 +64,7 @@ struct Options {
     /// Draw the result into a file (SVG)
     #[arg(long, value_name = "FILE")]
     plot: Option<PathBuf>,
-    /// Rounds of measuring (chain, drift, map, verify), changes of each kind (change), documents applied (kills), or
+    /// Rounds of measuring (chain, drift, hub, map, verify), changes of each kind (change), documents applied (kills), or
     /// seconds of rest (node)
     #[arg(long)]
     rounds: Option<usize>,

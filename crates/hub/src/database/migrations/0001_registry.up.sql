@@ -18,7 +18,8 @@ CREATE TABLE repositories (
     UNIQUE (publisher, name)
 );
 
--- What the storage holds. A row is older than the object is durable, and is gone before the object is.
+-- What the storage holds. An object is durable before it can be read through any repository, and whoever removes one
+-- holds its row until it is gone.
 CREATE TABLE blobs (
     digest TEXT PRIMARY KEY,
     size BIGINT NOT NULL,
@@ -82,10 +83,7 @@ CREATE TABLE uploads (
     repository TEXT NOT NULL REFERENCES repositories (id) ON DELETE CASCADE,
     -- The account that began it.
     account TEXT,
-    algorithm TEXT NOT NULL,
-    -- How many bytes are durable.
-    size BIGINT NOT NULL,
-    -- What the storage must know to go on; JSON.
+    -- What the storage must know to go on, and how many bytes are durable; JSON.
     staged TEXT NOT NULL,
     touched_ms BIGINT NOT NULL
 );

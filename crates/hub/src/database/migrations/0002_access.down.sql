@@ -7,6 +7,7 @@ DROP TABLE sessions;
 DROP TABLE tokens;
 DROP TABLE members;
 ALTER TABLE publishers DROP COLUMN quota_bytes;
+ALTER TABLE publishers DROP COLUMN private;
 ALTER TABLE publishers DROP COLUMN title;
 ALTER TABLE publishers DROP COLUMN kind;
 DROP TABLE identities;

@@ -28,6 +28,8 @@ CREATE INDEX identities_by_account ON identities (account);
 ALTER TABLE publishers ADD COLUMN kind TEXT NOT NULL DEFAULT 'organisation';
 -- What people call it.
 ALTER TABLE publishers ADD COLUMN title TEXT NOT NULL DEFAULT '';
+-- 1 where its repositories are for its members only.
+ALTER TABLE publishers ADD COLUMN private BIGINT NOT NULL DEFAULT 0;
 -- The most bytes that its repositories may hold; none where the configuration says how many.
 ALTER TABLE publishers ADD COLUMN quota_bytes BIGINT;
 

@@ -59,7 +59,8 @@ impl Connection {
         let Request { method, path, media_type, body } = request;
         let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{}", self.address, self.credentials);
         if *method != "GET" {
-            head.push_str(&format!("Content-Type: {media_type}\r\nContent-Length: {}\r\n", body.len()));
+            let length = body.len();
+            head = format!("{head}Content-Type: {media_type}\r\nContent-Length: {length}\r\n");
         }
         head.push_str("\r\n");
         let mut sent = head.into_bytes();
@@ -111,7 +112,8 @@ impl Connection {
         let Some(location) = begun.location.filter(|_| begun.status == 202) else {
             bail!("POST {path}: {}", begun.status);
         };
-        let path = match location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..])) {
+        let path = match location.split_once("://").and_then(|(_, rest)| rest.find('/').map(|at| &rest[at..]))
+        {
             Some(path) => path.to_owned(),
             None => location,
         };

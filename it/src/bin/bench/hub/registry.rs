@@ -75,7 +75,9 @@ fn manifest(blob: &[u8]) -> Vec<u8> {
         "digest": Digest::of(blob),
         "size": blob.len(),
     });
-    json!({ "schemaVersion": 2, "mediaType": media_type, "config": empty, "layers": [layer] }).to_string().into_bytes()
+    json!({ "schemaVersion": 2, "mediaType": media_type, "config": empty, "layers": [layer] })
+        .to_string()
+        .into_bytes()
 }
 
 impl Subject {

@@ -48,9 +48,8 @@ pub(super) struct Measured {
     pub(super) p99_ms: f64,
     /// Resident memory of the hub afterwards, in MiB.
     pub(super) rss_mib: f64,
-    /// How many searches found something, of all.
-    pub(super) found: usize,
-    pub(super) searches: usize,
+    /// How many searches of a hundred found something.
+    pub(super) found_percent: usize,
 }
 
 /// A package that nobody wrote.
@@ -73,7 +72,8 @@ pub(super) fn measure() -> Result<Measured> {
     hub.add_publisher("bench")?;
     hub.end()?;
     let (mut dice, language) = (Dice::new(), Language::made_up());
-    let packages: Vec<Package> = (0..PACKAGES).map(|number| Package::made_up(number, &language, &mut dice)).collect::<Result<_>>()?;
+    let packages: Vec<Package> =
+        (0..PACKAGES).map(|number| Package::made_up(number, &language, &mut dice)).collect::<Result<_>>()?;
     fill(&hub, &packages)?;
     hub.administer(&["reindex"])?.success()?;
     hub.restart()?;
@@ -89,7 +89,8 @@ pub(super) fn measure() -> Result<Measured> {
     }
     times.sort_unstable();
     let at = |part: usize| millis(times[times.len() * part / 100]);
-    Ok(Measured { p50_ms: at(50), p99_ms: at(99), rss_mib: resident_mib(hub.process()?)?, found, searches: SEARCHES })
+    let (found_percent, rss_mib) = (found * 100 / SEARCHES, resident_mib(hub.process()?)?);
+    Ok(Measured { p50_ms: at(50), p99_ms: at(99), rss_mib, found_percent })
 }
 
 fn millis(time: Duration) -> f64 {

@@ -1,0 +1,73 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the program can be told to do, one module for each command.
+
+mod administrator;
+mod audit;
+mod backup;
+mod publisher;
+mod reindex;
+mod schema;
+mod serve;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::Subcommand;
+use hub::Config;
+
+use self::audit::Audit;
+use self::publisher::Publisher;
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Answer requests until told to end.
+    Serve,
+    /// Make somebody an administrator, by a link that counts once.
+    Administrator {
+        /// Print a new link, also where there is an administrator.
+        #[arg(long, required = true)]
+        new_link: bool,
+    },
+    /// Who has a namespace in this hub.
+    #[command(subcommand)]
+    Publisher(Publisher),
+    /// Look at the record of changes.
+    #[command(subcommand)]
+    Audit(Audit),
+    /// Make the index of packages anew, also while a hub serves.
+    Reindex,
+    /// Write everything into a folder, beside a hub that answers requests; what is there of the last backup is brought up to date.
+    Backup {
+        /// Where to.
+        folder: PathBuf,
+    },
+    /// Take everything from a backup, into the database and the storage of the configuration, which must be new.
+    Restore {
+        /// Where from.
+        folder: PathBuf,
+    },
+    /// Say the version of the tables that this program works with, or bring them to another while no hub runs: `serve` brings them
+    /// up by itself, and before an older program is installed this one brings them back.
+    Schema {
+        /// The version that the tables shall have.
+        #[arg(long, value_name = "VERSION")]
+        to: Option<i64>,
+    },
+}
+
+impl Command {
+    pub(crate) async fn run(self, config: Config) -> Result<()> {
+        match self {
+            Self::Serve => serve::run(config).await,
+            Self::Administrator { .. } => administrator::run(config).await,
+            Self::Publisher(Publisher::Add { name, registry_only }) => {
+                publisher::add(config, &name, registry_only).await
+            }
+            Self::Audit(command) => audit::run(command, config).await,
+            Self::Reindex => reindex::run(config).await,
+            Self::Backup { folder } => backup::make(config, &folder).await,
+            Self::Restore { folder } => backup::restore(&config, &folder).await,
+            Self::Schema { to } => schema::run(&config, to).await,
+        }
+    }
+}

@@ -1,0 +1,82 @@
+// SPDX-License-Identifier: Apache-2.0
+//! Changes that may meet others: those of hubs beside this one, and the removal of what nobody needs.
+
+use std::future::Future;
+
+use bytes::Bytes;
+use futures_util::FutureExt as _;
+
+use super::call::Call;
+use super::refused::Refused;
+use super::rows;
+use crate::ContentDigest;
+
+/// How often something is tried that met something else.
+const ATTEMPTS: usize = 5;
+
+/// Tries again what failed for having met something else that was changed at the same time.
+pub(super) async fn persist<T, F>(mut attempt: impl FnMut() -> F) -> Result<T, Refused>
+where
+    F: Future<Output = Result<T, Refused>>,
+{
+    for _ in 1..ATTEMPTS {
+        match attempt().await {
+            Err(refused) if has_met_another(&refused) => {}
+            done => return done,
+        }
+    }
+    attempt().await
+}
+
+fn has_met_another(refused: &Refused) -> bool {
+    match refused {
+        Refused::Gone => true,
+        // PostgreSQL, "Error Codes": serialization_failure, deadlock_detected, and foreign_key_violation, where what is
+        // named was removed meanwhile.
+        Refused::Database(sqlx::Error::Database(error)) => {
+            matches!(error.code().as_deref(), Some("40001" | "40P01" | "23503"))
+        }
+        _ => false,
+    }
+}
+
+/// Keeps a blob that is here as a whole, and lets it be read through the repository. An upload that it ends is over.
+pub(super) async fn keep(
+    call: &Call,
+    digest: &ContentDigest,
+    bytes: &Bytes,
+    upload: Option<&str>,
+) -> Result<(), Refused> {
+    persist(|| async {
+        call.hub.storage.put(digest, bytes.clone()).await?;
+        admit(call, digest, bytes.len() as u64, upload).await
+    })
+    .await
+}
+
+/// Lets a blob be read that lies in the storage.
+pub(super) async fn admit(
+    call: &Call,
+    digest: &ContentDigest,
+    size: u64,
+    upload: Option<&str>,
+) -> Result<(), Refused> {
+    let (hub, name, digest) = (call.hub.clone(), call.name.clone(), digest.clone());
+    let upload = upload.map(str::to_owned);
+    let written = call.hub.database.write(move |connection| {
+        async move {
+            let now_ms = hub.now_ms();
+            let repository = rows::find_or_make(connection, &name, now_ms).await?;
+            if let Some(upload) = upload {
+                let end = sqlx::query("DELETE FROM uploads WHERE id = $1").bind(upload.as_str());
+                if end.execute(&mut *connection).await?.rows_affected() == 0 {
+                    return Err(Refused::NoUpload { name: name.to_string(), id: upload });
+                }
+            }
+            rows::hold(connection, &hub, &digest, size).await?;
+            Ok(rows::link(connection, &repository, &digest, now_ms).await?)
+        }
+        .boxed()
+    });
+    written.await
+}
