@@ -8,11 +8,11 @@ mod balancer;
 mod check;
 mod health;
 mod maglev;
-#[rustfmt::skip]
-mod maps;
 mod publish;
 mod slots;
 mod workers;
+
+include!(concat!(env!("OUT_DIR"), "/maps.rs"));
 
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
