@@ -2,12 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a long block list costs a packet: `ddos-guard` beside Debian's `xdp-filter`, in nanoseconds.
 
-Both have as many blocked IPv4 addresses and nothing else, and meet the same UDP datagrams through BPF_PROG_TEST_RUN. `blocked` datagrams are from listed sources, `passed` ones are not. `warm` is one source again and again; `cold` is another source with
-each run, so that what is looked up is not in the caches of the processor. All
-is loaded anew several times; samples of both, and of a program that does nothing, are taken in turns, and what the latter costs is
-subtracted: medians are told. xdp-filter also looks the destination up, as it always does.
+Both have as many blocked IPv4 addresses and nothing else, and meet the same UDP datagrams through BPF_PROG_TEST_RUN. `blocked`
+datagrams are from listed sources, `passed` ones are not. `warm` is one source again and again; `cold` is another source with each
+run, so that what is looked up is not in the caches of the processor. All is loaded anew several times; samples of both, and of a
+program that does nothing, are taken in turns, and what the latter costs is subtracted: medians are told. xdp-filter also looks
+the destination up, as it always does.
 
-    clang-19 -g -O2 -target bpf -mcpu=v3 -I crates/cli/include -c programs/ddos-guard/ddos-guard.bpf.c -o ddos-guard.bpf.o
+    clang-19 -g -O2 -target bpf -mcpu=v3 -I crates/compile/include -c programs/ddos-guard/ddos-guard.bpf.c -o ddos-guard.bpf.o
     sudo it/bench/block_list.py --object ddos-guard.bpf.o [--entries 1000000] [--json]
 """
 import argparse
