@@ -20,6 +20,11 @@ pub fn frame(text: &str) -> Result<Vec<u8>> {
     Ok(packet.to_bytes())
 }
 
+/// The bytes of a frame as hexadecimal digits.
+pub fn hex(frame: &[u8]) -> String {
+    frame.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+}
+
 fn script(side: &Side, task: &str) -> Command {
     let mut command = Command::new("nsenter");
     command.arg(format!("--net=/run/netns/{}", side.namespace)).arg("python3");
@@ -56,10 +61,8 @@ impl Outlet {
     /// # Errors
     /// When the interface took one of those before not.
     pub fn send(&self, frame: &[u8]) -> Result<()> {
-        let mut line: String = frame.iter().map(|byte| format!("{byte:02x}")).collect();
-        line.push('\n');
         let mut input = self.input.as_ref().context("it is closed")?;
-        Ok(input.write_all(line.as_bytes())?)
+        Ok(input.write_all((hex(frame) + "\n").as_bytes())?)
     }
 
     /// Waits until all is sent.

@@ -26,7 +26,7 @@ pub use command::{Ran, binary, run, run_in};
 pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use dice::Dice;
 pub use entries::fill;
-pub use frames::{Net, Outlet, frame, frames_across, no_offload, send_frames};
+pub use frames::{Net, Outlet, frame, frames_across, hex, no_offload, send_frames};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

@@ -209,7 +209,7 @@ pub(crate) fn write_manifest(folder: &Path, (name, version): (&str, &str), rest:
 
 /// Says that no file in a folder changed since another one was written.
 fn ensure_newer(written: &Path, folder: &Path) -> Result<()> {
-    let changed = |path: &Path| Ok::<_, std::io::Error>(fs::metadata(path)?.modified()?);
+    let changed = |path: &Path| fs::metadata(path)?.modified();
     let since = changed(written)?;
     for file in fs::read_dir(folder)? {
         let file = file?.path();

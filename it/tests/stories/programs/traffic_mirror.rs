@@ -10,7 +10,9 @@ use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
 use ::package::KernelVersion;
-use it::{Net, Node, Ran, Side, frames_across, no_offload, repository, run, run_in, send_frames, unique};
+use it::{
+    Net, Node, Ran, Side, frames_across, hex, no_offload, repository, run, run_in, send_frames, unique,
+};
 use serde_json::Value;
 
 use crate::packages;
@@ -115,10 +117,6 @@ impl Street {
         let told = run_in(&self.here.namespace, &format!("ip -j link show dev {interface}")).unwrap();
         serde_json::from_str::<Value>(&told).unwrap()[0]["ifindex"].as_u64().unwrap()
     }
-}
-
-fn hex(frame: &[u8]) -> String {
-    frame.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// What arrives of what is sent: so many frames are expected.
