@@ -2,17 +2,16 @@
 //! `load-balancer`: HTTP servers in namespaces, which answer clients by themselves; one of them dies.
 
 use std::collections::BTreeMap;
-use std::fs;
 use std::io::ErrorKind;
 use std::net::{SocketAddr, UdpSocket};
 use std::ops::Range;
-use std::thread;
 
 use it::{run, run_in};
 
+use crate::kernel;
 use crate::user::only;
-use crate::{kernel, packages};
 
+mod change;
 mod farm;
 
 use farm::{Conversation, Farm, VIPS, document, http, service, udp};
@@ -154,59 +153,6 @@ fn without_its_user_part_packets_go_on_and_it_goes_on_where_it_was() {
     farm.node.kill().unwrap();
     assert_eq!(farm.ask_all(VIPS[1], 20_000..20_050).unwrap(), before);
     farm.node.restart().unwrap();
-}
-
-/// A package whose user program never says that it is ready, so that a change with it fails after some seconds.
-fn never_ready() -> String {
-    let folder = packages().path("never-ready-0.1.0");
-    fs::create_dir_all(&folder).unwrap();
-    fs::write(format!("{folder}/waits"), "#!/bin/sh\nexec sleep 60\n").unwrap();
-    let source = "// SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause\n\
-                  #include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\n\
-                  SEC(\"tc\") int passes(struct __sk_buff *ctx) { return TC_ACT_UNSPEC; }\n\
-                  char LICENSE[] SEC(\"license\") = \"Dual BSD/GPL\";\n";
-    let manifest = "[[program]]\nfunction = \"passes\"\nobject = \"never-ready.bpf.o\"\nsource = \"never-ready.bpf.c\"\n\
-                    hook = \"tc-ingress\"\n\n[user]\ncommand = \"waits\"\nready_seconds = 10\n";
-    packages().from_source(("never-ready", "0.1.0"), source, manifest).unwrap()
-}
-
-#[test]
-fn of_two_user_parts_the_new_one_writes_and_the_one_before_again_where_the_change_fails() {
-    if is_too_old() {
-        return;
-    }
-    let farm = Farm::new(2).unwrap();
-    farm.balance().unwrap();
-    let weight = || farm.health(1).unwrap()["weight"].as_u64().unwrap();
-    assert_eq!(weight(), 1);
-    let pid = only(&farm.node).pid;
-    let backends = [farm.servers[0].backend("weight = 3"), farm.servers[1].backend("")];
-    let never = never_ready();
-    let changed = document(&http(), &backends, "").unwrap()
-        + &format!(
-            "[[chain]]\ninterface = \"right0\"\nhook = \"tc-ingress\"\n\
-             member = [{{ name = \"never\", package = \"{never}\" }}]\n"
-        );
-    let mut seen = vec![];
-    thread::scope(|scope| {
-        let change = scope.spawn(|| farm.node.apply(&changed).unwrap());
-        // Each checks ten times a second, and would tell its own weight.
-        while !change.is_finished() {
-            seen.push(weight());
-        }
-        let changed = change.join().unwrap();
-        assert!(!changed.ok && changed.stderr.contains("never-ready"), "{}", changed.stderr);
-    });
-    // What was read last may have been read after the end.
-    seen.pop();
-    let first = seen.iter().position(|weight| *weight == 3).expect("the new one writes");
-    assert!(seen.len() > first + 5 && seen[first..].iter().all(|weight| *weight == 3), "{seen:?}");
-    // The one before ran all the time, and goes on.
-    farm.node.wait("the one before writes again", || weight() == 1);
-    assert_eq!(only(&farm.node).pid, pid);
-    let checks = || farm.health(1).unwrap()["successes"].as_u64().unwrap();
-    let before = checks();
-    farm.node.wait("it checks", || checks() > before + 1);
 }
 
 #[test]
