@@ -2,8 +2,8 @@
 //! A hub on this machine, or on the loopback interface of a namespace, with a folder of its own.
 
 mod http;
-mod people;
 mod kills;
+mod people;
 
 use std::net::{Ipv4Addr, SocketAddr};
 use std::path::PathBuf;
@@ -16,8 +16,8 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 pub use self::http::{Ask, Reply};
-pub use self::people::Person;
 pub use self::kills::{Tally, push_through_kills};
+pub use self::people::Person;
 use crate::{Ran, Side, binary, run};
 
 /// How long to wait for what must happen.

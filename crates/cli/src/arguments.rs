@@ -134,6 +134,7 @@ pub(crate) enum Command {
     Verify(Verify),
     Push(Push),
     Pull(Pull),
+    Login(hub::Login),
     Search(hub::Search),
     Resolve(hub::Resolve),
     Yank(hub::Yank),

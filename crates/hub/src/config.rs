@@ -15,10 +15,10 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
-pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 
 /// What a hub is told to be.
 #[derive(Debug, Clone, Deserialize)]

@@ -24,7 +24,8 @@ fn the_units_are_valid() {
         fs::write(folder.path().join(unit), text).unwrap();
     }
     let all = "{0}/l3afd.service {0}/l3afd.socket {0}/l3af-hub.service";
-    run(&format!("systemd-analyze verify {}", all.replace("{0}", &folder.path().display().to_string()))).unwrap();
+    run(&format!("systemd-analyze verify {}", all.replace("{0}", &folder.path().display().to_string())))
+        .unwrap();
 }
 
 #[test]
