@@ -135,6 +135,7 @@ pub(crate) enum Command {
     Push(Push),
     Pull(Pull),
     Login(hub::Login),
+    AcceptNotice(hub::AcceptNotice),
     Search(hub::Search),
     Resolve(hub::Resolve),
     Yank(hub::Yank),

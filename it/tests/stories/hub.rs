@@ -3,4 +3,5 @@
 
 mod access;
 mod life;
+mod packages;
 mod registry;

@@ -47,6 +47,13 @@ pub(crate) struct Login {
     pub(crate) logins: Logins,
 }
 
+/// Accept what a hub asks everybody to accept who publishes, or pulls with a login; prints it
+#[derive(Debug, Args)]
+pub(crate) struct AcceptNotice {
+    #[command(flatten)]
+    pub(crate) hub: Hub,
+}
+
 /// Find packages in a hub; words may have mistakes
 #[derive(Debug, Args)]
 #[command(after_help = "\

@@ -60,6 +60,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Push(arguments) => push::run(&arguments),
         Command::Pull(arguments) => pull::run(&arguments),
         Command::Login(arguments) => login::run(&arguments),
+        Command::AcceptNotice(arguments) => hub::accept(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Resolve(arguments) => search::resolve(&arguments),
         Command::Yank(arguments) => review::yank(&arguments),

@@ -10,7 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, Waiting, Wanted, Yank,
+    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, RootView, Waiting,
+    Wanted, Yank,
 };
 use crate::{Credentials, Problem, Repository};
 
@@ -255,6 +256,15 @@ impl HubClient {
     /// When it is not taken.
     pub async fn add_review_key(&self, pem: String) -> Result<(), HubError> {
         self.send(self.request(Method::POST, &["reviews", "keys"]).json(&ReviewKey { pem })).await
+    }
+
+    /// Registers a version of a publisher's root.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn register_root(&self, publisher: &str, root: String) -> Result<RootView, HubError> {
+        let request = self.request(Method::POST, &["publishers", publisher, "roots"]);
+        self.read(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(root)).await
     }
 
     fn of_release(
