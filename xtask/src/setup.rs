@@ -47,6 +47,8 @@ const TEST: &[Need] = &[
     // Bindings in Go are compiled, and the daemon is spoken to with them.
     need("go", "golang-go"),
     need("skopeo", "skopeo"),
+    // A hub is filled with packages to search among.
+    need("sqlite3", "sqlite3"),
     // A driver of Windows, and a signature of Windows in it.
     need("lld-link-19", "lld-19"),
     need("osslsigncode", "osslsigncode"),
@@ -64,6 +66,8 @@ const TEST: &[Need] = &[
     // A collector of flow records.
     need("nfcapd", "nfdump"),
     need("bpftool", "bpftool"),
+    // Perl with its modules: programs with threads are watched.
+    need("prove", "perl"),
     // Offloads of the cables between namespaces are switched with it.
     need("ethtool", "ethtool"),
     // Programs of others, which must be able to be members.

@@ -134,6 +134,8 @@ pub(crate) enum Command {
     Verify(Verify),
     Push(Push),
     Pull(Pull),
+    Login(hub::Login),
+    AcceptNotice(hub::AcceptNotice),
     Search(hub::Search),
     Resolve(hub::Resolve),
     Yank(hub::Yank),

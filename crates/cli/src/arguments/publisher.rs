@@ -7,6 +7,7 @@ use clap::{Args, Subcommand};
 use package::PublisherName;
 use trust::{Pen, Role};
 
+use super::hub::Hub;
 use super::key::PassphraseFile;
 use super::logins::Logins;
 use crate::signing_key::{Reference, ReferenceParser};
@@ -35,6 +36,7 @@ pub(crate) enum Publisher {
     Show(ShowRoot),
     Certify(Certify),
     Attach(Attach),
+    Register(Register),
 }
 
 /// Where the versions are.
@@ -58,6 +60,17 @@ pub(crate) struct Making {
     pub(crate) key: Vec<Reference>,
     #[command(flatten)]
     pub(crate) passphrase: PassphraseFile,
+}
+
+/// Register the versions at a hub, which takes what they sign from then on
+#[derive(Debug, Args)]
+pub(crate) struct Register {
+    /// Name of the publisher
+    pub(crate) name: PublisherName,
+    #[command(flatten)]
+    pub(crate) folder: Folder,
+    #[command(flatten)]
+    pub(crate) hub: Hub,
 }
 
 /// Begin: make version 1

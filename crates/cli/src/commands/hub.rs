@@ -6,7 +6,8 @@ use wire::hub::{CheckResult, Checks, HubClient, HubError, Level};
 use wire::{Credentials, Reference};
 
 use crate::arguments::Logins;
-use crate::failure::Failure;
+use crate::arguments::hub::AcceptNotice;
+use crate::failure::{Failure, Outcome};
 use crate::output;
 
 /// A client for a host, with the logins of whoever runs the command.
@@ -30,6 +31,19 @@ pub(super) fn version(release: &Reference) -> Result<Version, Failure> {
     let tag = release.tag.as_ref().ok_or_else(named)?;
     let version = tag.to_string().replace('_', "+").parse();
     version.map_err(|_other| named().with_hint("put it behind a colon, as in `:1.2.0`"))
+}
+
+/// Shows the notice of a hub, and accepts it.
+pub(super) fn accept(arguments: &AcceptNotice) -> Outcome {
+    let hub = client(&arguments.hub.hub, &arguments.hub.logins)?;
+    let instance = wait(async {
+        let instance = hub.instance().await?;
+        hub.accept().await?;
+        Ok(instance)
+    })?;
+    let notice = instance.and_then(|instance| instance.notice);
+    output::data(notice.as_deref().unwrap_or("it has no notice"));
+    Ok(())
 }
 
 /// What checks found, for people.

@@ -12,8 +12,11 @@ use package::{Referrer, ReferrerKind};
 use trust::{BadEdit, BadRoot, Draft, Role, Root, Sign, Signer};
 
 use self::folder::Folder;
+use super::hub::{client, wait};
 use super::key::signer;
-use crate::arguments::publisher::{AddKey, Attach, Init, Making, Publisher, RemoveKey, Rotate, SignRoot};
+use crate::arguments::publisher::{
+    AddKey, Attach, Init, Making, Publisher, Register, RemoveKey, Rotate, SignRoot,
+};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::package_source::PackageSource;
@@ -29,6 +32,7 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Show(arguments) => show::run(arguments),
         Publisher::Certify(arguments) => certify::run(arguments, environment),
         Publisher::Attach(arguments) => attach(arguments),
+        Publisher::Register(arguments) => register(arguments),
     }
 }
 
@@ -55,6 +59,19 @@ fn init(arguments: &Init, environment: Option<&Passphrase>) -> Outcome {
     draft.set_threshold(Role::Root, arguments.root_threshold).map_err(unfit)?;
     draft.set_threshold(Role::Release, arguments.release_threshold).map_err(unfit)?;
     finish(&folder, draft, &arguments.making.key, &arguments.making.passphrase.passphrases(environment))
+}
+
+/// Registers all versions, oldest first; those that are there already are there.
+fn register(arguments: &Register) -> Outcome {
+    let folder = Folder::open(&arguments.folder.folder)?;
+    folder.newest()?;
+    let hub = client(&arguments.hub.hub, &arguments.hub.logins)?;
+    for root in folder.versions() {
+        let known = wait(hub.register_root(arguments.name.as_ref(), root.text().to_owned()))?;
+        output::note(&format!("the hub has version {}", known.version));
+        output::data(&known.digest);
+    }
+    Ok(())
 }
 
 fn add_key(arguments: &AddKey, environment: Option<&Passphrase>) -> Outcome {

@@ -6,6 +6,7 @@ mod audit;
 mod backup;
 mod check;
 mod publisher;
+mod reindex;
 mod schema;
 mod serve;
 
@@ -40,6 +41,8 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make the index of packages anew, also while a hub serves.
+    Reindex,
     /// Write everything into a folder, beside a hub that answers requests; what is there of the last backup is brought up to date.
     Backup {
         /// Where to.
@@ -50,8 +53,6 @@ pub(crate) enum Command {
         /// Where from.
         folder: PathBuf,
     },
-    /// Make what is searched anew of what there is, also while a hub serves.
-    Reindex,
     /// Say the version of the tables that this program works with, or bring them to another while no hub runs: `serve` brings them
     /// up by itself, and before an older program is installed this one brings them back.
     Schema {
@@ -71,9 +72,9 @@ impl Command {
             }
             Self::Audit(command) => audit::run(command, config).await,
             Self::Check { json } => check::run(config, json).await,
+            Self::Reindex => reindex::run(config).await,
             Self::Backup { folder } => backup::make(config, &folder).await,
             Self::Restore { folder } => backup::restore(&config, &folder).await,
-            Self::Reindex => schema::reindex(config).await,
             Self::Schema { to } => schema::run(&config, to).await,
         }
     }

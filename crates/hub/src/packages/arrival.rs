@@ -11,7 +11,7 @@ use thiserror::Error;
 use uuid::Uuid;
 use wire::hub::State;
 
-use super::release::Release;
+use super::release::undecodable;
 use super::state;
 use crate::ContentDigest;
 
@@ -23,31 +23,12 @@ pub(crate) struct Arrival {
     /// What follows the publisher in the OCI name.
     pub(crate) name: String,
     pub(crate) digest: ContentDigest,
-    pub(crate) media_type: String,
     pub(crate) bytes: bytes::Bytes,
     /// The tag that it was pushed by, where there was one.
     pub(crate) tag: Option<String>,
     /// The account that pushes.
     pub(crate) account: Option<String>,
     pub(crate) now_ms: i64,
-}
-
-/// What is being removed from a repository of packages.
-pub(crate) struct Departure {
-    /// The id of the repository.
-    pub(crate) repository: String,
-    pub(crate) what: Departing,
-}
-
-/// What may be removed.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum Departing {
-    /// A tag; the manifest stays.
-    Tag(String),
-    /// A manifest, with its tags and with what is about it.
-    Manifest(ContentDigest),
-    /// A blob.
-    Blob(ContentDigest),
 }
 
 /// A manifest may not be stored, or something not removed.
@@ -90,39 +71,8 @@ pub(crate) async fn arrive(connection: &mut AnyConnection, arrival: &Arrival) ->
     }
 }
 
-/// Takes notice, in the transaction that removes something, that it goes.
-///
-/// # Errors
-/// When a release needs it: then it stays.
-pub(crate) async fn depart(connection: &mut AnyConnection, departure: &Departure) -> Result<(), Turned> {
-    const RELEASE: &str = "SELECT p.name, r.version FROM releases r JOIN packages p ON p.id = r.package \
-                           WHERE r.repository = $1 AND r.state <> 'deleted' AND ";
-    // What its index needs, and what the images of its index need.
-    const NEEDED: &str = "EXISTS (SELECT 1 FROM needs n WHERE n.repository = $1 AND n.manifest = r.digest AND n.digest = $2) \
-                          OR EXISTS (SELECT 1 FROM needs i JOIN needs n ON n.repository = $1 AND n.manifest = i.digest \
-                          WHERE i.repository = $1 AND i.manifest = r.digest AND n.digest = $2)";
-    const ABOUT: &str = "EXISTS (SELECT 1 FROM manifests m WHERE m.repository = $1 AND m.digest = $2 \
-                         AND m.subject = r.digest)";
-    let (condition, what) = match &departure.what {
-        Departing::Tag(tag) => ("r.version = $2".to_owned(), version_in(tag)?.to_string()),
-        Departing::Manifest(digest) => {
-            (format!("(r.digest = $2 OR {NEEDED} OR {ABOUT})"), digest.to_string())
-        }
-        Departing::Blob(digest) => (format!("({NEEDED})"), digest.to_string()),
-    };
-    let select = format!("{RELEASE}{condition}");
-    let found = sqlx::query_as::<_, (String, String)>(sqlx::AssertSqlSafe(select));
-    match found.bind(&departure.repository).bind(&what).fetch_optional(connection).await? {
-        None => Ok(()),
-        Some((name, version)) => Err(away(format!(
-            "{what} belongs to {name} {version}, and what was pushed as a version stays; yank it (`l3af yank`), or ask the \
-             hub's API to delete it within 72 hours"
-        ))),
-    }
-}
-
 /// The version in a tag, which has no `+`.
-fn version_in(tag: &str) -> Result<Version, Turned> {
+pub(super) fn version_in(tag: &str) -> Result<Version, Turned> {
     tag.replace('_', "+").parse().map_err(|bad| {
         away(format!(
             "`{tag}` is not a version ({bad}); a package is pushed by its version, such as `1.2.0`, and other tags are for \
@@ -201,16 +151,16 @@ async fn package(connection: &mut AnyConnection, arrival: &Arrival) -> Result<St
 
 /// Notices what is about a release. Where the release is public, so is this: whoever may push there may speak of it.
 async fn accompany(connection: &mut AnyConnection, arrival: &Arrival, subject: &str) -> Result<(), Turned> {
-    let Some(release) = Release::by_digest(connection, &arrival.repository, subject).await? else {
-        return Ok(());
-    };
-    if release.state.is_public() {
+    // Whoever checks the release meanwhile sees this, or is seen here to have ended.
+    let update = "UPDATE releases SET evidence = evidence + 1 WHERE repository = $1 AND digest = $2 RETURNING id, state";
+    let update = sqlx::query_as::<_, (String, String)>(update).bind(&arrival.repository).bind(subject);
+    let Some((id, state)) = update.fetch_optional(&mut *connection).await? else { return Ok(()) };
+    let state: State = state.parse().map_err(undecodable)?;
+    if state.is_public() {
         return Ok(crate::registry::reveal(connection, &arrival.repository, &arrival.digest).await?);
     }
-    let update = sqlx::query("UPDATE releases SET evidence = evidence + 1 WHERE id = $1").bind(&release.id);
-    update.execute(&mut *connection).await?;
-    if release.state == State::ChangesAsked {
-        check_again(connection, &release.id, arrival.now_ms).await?;
+    if state == State::ChangesAsked {
+        check_again(connection, &id, arrival.now_ms).await?;
     }
     Ok(())
 }
@@ -234,6 +184,6 @@ async fn enqueue(connection: &mut AnyConnection, release: &str, now_ms: i64) -> 
     sqlx::query(insert).bind(release).bind(now_ms).execute(connection).await.map(drop)
 }
 
-fn away(why: String) -> Turned {
+pub(super) fn away(why: String) -> Turned {
     Turned::Away { why }
 }

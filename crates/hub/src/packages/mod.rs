@@ -10,6 +10,7 @@ mod arrival;
 mod beside;
 mod blobs;
 mod checks;
+mod departure;
 mod facts;
 mod notice;
 mod policies;
@@ -21,11 +22,12 @@ mod reviews;
 mod roots;
 mod state;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod withdrawal;
 
 pub(crate) use self::api::routes as api;
-pub(crate) use self::arrival::{Arrival, Departing, Departure, Turned, arrive, depart};
+pub(crate) use self::arrival::{Arrival, Turned, arrive};
+pub(crate) use self::departure::{Departing, Departure, depart};
 pub(crate) use self::notice::accepted;
 pub(crate) use self::pulls::Pulls;
 pub(crate) use self::queue::work;

@@ -17,7 +17,7 @@ use crate::{Algorithm, ContentDigest, Hub, search};
 /// How long pulls are gathered.
 const PERIOD: Duration = Duration::from_secs(5);
 /// With so many pulls in that time, further ones are not counted.
-const MOST: usize = 100_000;
+const MOST: usize = 20_000;
 const DAY_MS: i64 = 86_400_000;
 
 /// The pulls of the last seconds.

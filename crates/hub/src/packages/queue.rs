@@ -137,12 +137,15 @@ async fn look(hub: &Arc<Hub>, release: &Release) -> Result<Checked, Unread> {
         None => None,
     };
     let evidence = RepositoryBlobs::new(hub, &release.repository).evidence(&release.digest).await?;
+    // A name that people know already is compared with no other.
+    let is_known = others.iter().any(|other| other.state.is_public());
+    let known = if is_known { Vec::new() } else { known(hub, &release.publisher).await? };
     let gathered = Gathered {
         others,
         before,
         evidence,
         roots: roots::of(readers, &release.publisher).await?,
-        known: known(hub, &release.publisher).await?,
+        known,
         rejected: rejected_objects(hub, &package).await?,
     };
     let now = Timestamp::from_millisecond(hub.now_ms()).map_err(undecodable)?;
@@ -228,13 +231,14 @@ async fn conclude(
     checked: &Checked,
     (rules, now_ms): (&Review, i64),
 ) -> sqlx::Result<()> {
+    // What is pushed beside it waits until this is done, or was counted before.
+    let hold = "UPDATE releases SET evidence = evidence WHERE id = $1 RETURNING evidence";
+    let evidence: i64 = sqlx::query_scalar(hold).bind(&release.id).fetch_one(&mut *connection).await?;
     let delete = sqlx::query("DELETE FROM check_queue WHERE release = $1 AND lease = $2");
     let done = delete.bind(&release.id).bind(&id).execute(&mut *connection).await?;
     if done.rows_affected() == 0 {
         return Ok(());
     }
-    let select = sqlx::query_scalar("SELECT evidence FROM releases WHERE id = $1").bind(&release.id);
-    let evidence: i64 = select.fetch_one(&mut *connection).await?;
     if evidence != release.evidence {
         return check_again(connection, &release.id, now_ms).await.map(drop);
     }

@@ -65,17 +65,6 @@ impl Release {
         row.as_ref().map(Self::from_row).transpose()
     }
 
-    /// The release whose index lies in a repository.
-    pub(crate) async fn by_digest(
-        connection: &mut AnyConnection,
-        repository: &str,
-        digest: &str,
-    ) -> sqlx::Result<Option<Self>> {
-        let select = select("r.repository = $1 AND r.digest = $2");
-        let row = sqlx::query(sqlx::AssertSqlSafe(select)).bind(repository).bind(digest);
-        row.fetch_optional(connection).await?.as_ref().map(Self::from_row).transpose()
-    }
-
     /// A version of a package.
     pub(crate) async fn by_version(
         readers: &AnyPool,

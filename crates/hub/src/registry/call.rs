@@ -8,13 +8,17 @@ use axum::http::{HeaderMap, HeaderName, Method, header};
 use super::name::RepositoryName;
 use super::query::Query;
 use super::refused::Refused;
-use crate::Hub;
 use crate::access::{Action, Caller, Denied, Place};
+use crate::packages::{self, Turned};
+use crate::server::Client;
+use crate::{ContentDigest, Hub};
 
 /// A request about a repository.
 pub(super) struct Call {
     pub(super) hub: Arc<Hub>,
     pub(super) name: RepositoryName,
+    /// Where it comes from, where that is known.
+    pub(super) client: Option<Client>,
     pub(super) method: Method,
     pub(super) headers: HeaderMap,
     pub(super) query: Query,
@@ -37,6 +41,27 @@ impl Call {
         let caller = caller.map_err(|denied| refuse(&self.hub, denied, action, &self.name))?;
         permit(&self.hub, &caller, action, &self.name).await?;
         Ok(caller)
+    }
+
+    /// Lets somebody publish or pull with a login who accepted what this instance asks everybody to accept.
+    pub(super) async fn check_notice(&self, caller: &Caller) -> Result<(), Refused> {
+        let Some(account) = caller.account() else { return Ok(()) };
+        if packages::accepted(&self.hub, account).await? {
+            return Ok(());
+        }
+        let why = "this hub has a notice that you have not accepted: read it (`GET /api/v1/instance`) and accept it \
+                   (`l3af accept-notice`)";
+        Err(Turned::Away { why: why.to_owned() }.into())
+    }
+
+    /// Counts that a caller was given a manifest.
+    pub(super) fn count(&self, caller: &Caller, repository: &str, digest: &ContentDigest) {
+        let who = match (caller.account(), self.client) {
+            (Some(account), _) => account.to_owned(),
+            (None, Some(client)) => client.address.to_string(),
+            (None, None) => return,
+        };
+        self.hub.pulls.notice(repository, digest, &who, self.hub.now_ms());
     }
 
     /// Whether a caller sees also what is not released yet.

@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::extract::{Path, State};
+use axum::extract::{Extension, Path, State};
 use axum::http::{HeaderMap, Method, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use axum::routing::get;
@@ -25,6 +25,7 @@ use super::query::Query;
 use super::refused::Refused;
 use super::{blobs, manifest};
 use crate::access::Action;
+use crate::server::Client;
 use crate::{ContentDigest, Hub};
 
 /// What is built for the chaining of l3afd v1.
@@ -84,24 +85,21 @@ struct Wanted {
 async fn fetch(
     State(hub): State<Arc<Hub>>,
     Path((publisher, name, version, platform, artifact)): Path<(String, String, String, String, String)>,
+    client: Option<Extension<Client>>,
     method: Method,
     headers: HeaderMap,
 ) -> Response {
-    let name = format!("{publisher}/{name}").parse().map_err(NotFound::from);
-    let answered = match name {
-        Ok(name) => answer(hub, Wanted { name, version, platform, artifact }, method, headers).await,
-        Err(bad) => Err(bad),
+    let name: RepositoryName = match format!("{publisher}/{name}").parse() {
+        Ok(name) => name,
+        Err(bad) => return NotFound::from(bad).into_response(),
     };
+    let client = client.map(|Extension(client)| client);
+    let call = Call { hub, name: name.clone(), client, method, headers, query: Query::default() };
+    let answered = answer(call, Wanted { name, version, platform, artifact }).await;
     answered.unwrap_or_else(NotFound::into_response)
 }
 
-async fn answer(
-    hub: Arc<Hub>,
-    wanted: Wanted,
-    method: Method,
-    headers: HeaderMap,
-) -> Result<Response, NotFound> {
-    let call = Call { hub, name: wanted.name.clone(), method, headers, query: Query::default() };
+async fn answer(call: Call, wanted: Wanted) -> Result<Response, NotFound> {
     let caller = call::caller(&call.hub, &call.headers).await?;
     call::permit(&call.hub, &caller, Action::Pull, &call.name).await?;
     let mut there = Vec::new();

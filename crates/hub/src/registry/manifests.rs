@@ -49,6 +49,7 @@ fn missing(call: &Call, reference: &str) -> Refused {
 pub(super) async fn read(call: &Call, reference: &str) -> Result<Response<Body>, Refused> {
     let parsed = Reference::of_existing(call, reference)?;
     let caller = call.admit(Action::Pull).await?;
+    call.check_notice(&caller).await?;
     let row = find(call, &parsed).await?.ok_or_else(|| missing(call, reference))?;
     if row.try_get::<i64, _>(3)? == 0 && !call.sees_all(&caller).await {
         return Err(missing(call, reference));
@@ -63,6 +64,9 @@ pub(super) async fn read(call: &Call, reference: &str) -> Result<Response<Body>,
             .expect("every header is text"));
     }
     let digest: ContentDigest = digest.parse()?;
+    if !call.is_head() {
+        call.count(&caller, row.try_get(4)?, &digest);
+    }
     let body =
         if call.is_head() { Body::empty() } else { call.hub.storage.body(&digest, 0..size, size).await? };
     let answer = answer.header(header::CONTENT_TYPE, media_type).header(header::CONTENT_LENGTH, size);
@@ -71,12 +75,12 @@ pub(super) async fn read(call: &Call, reference: &str) -> Result<Response<Body>,
 
 /// The digest, media type, size and visibility of a manifest.
 async fn find(call: &Call, reference: &Reference) -> sqlx::Result<Option<AnyRow>> {
-    const BY_TAG: &str = "SELECT manifests.digest, manifests.media_type, blobs.size, manifests.visible \
+    const BY_TAG: &str = "SELECT manifests.digest, manifests.media_type, blobs.size, manifests.visible, manifests.repository \
                           FROM repositories JOIN tags ON tags.repository = repositories.id \
                           JOIN manifests ON manifests.repository = tags.repository AND manifests.digest = tags.digest \
                           JOIN blobs ON blobs.digest = manifests.digest \
                           WHERE repositories.publisher = $1 AND repositories.name = $2 AND tags.name = $3";
-    const BY_DIGEST: &str = "SELECT manifests.digest, manifests.media_type, blobs.size, manifests.visible \
+    const BY_DIGEST: &str = "SELECT manifests.digest, manifests.media_type, blobs.size, manifests.visible, manifests.repository \
                              FROM repositories JOIN manifests ON manifests.repository = repositories.id \
                              JOIN blobs ON blobs.digest = manifests.digest \
                              WHERE repositories.publisher = $1 AND repositories.name = $2 AND manifests.digest = $3";

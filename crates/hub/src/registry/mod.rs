@@ -84,7 +84,8 @@ async fn lead(hub: Arc<Hub>, request: Request) -> Result<Response, Refused> {
         Path::Catalog if is_read => catalog::list(&hub, &head.headers, &query).await,
         Path::Version | Path::Catalog => Err(Refused::Method { method: head.method.to_string() }),
         Path::Repository(name, within) => {
-            let call = Call { hub, name, method: head.method, headers: head.headers, query };
+            let client = head.extensions.get().copied();
+            let call = Call { hub, name, client, method: head.method, headers: head.headers, query };
             within_repository(call, within, body).await
         }
     }

@@ -9,6 +9,8 @@ mod index;
 mod mend;
 mod query;
 mod rank;
+#[cfg(test)]
+mod tests;
 mod words;
 
 use sqlx::{AnyPool, Row as _};

@@ -6,7 +6,7 @@
 //! come first out of the postings, however many there are, and how well the text fits shifts a rank by a fixed distance.
 
 /// A factor of two, in steps of ranks.
-const DOUBLE: i64 = 64;
+const DOUBLE: f64 = 64.0;
 /// In so many milliseconds a release loses half of its weight: three years.
 const HALF_LIFE_MS: f64 = 3.0 * 365.25 * 86_400_000.0;
 /// 2020-01-01, so that numbers are small.
@@ -53,7 +53,7 @@ pub(super) fn rank(pulls: i64, released_ms: i64, is_signed: bool, serial: i64) -
     let (pulls, age_ms) = (pulls.max(0) as f64, (released_ms - EPOCH_MS) as f64);
     let popular = (1.0 + (1.0 + pulls).log2()).log2();
     let signed = if is_signed { 0.5 } else { 0.0 };
-    let weight = (popular + age_ms / HALF_LIFE_MS + signed) * 64.0;
+    let weight = (popular + age_ms / HALF_LIFE_MS + signed) * DOUBLE;
     #[expect(clippy::cast_possible_truncation, reason = "it saturates, and is far from that")]
     let weight = (weight.round() as i64).clamp(-WORST / 2, WORST / 2);
     ((WORST - weight) << SERIAL_BITS) | serial
@@ -63,7 +63,7 @@ pub(super) fn rank(pulls: i64, released_ms: i64, is_signed: bool, serial: i64) -
 mod tests {
     use proptest::prelude::*;
 
-    use super::{DOUBLE, Fit, SERIAL_BITS, rank};
+    use super::{Fit, SERIAL_BITS, rank};
 
     const YEAR_MS: i64 = 31_557_600_000;
 
@@ -93,6 +93,6 @@ mod tests {
     #[test]
     fn half_the_weight_is_lost_in_three_years() {
         let gone = rank(0, 50 * YEAR_MS, false, 0) - rank(0, 53 * YEAR_MS, false, 0);
-        assert_eq!(gone >> SERIAL_BITS, DOUBLE);
+        assert_eq!(gone >> SERIAL_BITS, 64, "one factor of two");
     }
 }

@@ -6,10 +6,12 @@ use std::time::Duration;
 use package::Version;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, Waiting, Wanted, Yank,
+    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, RootView, Waiting,
+    Wanted, Yank,
 };
 use crate::{Credentials, Problem, Repository};
 
@@ -22,6 +24,22 @@ pub struct HubClient {
     base: Url,
     host: String,
     credentials: Credentials,
+}
+
+/// A token that is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is for: `repository:acme/*:pull,push`.
+    pub scopes: Vec<String>,
+    /// From when on it does not count, in milliseconds since 1970; none, never.
+    pub expires_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct MadeToken {
+    secret: String,
 }
 
 /// A hub did not do what it was asked.
@@ -120,6 +138,15 @@ impl HubClient {
             Err(HubError::NoHub { .. } | HubError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a token of the account whose password is the login, and answers with its secret.
+    ///
+    /// # Errors
+    /// When nobody has that password, or the token may not be so.
+    pub async fn make_token(&self, token: &NewToken) -> Result<String, HubError> {
+        let made: MadeToken = self.read(self.request(Method::POST, &["tokens"]).json(token)).await?;
+        Ok(made.secret)
     }
 
     /// Accepts what the hub asks everybody to accept.
@@ -229,6 +256,15 @@ impl HubClient {
     /// When it is not taken.
     pub async fn add_review_key(&self, pem: String) -> Result<(), HubError> {
         self.send(self.request(Method::POST, &["reviews", "keys"]).json(&ReviewKey { pem })).await
+    }
+
+    /// Registers a version of a publisher's root.
+    ///
+    /// # Errors
+    /// When it is not taken.
+    pub async fn register_root(&self, publisher: &str, root: String) -> Result<RootView, HubError> {
+        let request = self.request(Method::POST, &["publishers", publisher, "roots"]);
+        self.read(request.header(reqwest::header::CONTENT_TYPE, "application/json").body(root)).await
     }
 
     fn of_release(

@@ -42,7 +42,7 @@ enum Bench {
     Change(Options),
     /// How long a chain that somebody detached is detached
     Drift(Options),
-    /// The hub beside `docker-registry`: small and large reads and pushes, memory
+    /// The hub beside `docker-registry`: small and large reads and pushes, memory; and searches among many packages
     Hub(Options),
     /// Kill a daemon in the middle of applying, before each of its system calls, and look what is in force afterwards
     Kills(Options),

@@ -4,6 +4,7 @@
 
 mod attacks;
 mod blobs;
+mod bucket;
 mod check;
 mod clients;
 mod l3afd;

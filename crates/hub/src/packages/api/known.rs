@@ -74,8 +74,12 @@ pub(super) async fn releases(
 pub(super) async fn release(hub: &Arc<Hub>, caller: &Caller, path: &ReleasePath) -> Result<Release, Refused> {
     let none = || missing("release", format!("{}/{} {}", path.publisher, path.name, path.version));
     let version: Version = path.version.parse().ok().ok_or_else(none)?;
-    let found = releases(hub, caller, &path.package()).await?;
-    found.into_iter().find(|release| release.version == version).ok_or_else(none)
+    hub.access.permit(caller, Action::Pull, &path.place()).await?;
+    let found = Release::by_version(hub.database.readers(), &path.publisher, &path.name, &version).await?;
+    let found = found.ok_or_else(none)?;
+    let is_seen =
+        found.state.is_public() || hub.access.permit(caller, Action::Inspect, &path.place()).await.is_ok();
+    if is_seen { Ok(found) } else { Err(none()) }
 }
 
 /// A release, for what somebody wants to do with it, which knowing of it does not permit.

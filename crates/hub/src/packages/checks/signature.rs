@@ -13,8 +13,8 @@ use super::{Subject, finding, with_causes};
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let publisher = &subject.release.publisher;
     let Some(first) = subject.roots.first() else {
-        let hint = "`l3af publisher new` makes a root, `PUT /api/v1/publishers/{publisher}/roots` registers it; then ask \
-                    for the checks again";
+        let hint = "`l3af publisher init` makes a root and `l3af publisher register` hands it in; then have it checked \
+                    again (`POST …/checks`)";
         return vec![finding(Level::Fail, format!("`{publisher}` has no registered root"), hint)];
     };
     let policy = match policy(publisher, first) {

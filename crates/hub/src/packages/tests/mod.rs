@@ -13,9 +13,12 @@ use super::{Arrival, Release, Turned, arrive};
 use crate::{Algorithm, Config, ContentDigest, Hub, Namespace};
 
 mod arriving;
+mod resolving;
+
+pub(crate) use self::resolving::release;
 
 /// A hub in a folder that goes with it.
-pub(super) struct TestHub {
+pub(crate) struct TestHub {
     hub: Arc<Hub>,
     _folder: TempDir,
 }
@@ -29,7 +32,7 @@ impl std::ops::Deref for TestHub {
 }
 
 /// A hub with the publisher `l3af`.
-pub(super) async fn hub() -> TestHub {
+pub(crate) async fn hub() -> TestHub {
     let folder = tempfile::tempdir().expect("a folder");
     let config = Config { folder: folder.path().to_owned(), ..Config::default() };
     let hub = Hub::open(config, || Timestamp::UNIX_EPOCH).await.expect("a hub");
@@ -68,7 +71,6 @@ impl Pushed {
             publisher: "l3af".to_owned(),
             name: "ratelimit".to_owned(),
             digest: self.digest(),
-            media_type: package::INDEX_MEDIA_TYPE.to_owned(),
             bytes: Bytes::from(self.bytes.clone()),
             tag: self.tag.clone(),
             account: None,

@@ -49,6 +49,7 @@ pub(in crate::registry) async fn put(
 ) -> Result<Response<Body>, Refused> {
     let reference = Reference::parse(reference)?;
     let caller = call.admit(Action::Push).await?;
+    call.check_notice(&caller).await?;
     let bytes = read(&call, body).await?;
     let digest = digest_of(&call, &reference, &bytes)?;
     let manifest = Manifest::read(&bytes, call.header(&header::CONTENT_TYPE))?;
@@ -226,7 +227,6 @@ impl Push {
             publisher: self.name.publisher.to_string(),
             name: self.name.rest.clone(),
             digest: self.digest.clone(),
-            media_type: self.manifest.media_type.clone(),
             bytes: self.bytes.clone(),
             tag: tag.map(|tag| tag.as_str().to_owned()),
             account: self.account.clone(),

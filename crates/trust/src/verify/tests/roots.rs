@@ -6,7 +6,7 @@ use crate::certificate::forge::{Body, policies};
 use crate::verify::*;
 use crate::{
     Chain, Draft, Endorsed, Endorsement, Envelope, PAYLOAD_TYPE, Pen, PolicyDocument, PrivateKey, Release,
-    Role, Root, RootCertification, Sign, Signer, Statement, Terms, pem,
+    Review, ReviewDecision, Role, Root, RootCertification, Sign, Signer, Statement, Terms, pem,
 };
 
 const EXPIRES: &str = "2031-01-01T00:00:00Z";
@@ -91,6 +91,32 @@ fn the_keys_of_the_pinned_root_sign_releases() {
     assert!(judged(&policy, &evidence(vec![release(&key(2))], &[]), &Memory::default()).is_ok());
     // Those who sign roots do not sign releases.
     insta::assert_snapshot!(refused(&policy, &evidence(vec![release(&key(1))], &[])), @"no statement about package `small` holds: 0 of the trusted signers signed it, 1 must; it names the keys 7ab6b86cb2c9684b");
+}
+
+#[test]
+fn an_approving_review_endorses_the_release_and_others_do_not() {
+    let text = "[[publisher]]\nname = \"example\"\npackages = [\"*\"]\nroot_file = \"root.json\"\n\
+                [[endorser]]\nname = \"reviewer\"\npackages = [\"*\"]\nuntil = \"2031-01-01T00:00:00Z\"\n\
+                key_files = [\"reviewer.pub\"]\n[[repository]]\nurl = \"hub.example.org\"\npublic = true\n";
+    let (root, reviewer) = (first("example"), key(7));
+    let files = [("root.json", root.text().to_owned()), ("reviewer.pub", reviewer.public().to_pem())];
+    let policy = policy(text, &files);
+    let with = |decision| {
+        let found = found();
+        let digest = *found.subjects().next().unwrap();
+        let Found { publisher, package, version, .. } = found;
+        let created = "2029-06-01T00:00:00Z".parse().unwrap();
+        let review =
+            Review { publisher, package, version, release: digest, decision, text: String::new(), created };
+        let review = sealed(Statement::from(review).to_json(), &reviewer);
+        let fetched_from = Some("hub.example.org/example/small:1.0.0".to_owned());
+        let evidence = Evidence { fetched_from, ..evidence(vec![release(&key(2)), review], &[]) };
+        judged(&policy, &evidence, &Memory::default())
+    };
+    assert!(with(ReviewDecision::Approve).is_ok());
+    for decision in [ReviewDecision::Reject, ReviewDecision::Changes] {
+        assert!(matches!(with(decision), Err(Refused::NotEndorsed { .. })));
+    }
 }
 
 #[test]

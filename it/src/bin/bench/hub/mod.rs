@@ -3,6 +3,7 @@
 
 mod client;
 mod registry;
+mod search;
 mod servers;
 
 use std::collections::BTreeMap;
@@ -32,6 +33,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
     let rates = measure(&subjects, options.rounds.unwrap_or(ROUNDS))?;
     let (resident_mib, most_mib) = hub.memory_mib()?;
     let mut told = medians(&rates);
+    let searched = search::measure()?;
+    told.insert("search_p50_ms".to_owned(), json!(searched.p50_ms));
+    told.insert("search_p99_ms".to_owned(), json!(searched.p99_ms));
+    told.insert("search_found_percent".to_owned(), json!(searched.found_percent));
+    told.insert("search_rss_mib".to_owned(), json!(searched.rss_mib));
     told.insert("rss_mib".to_owned(), json!(resident_mib));
     told.insert("rss_most_mib".to_owned(), json!(most_mib));
     tell(options, &told);

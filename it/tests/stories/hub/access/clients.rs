@@ -106,3 +106,32 @@ fn who_need_not_log_in_is_not_told_to() {
     let wrong = hub.call("Bearer l3af_nonsense", "GET", "/v2/", None).unwrap();
     assert_eq!((wrong.status, wrong.code().as_str()), (401, "UNAUTHORIZED"));
 }
+
+#[test]
+fn l3af_login_puts_a_token_where_other_clients_find_it() {
+    let (hub, boss, _) = scene();
+    let folder = tempfile::tempdir().unwrap();
+    let (secret, file) = (folder.path().join("secret"), folder.path().join("auth.json"));
+    fs::write(&secret, format!("{}\n", boss.password)).unwrap();
+    let l3af = binary("l3af").unwrap();
+    let log_in = |more: &str| {
+        let (l3af, address) = (l3af.display(), hub.address());
+        let files = format!("--password-file {} --authfile {}", secret.display(), file.display());
+        run(&format!("{l3af} login {address} --user boss {files} {more}"))
+    };
+    log_in("--scope repository:boss/*:pull --expires 2099-01-01T00:00:00Z").unwrap();
+    let kept = fs::read_to_string(&file).unwrap();
+    assert!(!kept.contains(&boss.password) && kept.contains(&hub.address().to_string()), "{kept}");
+    run(&format!(
+        "skopeo login --tls-verify=false --get-login --authfile {} {}",
+        file.display(),
+        hub.address()
+    ))
+    .unwrap();
+    let refused = log_in("--scope everything").unwrap_err();
+    assert!(format!("{refused:?}").contains("`everything` is no scope"), "{refused:?}");
+    fs::write(&secret, "a wrong password of boss").unwrap();
+    let refused = log_in("").unwrap_err();
+    assert!(format!("{refused:?}").contains("nobody has this handle with this password"), "{refused:?}");
+    assert_eq!(fs::read_to_string(&file).unwrap(), kept);
+}
