@@ -142,18 +142,18 @@ pub(super) fn rate(
     what: &(impl Fn(&mut Connection, usize, usize) -> Result<()> + Sync),
 ) -> Result<f64> {
     let ready = Barrier::new(CONNECTIONS);
+    let work = |number: usize| {
+        let opened = on_last_processor().and_then(|()| Connection::open(address, credentials));
+        // Whoever failed must not let the others wait.
+        ready.wait();
+        let (mut connection, begin, mut count) = (opened?, Instant::now(), 0);
+        while begin.elapsed() < time {
+            what(&mut connection, number, count)?;
+            count += 1;
+        }
+        Ok(f64::from(u32::try_from(count)?) / begin.elapsed().as_secs_f64())
+    };
     let counts: Vec<Result<f64>> = thread::scope(|scope| {
-        let work = |number: usize| {
-            let opened = on_last_processor().and_then(|()| Connection::open(address, credentials));
-            // Whoever failed must not let the others wait.
-            ready.wait();
-            let (mut connection, begin, mut count) = (opened?, Instant::now(), 0);
-            while begin.elapsed() < time {
-                what(&mut connection, number, count)?;
-                count += 1;
-            }
-            Ok(f64::from(u32::try_from(count)?) / begin.elapsed().as_secs_f64())
-        };
         let work = &work;
         let threads: Vec<_> = (0..CONNECTIONS).map(|number| scope.spawn(move || work(number))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
