@@ -2,6 +2,7 @@
 //! A hub on this machine, or on the loopback interface of a namespace, with a folder of its own.
 
 mod http;
+mod kills;
 mod people;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -15,6 +16,7 @@ use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
 pub use self::http::{Ask, Reply};
+pub use self::kills::{Tally, push_through_kills};
 pub use self::people::Person;
 use crate::{Ran, Side, binary, run};
 
@@ -27,6 +29,8 @@ const PORT: u16 = 8520;
 #[derive(Debug)]
 pub struct Hub {
     folder: TempDir,
+    /// Where it keeps everything.
+    state: PathBuf,
     namespace: Option<String>,
     address: SocketAddr,
     child: Option<Child>,
@@ -48,7 +52,32 @@ impl Hub {
     /// # Errors
     /// When it does not answer soon.
     pub fn start_with(settings: &str) -> Result<Self> {
-        Self::started(None, settings)
+        Self::started(tempfile::tempdir()?, None, settings)
+    }
+
+    /// Starts a hub where anybody may read, push and delete.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_open(settings: &str) -> Result<Self> {
+        Self::open_in(None, settings)
+    }
+
+    /// The same in the namespace of a side.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_open_on(side: &Side, settings: &str) -> Result<Self> {
+        Self::open_in(Some(side.namespace.clone()), settings)
+    }
+
+    fn open_in(namespace: Option<String>, settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
+        let policies = folder.path().join("open.cedar");
+        let actions = r#"[Action::"pull", Action::"inspect", Action::"push", Action::"delete"]"#;
+        fs::write(&policies, format!("@id(\"open\")\npermit (principal, action in {actions}, resource);\n"))?;
+        let settings = format!("{settings}\n[access]\npolicies = ['{}']\n", policies.display());
+        Self::started(folder, namespace, &settings)
     }
 
     /// Starts a hub in the namespace of a side.
@@ -56,14 +85,33 @@ impl Hub {
     /// # Errors
     /// When it does not answer soon.
     pub fn start_on(side: &Side, settings: &str) -> Result<Self> {
-        Self::started(Some(side.namespace.clone()), settings)
+        Self::started(tempfile::tempdir()?, Some(side.namespace.clone()), settings)
     }
 
-    fn started(namespace: Option<String>, settings: &str) -> Result<Self> {
-        let (folder, address) = (tempfile::tempdir()?, SocketAddr::from((own_address(), PORT)));
-        let mut hub = Self { folder, namespace, address, child: None, settings: settings.to_owned() };
+    fn started(folder: TempDir, namespace: Option<String>, settings: &str) -> Result<Self> {
+        let state = folder.path().join("hub");
+        Self::started_over(folder, state, namespace, settings)
+    }
+
+    fn started_over(
+        folder: TempDir,
+        state: PathBuf,
+        namespace: Option<String>,
+        settings: &str,
+    ) -> Result<Self> {
+        let address = SocketAddr::from((own_address(), PORT));
+        let mut hub = Self { folder, state, namespace, address, child: None, settings: settings.to_owned() };
         hub.restart()?;
         Ok(hub)
+    }
+
+    /// Starts another hub over what this one keeps.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn replica(&self) -> Result<Self> {
+        let (state, namespace) = (self.state.clone(), self.namespace.clone());
+        Self::started_over(tempfile::tempdir()?, state, namespace, &self.settings)
     }
 
     /// Starts the hub again, over the same folder and at the same address. One that runs is killed for that.
@@ -184,7 +232,7 @@ impl Hub {
 
     /// Where it keeps everything.
     pub fn folder(&self) -> PathBuf {
-        self.folder.path().join("hub")
+        self.state.clone()
     }
 
     /// The file of its configuration.

@@ -134,6 +134,7 @@ pub(crate) enum Command {
     Verify(Verify),
     Push(Push),
     Pull(Pull),
+    Login(hub::Login),
     AcceptNotice(hub::AcceptNotice),
     Search(hub::Search),
     Resolve(hub::Resolve),

@@ -138,11 +138,6 @@ impl<'a> Note<'a> {
         };
         Self { now_ms, actor, action, subject, detail: Value::Null }
     }
-
-    /// The same with what else there is to say.
-    pub(crate) fn with(self, detail: Value) -> Self {
-        Self { detail, ..self }
-    }
 }
 
 impl Entry {

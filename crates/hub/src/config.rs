@@ -3,7 +3,9 @@
 //! everything in one folder.
 
 mod bucket;
+mod listen;
 mod review;
+mod sweep;
 mod webhooks;
 
 use std::net::{Ipv4Addr, SocketAddr};
@@ -13,7 +15,9 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 pub use self::review::{Instance, OnFixed, Review};
+pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
 
 /// What a hub is told to be.
@@ -34,10 +38,18 @@ pub struct Config {
     pub instance: Instance,
     /// What must be so before a package is released.
     pub review: Review,
+    /// When what nobody needs is removed.
+    pub sweep: SweepConfig,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
     /// Who may do what.
     pub access: AccessConfig,
+    /// TLS. None: the hub listens without, for a proxy in front of it.
+    pub tls: Option<TlsConfig>,
+    /// How much anybody may ask for.
+    pub limits: LimitsConfig,
+    /// Proxies in front of the hub.
+    pub proxy: ProxyConfig,
 }
 
 /// Who may do what.
@@ -81,8 +93,12 @@ impl Default for Config {
             bucket: None,
             instance: Instance::default(),
             review: Review::default(),
+            sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             access: AccessConfig::default(),
+            tls: None,
+            limits: LimitsConfig::default(),
+            proxy: ProxyConfig::default(),
         }
     }
 }
@@ -102,6 +118,7 @@ impl Config {
     pub(crate) fn url(&self) -> String {
         match &self.url {
             Some(url) => url.trim_end_matches('/').to_owned(),
+            None if self.tls.is_some() => format!("https://{}", self.listen),
             None => format!("http://{}", self.listen),
         }
     }

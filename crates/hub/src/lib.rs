@@ -37,7 +37,7 @@ pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{BadConfig, Config};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
-pub use self::registry::{BadName, Namespace, NotAdded, PublisherName};
+pub use self::registry::{BadName, Namespace, NotAdded, Problem, PublisherName, Report, Unchecked};
 pub use self::server::serve;
 pub use self::storage::{NoStorage, Storage};
 

@@ -2,7 +2,6 @@
 //! The API: HTTP in, calls of the engine, JSON out. `GET /openapi.json` describes it.
 
 mod answer;
-mod described;
 mod given;
 mod happened;
 mod map_watch;
@@ -31,11 +30,10 @@ use tower_http::timeout::RequestBodyTimeoutLayer;
 use utoipa::OpenApi;
 use wire::{
     Applied, ChainDocument, ChainView, Count, Document, Generation, MemberDocument, MemberView, Planned,
-    Problem, Profile, Rollback, Status,
+    Problem, Problems, Profile, Rollback, Status,
 };
 
 use self::answer::{answer, ask, change, finished, refuse};
-use self::described::Problems;
 use self::given::Given;
 use self::security::Schemes;
 use crate::access::{Access, Asker, gate};

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The sockets of the API: the one of this machine, and TCP with TLS. Both have so many connections at most, and none waits for
-//! ever.
+//! The sockets of the API: the one of this machine, and TCP with TLS.
 
 use std::fs;
 use std::io;
@@ -11,28 +10,13 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::body::Body;
-use axum::extract::Request;
-use hyper::body::Incoming;
-use hyper::server::conn::http1;
-use hyper::service::service_fn;
-use hyper_util::rt::{TokioIo, TokioTimer};
-use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use door::{Guest, Listen, TlsStream};
 use rustix::fs::{Gid, chown};
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
-use tokio::time::{sleep, timeout};
-use tokio_rustls::TlsAcceptor;
-use tokio_rustls::server::TlsStream;
-use tower::ServiceExt as _;
+use tokio::sync::watch;
 
 use crate::access::{Access, Certificate, Peer, read_certificate};
-
-/// How long connections may go on when the daemon ends.
-const FAREWELL: Duration = Duration::from_secs(10);
-/// How long to wait when nobody can be accepted, since there are too many open files.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// What connections are served with.
 #[derive(Clone)]
@@ -53,7 +37,8 @@ pub(crate) enum Listener {
     Open(TcpListener),
 }
 
-enum Accepted {
+/// A connection that came in.
+pub(crate) enum Accepted {
     Local(UnixStream),
     Remote(TcpStream, SocketAddr),
     Open(TcpStream, SocketAddr),
@@ -100,7 +85,9 @@ fn number_of(group: &str) -> io::Result<Gid> {
     number.ok_or_else(missing)
 }
 
-impl Listener {
+impl Listen for Listener {
+    type Accepted = Accepted;
+
     async fn accept(&self) -> io::Result<Accepted> {
         Ok(match self {
             Self::Local(listener) => Accepted::Local(listener.accept().await?.0),
@@ -118,59 +105,35 @@ impl Listener {
 
 impl Served {
     /// Accepts one connection after the other, and serves each beside the others, until the daemon ends.
-    pub(crate) async fn serve(mut self, listener: Listener) {
-        let room = Arc::new(Semaphore::new(self.access.limits().connections.get()));
-        let graceful = GracefulShutdown::new();
-        loop {
-            let next = async {
-                let permit = Arc::clone(&room).acquire_owned().await.map_err(io::Error::other)?;
-                listener.accept().await.map(|accepted| (permit, accepted))
-            };
-            let next = tokio::select! {
-                _ = self.end.wait_for(|ended| *ended) => break,
-                next = next => next,
-            };
-            match next {
-                Ok((permit, accepted)) => {
-                    drop(tokio::spawn(self.clone().meet(accepted, permit, graceful.watcher())));
-                }
-                Err(error) => {
-                    tracing::warn!("cannot accept a connection: {error}");
-                    sleep(PAUSE).await;
-                }
-            }
-        }
-        if timeout(FAREWELL, graceful.shutdown()).await.is_err() {
-            tracing::warn!("connections are cut off that did not end");
-        }
+    pub(crate) async fn serve(self, listener: Listener) {
+        let (connections, end) = (self.access.limits().connections, self.end.clone());
+        door::admit(listener, connections, end, |accepted, guest| self.clone().meet(accepted, guest)).await;
     }
 
     /// Finds out who is at the other end, and answers.
-    async fn meet(self, accepted: Accepted, room: OwnedSemaphorePermit, watcher: Watcher) {
+    async fn meet(self, accepted: Accepted, guest: Guest) {
         match accepted {
             Accepted::Local(stream) => match stream.peer_cred() {
                 Ok(peer) => {
-                    self.answer(stream, Peer::Local { uid: peer.uid(), gid: peer.gid() }, watcher).await;
+                    self.answer(stream, Peer::Local { uid: peer.uid(), gid: peer.gid() }, guest).await;
                 }
                 Err(error) => tracing::warn!("the kernel does not say who connected: {error}"),
             },
-            Accepted::Open(stream, address) => self.answer(stream, Peer::Open { address }, watcher).await,
+            Accepted::Open(stream, address) => self.answer(stream, Peer::Open { address }, guest).await,
             Accepted::Remote(stream, address) => match self.shake(stream).await {
                 Ok((stream, certificate)) => {
-                    self.answer(stream, Peer::Remote { address, certificate }, watcher).await;
+                    self.answer(stream, Peer::Remote { address, certificate }, guest).await;
                 }
                 Err(error) => tracing::debug!(%address, "no connection was made: {error}"),
             },
         }
-        drop(room);
     }
 
     /// Makes a connection with TLS.
-    async fn shake(&self, stream: TcpStream) -> io::Result<(TlsStream<TcpStream>, Option<Arc<Certificate>>)> {
+    async fn shake(&self, stream: TcpStream) -> io::Result<(TlsStream, Option<Arc<Certificate>>)> {
         let tls = self.access.tls().ok_or(io::ErrorKind::Unsupported)?;
-        stream.set_nodelay(true)?;
         let patience = Duration::from_secs(self.access.limits().handshake_seconds.get().into());
-        let stream = timeout(patience, TlsAcceptor::from(tls).accept(stream)).await??;
+        let stream = door::shake(stream, tls, patience).await?;
         let shown = stream.get_ref().1.peer_certificates().and_then(|chain| chain.first());
         let certificate = shown.map(|shown| read_certificate(shown)).transpose().map_err(io::Error::other)?;
         Ok((stream, certificate.map(Arc::new)))
@@ -181,21 +144,9 @@ impl Served {
         self,
         stream: impl AsyncRead + AsyncWrite + Unpin + Send + 'static,
         peer: Peer,
-        watcher: Watcher,
+        guest: Guest,
     ) {
-        let Self { router, access, .. } = self;
-        let calls = service_fn(move |mut request: hyper::Request<Incoming>| {
-            request.extensions_mut().insert(peer.clone());
-            let request: Request = request.map(Body::new);
-            router.clone().oneshot(request)
-        });
-        let patience = Duration::from_secs(access.limits().read_seconds.get().into());
-        let connection = http1::Builder::new()
-            .timer(TokioTimer::new())
-            .header_read_timeout(patience)
-            .serve_connection(TokioIo::new(stream), calls);
-        if let Err(error) = watcher.watch(connection).await {
-            tracing::debug!("a connection broke off: {error}");
-        }
+        let patience = Duration::from_secs(self.access.limits().read_seconds.get().into());
+        guest.answer(stream, peer, self.router, patience).await;
     }
 }

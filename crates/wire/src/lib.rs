@@ -6,6 +6,7 @@
 mod check;
 mod client;
 mod deployment;
+mod described;
 mod difference;
 mod document;
 mod event;
@@ -32,6 +33,7 @@ mod user_program;
 pub use check::{BadCheck, Check, CheckDocument, DropsDocument, answers};
 pub use client::{CallError, Entries, Following, NodeClient, RemoteNode};
 pub use deployment::{DeploymentDocument, NoSource, Source};
+pub use described::Problems;
 pub use difference::{Difference, Kind as DifferenceKind, MATCHES, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};

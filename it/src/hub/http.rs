@@ -39,6 +39,12 @@ impl Ask {
         Self { address, namespace, head, body: None }
     }
 
+    /// Another request to the same hub.
+    #[must_use]
+    pub fn again(&self, method: &str, path: &str) -> Self {
+        Self::new(self.address, self.namespace.clone(), method, path)
+    }
+
     /// Adds a header.
     #[must_use]
     pub fn header(mut self, name: &str, value: &str) -> Self {

@@ -22,7 +22,7 @@ char LICENSE[] SEC("license") = "Dual BSD/GPL";
 "#;
 
 /// Writes a folder with an image for this machine, and an attestation beside it as buildx makes them. Returns its path.
-fn image(name: &str) -> String {
+pub(crate) fn image(name: &str) -> String {
     let folder = packages().path(&format!("{name}.oci"));
     let (source, object) = (packages().path(&format!("{name}.c")), packages().path(&format!("{name}.o")));
     fs::write(&source, SOURCE).unwrap();
@@ -64,7 +64,7 @@ fn image(name: &str) -> String {
     folder
 }
 
-fn document(package: &str) -> String {
+pub(crate) fn document(package: &str) -> String {
     let chain = |hook: &str, program: &str| {
         format!(
             "[[chain]]\ninterface = \"right0\"\nhook = \"{hook}\"\n[[chain.member]]\nname = \"m\"\npackage = \"{package}\"\nprogram = \"{program}\"\n"

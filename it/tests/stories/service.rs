@@ -15,13 +15,16 @@ use crate::packages;
 fn the_units_are_valid() {
     let folder = tempfile::tempdir().unwrap();
     let units = repository().join("deploy/systemd");
-    let daemon = binary("l3afd").unwrap();
-    for unit in ["l3afd.service", "l3afd.socket"] {
-        let text = fs::read_to_string(units.join(unit)).unwrap();
-        let text = text.replace("/usr/bin/l3afd", &daemon.to_string_lossy());
+    for unit in ["l3afd.service", "l3afd.socket", "l3af-hub.service"] {
+        let mut text = fs::read_to_string(units.join(unit)).unwrap();
+        for program in ["l3afd", "l3af-hub"] {
+            let built = binary(program).unwrap();
+            text = text.replace(&format!("/usr/bin/{program} "), &format!("{} ", built.display()));
+        }
         fs::write(folder.path().join(unit), text).unwrap();
     }
-    run(&format!("systemd-analyze verify {0}/l3afd.service {0}/l3afd.socket", folder.path().display()))
+    let all = "{0}/l3afd.service {0}/l3afd.socket {0}/l3af-hub.service";
+    run(&format!("systemd-analyze verify {}", all.replace("{0}", &folder.path().display().to_string())))
         .unwrap();
 }
 

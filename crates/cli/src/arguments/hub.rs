@@ -4,6 +4,7 @@
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
+use jiff::Timestamp;
 use package::{KernelVersion, Platform};
 use wire::Reference;
 use wire::hub::Channel;
@@ -16,6 +17,32 @@ pub(crate) struct Hub {
     /// The hub: `host[:port]`
     #[arg(long, value_name = "HOST", env = "L3AF_HUB")]
     pub(crate) hub: String,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+}
+
+/// Log in at a hub: a token takes the place of the password, for `l3af` and other clients of registries
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af login hub.example.org --user alice
+  l3af login hub.example.org --user alice --scope 'repository:acme/*:pull,push' --password-file secret")]
+pub(crate) struct Login {
+    /// The hub: `host[:port]`
+    #[arg(value_name = "HOST", env = "L3AF_HUB")]
+    pub(crate) hub: String,
+    /// What the account is called
+    #[arg(long, value_name = "HANDLE")]
+    pub(crate) user: String,
+    /// File whose first line is the password; without it, it is asked for
+    #[arg(long, value_name = "FILE")]
+    pub(crate) password_file: Option<PathBuf>,
+    /// What the token is for; may come several times
+    #[arg(long, value_name = "SCOPE", default_values = ["repository:*:pull,push", "api:read", "api:write"])]
+    pub(crate) scope: Vec<String>,
+    /// When the token ends, as `2027-01-31T00:00:00Z`; without it, when it is revoked
+    #[arg(long, value_name = "TIME")]
+    pub(crate) expires: Option<Timestamp>,
     #[command(flatten)]
     pub(crate) logins: Logins,
 }

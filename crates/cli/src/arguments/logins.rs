@@ -16,7 +16,15 @@ pub(crate) struct Logins {
 impl Logins {
     /// The file that was named, or else the usual one, if there is one.
     pub(crate) fn file(&self) -> Option<PathBuf> {
-        let usual = || std::env::home_dir().map(|home| home.join(".docker/config.json"));
         self.authfile.clone().or_else(|| usual().filter(|file| file.exists()))
     }
+
+    /// The file that a login is kept in; none where nobody has a home.
+    pub(crate) fn kept_in(&self) -> Option<PathBuf> {
+        self.authfile.clone().or_else(usual)
+    }
+}
+
+fn usual() -> Option<PathBuf> {
+    std::env::home_dir().map(|home| home.join(".docker/config.json"))
 }

@@ -6,7 +6,6 @@ mod apply;
 mod build;
 mod chain;
 mod change;
-pub(crate) mod clang;
 mod daemon;
 mod detach;
 mod endorse;
@@ -17,6 +16,7 @@ mod hub;
 mod inspect;
 mod key;
 mod lint;
+mod login;
 mod logs;
 mod maps;
 mod new;
@@ -58,6 +58,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Verify(arguments) => verify::run(&arguments),
         Command::Push(arguments) => push::run(&arguments),
         Command::Pull(arguments) => pull::run(&arguments),
+        Command::Login(arguments) => login::run(&arguments),
         Command::AcceptNotice(arguments) => hub::accept(&arguments),
         Command::Search(arguments) => search::search(&arguments),
         Command::Resolve(arguments) => search::resolve(&arguments),

@@ -51,6 +51,7 @@ pub(crate) enum Resource {
 }
 
 impl Action {
+    #[cfg(test)]
     pub(crate) const ALL: [Self; 12] = [
         Self::Pull,
         Self::Inspect,

@@ -35,7 +35,8 @@ impl Caller {
         match self {
             Self::Anonymous | Self::Account { scopes: None, .. } => true,
             Self::Account { scopes: Some(scopes), .. } => {
-                scopes.iter().any(|scope| scope.admits(action, resource))
+                // A token that is for nothing is no less than none.
+                action == Action::Browse || scopes.iter().any(|scope| scope.admits(action, resource))
             }
         }
     }

@@ -18,6 +18,7 @@ mod origin;
 mod pages;
 mod password;
 mod publishers;
+mod quota;
 mod refused;
 mod rules;
 mod scope;
@@ -28,6 +29,7 @@ mod standing;
 mod token_server;
 mod tokens;
 
+use std::path::PathBuf;
 use std::sync::{Arc, PoisonError, RwLock};
 
 use axum::Router;
@@ -41,7 +43,7 @@ use self::rules::Rules;
 use self::scope::Verb;
 use self::secret::Secret;
 use self::signing::Keys;
-use crate::{Config, Database, Hub};
+use crate::{Config, Database, Hub, answer};
 
 pub use self::rules::BadRules;
 
@@ -50,6 +52,7 @@ pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::origin::same_origin;
+pub(crate) use self::quota::{OverQuota, check as check_quota};
 pub(crate) use self::refused::Refused;
 pub(crate) use self::scope::Scope;
 
@@ -59,6 +62,8 @@ pub struct Access {
     clock: fn() -> Timestamp,
     /// How clients reach the hub.
     url: String,
+    /// The files of policies.
+    policies: Vec<PathBuf>,
     rules: RwLock<Arc<Rules>>,
     passwords: Passwords,
     keys: Keys,
@@ -79,10 +84,11 @@ impl Access {
         database: Arc<Database>,
         clock: fn() -> Timestamp,
     ) -> Result<Self, BadRules> {
-        let rules = RwLock::new(Arc::new(Rules::read(&config.access.policies)?));
+        let policies = config.access.policies.clone();
+        let rules = RwLock::new(Arc::new(Rules::read(&policies)?));
         let (url, passwords) = (config.url(), Passwords::new());
         let keys = Keys::new(url.clone());
-        Ok(Self { database, clock, url, rules, passwords, keys })
+        Ok(Self { database, clock, url, policies, rules, passwords, keys })
     }
 
     /// Who makes a request, by its credentials; whoever shows none is anonymous.
@@ -200,6 +206,19 @@ impl Access {
         }
         let scopes = claims.access.iter().map(signing::Granted::scope).collect();
         Ok(Caller::Account { id: claims.sub, handle: claims.name, scopes: Some(scopes) })
+    }
+
+    /// Reads the policies again if they changed. What cannot be used is told, and what was in force stays.
+    pub(crate) fn look(&self) {
+        let in_force = self.rules();
+        match in_force.read_again(&self.policies) {
+            Ok(None) => {}
+            Ok(Some(rules)) => {
+                *self.rules.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(rules);
+                tracing::info!("the policies of access changed");
+            }
+            Err(bad) => tracing::error!("{}; those of before count", answer::whole(&bad)),
+        }
     }
 
     fn rules(&self) -> Arc<Rules> {

@@ -33,6 +33,9 @@ type Cause = Box<dyn std::error::Error + Send + Sync>;
 pub(super) struct Rules {
     policies: PolicySet,
     schema: Schema,
+    /// The texts that were read, and those that could not be used when they were read again.
+    texts: Vec<String>,
+    refused: Mutex<Option<Vec<String>>>,
     answers: Mutex<BTreeMap<Question, Result<(), Why>>>,
 }
 
@@ -77,13 +80,30 @@ pub enum BadRules {
 impl Rules {
     /// The policies in files, besides those that every hub has.
     pub(super) fn read(files: &[PathBuf]) -> Result<Self, BadRules> {
+        Self::made_of(files, texts(files)?)
+    }
+
+    /// The same, if the files say something that was not read before.
+    pub(super) fn read_again(&self, files: &[PathBuf]) -> Result<Option<Self>, BadRules> {
+        let texts = texts(files)?;
+        let mut refused = self.refused.lock().unwrap_or_else(PoisonError::into_inner);
+        if texts == self.texts {
+            *refused = None;
+            return Ok(None);
+        }
+        if refused.as_ref() == Some(&texts) {
+            return Ok(None);
+        }
+        *refused = Some(texts.clone());
+        Self::made_of(files, texts).map(Some)
+    }
+
+    fn made_of(files: &[PathBuf], texts: Vec<String>) -> Result<Self, BadRules> {
         let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("the schema is tested");
         let mut policies = parse(ROLES, "").expect("the roles are tested");
-        for path in files {
-            let text = fs::read_to_string(path)
-                .map_err(|source| BadRules::Unreadable { path: path.clone(), source })?;
+        for (path, text) in files.iter().zip(&texts) {
             let invalid = |source| BadRules::Invalid { path: path.clone(), source };
-            for policy in parse(&text, &prefix(path)).map_err(invalid)?.policies() {
+            for policy in parse(text, &prefix(path)).map_err(invalid)?.policies() {
                 policies.add(policy.clone()).map_err(|error| invalid(error.into()))?;
             }
             let validated = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
@@ -92,7 +112,7 @@ impl Rules {
                 return Err(invalid(problems.join("; ").into()));
             }
         }
-        Ok(Self { policies, schema, answers: Mutex::default() })
+        Ok(Self { policies, schema, texts, refused: Mutex::default(), answers: Mutex::default() })
     }
 
     /// Whether policies permit what is asked.
@@ -130,6 +150,13 @@ impl Rules {
             Decision::Deny => Err(Why::Forbidden(policies())),
         })
     }
+}
+
+fn texts(files: &[PathBuf]) -> Result<Vec<String>, BadRules> {
+    let read = |path: &PathBuf| {
+        fs::read_to_string(path).map_err(|source| BadRules::Unreadable { path: path.clone(), source })
+    };
+    files.iter().map(read).collect()
 }
 
 /// Reads policies. Each goes by its `@id`, or by its file and its number.

@@ -91,8 +91,8 @@ impl Scope {
             Action::Review | Action::Release | Action::Yank | Action::Manage | Action::Found => {
                 *self == Self::WriteApi
             }
-            // Who did not log in may do that as well.
-            Action::Browse => true,
+            // Without any scope, as who did not log in.
+            Action::Browse => false,
             Action::Administer => *self == Self::Admin,
         }
     }

@@ -5,7 +5,6 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
-use futures_util::FutureExt as _;
 use serde_json::Value;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 
@@ -54,7 +53,7 @@ impl Backup {
         }
         let pool = Database::at_version(config, backup.schema).await?;
         restore_rows(&pool, backup.schema, &rows).await?;
-        index(&Database::open(config).await?).await?;
+        search::rebuild(&Database::open(config).await?).await?;
         Ok(backup)
     }
 
@@ -98,18 +97,6 @@ async fn restore_rows(pool: &AnyPool, version: i64, rows: &Path) -> Result<(), N
     }
     transaction.commit().await?;
     pool.close().await;
-    Ok(())
-}
-
-/// Makes what is searched of what was restored.
-async fn index(database: &Database) -> sqlx::Result<()> {
-    let packages: Vec<String> =
-        sqlx::query_scalar("SELECT id FROM packages ORDER BY id").fetch_all(database.readers()).await?;
-    for package in packages {
-        let done = database
-            .write(move |connection| async move { search::index(connection, &package).await }.boxed());
-        done.await?;
-    }
     Ok(())
 }
 

@@ -4,6 +4,7 @@
 mod administrator;
 mod audit;
 mod backup;
+mod check;
 mod publisher;
 mod reindex;
 mod schema;
@@ -34,6 +35,12 @@ pub(crate) enum Command {
     /// Look at the record of changes.
     #[command(subcommand)]
     Audit(Audit),
+    /// Read every blob and manifest, and say what is not as it should be. The hub may run meanwhile.
+    Check {
+        /// Print JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Make the index of packages anew, also while a hub serves.
     Reindex,
     /// Write everything into a folder, beside a hub that answers requests; what is there of the last backup is brought up to date.
@@ -64,6 +71,7 @@ impl Command {
                 publisher::add(config, &name, registry_only).await
             }
             Self::Audit(command) => audit::run(command, config).await,
+            Self::Check { json } => check::run(config, json).await,
             Self::Reindex => reindex::run(config).await,
             Self::Backup { folder } => backup::make(config, &folder).await,
             Self::Restore { folder } => backup::restore(&config, &folder).await,

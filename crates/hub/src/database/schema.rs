@@ -7,8 +7,8 @@
 
 use std::borrow::Cow;
 
-use sqlx::SqlSafeStr as _;
 use sqlx::migrate::{Migration, MigrationType, Migrator};
+use sqlx::{AssertSqlSafe, SqlSafeStr as _, SqlStr};
 
 use super::Kind;
 
@@ -108,12 +108,20 @@ pub(super) fn migrator(kind: Kind) -> Migrator {
     for (version, change) in (1..).zip(CHANGES) {
         let mut add = |direction, text: &'static str| {
             let name = Cow::Borrowed(change.name);
-            migrations.push(Migration::new(version, name, direction, text.into_sql_str(), false));
+            migrations.push(Migration::new(version, name, direction, in_dialect(kind, text), false));
         };
         add(MigrationType::ReversibleUp, change.up.of(kind));
         add(MigrationType::ReversibleDown, change.down);
     }
     Migrator::with_migrations(migrations)
+}
+
+/// Names are listed in the order of their bytes, as SQLite has it, wherever a server of PostgreSQL was set up.
+fn in_dialect(kind: Kind, text: &'static str) -> SqlStr {
+    match kind {
+        Kind::Sqlite => text.into_sql_str(),
+        Kind::Postgres => AssertSqlSafe(text.replace(" TEXT", " TEXT COLLATE \"C\"")).into_sql_str(),
+    }
 }
 
 impl Text {

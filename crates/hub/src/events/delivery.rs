@@ -12,7 +12,6 @@ use jiff::Timestamp;
 use reqwest::{Client, StatusCode, Url};
 use serde::Serialize;
 use sqlx::{AnyConnection, FromRow, Row as _};
-use tokio::sync::watch;
 
 use super::careful::{client, may_ask};
 use super::signature::signature;
@@ -50,8 +49,8 @@ struct Told {
     at: String,
 }
 
-/// Tells what is due until the hub ends.
-pub(crate) async fn deliver(hub: Arc<Hub>, mut end: watch::Receiver<bool>) {
+/// Tells what is due, for ever.
+pub(crate) async fn deliver(hub: Arc<Hub>) {
     let client = match client(hub.config.webhooks.reach()) {
         Ok(client) => client,
         Err(error) => {
@@ -60,19 +59,12 @@ pub(crate) async fn deliver(hub: Arc<Hub>, mut end: watch::Receiver<bool>) {
         }
     };
     loop {
-        let more = hub.deliver_once(&client).await;
-        let wait = match more {
-            Ok(true) => Duration::ZERO,
-            Ok(false) => ROUND,
-            Err(error) => {
-                tracing::warn!("cannot look for what webhooks are to be told: {error}");
-                ROUND
-            }
-        };
-        tokio::select! {
-            _ = end.wait_for(|ended| *ended) => return,
-            () = tokio::time::sleep(wait) => {}
+        match hub.deliver_once(&client).await {
+            Ok(true) => continue,
+            Ok(false) => {}
+            Err(error) => tracing::warn!("cannot look for what webhooks are to be told: {error}"),
         }
+        tokio::time::sleep(ROUND).await;
     }
 }
 

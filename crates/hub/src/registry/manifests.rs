@@ -132,16 +132,11 @@ async fn remove(
     repository: &str,
     digest: &ContentDigest,
 ) -> sqlx::Result<u64> {
-    const REMOVE: &str = "WITH RECURSIVE gone (digest) AS (SELECT CAST($2 AS TEXT) UNION \
-                          SELECT manifests.digest FROM gone JOIN manifests ON manifests.subject = gone.digest \
+    const REMOVE: &str = "WITH RECURSIVE gone (digest) AS (SELECT digest FROM manifests \
+                          WHERE repository = $1 AND digest = $2 UNION SELECT manifests.digest FROM gone JOIN manifests ON manifests.subject = gone.digest \
                           WHERE manifests.repository = $1 AND NOT EXISTS (SELECT 1 FROM tags \
                           WHERE tags.repository = $1 AND tags.digest = manifests.digest)) \
                           DELETE FROM manifests WHERE repository = $1 AND digest IN (SELECT digest FROM gone)";
-    const IS_THERE: &str = "SELECT 1 FROM manifests WHERE repository = $1 AND digest = $2";
-    let is_there = sqlx::query(IS_THERE).bind(repository).bind(digest.to_string());
-    if is_there.fetch_optional(&mut *connection).await?.is_none() {
-        return Ok(0);
-    }
     let remove = sqlx::query(REMOVE).bind(repository).bind(digest.to_string());
     Ok(remove.execute(connection).await?.rows_affected())
 }

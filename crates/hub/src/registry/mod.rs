@@ -10,6 +10,8 @@
 mod blobs;
 mod call;
 mod catalog;
+mod check;
+mod l3afd;
 mod manifest;
 mod manifests;
 mod name;
@@ -21,6 +23,7 @@ mod range;
 mod referrers;
 mod refused;
 mod rows;
+mod sweep;
 mod tags;
 mod uploads;
 mod visibility;
@@ -30,7 +33,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
@@ -39,9 +42,12 @@ use self::path::{Path, Within};
 use self::query::Query;
 use self::refused::Refused;
 use crate::Hub;
+use crate::access::Caller;
 
+pub use self::check::{Problem, Report, Unchecked};
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
+pub(crate) use self::sweep::work as sweep;
 pub(crate) use self::visibility::{conceal, reveal};
 
 /// What clients of Docker look for.
@@ -49,9 +55,10 @@ const API_VERSION: HeaderName = HeaderName::from_static("docker-distribution-api
 /// The digest of what is answered with, or was stored.
 const CONTENT_DIGEST: HeaderName = HeaderName::from_static("docker-content-digest");
 
-/// The routes below `/v2/`.
+/// The routes below `/v2/`, and those of l3afd v1.
 pub(crate) fn routes() -> Router<Arc<Hub>> {
-    Router::new().route("/v2", any(answer)).route("/v2/", any(answer)).route("/v2/{*rest}", any(answer))
+    let registry = Router::new().route("/v2", any(answer)).route("/v2/", any(answer));
+    registry.route("/v2/{*rest}", any(answer)).merge(l3afd::routes())
 }
 
 async fn answer(State(hub): State<Arc<Hub>>, request: Request) -> Response {

@@ -14,7 +14,7 @@ const MOST_BYTES: usize = 255;
 /// The name of a publisher, which is the first component of the names of its repositories.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(try_from = "String", into = "String")]
-#[schema(value_type = String, pattern = "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*$", max_length = 100)]
+#[schema(value_type = String, pattern = "^[a-z0-9]+((\\.|_|__|-+)[a-z0-9]+)*$", max_length = 254)]
 pub struct PublisherName(String);
 
 /// The name of a repository: a publisher, and one or more components.

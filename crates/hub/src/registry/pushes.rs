@@ -10,6 +10,7 @@ use super::call::Call;
 use super::refused::Refused;
 use super::rows;
 use crate::ContentDigest;
+use crate::access::check_quota;
 
 /// How often something is tried that met something else.
 const ATTEMPTS: usize = 5;
@@ -28,7 +29,8 @@ where
     attempt().await
 }
 
-fn has_met_another(refused: &Refused) -> bool {
+/// Whether it failed for having met something else that was changed at the same time.
+pub(super) fn has_met_another(refused: &Refused) -> bool {
     match refused {
         Refused::Gone => true,
         // PostgreSQL, "Error Codes": serialization_failure, deadlock_detected, and foreign_key_violation, where what is
@@ -74,7 +76,9 @@ pub(super) async fn admit(
                 }
             }
             rows::hold(connection, &hub, &digest, size).await?;
-            Ok(rows::link(connection, &repository, &digest, now_ms).await?)
+            rows::link(connection, &repository, &digest, now_ms).await?;
+            let quota = hub.config.limits.quota_bytes;
+            Ok(check_quota(connection, name.publisher.as_str(), quota).await?)
         }
         .boxed()
     });

@@ -10,7 +10,7 @@ use serde_json::json;
 use thiserror::Error;
 
 use super::name::BadName;
-use crate::access::Denied;
+use crate::access::{Denied, OverQuota};
 use crate::digest::BadDigest;
 use crate::packages::Turned;
 
@@ -77,8 +77,11 @@ pub(super) enum Refused {
     #[error("the manifest names `{digest}`, which is not in `{name}`: push it first")]
     Lacks { name: String, digest: String },
     /// Not for this caller; `challenge` says where another might log in.
-    #[error("{denied}")]
+    #[error("{denied}; hint: {}", denied.hint())]
     Denied { denied: Denied, challenge: String },
+    /// The publisher would have more than it may.
+    #[error("{why}")]
+    OverQuota { why: String },
     /// A rule of packages.
     #[error("{why}")]
     Turned { why: String },
@@ -118,7 +121,7 @@ impl Refused {
             Self::Denied { denied, .. } => {
                 (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
             }
-            Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
+            Self::OverQuota { .. } | Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
             Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
         }
@@ -130,6 +133,15 @@ impl From<Turned> for Refused {
         match turned {
             Turned::Away { why } => Self::Turned { why },
             Turned::Database(error) => Self::Database(error),
+        }
+    }
+}
+
+impl From<OverQuota> for Refused {
+    fn from(over: OverQuota) -> Self {
+        match over {
+            OverQuota::Over { .. } => Self::OverQuota { why: over.to_string() },
+            OverQuota::Database(error) => Self::Database(error),
         }
     }
 }

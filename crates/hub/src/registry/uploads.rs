@@ -20,7 +20,7 @@ use super::name::RepositoryName;
 use super::refused::Refused;
 use super::{CONTENT_DIGEST, pushes, rows};
 use crate::ContentDigest;
-use crate::access::{Action, Caller};
+use crate::access::{Action, Caller, check_quota};
 use crate::digest::Algorithm;
 use crate::storage::Staged;
 
@@ -84,6 +84,7 @@ async fn mount(call: &Call, caller: &Caller, digest: &ContentDigest, from: &str)
     }
     let sees_all = call::permit(&call.hub, caller, Action::Inspect, &source).await.is_ok();
     let (name, now_ms, digest) = (call.name.clone(), call.hub.now_ms(), digest.clone());
+    let quota = call.hub.config.limits.quota_bytes;
     let mounted = call.hub.database.write(move |connection| {
         async move {
             const FIND: &str = "SELECT blobs.size FROM repositories JOIN links ON links.repository = repositories.id \
@@ -96,6 +97,7 @@ async fn mount(call: &Call, caller: &Caller, digest: &ContentDigest, from: &str)
             let repository = rows::find_or_make(connection, &name, now_ms).await?;
             rows::touch(connection, &digest, size, now_ms).await?;
             rows::link(connection, &repository, &digest, now_ms).await?;
+            check_quota(connection, name.publisher.as_str(), quota).await?;
             Ok::<_, Refused>(true)
         }
         .boxed()

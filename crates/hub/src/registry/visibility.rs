@@ -36,8 +36,8 @@ pub(crate) async fn reveal(
     digest: &ContentDigest,
 ) -> sqlx::Result<()> {
     let updates = [
-        mark!("manifests", visible: "1", "SELECT CAST($2 AS TEXT)"),
-        mark!("links", visible: "1", "SELECT CAST($2 AS TEXT)"),
+        mark!("manifests", visible: "1", "SELECT digest FROM manifests WHERE repository = $1 AND digest = $2"),
+        mark!("links", visible: "1", "SELECT digest FROM manifests WHERE repository = $1 AND digest = $2"),
     ];
     for update in updates {
         sqlx::query(update).bind(repository).bind(digest.to_string()).execute(&mut *connection).await?;
@@ -55,8 +55,8 @@ pub(crate) async fn conceal(
     digest: &ContentDigest,
 ) -> sqlx::Result<()> {
     let updates = [
-        mark!("manifests", visible: "0", "SELECT CAST($2 AS TEXT)"),
-        mark!("links", visible: "0", "SELECT CAST($2 AS TEXT)"),
+        mark!("manifests", visible: "0", "SELECT digest FROM manifests WHERE repository = $1 AND digest = $2"),
+        mark!("links", visible: "0", "SELECT digest FROM manifests WHERE repository = $1 AND digest = $2"),
     ];
     for update in updates {
         sqlx::query(update).bind(repository).bind(digest.to_string()).execute(&mut *connection).await?;

@@ -7,10 +7,12 @@
 //! Each request that brings a piece of an upload writes a file of its own, to which nobody else ever writes. So two requests
 //! at a time spoil nothing for each other, and what becomes a blob changes no more once its digest was computed.
 
+use std::collections::BTreeSet;
 use std::fs::{self, File};
 use std::io::{self, Write as _};
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::BodyDataStream;
 use bytes::Bytes;
@@ -176,6 +178,29 @@ impl Folder {
     pub(super) async fn discard(&self, staged: &Staged) -> io::Result<()> {
         for part in self.parts(staged) {
             unless_missing(tokio::fs::remove_file(part).await)?;
+        }
+        Ok(())
+    }
+
+    pub(super) async fn remove_parts(
+        &self,
+        but: &BTreeSet<String>,
+        age: Duration,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        let mut entries = tokio::fs::read_dir(&self.uploads).await?;
+        while let Some(entry) = entries.next_entry().await? {
+            let name = entry.file_name().to_string_lossy().into_owned();
+            // Files are named when they begin to be written.
+            let begun =
+                name.parse::<Uuid>().ok().and_then(|id| id.get_timestamp()).map(|begun| begun.to_unix());
+            let is_old = begun.is_none_or(|(seconds, _)| {
+                i64::try_from(seconds.saturating_add(age.as_secs()))
+                    .is_ok_and(|until| until.saturating_mul(1000) < now_ms)
+            });
+            if is_old && !but.contains(&name) {
+                unless_missing(tokio::fs::remove_file(entry.path()).await)?;
+            }
         }
         Ok(())
     }

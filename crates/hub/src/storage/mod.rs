@@ -8,9 +8,11 @@ mod bucket;
 mod cache;
 mod folder;
 
+use std::collections::BTreeSet;
 use std::io;
 use std::ops::Range;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use axum::body::{Body, BodyDataStream};
 use bytes::{Bytes, BytesMut};
@@ -226,6 +228,20 @@ impl Storage {
         match &self.means {
             Means::Folder(folder) => folder.discard(staged).await,
             Means::Bucket(bucket) => bucket.discard(staged).await,
+        }
+    }
+
+    /// Removes what is left of uploads that were given up, but for these parts, and what is younger than that.
+    pub(crate) async fn remove_parts(
+        &self,
+        but: &BTreeSet<String>,
+        age: Duration,
+        now_ms: i64,
+    ) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.remove_parts(but, age, now_ms).await,
+            // What an upload left is below its id; buckets have rules of their own for what is never completed.
+            Means::Bucket(_) => Ok(()),
         }
     }
 }

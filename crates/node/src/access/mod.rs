@@ -10,7 +10,6 @@ mod audit;
 mod caller;
 mod certificate;
 mod gate;
-mod limits;
 mod names;
 mod notices;
 mod oidc;
@@ -23,13 +22,13 @@ mod touched;
 
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
+use door::Pace;
 use jiff::Timestamp;
 use package::Digest;
 use rustls::ServerConfig;
 use thiserror::Error;
 
 use self::audit::Audit;
-use self::limits::Pace;
 use self::notices::Notices;
 use self::oidc::Oidc;
 use self::rules::Rules;
@@ -37,13 +36,14 @@ use self::tls::{End, Tls};
 use crate::config::{AccessConfig, LimitsConfig, RemoteConfig};
 use crate::{Config, Engine};
 
+pub use door::BadTls;
+
 pub use self::asker::Asker;
 pub use self::audit::NoAudit;
 pub use self::names::{BadExpression, BadHandle, Handle, NameRule};
 pub use self::oidc::BadIssuer;
 pub use self::refusal::Denied;
 pub use self::rules::BadRules;
-pub use self::tls::BadTls;
 
 pub(crate) use self::caller::{Certificate, Peer};
 pub(crate) use self::certificate::read as read_certificate;

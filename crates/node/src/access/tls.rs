@@ -1,28 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //! TLS of the API: the certificate of the node, and the authorities whose clients may come in.
 //!
-//! No authority of this machine counts, only those that are configured. Sessions are not resumed: each connection is judged by
-//! what is in force when it begins.
+//! No authority of this machine counts, only those that are configured.
 
 use std::fs;
-use std::io;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use door::{BadTls, certificates, private_key};
 use jiff::Timestamp;
 use package::Digest;
-use rustls::pki_types::pem::{self, PemObject as _};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::pki_types::CertificateDer;
+use rustls::server::WebPkiClientVerifier;
 use rustls::server::danger::ClientCertVerifier;
-use rustls::server::{NoServerSessionStorage, WebPkiClientVerifier};
 use rustls::version::{TLS12, TLS13};
 use rustls::{RootCertStore, ServerConfig};
-use thiserror::Error;
 
 use super::certificate;
 use crate::config::{RemoteConfig, TlsVersion};
-
-type Cause = Box<dyn std::error::Error + Send + Sync>;
 
 /// What the files said when they were read.
 pub(crate) struct Tls {
@@ -40,40 +35,6 @@ pub(crate) struct End {
     /// Whether it is that of the node itself.
     pub(crate) is_own: bool,
     pub(crate) at: Timestamp,
-}
-
-/// Keys or certificates that cannot be used.
-#[derive(Debug, Error)]
-pub enum BadTls {
-    /// A file cannot be read.
-    #[error("cannot read `{}`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// A file has no certificate or key.
-    #[error("`{}` has no {what}", path.display())]
-    Empty {
-        /// The file.
-        path: PathBuf,
-        /// What it should have.
-        what: &'static str,
-    },
-    /// A file has something else.
-    #[error("`{}` cannot be used", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: Cause,
-    },
-    /// They do not belong together.
-    #[error("the certificate and the key of the node cannot be used together")]
-    Unfit(#[source] rustls::Error),
 }
 
 /// The authorities of clients, where there are some.
@@ -125,13 +86,7 @@ impl Tls {
         let (certificate, key, roots) = files.read()?;
         let digest = digest_of(&certificate, &key, roots.as_deref());
         let chain = certificates(files.certificate, &certificate)?;
-        let key = PrivateKeyDer::from_pem_slice(&key).map_err(|error| {
-            if matches!(error, pem::Error::NoItemsFound) {
-                BadTls::Empty { path: files.key.to_owned(), what: "private key" }
-            } else {
-                invalid(files.key, error)
-            }
-        })?;
+        let key = private_key(files.key, &key)?;
         let mut ends = vec![end(files.certificate, &chain[0], true)?];
         let provider = Arc::new(rustls::crypto::aws_lc_rs::default_provider());
         let verifier: Arc<dyn ClientCertVerifier> = match (files.client_roots, &roots) {
@@ -139,14 +94,14 @@ impl Tls {
                 let mut store = RootCertStore::empty();
                 for root in certificates(path, roots)? {
                     ends.push(end(path, &root, false)?);
-                    store.add(root).map_err(|error| invalid(path, error))?;
+                    store.add(root).map_err(|error| BadTls::invalid(path, error))?;
                 }
                 let verifier =
                     WebPkiClientVerifier::builder_with_provider(Arc::new(store), Arc::clone(&provider));
                 // Who has no certificate may have a token, and is refused else.
                 let verifier =
                     if config.oidc.is_some() { verifier.allow_unauthenticated() } else { verifier };
-                verifier.build().map_err(|error| invalid(path, error))?
+                verifier.build().map_err(|error| BadTls::invalid(path, error))?
             }
             _ => WebPkiClientVerifier::no_client_auth(),
         };
@@ -154,33 +109,12 @@ impl Tls {
             TlsVersion::Tls12 => &[&TLS12, &TLS13],
             TlsVersion::Tls13 => &[&TLS13],
         };
-        let builder = ServerConfig::builder_with_provider(provider).with_protocol_versions(versions);
-        let mut server = builder
-            .map_err(BadTls::Unfit)?
-            .with_client_cert_verifier(verifier)
-            .with_single_cert(chain, key)
-            .map_err(BadTls::Unfit)?;
-        server.alpn_protocols = vec![b"http/1.1".to_vec()];
-        server.session_storage = Arc::new(NoServerSessionStorage {});
-        server.send_tls13_tickets = 0;
+        let server = door::server(chain, key, verifier, versions)?;
         Ok(Self { server: Arc::new(server), ends, digest })
     }
 }
 
-fn certificates(path: &Path, pem: &[u8]) -> Result<Vec<CertificateDer<'static>>, BadTls> {
-    let read: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem).collect();
-    let read = read.map_err(|error| invalid(path, error))?;
-    if read.is_empty() {
-        return Err(BadTls::Empty { path: path.to_owned(), what: "certificate" });
-    }
-    Ok(read)
-}
-
 fn end(path: &Path, certificate: &CertificateDer<'_>, is_own: bool) -> Result<End, BadTls> {
-    let read = certificate::read(certificate).map_err(|error| invalid(path, error))?;
+    let read = certificate::read(certificate).map_err(|error| BadTls::invalid(path, error))?;
     Ok(End { file: path.to_owned(), is_own, at: read.expires })
-}
-
-fn invalid(path: &Path, error: impl Into<Cause>) -> BadTls {
-    BadTls::Invalid { path: path.to_owned(), source: error.into() }
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use package::Version;
 use reqwest::{Client, Method, RequestBuilder, StatusCode, Url};
 use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
@@ -23,6 +24,22 @@ pub struct HubClient {
     base: Url,
     host: String,
     credentials: Credentials,
+}
+
+/// A token that is to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct NewToken {
+    /// What its owner calls it.
+    pub name: String,
+    /// What it is for: `repository:acme/*:pull,push`.
+    pub scopes: Vec<String>,
+    /// From when on it does not count, in milliseconds since 1970; none, never.
+    pub expires_ms: Option<i64>,
+}
+
+#[derive(Deserialize)]
+struct MadeToken {
+    secret: String,
 }
 
 /// A hub did not do what it was asked.
@@ -130,6 +147,15 @@ impl HubClient {
             Err(HubError::NoHub { .. } | HubError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
+    }
+
+    /// Makes a token of the account whose password is the login, and answers with its secret.
+    ///
+    /// # Errors
+    /// When nobody has that password, or the token may not be so.
+    pub async fn make_token(&self, token: &NewToken) -> Result<String, HubError> {
+        let made: MadeToken = self.read(self.request(Method::POST, &["tokens"]).json(token)).await?;
+        Ok(made.secret)
     }
 
     /// Accepts what the hub asks everybody to accept.

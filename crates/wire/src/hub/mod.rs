@@ -9,7 +9,7 @@ mod review;
 mod state;
 
 pub use check::{CheckResult, Checks, Finding, Level};
-pub use client::{HubClient, HubError};
+pub use client::{HubClient, HubError, NewToken};
 pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,

@@ -4,12 +4,15 @@
 //! Only `auths` is read: helpers of credentials are programs, and this reads a text.
 
 use std::collections::BTreeMap;
+use std::io::Write as _;
 use std::path::{Path, PathBuf};
 use std::{fmt, fs, io};
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use serde::Deserialize;
+use serde_json::{Map, Value, json};
+use tempfile::NamedTempFile;
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -32,6 +35,15 @@ pub enum BadCredentials {
     /// It cannot be read.
     #[error("cannot read the logins in `{}`", file.display())]
     Unreadable {
+        /// The file.
+        file: PathBuf,
+        /// Why not.
+        #[source]
+        source: io::Error,
+    },
+    /// It cannot be written.
+    #[error("cannot write the logins to `{}`", file.display())]
+    Unwritable {
         /// The file.
         file: PathBuf,
         /// Why not.
@@ -85,6 +97,37 @@ impl Credentials {
             logins.insert(host, login);
         }
         Ok(Self { logins })
+    }
+
+    /// One login.
+    pub fn of(host: &str, user: &str, password: &str) -> Self {
+        let login = Login { user: user.to_owned(), password: Zeroizing::new(password.to_owned()) };
+        Self { logins: BTreeMap::from([(host.to_owned(), login)]) }
+    }
+
+    /// Puts a login into a file such as `~/.docker/config.json`, beside whatever else it has. Only its owner can read it.
+    ///
+    /// # Errors
+    /// When it cannot be read or written, or is something else.
+    pub fn keep(file: &Path, host: &str, user: &str, password: &str) -> Result<(), BadCredentials> {
+        let unreadable = |source| BadCredentials::Unreadable { file: file.to_owned(), source };
+        let unwritable = |source| BadCredentials::Unwritable { file: file.to_owned(), source };
+        let mut written: Map<String, Value> = match fs::read_to_string(file) {
+            Ok(text) => serde_json::from_str(&text).map_err(BadCredentials::Json)?,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Map::new(),
+            Err(error) => return Err(unreadable(error)),
+        };
+        let auths = written.entry("auths").or_insert_with(|| Value::Object(Map::new()));
+        let auth = STANDARD.encode(format!("{user}:{password}"));
+        auths[host] = json!({ "auth": auth });
+        let folder = file.parent().unwrap_or(Path::new("."));
+        fs::create_dir_all(folder).map_err(unwritable)?;
+        // Whole or not at all: there may be logins for others in it.
+        let mut new = NamedTempFile::new_in(folder).map_err(unwritable)?;
+        let text = serde_json::to_vec_pretty(&written).map_err(BadCredentials::Json)?;
+        new.write_all(&text).map_err(unwritable)?;
+        new.persist(file).map_err(|failed| unwritable(failed.error))?;
+        Ok(())
     }
 
     /// The login for a host; none means that one goes there as anybody.
@@ -141,6 +184,21 @@ mod tests {
         assert!(credentials.login("helped.example.org").is_none());
         assert!(credentials.login("hub.example.org").is_none());
         insta::assert_snapshot!(format!("{credentials:?}"), @r#"{"docker.io", "hub.example.org:5000"}"#);
+    }
+
+    #[test]
+    fn a_login_is_kept_beside_what_else_a_file_has() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("new/config.json");
+        Credentials::keep(&file, "hub.example.org", "anna", "first").unwrap();
+        std::fs::write(&file, FILE).unwrap();
+        Credentials::keep(&file, "hub.example.org", "anna", "sesame:open").unwrap();
+        let kept = Credentials::read(&file).unwrap();
+        assert_eq!(kept.login("hub.example.org").unwrap().password.as_str(), "sesame:open");
+        assert!(kept.login("docker.io").is_some());
+        assert!(std::fs::read_to_string(&file).unwrap().contains("secretservice"));
+        std::fs::write(&file, "[]").unwrap();
+        assert!(Credentials::keep(&file, "hub.example.org", "anna", "x").is_err());
     }
 
     #[test]

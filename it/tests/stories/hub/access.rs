@@ -1,7 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Who gets in, and what they may do there.
 
+mod clients;
+mod described;
 mod first;
+mod limits;
 mod members;
 mod record;
 mod token_server;

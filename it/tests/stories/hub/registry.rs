@@ -4,9 +4,16 @@
 
 mod attacks;
 mod blobs;
+mod bucket;
+mod check;
+mod clients;
+mod l3afd;
 mod manifests;
+mod model;
 mod paths;
 mod referrers;
+mod replicas;
+mod sweep;
 mod tags;
 mod uploads;
 
@@ -36,9 +43,9 @@ fn some_bytes(seed: u8, length: usize) -> Vec<u8> {
     (0..length).map(|at| seed.wrapping_add(u8::try_from(at % 251).unwrap())).collect()
 }
 
-/// A hub with one publisher, `free`, whose namespace is an ordinary registry.
+/// A hub where anybody may do anything, with one publisher, `free`, whose namespace is an ordinary registry.
 fn registry() -> Hub {
-    let hub = Hub::start().unwrap();
+    let hub = Hub::start_open("").unwrap();
     hub.add_registry("free").unwrap();
     hub
 }
@@ -46,7 +53,7 @@ fn registry() -> Hub {
 /// A repository of a hub.
 struct Repository<'h> {
     hub: &'h Hub,
-    name: &'static str,
+    name: &'h str,
 }
 
 impl Repository<'_> {

@@ -32,7 +32,7 @@ pub(super) struct WantedAccount {
     /// What it may do at the hub.
     role: Role,
     /// Without it the account cannot log in by a password.
-    #[schema(min_length = 15, max_length = 200, format = Password)]
+    #[schema(min_length = 15, max_length = 1024, format = Password)]
     password: Option<String>,
 }
 
@@ -54,7 +54,7 @@ pub(super) struct NewPassword {
     /// The one until now.
     #[schema(format = Password)]
     old: String,
-    #[schema(min_length = 15, max_length = 200, format = Password)]
+    #[schema(min_length = 15, max_length = 1024, format = Password)]
     new: String,
 }
 
@@ -62,7 +62,7 @@ pub(super) struct NewPassword {
 #[derive(Debug, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub(super) struct GivenPassword {
-    #[schema(min_length = 15, max_length = 200, format = Password)]
+    #[schema(min_length = 15, max_length = 1024, format = Password)]
     new: String,
 }
 
@@ -81,7 +81,7 @@ pub(super) struct Own {
     responses((status = 200, body = Own), (status = "default", body = Problem))
 )]
 pub(super) async fn own(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Own>, Refused> {
-    let (_, handle) = hub.access.account(&caller, &Scope::ReadApi)?;
+    let (_, handle) = caller.account_for(&Scope::ReadApi)?;
     let mut connection = hub.database.readers().acquire().await?;
     let account = accounts::find(&mut connection, &handle.parse()?).await?;
     let scopes = match &caller {
@@ -102,7 +102,7 @@ pub(super) async fn set_own_password(
     caller: Caller,
     Body(NewPassword { old, new }): Body<NewPassword>,
 ) -> Result<StatusCode, Refused> {
-    let (_, handle) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (_, handle) = caller.account_for(&Scope::WriteApi)?;
     hub.access.log_in(handle, &old, client.address).await?;
     replace(&hub, handle.parse()?, &new, handle.to_owned()).await
 }

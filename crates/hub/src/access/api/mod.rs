@@ -37,28 +37,25 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(record::list))
 }
 
-impl Access {
-    /// The account of a caller, as its id and its handle, where what it came by is for this.
+impl Caller {
+    /// The account, as its id and its handle, where what the caller came by is for this.
     ///
     /// # Errors
     /// When nobody logged in, or the token is for other things.
-    pub(crate) fn account<'a>(
-        &self,
-        caller: &'a Caller,
-        wanted: &Scope,
-    ) -> Result<(&'a str, &'a str), Refused> {
-        let action = Action::Browse;
-        let refuse = |caller: &Caller, why, is_anonymous| {
-            let (caller, resource) = (caller.to_string(), Resource::Hub);
+    pub(crate) fn account_for(&self, wanted: &Scope) -> Result<(&str, &str), Refused> {
+        let refuse = |why, is_anonymous| {
+            let (caller, action, resource) = (self.to_string(), Action::Browse, Resource::Hub);
             Err(Denied::Rule { caller, action, resource, why, is_anonymous }.into())
         };
-        match caller {
-            Caller::Anonymous => refuse(caller, Why::Unpermitted, true),
-            Caller::Account { .. } if !caller.has(wanted) => refuse(caller, Why::Scope, false),
-            Caller::Account { id, handle, .. } => Ok((id, handle)),
+        match self {
+            Self::Anonymous => refuse(Why::Unpermitted, true),
+            Self::Account { .. } if !self.has(wanted) => refuse(Why::Scope, false),
+            Self::Account { id, handle, .. } => Ok((id, handle)),
         }
     }
+}
 
+impl Access {
     /// Carries out a change in a transaction.
     pub(super) async fn write<T: Send + 'static>(
         &self,

@@ -59,7 +59,7 @@ pub(super) async fn found(
     Body(new): Body<NewPublisher>,
 ) -> Result<(StatusCode, Json<Publisher>), Refused> {
     hub.access.permit(&caller, Action::Found, Resource::Hub).await?;
-    let (account, handle) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
     let (account, handle, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
     let founded = hub.access.write(move |connection| {
         async move { publishers::found(connection, &new, (&account, &handle), now_ms).await }.boxed()

@@ -46,6 +46,9 @@ pub(super) async fn list(
     Asked(Entries { after, limit }): Asked<Entries>,
 ) -> Result<Json<Listed<Entry>>, Refused> {
     hub.access.permit(&caller, Action::Administer, Resource::Hub).await?;
+    if after < 0 {
+        return Err(Refused::Invalid("`after` is the number of an entry".to_owned()));
+    }
     let part = Part { after: String::new(), limit };
     let mut connection = hub.database.readers().acquire().await?;
     let found = audit::after(&mut connection, after, part.read()?).await?;

@@ -41,7 +41,7 @@ pub(super) async fn list(
     caller: Caller,
     Asked(part): Asked<Part>,
 ) -> Result<Json<Listed<Token>>, Refused> {
-    let (account, _) = hub.access.account(&caller, &Scope::ReadApi)?;
+    let (account, _) = caller.account_for(&Scope::ReadApi)?;
     let mut connection = hub.database.readers().acquire().await?;
     let found = tokens::after(&mut connection, account, &part.after, part.read()?).await?;
     Ok(Json(part.of(found, |token| token.id.clone())))
@@ -74,7 +74,7 @@ pub(super) async fn add(
             Denied::Rule { caller, action, resource, why: Why::TokenByToken, is_anonymous: false }.into()
         );
     }
-    let (account, handle) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
     let (account, handle, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
     let added = hub.access.write(move |connection| {
         async move { tokens::add(connection, (&account, &handle), new, now_ms).await }.boxed()
@@ -93,7 +93,7 @@ pub(super) async fn revoke(
     caller: Caller,
     Named(id): Named<String>,
 ) -> Result<StatusCode, Refused> {
-    let (account, handle) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
     let (account, handle, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
     let revoked = hub.access.write(move |connection| {
         async move { tokens::revoke(connection, (&account, &handle), &id, now_ms).await }.boxed()

@@ -28,7 +28,7 @@ pub(super) async fn show(State(hub): State<Arc<Hub>>) -> Json<Instance> {
     responses((status = 204), (status = "default", body = Problem))
 )]
 pub(super) async fn accept(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<StatusCode, Refused> {
-    let (account, _) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (account, _) = caller.account_for(&Scope::WriteApi)?;
     let (account, text, now_ms) = (account.to_owned(), hub.config.instance.notice.clone(), hub.now_ms());
     if let Some(text) = text {
         let accepted = hub.database.write(move |connection| {

@@ -68,7 +68,7 @@ pub(super) async fn add(
 }
 
 async fn reviewer(hub: &Arc<Hub>, caller: &Caller, release: &Release) -> Result<Reviewer, Refused> {
-    let (account, handle) = hub.access.account(caller, &Scope::WriteApi)?;
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
     let select = "SELECT 1 FROM members WHERE publisher = $1 AND account = $2";
     let member = sqlx::query(select).bind(&release.publisher).bind(account);
     let is_member = member.fetch_optional(hub.database.readers()).await?.is_some();
@@ -85,7 +85,7 @@ pub(super) async fn waiting(
     State(hub): State<Arc<Hub>>,
     caller: Caller,
 ) -> Result<Json<Vec<Waiting>>, Refused> {
-    hub.access.account(&caller, &Scope::ReadApi)?;
+    caller.account_for(&Scope::ReadApi)?;
     let mut told = Vec::new();
     for release in release::Release::waiting(hub.database.readers(), MOST_WAITING).await? {
         let place = Place { publisher: release.publisher.clone(), repository: release.name.clone() };
@@ -118,7 +118,7 @@ pub(super) async fn add_key(
     caller: Caller,
     Body(ReviewKey { pem }): Body<ReviewKey>,
 ) -> Result<StatusCode, Refused> {
-    let (account, handle) = hub.access.account(&caller, &Scope::WriteApi)?;
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
     let signer = Signer::from_pem(&pem).map_err(invalid)?;
     let (account, actor, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
     let added = hub.database.write(move |connection| {

@@ -10,7 +10,7 @@ use futures_util::FutureExt as _;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::Reference;
-use crate::access::Action;
+use crate::access::{Action, check_quota};
 use crate::packages::{self, Arrival};
 use crate::registry::call::{self, Call};
 use crate::registry::manifest::{MOST_BYTES, Manifest};
@@ -127,6 +127,7 @@ impl Push {
         self.insert(connection, &repository).await?;
         self.insert_needs(connection, &repository).await?;
         self.move_tags(connection, &repository).await?;
+        check_quota(connection, self.name.publisher.as_str(), hub.config.limits.quota_bytes).await?;
         if repository.is_registry {
             return Ok(());
         }

@@ -153,8 +153,8 @@ pub(super) fn rate(
         }
         Ok(f64::from(u32::try_from(count)?) / begin.elapsed().as_secs_f64())
     };
+    let work = &work;
     let counts: Vec<Result<f64>> = thread::scope(|scope| {
-        let work = &work;
         let threads: Vec<_> = (0..CONNECTIONS).map(|number| scope.spawn(move || work(number))).collect();
         let joined = threads.into_iter().map(|thread| thread.join());
         joined.map(|result| result.unwrap_or_else(|_panic| bail!("a client panicked"))).collect()

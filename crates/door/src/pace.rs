@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
-//! How often a caller may ask for changes. Each has a bucket that fills up within a minute.
+//! How often a caller may ask for something. Each has a bucket that fills up within a minute.
 
 use std::collections::BTreeMap;
 use std::num::NonZeroU32;
@@ -13,22 +13,23 @@ const CALLERS: usize = 1024;
 
 /// The buckets of all callers.
 #[derive(Debug)]
-pub(crate) struct Pace {
+pub struct Pace {
     per_minute: NonZeroU32,
     /// When the bucket of each will be full.
     full: Mutex<BTreeMap<String, Instant>>,
 }
 
 impl Pace {
-    pub(crate) fn new(per_minute: NonZeroU32) -> Self {
+    /// So many for each within a minute.
+    pub fn new(per_minute: NonZeroU32) -> Self {
         Self { per_minute, full: Mutex::default() }
     }
 
-    /// Counts one change of a caller.
+    /// Counts one call of a caller.
     ///
     /// # Errors
     /// When it were too many; then how long to wait.
-    pub(crate) fn take(&self, caller: &str, now: Instant) -> Result<(), Duration> {
+    pub fn take(&self, caller: &str, now: Instant) -> Result<(), Duration> {
         let each = MINUTE / self.per_minute.get();
         let mut full = self.full.lock().unwrap_or_else(PoisonError::into_inner);
         if full.len() >= CALLERS {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What the description of the API says of errors: that they are problem details, which have a media type of their own.
+//! What the description of an API says of errors: that they are problem details, which have a media type of their own.
 
 use utoipa::Modify;
 use utoipa::openapi::{OpenApi, RefOr, Response, Schema};
 
 /// Has every answer that is a problem be `application/problem+json` (RFC 9457, section 3).
-pub(super) struct Problems;
+pub struct Problems;
 
 impl Modify for Problems {
     fn modify(&self, description: &mut OpenApi) {

@@ -1,0 +1,13 @@
+// SPDX-License-Identifier: Apache-2.0
+//! What the daemon and the hub both have at their doors: so many connections at most, none of which waits for ever, TLS, and how
+//! often somebody may ask for something.
+//!
+//! Who somebody is, and what they may do, is decided behind it.
+
+mod admit;
+mod pace;
+mod tls;
+
+pub use self::admit::{Guest, Listen, admit};
+pub use self::pace::Pace;
+pub use self::tls::{BadTls, TlsStream, certificates, private_key, server, shake};
