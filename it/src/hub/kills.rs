@@ -46,11 +46,9 @@ pub fn push_through_kills(hub: &mut Hub, repository: &str, pushes: usize, kills:
     thread::scope(|scope| -> Result<()> {
         for _ in 0..CLIENTS {
             scope.spawn(|| {
-                loop {
-                    let number = next.fetch_add(1, Ordering::Relaxed);
-                    if number >= pushes {
-                        return;
-                    }
+                while let Some(number) =
+                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pushes)
+                {
                     let pushed = asks.push_until_acknowledged(number, &resumed);
                     acknowledged.lock().expect("no client panics").push(pushed);
                 }

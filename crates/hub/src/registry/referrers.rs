@@ -17,7 +17,7 @@ const FILTERS: HeaderName = HeaderName::from_static("oci-filters-applied");
 const INDEX: &str = "application/vnd.oci.image.index.v1+json";
 
 /// The most descriptors of an answer, which is a manifest and may not be larger than one; more are on the next page.
-const MOST: usize = 1000;
+const MOST: u32 = 1000;
 
 /// Lists what is about a manifest, which need not be there, nor its repository.
 pub(super) async fn list(call: &Call, digest: &str) -> Result<Response, Refused> {
@@ -34,10 +34,10 @@ pub(super) async fn list(call: &Call, digest: &str) -> Result<Response, Refused>
     let wanted = call.query.first("artifactType").unwrap_or_default();
     let list = sqlx::query(LIST).bind(call.name.publisher.as_str()).bind(call.name.rest.as_str());
     let list = list.bind(digest.to_string()).bind(i64::from(call.sees_all(&caller).await)).bind(wanted);
-    let list = list.bind(call.query.first("last").unwrap_or_default()).bind(MOST as i64 + 1);
+    let list = list.bind(call.query.first("last").unwrap_or_default()).bind(i64::from(MOST) + 1);
     let rows = list.fetch_all(call.hub.database.readers()).await?;
-    let listed = rows.iter().take(MOST).map(descriptor).collect::<Result<Vec<Value>, _>>()?;
-    let last = listed.last().filter(|_| rows.len() > MOST).and_then(|last| last["digest"].as_str());
+    let listed = rows.iter().take(MOST as usize).map(descriptor).collect::<Result<Vec<Value>, _>>()?;
+    let last = listed.last().filter(|_| rows.len() > MOST as usize).and_then(|last| last["digest"].as_str());
     let next = last.map(|last| {
         let mut query = form_urlencoded::Serializer::new(String::new());
         let filter = (!wanted.is_empty()).then_some(("artifactType", wanted));

@@ -54,27 +54,16 @@ async fn sweep(hub: &Arc<Hub>) -> Result<(), Halted> {
         hub.now_ms().saturating_sub(ms)
     };
     let (unneeded, idle) = (before(hub.config.sweep.grace_seconds), before(hub.config.sweep.upload_seconds));
-    let mut counts = Counts::default();
-    counts.uploads = give_up_uploads(hub, idle).await?;
+    let uploads = give_up_uploads(hub, idle).await?;
     // Each may leave something to the next.
-    counts.manifests = delete(hub, DANGLING, unneeded).await?;
-    counts.links = delete(hub, UNNEEDED_LINKS, unneeded).await?;
-    counts.blobs = remove_blobs(hub, unneeded).await?;
-    counts.repositories = remove_repositories(hub, unneeded).await?;
-    if counts != Counts::default() {
-        let Counts { uploads, manifests, links, blobs, repositories } = counts;
+    let manifests = delete(hub, DANGLING, unneeded).await?;
+    let links = delete(hub, UNNEEDED_LINKS, unneeded).await?;
+    let blobs = remove_blobs(hub, unneeded).await?;
+    let repositories = remove_repositories(hub, unneeded).await?;
+    if uploads + manifests + links + blobs + repositories > 0 {
         tracing::info!(uploads, manifests, links, blobs, repositories, "what nobody needs is removed");
     }
     Ok(())
-}
-
-#[derive(Debug, Default, PartialEq, Eq)]
-struct Counts {
-    uploads: u64,
-    manifests: u64,
-    links: u64,
-    blobs: u64,
-    repositories: u64,
 }
 
 /// What is about a manifest that is not there, and has no tag, and is in no index.

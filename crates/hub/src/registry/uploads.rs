@@ -11,7 +11,7 @@ use axum::body::Body;
 use axum::http::response::Builder;
 use axum::http::{HeaderName, Response, StatusCode, header};
 use futures_util::FutureExt as _;
-use sqlx::Row as _;
+use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
 use self::body::{check_length, check_place, until_broken};
@@ -19,10 +19,10 @@ use super::call::{self, Call};
 use super::name::RepositoryName;
 use super::refused::Refused;
 use super::{CONTENT_DIGEST, pushes, rows};
-use crate::ContentDigest;
 use crate::access::{Action, Caller, check_quota};
 use crate::digest::Algorithm;
 use crate::storage::Staged;
+use crate::{ContentDigest, Hub};
 
 pub(super) use self::end::end;
 
@@ -83,26 +83,45 @@ async fn mount(call: &Call, caller: &Caller, digest: &ContentDigest, from: &str)
         return Ok(false);
     }
     let sees_all = call::permit(&call.hub, caller, Action::Inspect, &source).await.is_ok();
-    let (name, now_ms, digest) = (call.name.clone(), call.hub.now_ms(), digest.clone());
-    let quota = call.hub.config.limits.quota_bytes;
-    let mounted = call.hub.database.write(move |connection| {
-        async move {
-            const FIND: &str = "SELECT blobs.size FROM repositories JOIN links ON links.repository = repositories.id \
-                                JOIN blobs ON blobs.digest = links.digest WHERE repositories.publisher = $1 \
-                                AND repositories.name = $2 AND links.digest = $3 AND (links.visible = 1 OR $4 = 1)";
-            let find = sqlx::query(FIND).bind(source.publisher.as_str()).bind(source.rest.as_str());
-            let find = find.bind(digest.to_string()).bind(i64::from(sees_all));
-            let Some(row) = find.fetch_optional(&mut *connection).await? else { return Ok(false) };
-            let size = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
-            let repository = rows::find_or_make(connection, &name, now_ms).await?;
-            rows::touch(connection, &digest, size, now_ms).await?;
-            rows::link(connection, &repository, &digest, now_ms).await?;
-            check_quota(connection, name.publisher.as_str(), quota).await?;
-            Ok::<_, Refused>(true)
-        }
-        .boxed()
-    });
-    mounted.await
+    let mount = Mount { source, sees_all, digest: digest.clone(), name: call.name.clone() };
+    pushes::persist(|| {
+        let (mount, hub) = (mount.clone(), call.hub.clone());
+        call.hub
+            .database
+            .write(move |connection| async move { mount.carry_out(connection, &hub).await }.boxed())
+    })
+    .await
+}
+
+/// A blob that shall be read also elsewhere.
+#[derive(Clone)]
+struct Mount {
+    source: RepositoryName,
+    /// Whether the caller sees there what is not released yet.
+    sees_all: bool,
+    digest: ContentDigest,
+    /// Where it shall be read.
+    name: RepositoryName,
+}
+
+impl Mount {
+    /// Whether it was there.
+    async fn carry_out(&self, connection: &mut AnyConnection, hub: &Hub) -> Result<bool, Refused> {
+        const FIND: &str = "SELECT blobs.size FROM repositories JOIN links ON links.repository = repositories.id \
+                            JOIN blobs ON blobs.digest = links.digest WHERE repositories.publisher = $1 \
+                            AND repositories.name = $2 AND links.digest = $3 AND (links.visible = 1 OR $4 = 1)";
+        let Self { source, sees_all, digest, name } = self;
+        let find = sqlx::query(FIND).bind(source.publisher.as_str()).bind(source.rest.as_str());
+        let find = find.bind(digest.to_string()).bind(i64::from(*sees_all));
+        let Some(row) = find.fetch_optional(&mut *connection).await? else { return Ok(false) };
+        let size = u64::try_from(row.try_get::<i64, _>(0)?).unwrap_or_default();
+        let now_ms = hub.now_ms();
+        let repository = rows::find_or_make(connection, name, now_ms).await?;
+        rows::hold(connection, hub, digest, size).await?;
+        rows::link(connection, &repository, digest, now_ms).await?;
+        check_quota(connection, name.publisher.as_str(), hub.config.limits.quota_bytes).await?;
+        Ok(true)
+    }
 }
 
 /// How far an upload is.

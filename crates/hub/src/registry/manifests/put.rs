@@ -43,17 +43,17 @@ struct Push {
 
 /// Stores a manifest under a digest or a tag, and under the tags of the parameters `tag`.
 pub(in crate::registry) async fn put(
-    call: Call,
+    call: &Call,
     reference: &str,
     body: Body,
 ) -> Result<Response<Body>, Refused> {
     let reference = Reference::parse(reference)?;
     let caller = call.admit(Action::Push).await?;
     call.check_notice(&caller).await?;
-    let bytes = read(&call, body).await?;
-    let digest = digest_of(&call, &reference, &bytes)?;
+    let bytes = read(call, body).await?;
+    let digest = digest_of(call, &reference, &bytes)?;
     let manifest = Manifest::read(&bytes, call.header(&header::CONTENT_TYPE))?;
-    let tags = tags(&call, &reference)?;
+    let tags = tags(call, &reference)?;
     let (name, account, now_ms) = (call.name.clone(), call::account(&caller), call.hub.now_ms());
     let push = Push { name, digest, manifest, bytes, tags, account, now_ms };
     pushes::persist(|| async {

@@ -17,11 +17,11 @@ use crate::registry::{pushes, rows};
 use crate::storage::Staged;
 
 /// Ends an upload, with a last piece or without one.
-pub(in crate::registry) async fn end(call: Call, id: String, body: Body) -> Result<Response<Body>, Refused> {
+pub(in crate::registry) async fn end(call: Call, id: &str, body: Body) -> Result<Response<Body>, Refused> {
     let digest = call.query.first("digest").ok_or(Refused::Missing { name: "digest" })?;
     let digest: ContentDigest = digest.parse()?;
     let caller = call.admit(Action::Push).await?;
-    let upload = find(&call, &caller, &id).await?;
+    let upload = find(&call, &caller, id).await?;
     keep(call, digest, upload.staged.clone(), Some(upload), body).await
 }
 

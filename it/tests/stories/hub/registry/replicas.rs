@@ -63,25 +63,9 @@ fn hubs_that_race_for_tags_and_blobs_while_both_sweep_lose_nothing() {
         .collect();
     thread::scope(|scope| {
         for (number, image) in images.iter().enumerate() {
-            let hub = if number % 2 == 0 { &one } else { &other };
+            let here = Repository { hub: if number % 2 == 0 { &one } else { &other }, name: "free/race" };
             scope.spawn(move || {
-                let here = Repository { hub, name: "free/race" };
-                for _ in 0..ROUNDS {
-                    // All push the same blobs besides their own.
-                    here.image("sha256", 0);
-                    let put = here.put_manifest("moving?tag=a&tag=b", IMAGE, image.as_bytes());
-                    if put.status != 201 {
-                        // The grace is short on a slow machine.
-                        assert_eq!(put.code(), "MANIFEST_BLOB_UNKNOWN", "{}", put.text());
-                        here.image("sha256", u8::try_from(number).unwrap());
-                        continue;
-                    }
-                    let got = here.get("manifests/moving");
-                    assert_eq!(
-                        got.header("docker-content-digest"),
-                        Some(digest("sha256", &got.body).as_str())
-                    );
-                }
+                (0..ROUNDS).for_each(|_| push_and_read(&here, u8::try_from(number).unwrap(), image))
             });
         }
     });
@@ -95,4 +79,19 @@ fn hubs_that_race_for_tags_and_blobs_while_both_sweep_lose_nothing() {
         "the last push moved all tags"
     );
     one.administer(&["check"]).unwrap().success().unwrap();
+}
+
+/// Moves all tags to an image, and reads what one of them says then.
+fn push_and_read(here: &Repository<'_>, seed: u8, image: &str) {
+    // All push the same blobs besides their own.
+    here.image("sha256", 0);
+    let put = here.put_manifest("moving?tag=a&tag=b", IMAGE, image.as_bytes());
+    if put.status != 201 {
+        // The grace is short on a slow machine.
+        assert_eq!(put.code(), "MANIFEST_BLOB_UNKNOWN", "{}", put.text());
+        here.image("sha256", seed);
+        return;
+    }
+    let got = here.get("manifests/moving");
+    assert_eq!(got.header("docker-content-digest"), Some(digest("sha256", &got.body).as_str()));
 }

@@ -75,20 +75,16 @@ fn a_tag_that_many_move_at_a_time_is_always_one_of_them() {
     let images: Vec<String> = (0..8).map(|seed| here.image("sha256", seed).to_string()).collect();
     let digests: Vec<String> = images.iter().map(|image| digest("sha256", image.as_bytes())).collect();
     assert_eq!(here.put_manifest("moving", IMAGE, images[0].as_bytes()).status, 201);
+    let push = |image: &str| {
+        assert_eq!(here.put_manifest("moving", IMAGE, image.as_bytes()).status, 201);
+        let got = here.get("manifests/moving");
+        assert_eq!(got.status, 200);
+        assert_eq!(got.header("docker-content-digest"), Some(digest("sha256", &got.body).as_str()));
+    };
+    let push = &push;
     thread::scope(|scope| {
         for image in &images {
-            let here = &here;
-            scope.spawn(move || {
-                for _ in 0..10 {
-                    assert_eq!(here.put_manifest("moving", IMAGE, image.as_bytes()).status, 201);
-                    let got = here.get("manifests/moving");
-                    assert_eq!(got.status, 200);
-                    assert_eq!(
-                        got.header("docker-content-digest"),
-                        Some(digest("sha256", &got.body).as_str())
-                    );
-                }
-            });
+            scope.spawn(move || (0..10).for_each(|_| push(image)));
         }
     });
     let last = here.get("manifests/moving");
