@@ -24,9 +24,9 @@ pub(super) struct Scene {
 }
 
 impl Scene {
-    /// With lines of the configuration besides.
+    /// With sections of the configuration besides.
     fn new(settings: &str) -> Self {
-        let hub = Hub::start_with(&format!("[access]\n{settings}")).unwrap();
+        let hub = Hub::start_with(&format!("{settings}[access]\n")).unwrap();
         let person = hub.administrator().unwrap();
         let boss = hub.token(&person, &["api:read", "api:write", "admin"]).unwrap();
         let scene = Self { hub, boss, folder: tempfile::tempdir().unwrap() };
@@ -142,7 +142,6 @@ const SOURCE: &str = "
 #include \"vmlinux.h\"
 #include <bpf/bpf_helpers.h>
 SEC(\"xdp\") int steady(struct xdp_md *context) { return XDP_PASS; }
-char license[] SEC(\"license\") = \"GPL\";
 ";
 const PROGRAM: &str = "[[program]]\nfunction = \"steady\"\nobject = \"steady.bpf.o\"\nsource = \"steady.bpf.c\"\nhook = \"xdp\"\n";
 
