@@ -49,8 +49,8 @@ async fn after(hub: &Hub, last: &str) -> Result<Vec<RepositoryName>, Refused> {
     const LIST: &str = "SELECT publisher, name FROM repositories WHERE publisher > $1 OR (publisher = $1 AND name > $2) \
                         ORDER BY publisher, name LIMIT $3";
     let (publisher, rest) = last.split_once('/').unwrap_or((last, ""));
-    let list = sqlx::query(LIST).bind(publisher).bind(rest).bind(i64::from(MOST));
-    let rows = list.fetch_all(hub.database.readers()).await?;
+    let find = sqlx::query(LIST).bind(publisher).bind(rest).bind(i64::from(MOST));
+    let rows = find.fetch_all(hub.database.readers()).await?;
     let name = |row: &sqlx::any::AnyRow| -> Result<RepositoryName, Refused> {
         let (publisher, rest): (String, String) = (row.try_get(0)?, row.try_get(1)?);
         Ok(format!("{publisher}/{rest}").parse()?)

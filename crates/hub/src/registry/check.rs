@@ -9,6 +9,7 @@ use std::io;
 use futures_util::TryStreamExt as _;
 use serde::Serialize;
 use sqlx::Row as _;
+use sqlx::any::AnyRow;
 use thiserror::Error;
 
 use super::manifest::Manifest;
@@ -112,8 +113,8 @@ impl Hub {
         const LIST: &str = "SELECT digest, size FROM blobs WHERE digest > $1 ORDER BY digest LIMIT $2";
         let mut last = String::new();
         loop {
-            let list = sqlx::query(LIST).bind(last.as_str()).bind(AT_ONCE);
-            let rows = list.fetch_all(self.database.readers()).await?;
+            let find = sqlx::query(LIST).bind(last.as_str()).bind(AT_ONCE);
+            let rows = find.fetch_all(self.database.readers()).await?;
             let Some(end) = rows.last() else { return Ok(()) };
             last = end.try_get(0)?;
             for row in rows {
@@ -182,24 +183,16 @@ impl Hub {
                             ORDER BY manifests.repository, manifests.digest LIMIT $3";
         let mut last = (String::new(), String::new());
         loop {
-            let list = sqlx::query(LIST).bind(last.0.as_str()).bind(last.1.as_str()).bind(AT_ONCE);
-            let rows = list.fetch_all(self.database.readers()).await?;
+            let find = sqlx::query(LIST).bind(last.0.as_str()).bind(last.1.as_str()).bind(AT_ONCE);
+            let rows = find.fetch_all(self.database.readers()).await?;
             let Some(end) = rows.last() else { return Ok(()) };
             last = (end.try_get(0)?, end.try_get(1)?);
             for row in rows {
-                let recorded = Recorded {
-                    repository: row.try_get(0)?,
-                    digest: row.try_get(1)?,
-                    name: format!("{}/{}", row.try_get::<String, _>(2)?, row.try_get::<String, _>(3)?),
-                    media_type: row.try_get(4)?,
-                    subject: row.try_get(5)?,
-                    artifact_type: row.try_get(6)?,
-                };
+                let recorded = Recorded::read(&row)?;
                 report.manifests += 1;
-                if let Some(what) = self.difference(&recorded).await? {
-                    let Recorded { name: repository, digest, .. } = recorded;
-                    report.problems.push(Problem::Row { repository, digest, what });
-                }
+                let difference = self.difference(&recorded).await?;
+                let Recorded { name: repository, digest, .. } = recorded;
+                report.problems.extend(difference.map(|what| Problem::Row { repository, digest, what }));
             }
         }
     }
@@ -220,9 +213,9 @@ impl Hub {
         if manifest.artifact_type != recorded.artifact_type {
             return Ok(Some("its artifact type".to_owned()));
         }
-        let list = sqlx::query("SELECT digest FROM needs WHERE repository = $1 AND manifest = $2");
-        let list = list.bind(recorded.repository.as_str()).bind(recorded.digest.as_str());
-        let rows = list.fetch_all(self.database.readers()).await?;
+        let find = sqlx::query("SELECT digest FROM needs WHERE repository = $1 AND manifest = $2");
+        let find = find.bind(recorded.repository.as_str()).bind(recorded.digest.as_str());
+        let rows = find.fetch_all(self.database.readers()).await?;
         let needs = rows.iter().map(|row| row.try_get::<String, _>(0)?.parse().map_err(undecoded));
         let needs: BTreeSet<ContentDigest> = needs.collect::<Result<_, sqlx::Error>>()?;
         Ok((needs != manifest.needs).then(|| "what it needs".to_owned()))
@@ -242,4 +235,17 @@ struct Recorded {
     media_type: String,
     subject: Option<String>,
     artifact_type: Option<String>,
+}
+
+impl Recorded {
+    fn read(row: &AnyRow) -> sqlx::Result<Self> {
+        Ok(Self {
+            repository: row.try_get(0)?,
+            digest: row.try_get(1)?,
+            name: format!("{}/{}", row.try_get::<String, _>(2)?, row.try_get::<String, _>(3)?),
+            media_type: row.try_get(4)?,
+            subject: row.try_get(5)?,
+            artifact_type: row.try_get(6)?,
+        })
+    }
 }

@@ -34,9 +34,8 @@ impl Reference {
 
     /// The same for a manifest that should be there: under what is no tag there is none.
     fn of_existing(call: &Call, text: &str) -> Result<Self, Refused> {
-        Self::parse(text).map_err(|refused| match refused {
-            Refused::Name(_) => missing(call, text),
-            other => other,
+        Self::parse(text).map_err(|refused| {
+            if matches!(refused, Refused::Name(_)) { missing(call, text) } else { refused }
         })
     }
 }

@@ -2,9 +2,11 @@
 //! Changes that may meet others: those of hubs beside this one, and the removal of what nobody needs.
 
 use std::future::Future;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use sqlx::AnyConnection;
 
 use super::call::Call;
 use super::refused::Refused;
@@ -61,17 +63,16 @@ pub(super) async fn admit(
     size: u64,
     upload: Option<&str>,
 ) -> Result<(), Refused> {
-    let (hub, name, digest) = (call.hub.clone(), call.name.clone(), digest.clone());
+    let (hub, name, digest) = (Arc::clone(&call.hub), call.name.clone(), digest.clone());
     let upload = upload.map(str::to_owned);
     let written = call.hub.database.write(move |connection| {
         async move {
             let now_ms = hub.now_ms();
             let repository = rows::find_or_make(connection, &name, now_ms).await?;
-            if let Some(upload) = upload {
-                let end = sqlx::query("DELETE FROM uploads WHERE id = $1").bind(upload.as_str());
-                if end.execute(&mut *connection).await?.rows_affected() == 0 {
-                    return Err(Refused::NoUpload { name: name.to_string(), id: upload });
-                }
+            if let Some(upload) = upload
+                && !end(connection, &upload).await?
+            {
+                return Err(Refused::NoUpload { name: name.to_string(), id: upload });
             }
             rows::hold(connection, &hub, &digest, size).await?;
             rows::link(connection, &repository, &digest, now_ms).await?;
@@ -81,4 +82,10 @@ pub(super) async fn admit(
         .boxed()
     });
     written.await
+}
+
+/// Whether there was such an upload, which is over now.
+async fn end(connection: &mut AnyConnection, upload: &str) -> sqlx::Result<bool> {
+    let end = sqlx::query("DELETE FROM uploads WHERE id = $1").bind(upload);
+    Ok(end.execute(connection).await?.rows_affected() > 0)
 }

@@ -110,7 +110,7 @@ impl Refused {
             Self::NoPublisher { .. } | Self::NoRepository { .. } => ("NAME_UNKNOWN", StatusCode::NOT_FOUND),
             Self::NoBlob { .. } => ("BLOB_UNKNOWN", StatusCode::NOT_FOUND),
             Self::NoManifest { .. } => ("MANIFEST_UNKNOWN", StatusCode::NOT_FOUND),
-            Self::NoUpload { .. } => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
+            Self::NoUpload { .. } | Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
             Self::OutOfOrder { .. } => ("BLOB_UPLOAD_INVALID", StatusCode::RANGE_NOT_SATISFIABLE),
             Self::OtherLength { .. } => ("SIZE_INVALID", StatusCode::BAD_REQUEST),
             Self::BrokenOff => ("BLOB_UPLOAD_INVALID", StatusCode::BAD_REQUEST),
@@ -123,7 +123,6 @@ impl Refused {
             }
             Self::OverQuota { .. } | Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
-            Self::Gone => ("BLOB_UPLOAD_UNKNOWN", StatusCode::NOT_FOUND),
         }
     }
 }

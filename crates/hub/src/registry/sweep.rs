@@ -109,20 +109,26 @@ async fn give_up_uploads(hub: &Hub, before_ms: i64) -> Result<u64, Halted> {
             return Ok(count);
         }
         for row in found {
-            let (id, staged): (String, String) = (row.try_get(0)?, row.try_get(1)?);
-            let deleted = hub.database.write(move |connection| {
-                async move {
-                    let delete = sqlx::query("DELETE FROM uploads WHERE id = $1 AND touched_ms < $2");
-                    let delete = delete.bind(id).bind(before_ms);
-                    Ok::<_, Halted>(delete.execute(connection).await?.rows_affected())
-                }
-                .boxed()
-            });
-            count += deleted.await?;
-            let staged: Staged = serde_json::from_str(&staged).map_err(std::io::Error::other)?;
-            hub.storage.discard(&staged).await?;
+            count += give_up(hub, row.try_get(0)?, row.try_get(1)?, before_ms).await?;
         }
     }
+}
+
+/// Gives an upload up, unless somebody went on with it by now.
+async fn give_up(hub: &Hub, id: String, staged: &str, before_ms: i64) -> Result<u64, Halted> {
+    let deleted = hub.database.write(move |connection| {
+        async move {
+            let delete = sqlx::query("DELETE FROM uploads WHERE id = $1 AND touched_ms < $2");
+            Ok::<_, Halted>(delete.bind(id).bind(before_ms).execute(connection).await?.rows_affected())
+        }
+        .boxed()
+    });
+    let count = deleted.await?;
+    if count > 0 {
+        let staged: Staged = serde_json::from_str(staged).map_err(std::io::Error::other)?;
+        hub.storage.discard(&staged).await?;
+    }
+    Ok(count)
 }
 
 /// Removes blobs that no repository has, row and object.
@@ -139,22 +145,26 @@ async fn remove_blobs(hub: &Arc<Hub>, before_ms: i64) -> Result<u64, Halted> {
         last = end.try_get(0)?;
         for row in found {
             let digest = row.try_get::<String, _>(0)?.parse()?;
-            let owned = Arc::clone(hub);
-            let removed = hub.database.write(move |connection| {
-                async move { remove_blob(connection, &owned, &digest, before_ms).await }.boxed()
-            });
-            match removed.await {
-                Ok(removed) => count += removed,
-                // Somebody needs it after all.
-                Err(refused) if has_met_another(&refused) => {}
-                Err(refused) => return Err(refused),
-            }
+            count += remove_blob(hub, digest, before_ms).await?;
         }
     }
 }
 
-/// Removes a blob, unless somebody needs it by now. Its row is held until the object is gone.
-async fn remove_blob(
+/// Removes a blob, unless somebody needs it by now.
+async fn remove_blob(hub: &Arc<Hub>, digest: ContentDigest, before_ms: i64) -> Result<u64, Halted> {
+    let owned = Arc::clone(hub);
+    let removed = hub.database.write(move |connection| {
+        async move { remove_row_and_object(connection, &owned, &digest, before_ms).await }.boxed()
+    });
+    match removed.await {
+        // Somebody needs it after all.
+        Err(refused) if has_met_another(&refused) => Ok(0),
+        removed => removed,
+    }
+}
+
+/// Its row is held until the object is gone.
+async fn remove_row_and_object(
     connection: &mut AnyConnection,
     hub: &Hub,
     digest: &ContentDigest,
@@ -211,15 +221,9 @@ async fn find_strays(hub: &Hub) -> Result<(), Halted> {
     let mut objects = hub.storage.list().try_chunks(usize::try_from(AT_ONCE).unwrap_or(1));
     while let Some(some) = objects.try_next().await.map_err(|error| error.1)? {
         let now_ms = hub.now_ms();
-        let adopted = hub.database.write(move |connection| {
-            async move {
-                for (digest, size) in some {
-                    adopt(connection, &digest, size, now_ms).await?;
-                }
-                Ok::<_, Halted>(())
-            }
-            .boxed()
-        });
+        let adopted = hub
+            .database
+            .write(move |connection| async move { adopt(connection, &some, now_ms).await }.boxed());
         adopted.await?;
     }
     let rows = sqlx::query("SELECT staged FROM uploads").fetch_all(hub.database.readers()).await?;
@@ -235,12 +239,15 @@ async fn find_strays(hub: &Hub) -> Result<(), Halted> {
 
 async fn adopt(
     connection: &mut AnyConnection,
-    digest: &ContentDigest,
-    size: u64,
+    objects: &[(ContentDigest, u64)],
     now_ms: i64,
-) -> sqlx::Result<()> {
+) -> Result<(), Halted> {
     const ADOPT: &str =
         "INSERT INTO blobs (digest, size, touched_ms) VALUES ($1, $2, $3) ON CONFLICT (digest) DO NOTHING";
-    let adopt = sqlx::query(ADOPT).bind(digest.to_string()).bind(i64::try_from(size).unwrap_or(i64::MAX));
-    adopt.bind(now_ms).execute(connection).await.map(drop)
+    for (digest, size) in objects {
+        let adopt =
+            sqlx::query(ADOPT).bind(digest.to_string()).bind(i64::try_from(*size).unwrap_or(i64::MAX));
+        adopt.bind(now_ms).execute(&mut *connection).await?;
+    }
+    Ok(())
 }

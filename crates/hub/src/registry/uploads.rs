@@ -7,6 +7,8 @@
 mod body;
 mod end;
 
+use std::sync::Arc;
+
 use axum::body::Body;
 use axum::http::response::Builder;
 use axum::http::{HeaderName, Response, StatusCode, header};
@@ -85,7 +87,7 @@ async fn mount(call: &Call, caller: &Caller, digest: &ContentDigest, from: &str)
     let sees_all = call::permit(&call.hub, caller, Action::Inspect, &source).await.is_ok();
     let mount = Mount { source, sees_all, digest: digest.clone(), name: call.name.clone() };
     pushes::persist(|| {
-        let (mount, hub) = (mount.clone(), call.hub.clone());
+        let (mount, hub) = (mount.clone(), Arc::clone(&call.hub));
         call.hub
             .database
             .write(move |connection| async move { mount.carry_out(connection, &hub).await }.boxed())

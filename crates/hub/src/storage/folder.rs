@@ -119,11 +119,8 @@ impl Folder {
         file.set_max_buf_size(PIECE_BYTES);
         let mut size = 0;
         // Few files make a blob: one that would be one too many begins with what is in the others.
-        let mut before = if staged.parts.len() < MOST_PARTS {
-            stream::empty().boxed()
-        } else {
-            self.staged(staged).await?
-        };
+        let mut before =
+            if staged.parts.len() < MOST_PARTS { stream::empty().boxed() } else { self.staged(staged) };
         while let Some(piece) = before.try_next().await? {
             file.write_all(&piece).await?;
         }
@@ -145,13 +142,13 @@ impl Folder {
         Ok(())
     }
 
-    pub(super) async fn staged(&self, staged: &Staged) -> io::Result<Pieces> {
+    pub(super) fn staged(&self, staged: &Staged) -> Pieces {
         let parts = stream::iter(self.parts(staged)).map(Ok);
         let files = parts.and_then(|path| async move {
             let size = tokio::fs::metadata(&path).await?.len();
             pieces(&path, 0..size).await
         });
-        Ok(files.try_flatten().boxed())
+        files.try_flatten().boxed()
     }
 
     pub(super) async fn keep(&self, staged: &Staged, digest: &ContentDigest) -> io::Result<()> {
@@ -160,13 +157,7 @@ impl Folder {
             match parts.as_slice() {
                 // It stays where it was under a second name: if the hub ends now, the client ends the upload once more.
                 [only] => fs::hard_link(only, &beside)?,
-                parts => {
-                    let mut whole = File::create_new(&beside)?;
-                    for part in parts {
-                        io::copy(&mut File::open(part)?, &mut whole)?;
-                    }
-                    whole.sync_all()?;
-                }
+                parts => join(parts, &beside)?,
             }
             rename(&beside, &place)?;
             // Names of one and the same file are not renamed over each other.
@@ -204,6 +195,15 @@ impl Folder {
         }
         Ok(())
     }
+}
+
+/// Writes a file of what is in others.
+fn join(parts: &[PathBuf], whole: &Path) -> io::Result<()> {
+    let mut whole = File::create_new(whole)?;
+    for part in parts {
+        io::copy(&mut File::open(part)?, &mut whole)?;
+    }
+    whole.sync_all()
 }
 
 /// Gives a flushed file its name for good.
@@ -324,9 +324,9 @@ mod tests {
         let begun_ms = Uuid::parse_str(&lost.parts[0]).ok().and_then(|id| id.get_timestamp());
         let begun_ms = i64::try_from(begun_ms.expect("a time").to_unix().0 * 1000).expect("a time of today");
         folder.remove_parts(&but, day, begun_ms + 23 * 3_600_000).await.expect("removed");
-        assert!(folder.staged(&lost).await.expect("asked").try_next().await.expect("read").is_some());
+        assert!(folder.staged(&lost).try_next().await.expect("read").is_some());
         folder.remove_parts(&but, day, begun_ms + 25 * 3_600_000).await.expect("removed");
-        assert!(folder.staged(&known).await.expect("asked").try_next().await.expect("read").is_some());
-        folder.staged(&lost).await.expect("asked").try_next().await.expect_err("it is gone");
+        assert!(folder.staged(&known).try_next().await.expect("read").is_some());
+        folder.staged(&lost).try_next().await.expect_err("it is gone");
     }
 }

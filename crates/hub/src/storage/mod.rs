@@ -210,7 +210,7 @@ impl Storage {
     /// The bytes of an upload, to which nothing is appended any more.
     pub(crate) async fn staged(&self, staged: &Staged) -> io::Result<Pieces> {
         match &self.means {
-            Means::Folder(folder) => folder.staged(staged).await,
+            Means::Folder(folder) => Ok(folder.staged(staged)),
             Means::Bucket(bucket) => bucket.staged(staged).await,
         }
     }

@@ -2,7 +2,8 @@
 //! How a manifest comes in: end-7 of the specification.
 
 use std::collections::BTreeSet;
-use std::error::Error as _;
+use std::error::Error;
+use std::sync::Arc;
 
 use axum::body::{self, Body};
 use axum::http::{HeaderName, Response, StatusCode, header};
@@ -58,7 +59,7 @@ pub(in crate::registry) async fn put(
     let push = Push { name, digest, manifest, bytes, tags, account, now_ms };
     pushes::persist(|| async {
         call.hub.storage.put(&push.digest, push.bytes.clone()).await?;
-        let (attempt, hub) = (push.clone(), call.hub.clone());
+        let (attempt, hub) = (push.clone(), Arc::clone(&call.hub));
         let stored = call
             .hub
             .database
@@ -87,7 +88,7 @@ async fn read(call: &Call, body: Body) -> Result<Bytes, Refused> {
     }
     let read = body::to_bytes(body, MOST_BYTES).await;
     read.map_err(|error| {
-        let is_limit = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+        let is_limit = error.source().is_some_and(<dyn Error>::is::<LengthLimitError>);
         if is_limit { Refused::TooLarge { most: MOST_BYTES } } else { Refused::BrokenOff }
     })
 }
