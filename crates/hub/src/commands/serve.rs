@@ -21,11 +21,11 @@ pub(super) async fn run(mut config: Config) -> Result<()> {
     let end = async move {
         tokio::select! { _ = terminate.recv() => (), _ = interrupt.recv() => () }
     };
-    tracing::info!(%address, "the hub answers");
     if let Some(link) = hub.access().first_administrator_link().await.context("no link can be made")? {
         let say =
             "nobody looks after this hub yet; whoever opens this within a day becomes its administrator";
         writeln!(io::stderr(), "{say}:\n  {link}").context("cannot write the link")?;
     }
+    tracing::info!(%address, "the hub answers");
     hub::serve(hub, listener, end).await.context("the socket failed")
 }
