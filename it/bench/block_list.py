@@ -2,14 +2,14 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a long block list costs a packet: `ddos-guard` beside Debian's `xdp-filter`, in nanoseconds.
 
-Both have as many blocked IPv4 addresses and nothing else (`prefix_lists` is false), and meet the same UDP datagrams through BPF_PROG_TEST_RUN. `blocked`
-datagrams are from listed sources, `passed` ones are not. `warm` is one source again and again; `cold` is another source with
-each run, so that what is looked up is not in the caches of the processor. All
-is loaded anew several times; samples of both, and of a program that does nothing, are taken in turns, and what the latter costs is
-subtracted: medians are told. xdp-filter also looks the destination up, as it always does.
+Both have as many blocked IPv4 addresses and nothing else, and meet the same UDP datagrams through BPF_PROG_TEST_RUN. `blocked`
+datagrams are from listed sources, `passed` ones are not. `warm` is one source again and again; `cold` is another source with each
+run, so that what is looked up is not in the caches of the processor. All is loaded anew several times; samples of both, and of a
+program that does nothing, are taken in turns, and what the latter costs is subtracted: medians are told. xdp-filter also looks
+the destination up, as it always does.
 
-    l3af build programs/ddos-guard
-    sudo it/bench/block_list.py --object programs/ddos-guard/target/ddos-guard.bpf.o [--entries 1000000] [--json]
+    clang-19 -g -O2 -target bpf -mcpu=v3 -I crates/compile/include -c programs/ddos-guard/ddos-guard.bpf.c -o ddos-guard.bpf.o
+    sudo it/bench/block_list.py --object ddos-guard.bpf.o [--entries 1000000] [--json]
 """
 import argparse
 import ctypes
@@ -50,7 +50,6 @@ def library():
     bpf.bpf_object__next_map.argtypes, bpf.bpf_object__next_map.restype = [pointer, pointer], pointer
     bpf.bpf_map__set_pin_path.argtypes = [pointer, ctypes.c_char_p]
     bpf.bpf_map__set_max_entries.argtypes = [pointer, ctypes.c_uint32]
-    bpf.bpf_map__initial_value.argtypes, bpf.bpf_map__initial_value.restype = [pointer, pointer], pointer
     bpf.bpf_object__close.argtypes = [pointer]
     bpf.bpf_object__load.argtypes = [pointer]
     bpf.bpf_map__fd.argtypes = bpf.bpf_program__fd.argtypes = [pointer]
@@ -69,17 +68,10 @@ def checked(result, what):
     return result
 
 
-def offset(path, name):
-    """Where a constant lies in `.rodata`: clang leaves that to the table of symbols."""
-    table = subprocess.run(["llvm-readelf-19", "-s", path], check=True, capture_output=True, text=True).stdout
-    rows = (line.split() for line in table.splitlines())
-    return next(int(row[1], 16) for row in rows if row and row[-1] == name)
-
-
 class Loaded:
     """A program in the kernel."""
 
-    def __init__(self, path, function, sizes, constants=()):
+    def __init__(self, path, function, sizes):
         self.object = checked(BPF.bpf_object__open_file(path.encode(), None), path)
         # Maps that are to be pinned would be those of whoever ran it before.
         each = BPF.bpf_object__next_map(self.object, None)
@@ -88,10 +80,6 @@ class Loaded:
             each = BPF.bpf_object__next_map(self.object, each)
         for name, entries in sizes.items():
             checked(BPF.bpf_map__set_max_entries(self.map(name), entries), name)
-        for name, value in constants:
-            size = ctypes.c_size_t()
-            at = BPF.bpf_map__initial_value(self.map(".rodata"), ctypes.byref(size))
-            ctypes.memmove(checked(at, ".rodata") + offset(path, name), value, len(value))
         checked(BPF.bpf_object__load(self.object), path)
         program = checked(BPF.bpf_object__find_program_by_name(self.object, function.encode()), function)
         self.program, self.function = BPF.bpf_program__fd(program), function
@@ -139,7 +127,7 @@ def load(arguments, sources):
     theirs = Loaded(XDP_FILTER, "xdpfilt_alw_ip", {"filter_ipv4": len(sources)})
     # MAP_FLAG_SRC and MAP_FLAG_UDP of xdp-filter; each processor has a value.
     theirs.fill("filter_ipv4", sources, struct.pack("=Q", 1 << 0 | 1 << 3) * possible_processors())
-    ours = Loaded(arguments.object, "ddos_guard", {}, [("prefix_lists", b"\0")])
+    ours = Loaded(arguments.object, "ddos_guard", {})
     ours.fill("hosts_ipv4_a", sources, struct.pack("=I", 2))
     ours.fill("feed", [bytes(4)], struct.pack("=I", 1))
     return {"empty": empty, "ddos-guard": ours, "xdp-filter": theirs}

@@ -7,10 +7,9 @@ mod lies;
 
 use std::collections::HashSet;
 
-use anyhow::{Context, Result};
-use packet::Packet;
+use anyhow::Result;
 
-use crate::Dice;
+use crate::{Dice, frame};
 
 /// The kernel takes no shorter packet in a test run.
 pub const LEAST_BYTES: usize = 14;
@@ -30,25 +29,25 @@ pub fn attacks() -> Result<Vec<Vec<u8>>> {
     let mut packets = Distinct::default();
     let whole = bases::whole();
     for text in &whole {
-        let bytes = bytes(text)?;
+        let bytes = frame(text)?;
         packets.add(padded(&bytes));
         packets.add(bytes);
     }
     for text in bases::chosen() {
-        let bytes = bytes(&text)?;
+        let bytes = frame(&text)?;
         for length in LEAST_BYTES..bytes.len() {
             packets.add(bytes[..length].to_vec());
         }
         for text in lies::of(&text) {
-            packets.add(self::bytes(&text)?);
+            packets.add(frame(&text)?);
         }
     }
     for text in bases::long() {
-        packets.add(bytes(&text)?);
+        packets.add(frame(&text)?);
     }
     let mut dice = Dice::new();
     for _ in 0..NOISY {
-        let mut bytes = bytes(&whole[dice.index(whole.len())])?;
+        let mut bytes = frame(&whole[dice.index(whole.len())])?;
         disturb(&mut bytes, &mut dice);
         packets.add(bytes);
     }
@@ -71,11 +70,6 @@ impl Distinct {
             self.list.push(bytes);
         }
     }
-}
-
-fn bytes(text: &str) -> Result<Vec<u8>> {
-    let packet: Packet = text.parse().with_context(|| format!("`{text}` is no packet"))?;
-    Ok(packet.to_bytes())
 }
 
 /// With bytes behind it that no length counts.
@@ -125,7 +119,7 @@ mod tests {
     }
 
     fn has(packets: &[Vec<u8>], text: &str) -> bool {
-        packets.contains(&bytes(text).unwrap())
+        packets.contains(&frame(text).unwrap())
     }
 
     #[test]
@@ -140,7 +134,7 @@ mod tests {
     fn packets_are_cut_at_every_byte() {
         let packets = all();
         for whole in ["eth / ipv4 / tcp", "eth / ipv6 / hop / udp", "eth / vlan(id=7) / ipv6 / tcp"] {
-            let length = bytes(whole).unwrap().len();
+            let length = frame(whole).unwrap().len();
             for cut in LEAST_BYTES..length {
                 assert!(has(packets, &format!("{whole} / cut({cut})")), "{whole} at {cut}");
             }

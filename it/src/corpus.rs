@@ -76,7 +76,7 @@ fn compile(source: &Path) -> Result<Specimen> {
         fs::create_dir_all(repository().join("target/corpus"))?;
         let mut clang = Command::new("clang-19");
         clang.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-I", "programs/include"]);
-        clang.args(["-I", "crates/cli/include", "-c"]).arg(source).arg("-o").arg(&object);
+        clang.args(["-I", "crates/compile/include", "-c"]).arg(source).arg("-o").arg(&object);
         clang.args(marked(&text, "clang:").into_iter().flat_map(str::split_ascii_whitespace));
         let output = clang.current_dir(repository()).output().context("`clang-19` cannot be run")?;
         if !output.status.success() {

@@ -47,6 +47,21 @@ impl Pair {
         Self::joined(side("left", 1), side("right", 2))
     }
 
+    /// The same where both sides speak IPv6 as well: `fd00:213:7::1` and `fd00:213:7::2`.
+    ///
+    /// # Errors
+    /// As those of [`Pair::new`].
+    pub fn of_both_families() -> Result<Self> {
+        let pair = Self::new()?;
+        for (side, last) in [(&pair.left, 1), (&pair.right, 2)] {
+            let (name, interface) = (&side.namespace, &side.interface);
+            let enable = "sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0";
+            run_in(name, &format!("{enable} net.ipv6.conf.{interface}.disable_ipv6=0"))?;
+            run_in(name, &format!("ip address add fd00:213:7::{last}/64 dev {interface} nodad"))?;
+        }
+        Ok(pair)
+    }
+
     /// Makes the namespaces of two sides, joins them, and waits until packets go through.
     pub(crate) fn joined(left: Side, right: Side) -> Result<Self> {
         let pair = Self { left, right };
@@ -55,8 +70,9 @@ impl Pair {
             run(&format!("ip netns add {}", side.namespace))
                 .context("stories need root and `ip` (iproute2)")?;
         }
+        // Who has which address at the cable is what the text of a packet takes for granted.
         run(&format!(
-            "ip link add {} netns {} type veth peer name {} netns {}",
+            "ip link add {} address 02:00:00:00:00:01 netns {} type veth peer name {} address 02:00:00:00:00:02 netns {}",
             left.interface, left.namespace, right.interface, right.namespace
         ))?;
         for side in [left, right] {

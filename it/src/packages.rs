@@ -73,13 +73,16 @@ impl Packages {
     /// Signs a package of this repository that was built before, once, and returns its path: `cargo xtask programs` builds it.
     ///
     /// # Errors
-    /// When it was not built.
+    /// When it was not built, or a file of it changed since.
     pub fn built_before(&self, name: &str) -> Result<String> {
         let _turn = self.turn.lock().unwrap_or_else(PoisonError::into_inner);
         let path = self.path(name);
         if !fs::exists(&path)? {
             let built = repository().join(format!("target/programs/{name}.oci"));
             ensure!(built.exists(), "`{}` is not there; run `cargo xtask programs`", built.display());
+            for sources in [name, "include"] {
+                ensure_newer(&built.join("index.json"), &repository().join("programs").join(sources))?;
+            }
             run(&format!("cp -r {} {path}", built.display()))?;
             self.l3af(&["sign", name, "--key", "key"])?.success()?;
         }
@@ -202,4 +205,16 @@ pub(crate) fn write_manifest(folder: &Path, (name, version): (&str, &str), rest:
         .replace("version = \"0.1.0\"", &format!("version = \"{version}\""));
     fs::write(folder.join("package.toml"), head + rest)?;
     Ok(fs::write(folder.join("README.md"), name)?)
+}
+
+/// Says that no file in a folder changed since another one was written.
+fn ensure_newer(written: &Path, folder: &Path) -> Result<()> {
+    let changed = |path: &Path| fs::metadata(path)?.modified();
+    let since = changed(written)?;
+    for file in fs::read_dir(folder)? {
+        let file = file?.path();
+        let is_older = !file.is_file() || changed(&file)? <= since;
+        ensure!(is_older, "`{}` changed since it was built; run `cargo xtask programs`", file.display());
+    }
+    Ok(())
 }

@@ -164,11 +164,11 @@ impl Node {
         self.pins.join("probes-outside-of-chains")
     }
 
-    /// How often a probe counted, and what it was told last.
+    /// The pin of a map of a probe that is its own.
     ///
     /// # Errors
     /// When it has no maps, or those of several objects.
-    pub fn hits(&self, probe: &str) -> Result<(u64, u64)> {
+    pub fn probe_map(&self, probe: &str, map: &str) -> Result<PathBuf> {
         let states = fs::read_dir(self.probe_pins().join("state"))?;
         let own = |path: &Path| {
             path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(&format!("{probe}#")))
@@ -176,7 +176,16 @@ impl Node {
         let found = states.filter_map(|entry| Some(entry.ok()?.path())).filter(|path| own(path));
         let states: Vec<PathBuf> = found.collect();
         let [state] = states.as_slice() else { bail!("`{probe}` has {} sets of maps", states.len()) };
-        let dump = run(&format!("bpftool -j map dump pinned {}", state.join("hits").display()))?;
+        Ok(state.join(map))
+    }
+
+    /// How often a probe counted, and what it was told last.
+    ///
+    /// # Errors
+    /// When it has no maps, or those of several objects.
+    pub fn hits(&self, probe: &str) -> Result<(u64, u64)> {
+        let hits = self.probe_map(probe, "hits")?;
+        let dump = run(&format!("bpftool -j map dump pinned {}", hits.display()))?;
         let dump: Value = serde_json::from_str(&dump)?;
         let number = |index: usize| -> Option<u64> {
             let bytes = dump[index]["value"]

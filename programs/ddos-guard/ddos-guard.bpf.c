@@ -403,29 +403,26 @@ __noinline __u32 proxied(struct xdp_md *ctx, const struct places *given)
 /* What the lists say. */
 static __always_inline enum reason listed(const struct packet *packet)
 {
-	enum treatment treatment = TREATMENT_NONE;
-	bool by_sender = true;
+	struct sender sender = sender_of(packet);
+	bool is_ipv6 = packet->ipv6;
 
-	if (packet->ipv4) {
-		__be32 source = packet->ipv4->saddr;
-
-		treatment = by_prefix_ipv4(&senders_ipv4, source);
-		if (treatment == TREATMENT_NONE) {
-			treatment = by_feed_ipv4(source);
-			by_sender = false;
-		}
-	} else if (packet->ipv6) {
-		const struct in6_addr *source = &packet->ipv6->saddr;
-
-		treatment = by_prefix_ipv6(&senders_ipv6, source);
-		if (treatment == TREATMENT_NONE) {
-			treatment = by_feed_ipv6(source);
-			by_sender = false;
-		}
+	switch (by_senders(is_ipv6, &sender)) {
+	case TREATMENT_ALLOW:
+		return REASON_ALLOWED;
+	case TREATMENT_BLOCK:
+		return REASON_BLOCKED;
+	case TREATMENT_NONE:
+		break;
 	}
-	if (treatment == TREATMENT_BLOCK)
-		return by_sender ? REASON_BLOCKED : REASON_FEED;
-	return treatment == TREATMENT_ALLOW ? REASON_ALLOWED : REASON_NONE;
+	switch (by_feed(is_ipv6, &sender)) {
+	case TREATMENT_ALLOW:
+		return REASON_ALLOWED;
+	case TREATMENT_BLOCK:
+		return REASON_FEED;
+	case TREATMENT_NONE:
+		break;
+	}
+	return REASON_NONE;
 }
 
 /* What checks and bounds say of a source that no list names. */

@@ -5,7 +5,7 @@
  * A trie finds a prefix among a million in dozens of steps, each likely a miss
  * of the cache; a hash finds an address in two. So lists have hosts, which are
  * what long lists are made of, in a hash and prefixes in tries, and a trie in
- * which there is nothing is left at once.
+ * which there is nothing is not asked.
  */
 #ifndef __LISTS_H__
 #define __LISTS_H__
@@ -16,9 +16,6 @@
 #define MAX_IPV4_HOSTS (2 * 1024 * 1024)
 #define MAX_IPV6_HOSTS (256 * 1024)
 #define MAX_NETWORKS   (2 * 1024 * 1024)
-
-/* Whether there are prefixes as well: two lookups less where there are none. */
-const volatile bool prefix_lists = true;
 
 enum treatment {
 	TREATMENT_NONE,
@@ -98,48 +95,55 @@ struct networks_ipv6 {
 	__type(value, __u32);
 } networks_ipv6_a SEC(".maps"), networks_ipv6_b SEC(".maps");
 
+/* What the kernel knows of a trie (`kernel/bpf/lpm_trie.c`). */
+struct lpm_trie {
+	__u64 n_entries;
+} __attribute__((preserve_access_index));
+
+/* A source as tries have it; what is behind `bits` is how hashes have it. */
+struct sender {
+	__u32 bits;
+	union {
+		__be32 ipv4;
+		struct in6_addr ipv6;
+	} address;
+};
+
+static __always_inline struct sender sender_of(const struct packet *packet)
+{
+	struct sender sender = {};
+
+	if (packet->ipv4) {
+		sender.bits = 32;
+		sender.address.ipv4 = packet->ipv4->saddr;
+	} else if (packet->ipv6) {
+		sender.bits = 128;
+		sender.address.ipv6 = packet->ipv6->saddr;
+	}
+	return sender;
+}
+
 static __always_inline enum treatment said(const __u32 *found)
 {
 	return found ? *found : TREATMENT_NONE;
 }
 
-/* What the longest prefix says of a source. */
-static __always_inline enum treatment by_prefix_ipv4(void *prefixes,
-						     __be32 source)
+/* What the longest prefix says. To look at a number costs less than a call. */
+static __always_inline enum treatment by_prefix(void *prefixes,
+						const struct sender *sender)
 {
-	struct ipv4_prefix key = {32, source};
-
-	if (!prefix_lists)
+	if (!((const struct lpm_trie *)prefixes)->n_entries)
 		return TREATMENT_NONE;
-	return said(bpf_map_lookup_elem(prefixes, &key));
-}
-
-static __always_inline enum treatment
-by_prefix_ipv6(void *prefixes, const struct in6_addr *source)
-{
-	struct ipv6_prefix key = {128, *source};
-
-	if (!prefix_lists)
-		return TREATMENT_NONE;
-	return said(bpf_map_lookup_elem(prefixes, &key));
+	return said(bpf_map_lookup_elem(prefixes, sender));
 }
 
 /* What one list of the feed says: of the address itself, else of a prefix. */
-static __always_inline enum treatment by_list_ipv4(void *hosts, void *networks,
-						   __be32 source)
+static __always_inline enum treatment by_list(void *hosts, void *networks,
+					      const struct sender *sender)
 {
-	__u32 *found = bpf_map_lookup_elem(hosts, &source);
+	__u32 *found = bpf_map_lookup_elem(hosts, &sender->address);
 
-	return found ? *found : by_prefix_ipv4(networks, source);
-}
-
-static __always_inline enum treatment
-by_list_ipv6(void *hosts, void *networks, const struct in6_addr *address)
-{
-	struct in6_addr source = *address;
-	__u32 *found = bpf_map_lookup_elem(hosts, &source);
-
-	return found ? *found : by_prefix_ipv6(networks, &source);
+	return found ? *found : by_prefix(networks, sender);
 }
 
 /* The list of the feed that counts for a packet: it is read once. */
@@ -151,26 +155,27 @@ static __always_inline enum feed_list feed_list(void)
 	return list ? *(volatile __u32 *)list : FEED_NONE;
 }
 
-static __always_inline enum treatment by_feed_ipv4(__be32 source)
+static __always_inline enum treatment by_senders(bool is_ipv6,
+						 const struct sender *sender)
 {
-	switch (feed_list()) {
-	case FEED_A:
-		return by_list_ipv4(&hosts_ipv4_a, &networks_ipv4_a, source);
-	case FEED_B:
-		return by_list_ipv4(&hosts_ipv4_b, &networks_ipv4_b, source);
-	default:
-		return TREATMENT_NONE;
-	}
+	return is_ipv6 ? by_prefix(&senders_ipv6, sender)
+		       : by_prefix(&senders_ipv4, sender);
 }
 
-static __always_inline enum treatment
-by_feed_ipv6(const struct in6_addr *source)
+static __always_inline enum treatment by_feed(bool is_ipv6,
+					      const struct sender *sender)
 {
 	switch (feed_list()) {
 	case FEED_A:
-		return by_list_ipv6(&hosts_ipv6_a, &networks_ipv6_a, source);
+		return is_ipv6 ? by_list(&hosts_ipv6_a, &networks_ipv6_a,
+					 sender)
+			       : by_list(&hosts_ipv4_a, &networks_ipv4_a,
+					 sender);
 	case FEED_B:
-		return by_list_ipv6(&hosts_ipv6_b, &networks_ipv6_b, source);
+		return is_ipv6 ? by_list(&hosts_ipv6_b, &networks_ipv6_b,
+					 sender)
+			       : by_list(&hosts_ipv4_b, &networks_ipv4_b,
+					 sender);
 	default:
 		return TREATMENT_NONE;
 	}

@@ -4,13 +4,15 @@
  * failed.
  */
 #include "disk-latency.h"
+#include "../include/counts.h"
 
-#define BUCKETS	    24
 #define MAX_COUNTED 256
 #define DISK_BYTES  32
 #define NO_SECTOR   (~0ULL)
 /* The lower bits of `cmd_flags` (linux/blk_types.h). */
 #define REQ_OP_MASK 0xFF
+/* No operation: that of the entry for all that has none. */
+#define ANY 0xFF
 
 /* Requests that took that long are told; 0: none are. */
 const volatile __u32 slow_us = 500000;
@@ -55,7 +57,7 @@ struct completed {
 struct requests {
 	__u64 bytes;
 	__u64 failed;
-	__u64 took_us[BUCKETS];
+	__u64 took_us[TIME_BUCKETS];
 };
 
 struct {
@@ -70,12 +72,7 @@ struct {
 	__type(value, struct requests);
 } requests SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
 static __always_inline void read_operation(struct operation *what,
 					   struct request *request)
@@ -94,16 +91,11 @@ static __always_inline void read_operation(struct operation *what,
 
 static __always_inline void count(const struct completed *event)
 {
-	struct operation others = {.disk = "(others)"};
-	__u32 bucket = bucket_of(event->took_ns / 1000, BUCKETS);
-	struct requests *counted;
+	struct operation others = {"(others)", ANY};
+	__u32 bucket = bucket_of(event->took_ns);
+	struct requests none = {}, *counted;
 
-	counted = bpf_map_lookup_elem(&requests, &event->what);
-	if (!counted) {
-		struct requests none = {};
-
-		counted = new_count(&requests, &event->what, &others, &none);
-	}
+	counted = count_of(&requests, &event->what, &others, &none);
 	if (!counted)
 		return;
 	counted->bytes += event->bytes;
@@ -114,14 +106,8 @@ static __always_inline void count(const struct completed *event)
 /* No inline function: its arguments bring the type of the event into BTF. */
 static __noinline int tell(struct completed *event)
 {
-	__u32 first = 0;
-	__u64 *lost;
-
-	if (!bpf_ringbuf_output(&completed, event, sizeof(*event), 0))
-		return 0;
-	lost = bpf_map_lookup_elem(&untold, &first);
-	if (lost)
-		*lost += 1;
+	if (bpf_ringbuf_output(&completed, event, sizeof(*event), 0))
+		count_lost(&untold);
 	return 0;
 }
 
@@ -130,20 +116,17 @@ SEC("tp_btf/block_rq_complete")
 int on_complete(__u64 *arguments)
 {
 	struct request *request = (void *)arguments[0];
-	__u64 key = arguments[0], now_ns, *began_ns;
+	__u64 key = arguments[0], began_ns;
 	struct completed event = {};
 
 	event.bytes = arguments[2];
 	/* The rest of the request comes back later. */
 	if (event.bytes < BPF_CORE_READ(request, __data_len))
 		return 0;
-	began_ns = bpf_map_lookup_elem(&issued, &key);
-	if (!began_ns)
+	if (!take(&issued, &key, &began_ns, sizeof(began_ns)))
 		return 0;
-	now_ns = bpf_ktime_get_ns();
-	event.time_ns = now_ns;
-	event.took_ns = now_ns - *began_ns;
-	bpf_map_delete_elem(&issued, &key);
+	event.time_ns = bpf_ktime_get_ns();
+	event.took_ns = event.time_ns - began_ns;
 	event.sector = BPF_CORE_READ(request, __sector);
 	/* Commands of drivers are about no place on the disk. */
 	if (event.sector == NO_SECTOR)

@@ -6,6 +6,7 @@
  * Folders and files have a verdict each; of all that a program lies in, the
  * closest one counts. What lies in no such place is allowed.
  */
+#include "../include/counts.h"
 #include "../include/probe.h"
 
 #define EPERM	    1
@@ -14,8 +15,9 @@
 /* How many programs can be about to begin at once. */
 #define MAX_AT_ONCE 1024
 /* linux/magic.h. */
-#define TMPFS_MAGIC 0x01021994
-#define RAMFS_MAGIC 0x858458F6
+#define TMPFS_MAGIC	0x01021994
+#define RAMFS_MAGIC	0x858458F6
+#define HUGETLBFS_MAGIC 0x958458F6
 
 enum mode {
 	/* Tells what would be denied, and denies nothing. */
@@ -31,10 +33,14 @@ enum verdict {
 enum reason {
 	/* A place of the table. */
 	PLACE = 0,
-	/* It lies in memory: tmpfs, ramfs, memfd_create(2). */
+	/* It lies in memory: tmpfs, ramfs, hugetlbfs, memfd_create(2). */
 	MEMORY = 1,
 	/* Its path cannot be told: it is longer than what can be looked at. */
 	UNKNOWN = 2,
+	/* Too many are about to begin at once: nobody looked at it. */
+	TOO_MANY = 3,
+	/* Whatever it was: that of the entry for all that has none. */
+	ANY = 4,
 };
 
 const volatile enum mode mode = OBSERVE;
@@ -44,7 +50,8 @@ const volatile __u32 first_uid = 0;
 const volatile __u64 cgroup = 0;
 /* What lies in memory and in no place of the table. */
 const volatile enum verdict from_memory = ALLOW;
-/* What has a path of more than 255 bytes: it may lie in any place. */
+/* What has a path of more than 255 bytes, or comes when too many are about to
+ * begin: it may lie in any place. */
 const volatile enum verdict unknown_path = DENY;
 
 struct super_block {
@@ -111,12 +118,7 @@ struct {
 	__type(value, struct executions);
 } executions SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
 struct draft {
 	struct decision event;
@@ -139,18 +141,17 @@ struct {
 
 static const struct draft nothing;
 
-static __always_inline void count(const struct decision *event)
+static __always_inline void count(const char *place, enum reason reason)
 {
-	struct cause others = {.place = "(others)"}, cause = {};
+	struct cause others = {"(others)", ANY}, cause = {};
 	struct executions none = {}, *counted;
 
-	__builtin_memcpy(cause.place, event->place, PLACE_BYTES);
-	cause.reason = event->reason;
-	counted = bpf_map_lookup_elem(&executions, &cause)
-			  ?: new_count(&executions, &cause, &others, &none);
+	__builtin_memcpy(cause.place, place, PLACE_BYTES);
+	cause.reason = reason;
+	counted = count_of(&executions, &cause, &others, &none);
 	if (!counted)
 		return;
-	if (event->denied)
+	if (mode == ENFORCE)
 		__sync_fetch_and_add(&counted->denied, 1);
 	else
 		__sync_fetch_and_add(&counted->observed, 1);
@@ -160,20 +161,26 @@ static __always_inline void count(const struct decision *event)
 static __noinline int deny(struct decision *event, const char *path,
 			   enum reason reason)
 {
-	__u32 first = 0;
-	__u64 *lost;
-
 	event->time_ns = bpf_ktime_get_boot_ns();
 	bpf_probe_read_kernel_str(event->path, PATH_BYTES, path);
 	event->reason = reason;
 	event->denied = mode == ENFORCE;
 	read_process(&event->process);
-	count(event);
-	if (bpf_ringbuf_output(&decisions, event, sizeof(*event), 0)) {
-		lost = bpf_map_lookup_elem(&untold, &first);
-		if (lost)
-			__sync_fetch_and_add(lost, 1);
-	}
+	count(event->place, reason);
+	if (bpf_ringbuf_output(&decisions, event, sizeof(*event), 0))
+		count_lost(&untold);
+	return mode == ENFORCE ? -EPERM : 0;
+}
+
+/* What there is no room to look at may lie anywhere, and is no event. */
+static __always_inline int decide_unseen(void)
+{
+	place_path nowhere = {};
+
+	if (unknown_path != DENY)
+		return 0;
+	count(nowhere, TOO_MANY);
+	count_lost(&untold);
 	return mode == ENFORCE ? -EPERM : 0;
 }
 
@@ -181,7 +188,8 @@ static __always_inline bool is_in_memory(struct file *file)
 {
 	unsigned long magic = BPF_CORE_READ(file, f_inode, i_sb, s_magic);
 
-	return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC;
+	return magic == TMPFS_MAGIC || magic == RAMFS_MAGIC ||
+	       magic == HUGETLBFS_MAGIC;
 }
 
 static __always_inline int decide(struct linux_binprm *program,
@@ -223,9 +231,8 @@ int on_execute(__u64 *arguments)
 		return 0;
 	bpf_map_update_elem(&drafts, &thread, &nothing, BPF_ANY);
 	draft = bpf_map_lookup_elem(&drafts, &thread);
-	/* Too many at once: what nobody looks at may lie anywhere. */
 	if (!draft)
-		return mode == ENFORCE && unknown_path == DENY ? -EPERM : 0;
+		return decide_unseen();
 	decided = decide((void *)arguments[0], draft);
 	bpf_map_delete_elem(&drafts, &thread);
 	return decided;

@@ -3,6 +3,7 @@
  * Tells how programs end that were seen to start: how, and after how long.
  */
 #include "exec-watch.h"
+#include "../include/counts.h"
 
 #define BUCKETS 8
 /* The process ends with one code, whatever its threads end with. */
@@ -52,12 +53,7 @@ struct {
 	__type(value, struct endings);
 } ends SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} ends_untold SEC(".maps");
+struct counter ends_untold SEC(".maps");
 
 /* How the process of a thread that ends ends, as wait(2) tells it. */
 static __always_inline __u32 status_of(struct task_struct___ending *task)
@@ -84,17 +80,11 @@ static __always_inline __u32 bucket_of_ms(__u64 lasted_ms)
 static __always_inline void count(const struct running *run, __u32 status,
 				  __u64 lasted_ns)
 {
-	command_name others = "(others)", command;
-	struct endings *endings;
+	struct endings none = {}, *endings;
+	command_name others = "(others)";
 	__u32 bucket;
 
-	__builtin_memcpy(command, run->command, COMMAND_BYTES);
-	endings = bpf_map_lookup_elem(&ends, command);
-	if (!endings) {
-		struct endings none = {};
-
-		endings = new_count(&ends, command, others, &none);
-	}
+	endings = count_of(&ends, run->command, others, &none);
 	if (!endings)
 		return;
 	if (status & 0x7F)
@@ -126,33 +116,27 @@ SEC("tp/sched/sched_process_exit")
 int on_exit(void *context)
 {
 	struct task_struct___ending *task = (void *)bpf_get_current_task();
-	__u32 pid = bpf_get_current_pid_tgid() >> 32, first = 0, status;
-	struct running *found, run;
+	__u32 pid = bpf_get_current_pid_tgid() >> 32, status;
 	struct ended *event;
-	__u64 now_ns, *untold;
+	struct running run;
+	__u64 now_ns;
 
 	/* It ends with the last of its threads. */
 	if (BPF_CORE_READ(task, signal, live.counter))
 		return 0;
-	found = bpf_map_lookup_elem(&running, &pid);
-	if (!found)
-		return 0;
-	run = *found;
 	/* Where the last two end at the same time, one of them tells. */
-	if (bpf_map_delete_elem(&running, &pid))
+	if (!take(&running, &pid, &run, sizeof(run)))
 		return 0;
 	now_ns = bpf_ktime_get_boot_ns();
 	status = status_of(task);
 	count(&run, status, now_ns - run.started_ns);
 	event = bpf_ringbuf_reserve(&ended, sizeof(*event), 0);
-	if (event) {
-		describe(event, &run, status, now_ns);
-		bpf_ringbuf_submit(event, 0);
+	if (!event) {
+		count_lost(&ends_untold);
 		return 0;
 	}
-	untold = bpf_map_lookup_elem(&ends_untold, &first);
-	if (untold)
-		*untold += 1;
+	describe(event, &run, status, now_ns);
+	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
 

@@ -3,15 +3,12 @@
  * Tells each program that starts: its file, its arguments, and who started it.
  */
 #include "exec-watch.h"
+#include "../include/counts.h"
+#include "../include/watched.h"
 
 #define ARGUMENT_BYTES 256
 
-/* A program is watched where all of these say so. */
-const volatile __u32 first_uid = 0;
-const volatile __u32 last_uid = 0xFFFFFFFF;
-/* The inode of a control group; 0: all of them. */
-const volatile __u64 cgroup = 0;
-/* What the name begins with. */
+/* What the name of a program that is watched begins with. */
 const volatile char command_prefix[COMMAND_BYTES] = "";
 /* Without, programs are counted only. */
 const volatile bool tell = true;
@@ -43,19 +40,10 @@ struct {
 	__type(value, __u64);
 } starts SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} starts_untold SEC(".maps");
+struct counter starts_untold SEC(".maps");
 
-static __always_inline bool is_watched(const struct process *process)
+static __always_inline bool is_named_so(const struct process *process)
 {
-	if (process->uid < first_uid || process->uid > last_uid)
-		return false;
-	if (cgroup && process->cgroup != cgroup)
-		return false;
 	for (int at = 0; at < COMMAND_BYTES && command_prefix[at]; at++)
 		if (process->command[at] != command_prefix[at])
 			return false;
@@ -64,14 +52,12 @@ static __always_inline bool is_watched(const struct process *process)
 
 static __always_inline void count(const struct process *process)
 {
-	command_name others = "(others)", command;
-	__u64 none = 0, *starts_of;
+	command_name others = "(others)";
+	__u64 none = 0, *counted;
 
-	__builtin_memcpy(command, process->command, COMMAND_BYTES);
-	starts_of = bpf_map_lookup_elem(&starts, command)
-			    ?: new_count(&starts, command, others, &none);
-	if (starts_of)
-		*starts_of += 1;
+	counted = count_of(&starts, process->command, others, &none);
+	if (counted)
+		*counted += 1;
 }
 
 /*
@@ -149,11 +135,12 @@ int on_exec(struct trace_event_raw_sched_process_exec *context)
 	struct running run = {};
 	struct process process;
 	struct started *event;
-	__u32 first = 0, pid;
-	__u64 *untold;
+	__u32 pid;
 
+	if (!is_watched())
+		return 0;
 	read_process(&process);
-	if (!is_watched(&process))
+	if (!is_named_so(&process))
 		return 0;
 	pid = process.pid;
 	run.started_ns = bpf_ktime_get_boot_ns();
@@ -163,18 +150,15 @@ int on_exec(struct trace_event_raw_sched_process_exec *context)
 	if (!tell)
 		return 0;
 	event = bpf_ringbuf_reserve(&started, sizeof(*event), 0);
-	if (event) {
-		event->time_ns = run.started_ns;
-		event->process = process;
-		/* Where the text begins is in the lower half. */
-		describe(event,
-			 (void *)context + (__u16)context->__data_loc_filename);
-		bpf_ringbuf_submit(event, 0);
+	if (!event) {
+		count_lost(&starts_untold);
 		return 0;
 	}
-	untold = bpf_map_lookup_elem(&starts_untold, &first);
-	if (untold)
-		*untold += 1;
+	event->time_ns = run.started_ns;
+	event->process = process;
+	/* Where the text begins is in the lower half. */
+	describe(event, (void *)context + (__u16)context->__data_loc_filename);
+	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
 

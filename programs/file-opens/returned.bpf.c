@@ -4,17 +4,13 @@
  * and why. Those in places that somebody watches are told.
  */
 #include "file-opens.h"
+#include "../include/counts.h"
+#include "../include/watched.h"
 
-#define BUCKETS	     24
 #define MAX_COMMANDS 256
 #define MAX_FAILURES 512
 #define MAX_WATCHED  64
 
-/* Opens are watched where all of these say so. */
-const volatile __u32 first_uid = 0;
-const volatile __u32 last_uid = 0xFFFFFFFF;
-/* The inode of a control group; 0: all of them. */
-const volatile __u64 cgroup = 0;
 /* Opens that took that long are told, wherever the file is; 0: none are. */
 const volatile __u32 slow_us = 0;
 
@@ -53,6 +49,7 @@ struct opens {
 
 struct failure {
 	command_name command;
+	/* 0: that of the entry for all that has none. */
 	__u32 error;
 };
 
@@ -82,19 +79,9 @@ struct {
 	__type(value, __u64);
 } failures SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, BUCKETS);
-	__type(key, __u32);
-	__type(value, __u64);
-} took SEC(".maps");
+struct histogram took SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
 struct draft {
 	struct opened event;
@@ -109,27 +96,13 @@ struct {
 	__type(value, struct draft);
 } draft SEC(".maps");
 
-static __always_inline bool is_watched(void)
+static __always_inline void count(__u32 error)
 {
-	__u32 uid = bpf_get_current_uid_gid();
-
-	if (uid < first_uid || uid > last_uid)
-		return false;
-	return !cgroup || bpf_get_current_cgroup_id() == cgroup;
-}
-
-static __always_inline void count(__u32 error, __u64 took_ns)
-{
-	__u32 bucket = bucket_of(took_ns / 1000, BUCKETS);
-	__u64 *took_so_long = bpf_map_lookup_elem(&took, &bucket);
 	command_name others = "(others)", command;
 	struct opens none = {}, *counted;
 
-	if (took_so_long)
-		*took_so_long += 1;
 	read_command(command);
-	counted = bpf_map_lookup_elem(&opens, command)
-			  ?: new_count(&opens, command, others, &none);
+	counted = count_of(&opens, command, others, &none);
 	if (!counted)
 		return;
 	if (error)
@@ -145,8 +118,7 @@ static __always_inline void count_failure(__u32 error)
 
 	read_command(failure.command);
 	failure.error = error;
-	counted = bpf_map_lookup_elem(&failures, &failure)
-			  ?: new_count(&failures, &failure, &others, &none);
+	counted = count_of(&failures, &failure, &others, &none);
 	if (counted)
 		*counted += 1;
 }
@@ -170,8 +142,6 @@ static __always_inline void tell(struct draft *draft,
 {
 	struct opened *event = &draft->event;
 	struct said *said = &draft->said;
-	__u32 first = 0;
-	__u64 *lost;
 
 	__builtin_memset(draft, 0, sizeof(*draft));
 	event->took_ns = now_ns - begun->began_ns;
@@ -187,11 +157,8 @@ static __always_inline void tell(struct draft *draft,
 	event->error = error;
 	__builtin_memcpy(event->place, said->place, PLACE_BYTES);
 	read_process(&event->process);
-	if (!bpf_ringbuf_output(&opened, event, sizeof(*event), 0))
-		return;
-	lost = bpf_map_lookup_elem(&untold, &first);
-	if (lost)
-		*lost += 1;
+	if (bpf_ringbuf_output(&opened, event, sizeof(*event), 0))
+		count_lost(&untold);
 }
 
 SEC("kretprobe/do_sys_openat2")
@@ -200,20 +167,16 @@ int on_opened(struct pt_regs *context)
 	__u32 thread = bpf_get_current_pid_tgid(), first = 0, error;
 	/* An `int` on newer kernels, whose upper half says nothing. */
 	__s32 result = context->ax;
-	struct opening *found, begun;
+	struct opening begun;
 	struct draft *room;
 	__u64 now_ns;
 
-	found = bpf_map_lookup_elem(&opening, &thread);
-	if (!found)
-		return 0;
-	begun = *found;
-	bpf_map_delete_elem(&opening, &thread);
-	if (!is_watched())
+	if (!take(&opening, &thread, &begun, sizeof(begun)) || !is_watched())
 		return 0;
 	now_ns = bpf_ktime_get_ns();
 	error = result < 0 ? -result : 0;
-	count(error, now_ns - begun.began_ns);
+	count_time(&took, now_ns - begun.began_ns);
+	count(error);
 	if (error)
 		count_failure(error);
 	room = bpf_map_lookup_elem(&draft, &first);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-only OR BSD-2-Clause */
 /*
- * What probes of processes share: who runs, the arguments of functions, places
- * in the tree of files, and buckets.
+ * What probes of processes share: who runs, the arguments of functions, what
+ * began and is over, and places in the tree of files.
  *
  * Structures of the kernel are declared with the fields that are read and no
  * others. Whoever loads a program finds their offsets by name (CO-RE), so that
@@ -13,6 +13,8 @@
 #include "vmlinux.h"
 #include <bpf/bpf_core_read.h>
 #include <bpf/bpf_helpers.h>
+
+#define ENOENT 2
 
 #define COMMAND_BYTES 16
 /* The longest place that a table can have, with room for what ends it. */
@@ -93,35 +95,19 @@ struct pt_regs {
 	unsigned long ax;
 } __attribute__((preserve_access_index));
 
-/* The bucket of a number: 0 for 0 and 1, n for 2^n to 2^(n+1) - 1. */
-static __always_inline __u32 bucket_of(__u64 number, __u32 buckets)
-{
-	__u32 bucket = 0;
-
-#pragma unroll
-	for (int bits = 32; bits; bits /= 2) {
-		if (number >> bits) {
-			number >>= bits;
-			bucket += bits;
-		}
-	}
-	return bucket < buckets ? bucket : buckets - 1;
-}
-
 /*
- * Makes an entry of a table in which programs count. One that is full has no
- * room for what comes later, which is counted in its entry for others: it is
- * made first of all.
+ * Takes an entry out of a table. False where there is none; also where another
+ * one has its place meanwhile, or somebody else took it.
  */
-static __always_inline void *new_count(void *table, const void *key,
-				       const void *others, const void *zeros)
+static __always_inline bool take(void *table, const void *key, void *entry,
+				 __u32 bytes)
 {
-	void *count;
+	void *found = bpf_map_lookup_elem(table, key);
 
-	bpf_map_update_elem(table, others, zeros, BPF_NOEXIST);
-	bpf_map_update_elem(table, key, zeros, BPF_NOEXIST);
-	count = bpf_map_lookup_elem(table, key);
-	return count ?: bpf_map_lookup_elem(table, others);
+	if (!found)
+		return false;
+	__builtin_memcpy(entry, found, bytes);
+	return bpf_map_delete_elem(table, key) != -ENOENT;
 }
 
 /* The first bytes of eight, `count` of them, and zeros behind. */

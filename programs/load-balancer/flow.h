@@ -5,6 +5,10 @@
 
 #include "maps.h"
 
+/* All ones, and no less than where headers can be in a frame. */
+#define MAX_IP_AT	 31
+#define MAX_TRANSPORT_AT 0x3fff
+
 enum kind {
 	/* Of no flow that could be of a service. */
 	KIND_OTHER,
@@ -33,6 +37,38 @@ struct ports {
 	__be16 source;
 	__be16 destination;
 };
+
+/*
+ * Lays the pointers anew, from numbers that the verifier knows nothing of. It
+ * would follow each way through tags and extension headers to the end of the
+ * program otherwise, which takes it several times as long.
+ */
+static __always_inline bool forget_way(struct xdp_md *ctx,
+				       struct packet *packet)
+{
+	void *start = (void *)(long)ctx->data, *from = start, *ip = start;
+	__u64 tags_at = sizeof(struct ethhdr), ip_at;
+
+	/* Kept from the compiler, which would count. */
+	asm volatile("" : "+r"(from));
+	ip_at = distance(from,
+			 start + tags_at + packet->vlan_tags * sizeof(__be32)) &
+		MAX_IP_AT;
+	ip += ip_at;
+	packet->transport =
+		start + (distance(from, packet->transport) & MAX_TRANSPORT_AT);
+	packet->vlan_tags = (ip_at - tags_at) / sizeof(__be32);
+	packet->end = (void *)(long)ctx->data_end;
+	packet->ipv4 = NULL;
+	packet->ipv6 = NULL;
+	if (ip + sizeof(struct iphdr) > packet->end)
+		return false;
+	if (((struct iphdr *)ip)->version == 4)
+		packet->ipv4 = ip;
+	else if (ip + sizeof(struct ipv6hdr) <= packet->end)
+		packet->ipv6 = ip;
+	return packet->ipv4 || packet->ipv6;
+}
 
 static __always_inline enum kind read_segment(struct seen *seen)
 {

@@ -154,7 +154,8 @@ int load_balancer(struct xdp_md *ctx)
 
 	/* Padding, too: that of the flow is part of a key. */
 	__builtin_memset(&seen, 0, sizeof(seen));
-	if (read_packet(ctx, &seen.packet) != PACKET_IP)
+	if (read_packet(ctx, &seen.packet) != PACKET_IP ||
+	    !forget_way(ctx, &seen.packet))
 		return XDP_PASS;
 	read_flow(&seen);
 	if (seen.kind == KIND_OTHER)

@@ -136,6 +136,17 @@ struct {
 	__type(value, struct pool);
 } pools SEC(".maps");
 
+/*
+ * Which process of the user part writes the three above, and `health`: the one
+ * whose key is the greatest. The value goes up as long as it runs.
+ */
+struct {
+	__uint(type, BPF_MAP_TYPE_HASH);
+	__uint(max_entries, 64);
+	__type(key, __u64);
+	__type(value, __u64);
+} claims SEC(".maps");
+
 struct flow {
 	struct service service;
 	struct in6_addr client;

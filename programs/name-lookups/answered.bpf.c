@@ -4,17 +4,15 @@
  * took.
  */
 #include "name-lookups.h"
+#include "../include/counts.h"
+#include "../include/watched.h"
 
-#define BUCKETS	    24
 #define MAX_COUNTED 512
+/* No result: that of the entry for all that has none. */
+#define ANY 1
 /* The longest name has 253 characters (RFC 1035, 2.3.4, without the dot). */
 #define NAME_BYTES 256
 
-/* Names are watched where all of these say so. */
-const volatile __u32 first_uid = 0;
-const volatile __u32 last_uid = 0xFFFFFFFF;
-/* The inode of a control group; 0: all of them. */
-const volatile __u64 cgroup = 0;
 /* Answers that took that long are told; 0: all are. */
 const volatile __u32 slow_us = 0;
 /* Names that were not found are told however long it took. */
@@ -45,42 +43,18 @@ struct {
 	__type(value, __u64);
 } lookups SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, BUCKETS);
-	__type(key, __u32);
-	__type(value, __u64);
-} took SEC(".maps");
+struct histogram took SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
-static __always_inline bool is_watched(void)
+static __always_inline void count(__s32 result)
 {
-	__u32 uid = bpf_get_current_uid_gid();
-
-	if (uid < first_uid || uid > last_uid)
-		return false;
-	return !cgroup || bpf_get_current_cgroup_id() == cgroup;
-}
-
-static __always_inline void count(__s32 result, __u64 took_ns)
-{
-	__u32 bucket = bucket_of(took_ns / 1000, BUCKETS);
-	struct asker others = {.command = "(others)"}, asker = {};
+	struct asker others = {"(others)", ANY}, asker = {};
 	__u64 none = 0, *counted;
 
 	read_command(asker.command);
 	asker.result = result;
-	counted = bpf_map_lookup_elem(&lookups, &asker)
-			  ?: new_count(&lookups, &asker, &others, &none);
-	if (counted)
-		*counted += 1;
-	counted = bpf_map_lookup_elem(&took, &bucket);
+	counted = count_of(&lookups, &asker, &others, &none);
 	if (counted)
 		*counted += 1;
 }
@@ -104,33 +78,27 @@ static __noinline int describe(struct answered *event,
 SEC("uretprobe")
 int on_answered(struct pt_regs *context)
 {
-	__u32 thread = bpf_get_current_pid_tgid(), first = 0;
+	__u32 thread = bpf_get_current_pid_tgid();
 	__s32 result = context->ax;
-	struct asking *found, begun;
 	struct answered *event;
-	__u64 now_ns, *lost;
+	struct asking begun;
+	__u64 now_ns;
 
-	found = bpf_map_lookup_elem(&asking, &thread);
-	if (!found)
-		return 0;
-	begun = *found;
-	bpf_map_delete_elem(&asking, &thread);
-	if (!is_watched())
+	if (!take(&asking, &thread, &begun, sizeof(begun)) || !is_watched())
 		return 0;
 	now_ns = bpf_ktime_get_ns();
-	count(result, now_ns - begun.began_ns);
+	count_time(&took, now_ns - begun.began_ns);
+	count(result);
 	if (now_ns - begun.began_ns < slow_us * 1000ULL &&
 	    !(result && tell_failures))
 		return 0;
 	event = bpf_ringbuf_reserve(&answered, sizeof(*event), 0);
-	if (event) {
-		describe(event, &begun, result, now_ns);
-		bpf_ringbuf_submit(event, 0);
+	if (!event) {
+		count_lost(&untold);
 		return 0;
 	}
-	lost = bpf_map_lookup_elem(&untold, &first);
-	if (lost)
-		*lost += 1;
+	describe(event, &begun, result, now_ns);
+	bpf_ringbuf_submit(event, 0);
 	return 0;
 }
 

@@ -3,6 +3,7 @@
  * Tells each process that the kernel kills for want of memory: who it was, how
  * much it had, what was full, and who asked for more.
  */
+#include "../include/counts.h"
 #include "../include/probe.h"
 
 #define MAX_COMMANDS 256
@@ -23,6 +24,8 @@ enum scope {
 	CPUSET = 1,
 	MEMORY_POLICY = 2,
 	CGROUP = 3,
+	/* Whatever it was: that of the entry for all that has none. */
+	ANY = 4,
 };
 
 struct oom_control {
@@ -111,12 +114,7 @@ struct {
 	__type(value, __u64);
 } kills SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
 static __always_inline void read_victim(struct process *process,
 					struct task_struct *task)
@@ -156,13 +154,12 @@ static __always_inline void read_memory(struct pages *pages,
 
 static __always_inline void count(const struct kill *event)
 {
-	struct victim others = {.command = "(others)"}, victim = {};
+	struct victim others = {"(others)", ANY}, victim = {};
 	__u64 none = 0, *counted;
 
 	__builtin_memcpy(victim.command, event->victim.command, COMMAND_BYTES);
 	victim.scope = event->scope;
-	counted = bpf_map_lookup_elem(&kills, &victim)
-			  ?: new_count(&kills, &victim, &others, &none);
+	counted = count_of(&kills, &victim, &others, &none);
 	if (counted)
 		*counted += 1;
 }
@@ -189,16 +186,11 @@ SEC("fentry/oom_kill_process")
 int on_kill(__u64 *arguments)
 {
 	struct kill event = {};
-	__u32 first = 0;
-	__u64 *lost;
 
 	describe(&event, (void *)arguments[0]);
 	count(&event);
-	if (!bpf_ringbuf_output(&killed, &event, sizeof(event), 0))
-		return 0;
-	lost = bpf_map_lookup_elem(&untold, &first);
-	if (lost)
-		*lost += 1;
+	if (bpf_ringbuf_output(&killed, &event, sizeof(event), 0))
+		count_lost(&untold);
 	return 0;
 }
 

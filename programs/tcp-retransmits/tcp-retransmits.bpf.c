@@ -3,6 +3,7 @@
  * Tells and counts the segments that TCP sends again: to whom, in which state
  * of the connection, and what made it do so.
  */
+#include "../include/counts.h"
 #include "../include/probe.h"
 #include <bpf/bpf_endian.h>
 
@@ -61,7 +62,7 @@ struct sk_buff {
 	unsigned int len;
 } __attribute__((preserve_access_index));
 
-/* Linux 6.15 tells of attempts that failed as well. */
+/* Linux 6.17 tells of attempts that failed as well. */
 struct trace_event_raw_tcp_retransmit_skb {
 	int err;
 } __attribute__((preserve_access_index));
@@ -76,6 +77,8 @@ enum reason {
 	/* A probe for whether the last segments arrived (RFC 8985, section 7).
 	 */
 	PROBE = 3,
+	/* Whatever it was: that of the entry for all that has none. */
+	ANY = 4,
 };
 
 struct retransmit {
@@ -123,12 +126,7 @@ struct {
 	__type(value, struct sent_again);
 } sent_again SEC(".maps");
 
-struct {
-	__uint(type, BPF_MAP_TYPE_PERCPU_ARRAY);
-	__uint(max_entries, 1);
-	__type(key, __u32);
-	__type(value, __u64);
-} untold SEC(".maps");
+struct counter untold SEC(".maps");
 
 /* An address of IPv4 as one of IPv6. */
 static __always_inline void map_address(__u8 *address, __be32 of_ipv4)
@@ -178,7 +176,7 @@ static __always_inline enum reason reason_of(struct sock *sock, __u8 state)
 
 static __always_inline void count(const struct retransmit *event)
 {
-	struct peer others = {}, peer = {};
+	struct peer others = {.reason = ANY}, peer = {};
 	struct sent_again none = {}, *counted;
 
 	__builtin_memcpy(peer.network, event->remote, sizeof(peer.network));
@@ -187,8 +185,7 @@ static __always_inline void count(const struct retransmit *event)
 	peer.port = event->local_port < event->remote_port ? event->local_port
 							   : event->remote_port;
 	peer.reason = event->reason;
-	counted = bpf_map_lookup_elem(&sent_again, &peer)
-			  ?: new_count(&sent_again, &peer, &others, &none);
+	counted = count_of(&sent_again, &peer, &others, &none);
 	if (counted) {
 		counted->segments += 1;
 		counted->bytes += event->bytes;
@@ -234,20 +231,14 @@ int on_retransmit(__u64 *arguments)
 {
 	struct trace_event_raw_tcp_retransmit_skb *described = NULL;
 	struct retransmit event = {};
-	__u32 first = 0;
-	__u64 *lost;
 
 	/* What was not sent is none. */
 	if (bpf_core_field_exists(described->err) && (int)arguments[2])
 		return 0;
 	describe(&event, (void *)arguments[0], (void *)arguments[1]);
 	count(&event);
-	if (!tell ||
-	    !bpf_ringbuf_output(&retransmits, &event, sizeof(event), 0))
-		return 0;
-	lost = bpf_map_lookup_elem(&untold, &first);
-	if (lost)
-		*lost += 1;
+	if (tell && bpf_ringbuf_output(&retransmits, &event, sizeof(event), 0))
+		count_lost(&untold);
 	return 0;
 }
 

@@ -389,7 +389,10 @@ static __always_inline bool wrap(struct __sk_buff *ctx,
 	       put_ethernet(ctx, &at, &own, tags);
 }
 
-/* Cuts a copy that would be too long for its way; the kernel cuts segments. */
+/*
+ * Cuts a copy that would be too long for its way; the kernel cuts segments, and
+ * finds that they fit. False where there is no such interface.
+ */
 static __always_inline bool fit(struct __sk_buff *ctx, __u32 interface,
 				const struct room *room,
 				struct target_count *count)
@@ -397,8 +400,6 @@ static __always_inline bool fit(struct __sk_buff *ctx, __u32 interface,
 	__u32 most = 0;
 	long answer;
 
-	if (ctx->gso_size)
-		return true;
 	answer = bpf_check_mtu(ctx, interface, &most, room->all, 0);
 	if (answer <= 0)
 		return answer == 0;
@@ -453,6 +454,13 @@ failed:
 	return TC_ACT_SHOT;
 }
 
+static __always_inline bool is_there(struct __sk_buff *ctx, __u32 interface)
+{
+	__u32 most = 0;
+
+	return interface && bpf_check_mtu(ctx, interface, &most, 0, 0) >= 0;
+}
+
 /* As it is, but for its length. */
 static __always_inline int send_plain(struct __sk_buff *ctx,
 				      const struct target *target,
@@ -460,7 +468,8 @@ static __always_inline int send_plain(struct __sk_buff *ctx,
 {
 	struct tags tags = {.count = ctx->vlan_present ? 1 : 0};
 
-	if (!target->interface || !cap(ctx, target, &tags, count)) {
+	if (!is_there(ctx, target->interface) ||
+	    !cap(ctx, target, &tags, count)) {
 		count->failed++;
 		return TC_ACT_SHOT;
 	}

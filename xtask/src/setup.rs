@@ -66,6 +66,8 @@ const TEST: &[Need] = &[
     // A collector of flow records.
     need("nfcapd", "nfdump"),
     need("bpftool", "bpftool"),
+    // Perl with its modules: programs with threads are watched.
+    need("prove", "perl"),
     // Offloads of the cables between namespaces are switched with it.
     need("ethtool", "ethtool"),
     // Programs of others, which must be able to be members.

@@ -71,14 +71,21 @@ pub(crate) fn stories(release: &str, which: &[&str], count: &mut Count) -> Resul
     let digest = digest_of_ratelimit()?;
     let line = format!("env L3AF_EXPECT_DIGEST={digest} {} --test-threads=1 --exact", stories.display());
     let image = fetch(release, &folder_of(release))?;
+    let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
+    let names: Vec<&str> = names.filter(|name| which.iter().any(|which| name.starts_with(which))).collect();
+    if names.is_empty() {
+        bail!(
+            "no story has a name that begins with `{}`; see `cargo test -p it --test stories -- --list`",
+            which.join("`, `")
+        );
+    }
     let count = Mutex::new(count);
     let some_of = |name, turn: usize| {
-        let names = listed.lines().filter_map(|line| line.strip_suffix(": test"));
-        let some: Vec<&str> = names
-            .filter(|name| which.iter().any(|which| name.starts_with(which)))
-            .skip(turn)
-            .step_by(2)
-            .collect();
+        let some: Vec<&str> = names.iter().copied().skip(turn).step_by(2).collect();
+        // Asked for none, the binary would run them all.
+        if some.is_empty() {
+            return Ok(());
+        }
         let guest = Guest { image: &image, folder: folder_of(release).join(name) };
         run_in(&guest, &format!("{line} {}", some.join(" ")), |text| {
             count.lock().unwrap_or_else(PoisonError::into_inner).see(text);

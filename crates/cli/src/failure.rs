@@ -70,6 +70,10 @@ impl<E: Error + Send + Sync + 'static> From<E> for Failure {
             hint.or_else(|| source.downcast_ref::<wire::RegistryError>().and_then(wire::RegistryError::hint));
         let hint =
             hint.or_else(|| source.downcast_ref::<wire::hub::HubError>().and_then(wire::hub::HubError::hint));
+        let hint =
+            hint.or_else(|| source.downcast_ref::<compile::Uncompiled>().and_then(compile::Uncompiled::hint));
+        let undescribed = source.downcast_ref::<compile::Undescribed>();
+        let hint = hint.or_else(|| undescribed.and_then(compile::Undescribed::hint).map(str::to_owned));
         let log = match call {
             Some(wire::CallError::Refused(problem)) => problem.log.clone(),
             _ => None,

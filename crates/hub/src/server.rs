@@ -94,7 +94,7 @@ fn router(hub: Arc<Hub>) -> Router {
     let (paces, proxy) = (Arc::new(Paces::new(&hub.config.limits)), Arc::new(hub.config.proxy.clone()));
     let measured = Arc::new(Metrics::default());
     Router::new()
-        .merge(described(access::api().merge(packages::api())))
+        .merge(described(access::api().merge(packages::api()).merge(events::api())))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics).with_state(Arc::clone(&measured)))

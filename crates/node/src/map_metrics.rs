@@ -225,8 +225,8 @@ impl Histogram<'_> {
     fn add(&self, families: &mut Families, (is, counts): (&Type, &[Value]), labels: &Labels) {
         let time = self.unit.and_then(|unit| TimeUnit::named(&unit.to_string()));
         let told = |bound: Number| match time {
-            Some(unit) => seconds(bound, unit),
-            None => bound.to_string(),
+            Some(unit) => canonical(&seconds(bound, unit)),
+            None => canonical(&bound.to_string()),
         };
         let bound = |at: usize| match self.buckets {
             _ if at + 1 == counts.len() => "+Inf".to_owned(),
@@ -253,6 +253,18 @@ impl Histogram<'_> {
             labels.push(("le".to_owned(), bound(at)));
             family.samples.push(("_bucket", spelled(&labels), sum.to_string()));
         }
+    }
+}
+
+/// A bound as each must write it, as bounds are labels, and so text (`OpenMetrics` 1.0, "Canonical Numbers"): a number has a point,
+/// but for large and small powers of ten, which have an exponent.
+fn canonical(bound: &str) -> String {
+    let (whole, part) = bound.split_once('.').unwrap_or((bound, ""));
+    match (whole.trim_end_matches('0'), part.trim_start_matches('0')) {
+        ("1", "") if whole.len() > 6 => format!("1e+{:02}", whole.len() - 1),
+        ("", "1") if part.len() > 4 => format!("1e-{:02}", part.len()),
+        (_, "") => format!("{whole}.0"),
+        _ => bound.to_owned(),
     }
 }
 
@@ -379,8 +391,8 @@ mod tests {
             r#"{{"kind": "array", "bytes": 24, "count": 3, "buckets": "log2", "element": {element}}}"#
         );
         insta::assert_snapshot!(told(&log2, &json!([1, 2, 3])), @r#"
-        l3af_map_p_m_bucket{member="m",le="1"} 1
-        l3af_map_p_m_bucket{member="m",le="3"} 3
+        l3af_map_p_m_bucket{member="m",le="1.0"} 1
+        l3af_map_p_m_bucket{member="m",le="3.0"} 3
         l3af_map_p_m_bucket{member="m",le="+Inf"} 6
         "#);
         let bounds = format!(
@@ -391,6 +403,38 @@ mod tests {
         l3af_map_p_m_seconds_bucket{member="m",le="1.5"} 3
         l3af_map_p_m_seconds_bucket{member="m",le="+Inf"} 6
         "#);
+    }
+
+    #[test]
+    fn bounds_are_spelled_as_everybody_spells_them() {
+        let of = |magnitude: u128, unit| canonical(&seconds(Number::new(false, magnitude), unit));
+        let told = [
+            of(0, TimeUnit::Ns),
+            of(1, TimeUnit::Ns),
+            of(1, TimeUnit::Us),
+            of(3, TimeUnit::Us),
+            of(10, TimeUnit::Us),
+            of(100, TimeUnit::Us),
+            of(1, TimeUnit::S),
+            of(1500, TimeUnit::Ms),
+            of(100_000, TimeUnit::S),
+            of(1_000_000, TimeUnit::S),
+            of(2_000_000, TimeUnit::S),
+        ];
+        let spelled = [
+            "0.0",
+            "1e-09",
+            "1e-06",
+            "0.000003",
+            "1e-05",
+            "0.0001",
+            "1.0",
+            "1.5",
+            "100000.0",
+            "1e+06",
+            "2000000.0",
+        ];
+        assert_eq!(told, spelled);
     }
 
     #[test]

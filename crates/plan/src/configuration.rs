@@ -27,6 +27,20 @@ pub struct Constant {
     pub bytes: Vec<u8>,
 }
 
+impl Constant {
+    /// Writes what is configured into the constants of an object, by name.
+    ///
+    /// # Errors
+    /// The name of the first that lies outside of them.
+    pub fn write_all<'n>(constants: &'n BTreeMap<String, Self>, into: &mut [u8]) -> Result<(), &'n str> {
+        for (name, Self { offset, bytes, .. }) in constants {
+            let room = offset.checked_add(bytes.len()).and_then(|end| into.get_mut(*offset..end));
+            room.ok_or(name.as_str())?.copy_from_slice(bytes);
+        }
+        Ok(())
+    }
+}
+
 /// What is configured of a program.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct Configuration {

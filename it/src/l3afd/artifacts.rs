@@ -121,7 +121,7 @@ impl Artifacts {
         for object in source.objects {
             let mut clang = Command::new("clang-19");
             clang.args(["-g", "-O2", "-Wall", "-Werror", "-target", "bpf", "-mcpu=v3"]);
-            clang.args(["-I", "programs/include", "-I", "crates/cli/include"]);
+            clang.args(["-I", "programs/include", "-I", "crates/compile/include"]);
             compile(
                 &mut clang,
                 &sources.join(format!("{object}.bpf.c")),

@@ -136,20 +136,3 @@ fn bindings_in_go_read_and_write_what_the_kernel_holds() {
 fn bindings_in_python_read_and_write_what_the_kernel_holds() {
     tell(("python", "__main__.py", "maps.py"), "python3 -m zipapp user -p /usr/bin/python3 -o helper");
 }
-
-#[test]
-fn the_bindings_in_programs_are_those_that_are_generated() {
-    let programs = fs::read_dir(repository().join("programs")).unwrap().map(|entry| entry.unwrap().path());
-    let with_bindings = programs.filter(|folder| folder.join("user/src/maps.rs").exists());
-    let mut count = 0;
-    for folder in with_bindings {
-        let (package, output) = (folder.to_string_lossy().into_owned(), packages().path("generated.rs"));
-        let arguments = ["gen", &package, "--lang", "rust", "--output", &output];
-        packages().l3af(&arguments).unwrap().success().unwrap();
-        let (found, wanted) = (folder.join("user/src/maps.rs"), fs::read_to_string(&output).unwrap());
-        let text = fs::read_to_string(&found).unwrap();
-        assert!(text == wanted, "{0}: run `l3af gen {package} --lang rust --output {0}`", found.display());
-        count += 1;
-    }
-    assert!(count >= 2, "{count}");
-}

@@ -84,9 +84,10 @@ Examples:
   l3af set guard limits --file limits.json      lines as `l3af get` prints them, with `--json` or without
   sed 's/$/=block/' drop.txt | l3af set guard blocked --replace --file -
 
-All is written, or nothing: what is wrong with any entry is told before. With `--replace`, which is for lists of any length, that holds
-for each 100000 entries: they are written first, and then what is in no line goes. It lasts as long as the map does: over changes and
-upgrades, and not over a restart of the machine.")]
+All is written, or nothing: what is wrong with any entry is told before. With `--replace`, which is for lists of any length, entries are
+written by the 100000, and then what is in no line goes: the map must have room for both. Where the kernel refuses some, those before
+stay, and how many they are is told. What is set lasts as long as the map does: over changes and upgrades, and not over a restart of
+the machine.")]
 pub(crate) struct Set {
     #[command(flatten)]
     pub(crate) place: Place,

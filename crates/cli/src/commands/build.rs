@@ -12,7 +12,6 @@ use std::path::{Path, PathBuf};
 use package::{Manifest, PackFile, PackSource, Packed};
 use wire::Layout;
 
-use super::clang::Clang;
 use crate::arguments::Build;
 use crate::arguments::build::Loader;
 use crate::failure::{Failure, Outcome};
@@ -61,10 +60,10 @@ impl Gathered {
     pub(crate) fn from(folder: &Path, given: BTreeMap<String, Vec<u8>>) -> Result<Self, Failure> {
         let (manifest, text) = read_manifest(folder)?;
         let mut files = BTreeMap::new();
-        for (path, bytes) in objects(folder, given, &manifest)? {
+        for (path, bytes) in compile::objects(folder, given, &manifest, output::note)? {
             files.insert(path, PackFile { bytes, executable: false });
         }
-        for path in companions(folder, &manifest)? {
+        for path in sources(folder, &manifest)?.into_iter().chain(companions(folder, &manifest)?) {
             files.insert(path.clone(), read(&folder.join(&path))?);
         }
         Ok(Self { manifest, text, files })
@@ -97,40 +96,6 @@ pub(crate) fn file_name(path: &str) -> &str {
     path.rsplit('/').next().unwrap_or(path)
 }
 
-/// Every object of the manifest, by path: given by hand, compiled, or found in the folder as it is.
-pub(super) fn objects(
-    folder: &Path,
-    mut given: BTreeMap<String, Vec<u8>>,
-    manifest: &Manifest,
-) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
-    let mut objects = BTreeMap::new();
-    let mut clang = None;
-    for program in &manifest.programs {
-        let path = program.object.as_str();
-        let name = file_name(path);
-        if objects.contains_key(path) {
-            continue;
-        }
-        let bytes = match (given.remove(name), &program.source) {
-            (Some(bytes), _) => bytes,
-            (None, Some(source)) => {
-                let clang = match &mut clang {
-                    Some(found) => found,
-                    none => none.insert(Clang::find(manifest.build.as_ref())?),
-                };
-                clang.compile(folder, source)?
-            }
-            (None, None) => read(&folder.join(path))?.bytes,
-        };
-        objects.insert(path.to_owned(), bytes);
-    }
-    match given.keys().next() {
-        Some(stray) => Err(Failure::new(format!("`package.toml` names no object `{stray}`"))
-            .with_hint("an object takes the place of the one with the same file name")),
-        None => Ok(objects),
-    }
-}
-
 fn given_objects(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure> {
     let mut given = BTreeMap::new();
     for path in paths {
@@ -140,22 +105,30 @@ fn given_objects(paths: &[PathBuf]) -> Result<BTreeMap<String, Vec<u8>>, Failure
     Ok(given)
 }
 
-/// What else belongs into the package: its documentation, its user program, its sources, its tests, and licences.
+/// The sources of a package, and the headers beside them.
+fn sources(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Failure> {
+    let mut paths: BTreeSet<String> =
+        manifest.programs.iter().filter_map(|program| program.source.clone()).collect();
+    if !paths.is_empty() {
+        let is_header = |name: &String| Path::new(name).extension().is_some_and(|end| end == "h");
+        paths.extend(names(folder)?.into_iter().filter(is_header));
+    }
+    Ok(paths)
+}
+
+/// What else belongs into the package: its documentation, its user program, its tests, and licences.
 fn companions(folder: &Path, manifest: &Manifest) -> Result<BTreeSet<String>, Failure> {
     let mut paths = BTreeSet::from([manifest.package.documentation.clone()]);
     paths.extend(manifest.user.iter().map(|user| user.command.clone()));
-    paths.extend(manifest.programs.iter().filter_map(|program| program.source.clone()));
-    // Headers are sources, too.
-    let has_sources = manifest.programs.iter().any(|program| program.source.is_some());
-    let is_source = |name: &str| has_sources && Path::new(name).extension().is_some_and(|end| end == "h");
-    for entry in fs::read_dir(folder)? {
-        let name = entry?.file_name().to_string_lossy().into_owned();
-        if name.starts_with("LICENSE") || is_source(&name) {
-            paths.insert(name);
-        }
-    }
+    paths.extend(names(folder)?.into_iter().filter(|name| name.starts_with("LICENSE")));
     paths.extend(tests(folder)?);
     Ok(paths)
+}
+
+/// The names of what is in a folder.
+fn names(folder: &Path) -> Result<Vec<String>, Failure> {
+    let listed = fs::read_dir(folder)?;
+    listed.map(|entry| Ok(entry?.file_name().to_string_lossy().into_owned())).collect()
 }
 
 /// The tests of a package, with the captures that they are made of.

@@ -131,17 +131,19 @@ pub(crate) fn set(daemon: &Daemon, arguments: &Set) -> Outcome {
         return Err(Failure::new("there is nothing to be changed".to_owned())
             .with_hint("give entries as `KEY=VALUE`, `--delete KEY`, or `--file FILE`"));
     }
-    let (key, value) = types(daemon, place)?;
+    let map = known(daemon, place)?;
+    let opaque = || Type::opaque(0);
+    let (key, value) = map.clone().map_or((None, None), |map| (map.key, map.value));
+    let (key, value) = (key.unwrap_or_else(opaque), value.unwrap_or_else(opaque));
     let mut change = MapChange { force: *force, ..MapChange::default() };
     change.set = entries.iter().map(|text| entry(text, &key, &value)).collect::<Result<_, _>>()?;
     change.delete = delete.iter().map(|text| one(text, &key)).collect::<Result<_, _>>()?;
     if let Some(file) = file {
         change.set.extend(read(file, &key, &value)?);
     }
-    let changed = if *replace {
-        replace_all(daemon, &place.place(), &key, &change)?
-    } else {
-        call(daemon, async |node| node.change_map(&place.place(), &change).await)?
+    let changed = match map.filter(|_| *replace) {
+        Some(map) => replace_all(daemon, &place.place(), &map, &change)?,
+        None => call(daemon, async |node| node.change_map(&place.place(), &change).await)?,
     };
     output::note(&format!("entries set: {}, deleted: {}", changed.set, changed.deleted));
     Ok(())
@@ -151,43 +153,70 @@ pub(crate) fn set(daemon: &Daemon, arguments: &Set) -> Outcome {
 fn replace_all(
     daemon: &Daemon,
     place: &MapPlace,
-    key: &Type,
+    map: &Map,
     wanted: &MapChange,
 ) -> Result<MapChanged, Failure> {
     /// Some megabytes of JSON, of the 16 MiB that a call may bring.
     const PART: usize = 100_000;
-    // Keys are compared as bytes: there are several ways to write an address. The daemon refuses those that are none.
-    let bytes = |value: &Value| key.encode(value, Endian::Little).ok();
-    let kept: HashSet<_> = wanted.set.iter().filter_map(|entry| bytes(&entry["key"])).collect();
+    let kept = keys(map, &wanted.set)?;
+    let is_kept = |key: &Value| {
+        let bytes = map.key.as_ref().and_then(|is| is.encode(key, Endian::Little).ok());
+        bytes.is_some_and(|bytes| kept.contains(&bytes))
+    };
     let empty = || MapChange { force: wanted.force, ..MapChange::default() };
-    call(daemon, async |node| {
-        let mut sum = MapChanged { set: 0, deleted: 0 };
+    let mut sum = MapChanged { set: 0, deleted: 0 };
+    let done = call(daemon, async |node| {
         for part in wanted.set.chunks(PART) {
             let change = MapChange { set: part.to_vec(), ..empty() };
             sum.set += node.change_map(place, &change).await?.set;
         }
         let (mut gone, mut held) = (Vec::new(), node.map_entries(place, false).await?);
         while let Some(entry) = held.next().await? {
-            gone.extend(entry.key.filter(|key| bytes(key).is_none_or(|key| !kept.contains(&key))));
+            gone.extend(entry.key.filter(|key| !is_kept(key)));
         }
         for part in gone.chunks(PART) {
             let change = MapChange { delete: part.to_vec(), ..empty() };
             sum.deleted += node.change_map(place, &change).await?.deleted;
         }
-        Ok::<_, CallError>(sum)
-    })
+        Ok(())
+    });
+    match done {
+        Ok(()) => Ok(sum),
+        Err(failure) => Err(failure.with_text(&format!(
+            "\n  entries set before that: {}, deleted: {}; the same command again does the rest",
+            sum.set, sum.deleted
+        ))),
+    }
 }
 
-/// What keys and values of a map are. What cannot be found the daemon tells when it is asked for the change.
-fn types(daemon: &Daemon, place: &Place) -> Result<(Type, Type), Failure> {
+/// The keys of what a map is to hold, as bytes: there are several ways to write an address. What is wrong is told before anything is
+/// written.
+fn keys(map: &Map, entries: &[Value]) -> Result<HashSet<Vec<u8>>, Failure> {
+    if map.kind.is_array() {
+        return Err(Failure::new(format!("`{}` is an array, of which nothing can be deleted", map.name))
+            .with_hint("leave out `--replace`"));
+    }
+    let mut keys = HashSet::with_capacity(entries.len());
+    for (number, entry) in (1..).zip(entries) {
+        let wrong = |what: String| Failure::new(what).within(&format!("line {number} of the file"));
+        let encoded = map.encode(entry, Endian::Little).map_err(|faults| wrong(faults.to_string()))?;
+        if !keys.insert(encoded.key) {
+            return Err(
+                wrong(format!("a line before has the key {}", entry["key"])).with_hint("give each key once")
+            );
+        }
+    }
+    Ok(keys)
+}
+
+/// What a map is. What cannot be found the daemon tells when it is asked for the change.
+fn known(daemon: &Daemon, place: &Place) -> Result<Option<Map>, Failure> {
     let listed = call(daemon, async |node| node.maps().await)?;
     let found = listed.maps.into_iter().find(|view| {
         let is_hook = place.hook.is_none() || place.hook == view.hook;
         view.member == place.member && view.map.name == place.map && is_hook
     });
-    let map = found.map(|view| view.map);
-    let (key, value) = map.map_or((None, None), |map| (map.key, map.value));
-    Ok((key.unwrap_or_else(|| Type::opaque(0)), value.unwrap_or_else(|| Type::opaque(0))))
+    Ok(found.map(|view| view.map))
 }
 
 /// `KEY=VALUE`.

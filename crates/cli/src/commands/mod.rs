@@ -6,7 +6,6 @@ mod apply;
 mod build;
 mod chain;
 mod change;
-pub(crate) mod clang;
 mod daemon;
 mod detach;
 mod endorse;

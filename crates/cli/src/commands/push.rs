@@ -77,7 +77,11 @@ fn checked(repository: Repository, package: &Package, arguments: &Push) -> Resul
             return Ok(None);
         }
         loop {
-            let checks = hub.checks(&repository, version).await?;
+            let checks = match hub.checks(&repository, version).await {
+                // A namespace that is an ordinary registry has no releases.
+                Err(error) if error.is_missing() => return Ok(None),
+                checks => checks?,
+            };
             if !matches!(checks.state, State::Pending | State::Checking) {
                 return Ok(Some(checks));
             }

@@ -5,10 +5,12 @@
 //! An event is a row that is written in the transaction that makes it happen, and so are the deliveries that it leads to. So
 //! nothing is told that did not happen, and nothing happens that is not told.
 
+mod api;
 mod careful;
 mod delivery;
 mod feed;
 mod signature;
+mod webhooks;
 
 use std::fmt;
 use std::str::FromStr;
@@ -20,6 +22,7 @@ use uuid::Uuid;
 
 use crate::Hub;
 
+pub(crate) use self::api::routes as api;
 pub(crate) use self::careful::Reach;
 pub(crate) use self::delivery::deliver;
 

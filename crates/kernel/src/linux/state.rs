@@ -48,12 +48,8 @@ impl Source<'_> {
 
     /// Writes configured values into the constants of the object.
     pub(super) fn configure(&self, bytes: &mut [u8]) -> io::Result<()> {
-        for (name, Constant { offset, bytes: value, .. }) in self.constants {
-            let room = offset.checked_add(value.len()).and_then(|end| bytes.get_mut(*offset..end));
-            let outside = || io::Error::other(format!("parameter `{name}` lies outside of the constants"));
-            room.ok_or_else(outside)?.copy_from_slice(value);
-        }
-        Ok(())
+        let outside = |name| io::Error::other(format!("parameter `{name}` lies outside of the constants"));
+        Constant::write_all(self.constants, bytes).map_err(outside)
     }
 
     /// Where a map is pinned that outlives this load.

@@ -75,13 +75,9 @@ impl Handed {
     }
 
     fn add_constants(&mut self, object: &[u8], configured: &BTreeMap<String, Constant>, of: &str) {
-        let Ok(object) = Object::parse(object) else { return };
+        let object = Object::parse(object).expect("a package that was read has objects that parse");
         let mut bytes = object.constants;
-        for Constant { offset, bytes: value, .. } in configured.values() {
-            if let Some(room) = bytes.get_mut(*offset..).and_then(|rest| rest.get_mut(..value.len())) {
-                room.copy_from_slice(value);
-            }
-        }
+        Constant::write_all(configured, &mut bytes).expect("what was settled lies where the object has it");
         if !bytes.is_empty() {
             self.constants.insert(format!("{CONSTANTS} {of}"), bytes);
         }

@@ -85,6 +85,15 @@ pub enum HubError {
 }
 
 impl HubError {
+    /// Whether there is no such thing at the hub.
+    pub fn is_missing(&self) -> bool {
+        match self {
+            Self::Refused { problem, .. } => problem.status == StatusCode::NOT_FOUND.as_u16(),
+            Self::BadPath { .. } => true,
+            Self::BadHost { .. } | Self::Unreachable { .. } | Self::NoHub { .. } => false,
+        }
+    }
+
     /// What to do.
     pub fn hint(&self) -> Option<String> {
         match self {

@@ -190,7 +190,7 @@ impl Facts {
     /// Whether it runs on a platform.
     pub fn runs_on(&self, platform: &Platform) -> bool {
         let platform = platform.to_string();
-        self.platforms.iter().any(|built| *built == platform)
+        self.platforms.contains(&platform)
     }
 }
 

@@ -153,33 +153,54 @@ impl Registry {
                 None => request,
             }
         };
-        let first = match self.granted(call.repository, call.access) {
+        let granted = self.granted(call.repository, call.access);
+        let is_anonymous = granted.is_none();
+        let first = match granted {
             Some(grant) => grant.apply(request()),
             None => request(),
         };
         let response = first.send().await.map_err(|source| broken(call.repository, source))?;
-        if response.status() != StatusCode::UNAUTHORIZED {
-            return Ok(response);
-        }
-        let grant = self.log_in(call.repository, call.access, response.headers()).await?;
+        let challenge = match response.status() {
+            StatusCode::UNAUTHORIZED => Some(response.headers().clone()),
+            // What is hidden from those who do not log in is not there for them.
+            StatusCode::NOT_FOUND if is_anonymous => self.challenge(call.repository).await?,
+            _ => None,
+        };
+        let Some(challenge) = challenge else { return Ok(response) };
+        let grant = self.log_in(call.repository, call.access, &challenge).await?;
         self.grant(call.repository, call.access, grant.clone());
         grant.apply(request()).send().await.map_err(|source| broken(call.repository, source))
     }
 
+    /// How a registry asks for a login where nothing is wanted yet; none where it does not, or there is no login for it.
+    async fn challenge(&self, repository: &Repository) -> Result<Option<HeaderMap>, Fault> {
+        if self.credentials.login(repository.host()).is_none() {
+            return Ok(None);
+        }
+        let mut url = super::url(repository, "");
+        url.set_path("/v2/");
+        let response = self.client(repository)?.get(url).send().await;
+        let response = response.map_err(|source| broken(repository, source))?;
+        let is_asked = response.status() == StatusCode::UNAUTHORIZED;
+        Ok(is_asked.then(|| response.headers().clone()))
+    }
+
     /// What an answer that is not a success means.
     async fn failure(&self, call: &Call<'_>, response: &mut Response) -> RegistryError {
-        match response.status() {
-            StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN => self.unwelcome(call.repository),
-            status => {
-                // What it says only explains; where it cannot be read there is the status.
-                let mut said = Vec::new();
-                let is_read =
-                    matches!(receive(response, MAX_MESSAGE_BYTES, &mut said, |_| {}).await, Ok(true));
-                let said = if is_read { said } else { Vec::new() };
-                let (repository, status) = (call.repository.clone(), status.as_u16());
-                RegistryError::Status { repository, status, message: message(&said) }
-            }
+        let status = response.status();
+        if status == StatusCode::UNAUTHORIZED {
+            return self.unwelcome(call.repository);
         }
+        // What it says only explains; where it cannot be read there is the status.
+        let mut said = Vec::new();
+        let is_read = matches!(receive(response, MAX_MESSAGE_BYTES, &mut said, |_| {}).await, Ok(true));
+        let said = if is_read { said } else { Vec::new() };
+        // A hub says why it takes no such package; others only say no.
+        if status == StatusCode::FORBIDDEN && said.is_empty() {
+            return self.unwelcome(call.repository);
+        }
+        let (repository, status) = (call.repository.clone(), status.as_u16());
+        RegistryError::Status { repository, status, message: message(&said) }
     }
 
     /// The registry wants another login than it was given, or one at all.
@@ -242,6 +263,6 @@ fn message(said: &[u8]) -> String {
         }
         Err(_) => String::from_utf8_lossy(said).into_owned(),
     };
-    let text: String = text.chars().filter(|letter| !letter.is_control()).take(200).collect();
+    let text: String = text.chars().filter(|letter| !letter.is_control()).take(400).collect();
     if text.trim().is_empty() { "it says no more".to_owned() } else { text.trim().to_owned() }
 }

@@ -30,10 +30,11 @@ pub(super) enum Grant {
     Bearer(String),
 }
 
+/// What a token server answers. Many give the token under both names.
 #[derive(Deserialize)]
 struct Token {
-    #[serde(alias = "access_token")]
-    token: String,
+    token: Option<String>,
+    access_token: Option<String>,
 }
 
 impl Grant {
@@ -116,9 +117,10 @@ impl Registry {
         let is_whole = receive(&mut response, MAX_TOKEN_BYTES, &mut answer, |_| {}).await;
         let is_whole = is_whole.map_err(|source| broken(repository, source))?;
         let token = is_whole.then(|| serde_json::from_slice::<Token>(&answer).ok()).flatten();
+        let token = token.and_then(|answer| answer.token.or(answer.access_token));
         let token =
             token.ok_or_else(|| unusable(repository, "its token server gives no token".to_owned()))?;
-        Ok(Grant::Bearer(token.token))
+        Ok(Grant::Bearer(token))
     }
 }
 

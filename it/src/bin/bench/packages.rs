@@ -12,11 +12,9 @@ use std::fs;
 use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use it::{Ran, repository};
-use kernel::{Candidate, Change, Stand, Terms};
-use maps::{Endian, Interface};
+use it::{Ran, fill, frame, repository};
+use kernel::{Candidate, Stand, Terms};
 use package::{Config, HookPoint, Manifest, PackageName, ProgramSpec};
-use packet::Packet;
 use plan::{Buffers, Configuration, Configured};
 use serde_json::{Map, Value, json};
 
@@ -30,8 +28,6 @@ const CALLS: u32 = 2_000;
 const ROUNDS: usize = 24;
 /// What the comparison of block lists is called, beside kinds of traffic.
 const BLOCK_LIST: &str = "block_list";
-/// The byte order of objects of this machine.
-const HERE: Endian = if cfg!(target_endian = "big") { Endian::Big } else { Endian::Little };
 
 /// A program with a packet.
 struct Contender {
@@ -125,12 +121,12 @@ impl Contender {
         let stand = Stand::alone(&candidate, &terms)?;
         let interface = manifest.interface(&program.object, &object)?;
         for entries in case.entries {
-            fill(&stand, &interface, entries)?;
+            fill(&stand, &interface, entries.map, counted_up(entries))?;
         }
         for before in case.before {
-            stand.run(&before.parse::<Packet>()?.to_bytes(), &kernel::PacketContext::default())?;
+            stand.run(&frame(before)?, &kernel::PacketContext::default())?;
         }
-        let packet = case.packet.parse::<Packet>()?.to_bytes();
+        let packet = frame(case.packet)?;
         let (verdict, _) = stand.measure(&packet, 1)?;
         ensure!(verdict == case.verdict, "it returns {verdict}, and not {}", case.verdict);
         Ok(Self { case, stand, packet, samples: Vec::new() })
@@ -162,17 +158,12 @@ fn program<'m>(manifest: &'m Manifest, case: &Case) -> Result<&'m ProgramSpec> {
     found.context("it has no such program")
 }
 
-/// Writes entries of a map, keys that are counted up among them.
-fn fill(stand: &Stand, interface: &Interface, entries: &Entries) -> Result<()> {
-    let is = interface.map(entries.map).with_context(|| format!("there is no map `{}`", entries.map))?;
-    let open = stand.map(entries.map)?.with_context(|| format!("there is no map `{}`", entries.map))?;
-    let changes = (0..entries.count).map(|number| {
+/// Entries as JSON, of which keys are counted up.
+fn counted_up(entries: &Entries) -> impl Iterator<Item = String> {
+    (0..entries.count).map(|number| {
         let text = entries.entry.replace("{number}", &number.to_string());
-        let text = text.replace("{ipv4}", &std::net::Ipv4Addr::from(0x0b00_0000 + number).to_string());
-        let entry = is.encode(&serde_json::from_str(&text)?, HERE)?;
-        Ok(Change::Set { key: entry.key, values: vec![entry.value] })
-    });
-    Ok(open.change(&changes.collect::<Result<Vec<_>>>()?)?)
+        text.replace("{ipv4}", &std::net::Ipv4Addr::from(0x0b00_0000 + number).to_string())
+    })
 }
 
 /// What a list of a million blocked addresses costs beside Debian's `xdp-filter` (`it/bench/block_list.py`).

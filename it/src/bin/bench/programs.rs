@@ -23,7 +23,7 @@ pub(crate) fn compile_source(name: &str, source: &str, flags: &[&str]) -> Result
     }
     let mut clang = Command::new("clang-19");
     clang.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-I", "programs/include"]);
-    clang.args(["-I", "crates/cli/include"]).args(flags);
+    clang.args(["-I", "crates/compile/include"]).args(flags);
     clang.arg("-c").arg(source).arg("-o").arg(&object);
     let output = clang.current_dir(repository()).output().context("`clang-19` cannot be run")?;
     if !output.status.success() {

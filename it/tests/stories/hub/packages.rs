@@ -3,6 +3,7 @@
 
 mod found;
 mod published;
+mod told;
 mod withdrawn;
 
 use std::fs;
@@ -16,16 +17,16 @@ use crate::packages;
 
 /// A hub with the publisher `l3af`, whose owner is `anna` and whose root has the key that packages are signed with; and `rita`, who
 /// reviews.
-struct Scene {
-    hub: Hub,
+pub(super) struct Scene {
+    pub(super) hub: Hub,
     boss: String,
     folder: TempDir,
 }
 
 impl Scene {
-    /// With lines of the configuration besides.
+    /// With sections of the configuration besides.
     fn new(settings: &str) -> Self {
-        let hub = Hub::start_with(&format!("[access]\n{settings}")).unwrap();
+        let hub = Hub::start_with(&format!("{settings}[access]\n")).unwrap();
         let person = hub.administrator().unwrap();
         let boss = hub.token(&person, &["api:read", "api:write", "admin"]).unwrap();
         let scene = Self { hub, boss, folder: tempfile::tempdir().unwrap() };
@@ -40,7 +41,7 @@ impl Scene {
     }
 
     /// Where what passes the checks is released at once.
-    fn without_reviewers() -> Self {
+    pub(super) fn without_reviewers() -> Self {
         Self::new("[review]\napprovals = 0\n")
     }
 
@@ -81,7 +82,7 @@ impl Scene {
     }
 
     /// What goes into `Authorization` for somebody.
-    fn token(&self, handle: &str) -> String {
+    pub(super) fn token(&self, handle: &str) -> String {
         fs::read_to_string(self.path(&format!("{handle}.token"))).unwrap()
     }
 
@@ -97,7 +98,7 @@ impl Scene {
     }
 
     /// Pushes a package as its owner, and tells what the checks found.
-    fn push(&self, package: &str, name: &str) -> Value {
+    pub(super) fn push(&self, package: &str, name: &str) -> Value {
         let to = self.hub.reference(&format!("l3af/{name}"));
         let ran = self.ran("anna", &["push", package, &to, "--json"]);
         let told: Value = serde_json::from_str(&ran.stdout).unwrap_or_else(|_| panic!("{}", ran.stderr));
@@ -141,7 +142,6 @@ const SOURCE: &str = "
 #include \"vmlinux.h\"
 #include <bpf/bpf_helpers.h>
 SEC(\"xdp\") int steady(struct xdp_md *context) { return XDP_PASS; }
-char license[] SEC(\"license\") = \"GPL\";
 ";
 const PROGRAM: &str = "[[program]]\nfunction = \"steady\"\nobject = \"steady.bpf.o\"\nsource = \"steady.bpf.c\"\nhook = \"xdp\"\n";
 

@@ -11,6 +11,7 @@ use it::{run, run_in};
 use crate::kernel;
 use crate::user::only;
 
+mod change;
 mod farm;
 
 use farm::{Conversation, Farm, VIPS, document, http, service, udp};

@@ -12,14 +12,14 @@ mod oom_kills;
 mod tcp_retransmits;
 
 use std::io::{BufRead as _, BufReader};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
 use std::thread;
 use std::time::{Duration, Instant};
 
 use ::package::KernelVersion;
-use it::Node;
+use it::{Node, repository};
 use serde_json::Value;
 
 use crate::{is_emulated, packages};
@@ -103,6 +103,32 @@ fn metric(node: &Node, words: &str) -> Option<u64> {
     let told = it::run(&line).unwrap();
     let mut samples = told.lines().filter_map(|line| line.strip_prefix(words));
     samples.find_map(|rest| rest.trim().parse().ok())
+}
+
+/// The Python of the tests.
+fn python() -> PathBuf {
+    let python = repository().join("target/python/bin/python");
+    assert!(python.exists(), "`cargo xtask python` makes `target/python`");
+    python
+}
+
+/// Says that a reader of others reads all metrics.
+#[track_caller]
+fn assert_readable(node: &Node) {
+    let read = "import sys; from prometheus_client.openmetrics import parser; list(parser.text_fd_to_metric_families(sys.stdin))";
+    let (socket, python) = (node.socket(), python());
+    let told = format!("curl -s --unix-socket {} http://l3afd/metrics", socket.display());
+    let line = format!("set -o pipefail; {told} | {} -c '{read}'", python.display());
+    let ran = Command::new("bash").args(["-c", &line]).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
+}
+
+/// Leaves no room in maps of a probe: in tables for another key, in buffers for another event. Buffers are not read after that.
+#[track_caller]
+fn fill(node: &Node, probe: &str, maps: &[&str]) {
+    let pins = maps.iter().map(|map| node.probe_map(probe, map).unwrap());
+    let ran = Command::new(python()).arg(repository().join("it/python/fill.py")).args(pins).output().unwrap();
+    assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
 }
 
 /// Waits until a metric is at least so much.

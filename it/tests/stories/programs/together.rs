@@ -3,13 +3,11 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
-use std::process::{Command, Stdio};
 use std::thread;
 use std::time::Duration;
 
 use ::package::KernelVersion;
-use it::{Node, Pair, repository, run_in};
-use packet::Packet;
+use it::{Node, Pair, frame, run_in, send_frames};
 use serde_json::Value;
 
 use crate::packages;
@@ -42,14 +40,7 @@ impl Everything {
         if crate::kernel() < (KernelVersion { major: 6, minor: 6 }) {
             return None;
         }
-        let pair = Pair::new().unwrap();
-        for (side, ipv6) in [(&pair.left, LEFT[1]), (&pair.right, RIGHT[1])] {
-            let inside = |line: &str| run_in(&side.namespace, line).unwrap();
-            let interface = &side.interface;
-            inside("sysctl -qw net.ipv6.conf.all.disable_ipv6=0 net.ipv6.conf.default.disable_ipv6=0");
-            inside(&format!("sysctl -qw net.ipv6.conf.{interface}.disable_ipv6=0"));
-            inside(&format!("ip address add {ipv6}/64 dev {interface} nodad"));
-        }
+        let pair = Pair::of_both_families().unwrap();
         let left = |line: &str| run_in(&pair.left.namespace, line).unwrap();
         left(&format!("ip address add {}/24 dev left0", BLOCKED[0]));
         left(&format!("ip address add {}/64 dev left0 nodad preferred_lft 0", BLOCKED[1]));
@@ -178,23 +169,13 @@ member = [
 
     /// Sends frames with a tag from the left, so many of each family.
     fn send_tagged(&self, count: usize) {
-        let ethernet = "eth(dst=ff:ff:ff:ff:ff:ff) / vlan(id=7)";
+        let rest = "udp(dport=53) / 0x00*40";
         let texts = [
-            format!("{ethernet} / ipv4(src={}, dst={}) / udp(dport=53) / 0x00*40", LEFT[0], RIGHT[0]),
-            format!("{ethernet} / ipv6(src={}, dst={}) / udp(dport=53) / 0x00*40", LEFT[1], RIGHT[1]),
+            format!("eth / vlan(7) / ipv4(src={}, dst={}) / {rest}", LEFT[0], RIGHT[0]),
+            format!("eth / vlan(7) / ipv6(src={}, dst={}) / {rest}", LEFT[1], RIGHT[1]),
         ];
-        let mut command = Command::new("nsenter");
-        command.arg(format!("--net=/run/netns/{}", self.pair.left.namespace)).arg("python3");
-        command.arg(repository().join("it/python/frames.py")).args(["send", "left0"]).stdin(Stdio::piped());
-        let mut sender = command.spawn().unwrap();
-        let mut input = sender.stdin.take().unwrap();
-        for frame in texts.iter().cycle().take(2 * count) {
-            let bytes = frame.parse::<Packet>().unwrap().to_bytes();
-            let digits: Vec<String> = bytes.iter().map(|byte| format!("{byte:02x}")).collect();
-            writeln!(input, "{}", digits.concat()).unwrap();
-        }
-        drop(input);
-        assert!(sender.wait().unwrap().success());
+        let frames = texts.map(|text| frame(&text).unwrap());
+        send_frames(&self.pair.left, frames.iter().cycle().take(2 * count)).unwrap();
     }
 }
 

@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::io::{BufRead as _, BufReader, Read as _, Write as _};
+use std::io::{Read as _, Write as _};
 use std::net::{TcpListener, TcpStream};
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::Command;
 
 use ::package::KernelVersion;
-use it::{Node, Ran, Side, repository, run, run_in, unique};
-use packet::Packet;
+use it::{
+    Net, Node, Ran, Side, frames_across, hex, no_offload, repository, run, run_in, send_frames, unique,
+};
 use serde_json::Value;
 
 use crate::packages;
@@ -118,69 +119,13 @@ impl Street {
     }
 }
 
-fn frames(side: &Side, words: &[&str]) -> Command {
-    let mut command = Command::new("nsenter");
-    command.arg(format!("--net=/run/netns/{}", side.namespace)).arg("python3");
-    command.arg(repository().join("it/python/frames.py")).args(words);
-    command.stdin(Stdio::piped()).stdout(Stdio::piped());
-    command
-}
-
-fn digit(number: u8) -> char {
-    char::from_digit(number.into(), 16).unwrap()
-}
-
-fn hex(frame: &[u8]) -> String {
-    frame.iter().flat_map(|byte| [byte >> 4, byte & 15]).map(digit).collect()
-}
-
-/// Sends frames out of an interface as they are.
-fn send(side: &Side, sent: &[Vec<u8>]) {
-    let mut sender = frames(side, &["send", &side.interface]).spawn().unwrap();
-    let mut input = sender.stdin.take().unwrap();
-    for frame in sent {
-        writeln!(input, "{}", hex(frame)).unwrap();
-    }
-    drop(input);
-    assert!(sender.wait().unwrap().success());
-}
-
-/// Whoever catches what an interface receives, until it is asked for it.
-struct Net {
-    process: Child,
-    output: BufReader<ChildStdout>,
-}
-
-impl Net {
-    fn on(side: &Side) -> Self {
-        let mut process = frames(side, &["catch", &side.interface]).spawn().unwrap();
-        let mut output = BufReader::new(process.stdout.take().unwrap());
-        let mut line = String::new();
-        output.read_line(&mut line).unwrap();
-        assert_eq!(line, "ready\n");
-        Self { process, output }
-    }
-
-    /// All frames but those by which neighbours find each other. It waits for so many, and a moment for more.
-    fn caught(mut self, expected: usize) -> Vec<Vec<u8>> {
-        writeln!(self.process.stdin.take().unwrap(), "{expected}").unwrap();
-        let mut text = String::new();
-        self.output.read_to_string(&mut text).unwrap();
-        assert!(self.process.wait().unwrap().success());
-        let byte = |pair: &[u8]| u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap();
-        text.lines().map(|line| line.as_bytes().chunks(2).map(byte).collect()).collect()
-    }
-}
-
 /// What arrives of what is sent: so many frames are expected.
 fn copies(from: &Side, at: &Side, sent: &[Vec<u8>], expected: usize) -> Vec<Vec<u8>> {
-    let net = Net::on(at);
-    send(from, sent);
-    net.caught(expected)
+    frames_across(from, at, sent, expected).unwrap()
 }
 
 fn frame(text: &str) -> Vec<u8> {
-    text.parse::<Packet>().unwrap().to_bytes()
+    it::frame(text).unwrap()
 }
 
 /// Frames of all kinds that the package knows; none shorter than what a card would send.
@@ -282,9 +227,9 @@ fn what_an_interface_sends_is_copied_as_well_and_arrives_as_it_was() {
     let sent = kinds();
     for (name, ..) in TUNNELS {
         street.mirror(&targets(name, COLLECTORS[1], ", vni = 7"), &["here0/egress"]);
-        let (original, copied) = (Net::on(&street.far), Net::on(&street.collector));
-        send(&street.here, &sent);
-        let (original, copied) = (original.caught(sent.len()), copied.caught(sent.len()));
+        let (original, copied) = (Net::on(&street.far).unwrap(), Net::on(&street.collector).unwrap());
+        send_frames(&street.here, &sent).unwrap();
+        let (original, copied) = (original.caught(sent.len()).unwrap(), copied.caught(sent.len()).unwrap());
         assert_eq!(original, sent, "{name}");
         assert_eq!(copied.len(), sent.len(), "{name}");
         assert!(sent.iter().zip(&copied).all(|(frame, copy)| copy.ends_with(frame)), "{name}");
@@ -487,12 +432,12 @@ fn a_connection_is_unharmed_and_its_copies_are_whole_when_the_kernel_cuts_segmen
         interface: "out0".to_owned(),
         address: String::new(),
     };
-    assert!(frames(&out, &["no-offload", "out0"]).status().unwrap().success());
+    no_offload(&out).unwrap();
     for (name, ..) in TUNNELS {
         street.mirror(&targets(name, COLLECTORS[0], ", vni = 7"), &["here0/ingress", "here0/egress"]);
-        let net = Net::on(&street.collector);
+        let net = Net::on(&street.collector).unwrap();
         exchange(&street.far, &street.here, BYTES);
-        let caught = net.caught(2 * BYTES / 1400);
+        let caught = net.caught(2 * BYTES / 1400).unwrap();
         assert_eq!(street.counts("send", "mirror_sent", 0)["cut"], 0, "{name}");
         assert!(caught.iter().all(|copy| copy.len() <= 1514), "{name}");
         let fields = ["ip.src", "tcp.seq", "tcp.len", "tcp.checksum.status", "ip.checksum.status"];

@@ -34,6 +34,15 @@ pub(crate) fn announcements(settings: &Settings, statistics: &Statistics) -> Vec
     messages
 }
 
+/// All templates, and nothing else.
+pub(crate) fn templates(enterprise: u32) -> Message {
+    let mut message = Message::new(MOST_BYTES);
+    for template in Template::ALL {
+        template.announce(enterprise, &mut message).expect("they fit the longest message");
+    }
+    message
+}
+
 /// What was counted so far, alone.
 pub(crate) fn counts(settings: &Settings, statistics: &Statistics) -> Message {
     let mut message = Message::new(settings.most_bytes());

@@ -117,7 +117,7 @@ elements! {
     Vlan: Iana 58 "vlanId" Unsigned16 Identifier None;
     IpVersion: Iana 60 "ipVersion" Unsigned8 Identifier None;
     Direction: Iana 61 "flowDirection" Unsigned8 Identifier None;
-    ForwardingStatus: Iana 89 "forwardingStatus" Unsigned8 Identifier None;
+    ForwardingStatus: Iana 89 "forwardingStatus" Unsigned32 Identifier None;
     DroppedBytes: Iana 132 "droppedOctetDeltaCount" Unsigned64 DeltaCounter Octets;
     DroppedPackets: Iana 133 "droppedPacketDeltaCount" Unsigned64 DeltaCounter Packets;
     EndReason: Iana 136 "flowEndReason" Unsigned8 Identifier None;
@@ -170,17 +170,15 @@ elements! {
 impl Element {
     /// How many bytes a value has in records.
     pub(crate) fn bytes(self) -> u16 {
-        // Reduced-size encoding (RFC 7011, section 6.2): our selectors have 32 bits.
-        if self == Self::Selector {
-            return 4;
-        }
-        match self.describe().kind {
-            Kind::Unsigned8 => 1,
-            Kind::Unsigned16 => 2,
-            Kind::Unsigned32 | Kind::Ipv4 => 4,
-            Kind::Unsigned64 | Kind::Float64 | Kind::Milliseconds => 8,
-            Kind::Ipv6 => 16,
-            Kind::Text => VARIABLE,
+        match (self, self.describe().kind) {
+            // Reduced-size encoding (RFC 7011, section 6.2): our selectors have 32 bits, and of the status one byte has a meaning.
+            (Self::Selector, _) => 4,
+            (Self::ForwardingStatus, _) | (_, Kind::Unsigned8) => 1,
+            (_, Kind::Unsigned16) => 2,
+            (_, Kind::Unsigned32 | Kind::Ipv4) => 4,
+            (_, Kind::Unsigned64 | Kind::Float64 | Kind::Milliseconds) => 8,
+            (_, Kind::Ipv6) => 16,
+            (_, Kind::Text) => VARIABLE,
         }
     }
 }

@@ -104,16 +104,11 @@ impl Exporter {
     /// When the maps cannot be read or written.
     pub(crate) fn finish(&mut self) -> io::Result<bool> {
         let now = Now::read();
-        self.tell_of(&self.own(), &now)?;
+        let mut own = self.accounts.oldest(usize::MAX, EndReason::Forced);
+        own.retain(|(key, _)| self.settings.knows(key));
+        self.tell_of(&own, &now)?;
         self.pump(&now)?;
-        Ok(self.session.is_none() || self.own().is_empty() && !self.has_messages())
-    }
-
-    /// All flows that were taken over and that these settings are for.
-    fn own(&self) -> Vec<(Key, EndReason)> {
-        let mut all = self.accounts.oldest(usize::MAX, EndReason::Forced);
-        all.retain(|(key, _)| self.settings.knows(key));
-        all
+        Ok(self.session.is_none() || !self.is_behind && !self.has_messages())
     }
 
     /// Makes messages of flows as long as there is room for some. The others stay in the cache, where packets are added to them.

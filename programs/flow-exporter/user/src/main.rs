@@ -7,8 +7,6 @@ mod element;
 mod exporter;
 mod flow;
 mod ledger;
-#[rustfmt::skip]
-mod maps;
 mod message;
 mod pause;
 mod record;
@@ -20,6 +18,8 @@ mod template;
 mod tests;
 mod udp;
 mod unacknowledged;
+
+include!(concat!(env!("OUT_DIR"), "/maps.rs"));
 
 use std::io::Write as _;
 use std::sync::Arc;

@@ -5,7 +5,7 @@
 use std::collections::VecDeque;
 use std::io::{self, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, connect, socket_with, sockopt};
@@ -20,6 +20,8 @@ use crate::{tell, unacknowledged};
 
 /// How long a collector may take to accept, and to confirm what it got.
 const PATIENCE: Duration = Duration::from_secs(30);
+/// The kernel goes through all connections of the machine to tell what is not confirmed of one: of the time this takes one part at most.
+const LOOK_SHARE: u32 = 20;
 
 /// The connections to a collector, one after the other.
 #[derive(Debug)]
@@ -45,6 +47,8 @@ struct Connection {
     /// What is not confirmed.
     unconfirmed: VecDeque<Unconfirmed>,
     statistics_ns: u64,
+    /// When to look next what is not confirmed.
+    look_ns: u64,
     /// Whether the kernel here tells what is not confirmed.
     is_told: bool,
 }
@@ -123,7 +127,7 @@ impl Tcp {
             return Ok(());
         }
         connection.send(accounts, context)?;
-        if connection.confirm(accounts).map_err(Trouble::Maps)? {
+        if connection.confirm(accounts, context.2).map_err(Trouble::Maps)? {
             self.pause.end();
         }
         Ok(())
@@ -152,6 +156,7 @@ impl Connection {
             next_message,
             unconfirmed: VecDeque::new(),
             statistics_ns: now.ns,
+            look_ns: now.ns,
             is_told: true,
         })
     }
@@ -244,14 +249,25 @@ impl Connection {
         Ok(())
     }
 
+    /// Looks how many bytes are not confirmed; not again for a time where that takes long.
+    fn look(&mut self, (local, peer): (SocketAddr, SocketAddr), now: &Now) -> Option<u64> {
+        let begin = Instant::now();
+        let bytes = unacknowledged::bytes(local, peer);
+        self.look_ns = now.after(begin.elapsed() * LOOK_SHARE);
+        bytes
+    }
+
     /// Lets go of what the kernel of the collector confirmed. Returns whether there was anything.
-    fn confirm<M: Meter + Ledger>(&mut self, accounts: &mut Accounts<M>) -> io::Result<bool> {
-        let (Some((local, peer)), false) = (self.ends, self.unconfirmed.is_empty()) else { return Ok(false) };
-        let waiting = match (self.is_told, unacknowledged::bytes(local, peer)) {
-            (false, _) => 0,
-            (true, Some(bytes)) => bytes,
+    fn confirm<M: Meter + Ledger>(&mut self, accounts: &mut Accounts<M>, now: &Now) -> io::Result<bool> {
+        let (Some(ends), false) = (self.ends, self.unconfirmed.is_empty()) else { return Ok(false) };
+        if now.ns < self.look_ns {
+            return Ok(false);
+        }
+        let waiting = match self.is_told.then(|| self.look(ends, now)) {
+            None => 0,
+            Some(Some(bytes)) => bytes,
             // It has ended, which the next look at it tells.
-            (true, None) => return Ok(false),
+            Some(None) => return Ok(false),
         };
         let unwritten = u64::try_from(self.outgoing.len()).expect("it is short");
         let confirmed = self.queued.saturating_sub(unwritten + waiting);

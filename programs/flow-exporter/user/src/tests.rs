@@ -4,3 +4,4 @@
 mod decode;
 mod encoding;
 mod killed;
+mod sessions;

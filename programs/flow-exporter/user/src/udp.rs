@@ -97,7 +97,7 @@ impl Udp {
         settings: &Settings,
         now: &Now,
     ) -> io::Result<()> {
-        let session = fingerprint(&format!("udp {} {}", self.collector, settings.domain));
+        let session = session(self.collector, settings);
         let before = accounts.progress;
         let port = if before.session == session { before.source_port } else { 0 };
         let socket = self.bind(port).or_else(|error| if port == 0 { Err(error) } else { self.bind(0) });
@@ -186,8 +186,10 @@ impl Udp {
     }
 }
 
-/// A number that tells one text from another (FNV-1a).
-fn fingerprint(text: &str) -> u64 {
-    text.bytes()
-        .fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
+/// A number that tells one transport session from another (FNV-1a). What is told within one must not change: over UDP no template can
+/// be withdrawn, so other templates go from another port (RFC 7011, section 8.4).
+fn session(collector: SocketAddr, settings: &Settings) -> u64 {
+    let templates = compose::templates(settings.enterprise).finish(0, 0, settings.domain);
+    let bytes = collector.to_string().into_bytes().into_iter().chain(templates);
+    bytes.fold(0xcbf2_9ce4_8422_2325, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0100_0000_01b3))
 }

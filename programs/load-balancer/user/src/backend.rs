@@ -29,8 +29,6 @@ pub(crate) struct Backend {
     pub(crate) checks: u64,
     /// How many slots of its pool lead to it.
     pub(crate) slots: u32,
-    /// What was written of it last.
-    pub(crate) written: Option<TargetsValue>,
 }
 
 impl Backend {
@@ -54,7 +52,6 @@ impl Backend {
             due: Some(Instant::now()),
             checks: 0,
             slots: known.map_or(0, |known| known.slots),
-            written: None,
             settings,
         }
     }

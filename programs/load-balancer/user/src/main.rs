@@ -6,19 +6,21 @@
 mod backend;
 mod balancer;
 mod check;
+mod claim;
 mod health;
 mod maglev;
-#[rustfmt::skip]
-mod maps;
 mod publish;
 mod slots;
 mod workers;
+
+include!(concat!(env!("OUT_DIR"), "/maps.rs"));
 
 use std::os::unix::net::UnixDatagram;
 use std::process::ExitCode;
 use std::{env, io, thread};
 
 use balancer::{Balancer, Maps, say};
+use claim::Claim;
 use maps::{Described, Map, Place, RodataConstants};
 
 fn main() -> ExitCode {
@@ -40,18 +42,35 @@ fn run() -> io::Result<()> {
             "no maps were handed over; `l3afd` runs this program",
         ));
     }
-    let begin =
-        |(maps, constants): (Maps, RodataConstants)| thread::spawn(move || Balancer::new(maps, &constants));
+    let begin = |(maps, constants): (Maps, RodataConstants)| {
+        thread::spawn(move || Ok((Balancer::new(maps, &constants)?, constants)))
+    };
     let beginning: Vec<_> = handed.into_iter().map(begin).collect();
-    let balancers: io::Result<Vec<Balancer>> = beginning.into_iter().map(joined).collect();
+    let balancers: io::Result<Vec<_>> = beginning.into_iter().map(joined).collect();
     let (failed, failure) = std::sync::mpsc::channel();
-    for balancer in balancers? {
+    for (balancer, constants) in balancers? {
         let failed = failed.clone();
-        thread::spawn(move || failed.send(balancer.run()));
+        thread::spawn(move || failed.send(serve(balancer, &constants)));
     }
     tell_ready()?;
     drop(failed);
-    failure.recv().map_err(io::Error::other)?
+    Err(failure.recv().unwrap_or_else(io::Error::other))
+}
+
+/// Balances, but while another process has the word. Returns why that is not possible any more.
+fn serve(mut balancer: Balancer, constants: &RodataConstants) -> io::Error {
+    loop {
+        let next = balancer.run().and_then(|maps| {
+            say("another process of this program began, and has the word: this one stands by");
+            maps.claim.stand_by()?;
+            say("the other process has ended: this one goes on");
+            Balancer::new(maps, constants)
+        });
+        match next {
+            Ok(next) => balancer = next,
+            Err(error) => return error,
+        }
+    }
 }
 
 fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
@@ -61,8 +80,8 @@ fn joined<T>(thread: thread::JoinHandle<io::Result<T>>) -> io::Result<T> {
 /// The maps of each member of the package, or of several that share them.
 fn handed() -> io::Result<Vec<(Maps, RodataConstants)>> {
     let (mut backends, mut constants) = (maps::Backends::handed()?, maps::Rodata::handed()?);
-    let (mut tables, mut pools, mut health) =
-        (maps::Tables::handed()?, maps::Pools::handed()?, maps::Health::handed()?);
+    let (mut tables, mut pools) = (maps::Tables::handed()?, maps::Pools::handed()?);
+    let (mut health, mut claims) = (maps::Health::handed()?, maps::Claims::handed()?);
     let together = |targets: maps::Targets| {
         let places = targets.places().to_vec();
         let constants = take(&mut constants, &places)?.read()?;
@@ -71,6 +90,7 @@ fn handed() -> io::Result<Vec<(Maps, RodataConstants)>> {
             tables: take(&mut tables, &places)?,
             pools: take(&mut pools, &places)?,
             health: take(&mut health, &places)?,
+            claim: Claim::none(take(&mut claims, &places)?),
             targets,
         };
         Ok((maps, constants))

@@ -12,6 +12,7 @@ use rustix::time::{ClockId, clock_gettime};
 
 use crate::backend::{Backend, nobody};
 use crate::balancer::{Maps, say};
+use crate::claim::Halted;
 use crate::maglev::{Member, table};
 use crate::maps::{PoolsValue, TablesValue, TargetsValueState};
 use crate::slots::{CHUNKS, Slots};
@@ -19,68 +20,43 @@ use crate::slots::{CHUNKS, Slots};
 /// How many pools there are.
 const POOLS: u16 = 16;
 /// How long a table that was in use is left alone, so that no packet is still reading it.
-const REST: Duration = Duration::from_millis(50);
+pub(crate) const REST: Duration = Duration::from_millis(50);
 
-/// Which table of each pool is in use.
-#[derive(Debug)]
-pub(crate) struct InUse(Vec<u32>);
-
-/// Writes all that changed.
+/// Writes all that is not as it is to be.
 ///
 /// # Errors
-/// When a map cannot be read or written. What was written is whole all the same.
+/// When another process has the word, or a map cannot be read or written. What was written is whole all the same.
 pub(crate) fn publish(
     maps: &Maps,
     backends: &mut BTreeMap<u16, Backend>,
     window_s: u32,
-) -> io::Result<InUse> {
+) -> Result<(), Halted> {
     let others = write_targets(maps, backends)?;
-    let mut generations = Vec::new();
     let mut has_switched = false;
     for pool in 0..POOLS {
         let of_pool = |backend: &&mut Backend| backend.settings.pool == pool;
         let members = members(backends.values().filter(|backend| backend.settings.pool == pool));
         let change = Change { table: table(&members), others: &others, window_s };
         let written = write_table(maps, pool, &change)?;
-        generations.push(written.generation);
         has_switched |= written.is_new;
         for backend in backends.values_mut().filter(of_pool) {
             backend.slots = written.slots.count(backend.number);
-            maps.health.update(&backend.number.into(), &backend.told())?;
+            maps.write(&maps.health, &backend.number.into(), &backend.told())?;
         }
     }
     forget(maps, backends)?;
     if has_switched {
         thread::sleep(REST);
     }
-    Ok(InUse(generations))
-}
-
-/// Whether all is in force as it was written. While a document is changed, the program for the one before runs beside this one, and
-/// may have the last word.
-///
-/// # Errors
-/// When a map cannot be read.
-pub(crate) fn is_in_force(
-    maps: &Maps,
-    backends: &BTreeMap<u16, Backend>,
-    tables: &InUse,
-) -> io::Result<bool> {
-    for backend in backends.values() {
-        if maps.targets.lookup(&backend.number.into())? != backend.written {
-            return Ok(false);
-        }
-    }
-    let generation = |pool: u16| Ok(maps.pools.lookup(&pool.into())?.map_or(0, |state| state.generation));
-    Ok((0..POOLS).map(generation).collect::<io::Result<Vec<u32>>>()? == tables.0)
+    Ok(())
 }
 
 /// Writes where backends are, as far as that is new. Returns the numbers that stood for others.
-fn write_targets(maps: &Maps, backends: &mut BTreeMap<u16, Backend>) -> io::Result<BTreeSet<u16>> {
+fn write_targets(maps: &Maps, backends: &BTreeMap<u16, Backend>) -> Result<BTreeSet<u16>, Halted> {
     let mut others = BTreeSet::new();
     for pool in 0..POOLS {
         let is_rescue = is_rescue(backends.values().filter(|backend| backend.settings.pool == pool));
-        for backend in backends.values_mut().filter(|backend| backend.settings.pool == pool) {
+        for backend in backends.values().filter(|backend| backend.settings.pool == pool) {
             if write_target(maps, backend, is_rescue)? {
                 others.insert(backend.number);
             }
@@ -107,13 +83,12 @@ fn members<'a>(backends: impl Iterator<Item = &'a Backend> + Clone) -> Vec<Membe
 }
 
 /// Writes where a backend is, if that is new. Returns whether its number stood for another one.
-fn write_target(maps: &Maps, backend: &mut Backend, is_rescue: bool) -> io::Result<bool> {
+fn write_target(maps: &Maps, backend: &Backend, is_rescue: bool) -> Result<bool, Halted> {
     let (key, target) = (backend.number.into(), backend.target(is_rescue));
     let old = maps.targets.lookup(&key)?;
     if old != Some(target) {
-        maps.targets.update(&key, &target)?;
+        maps.write(&maps.targets, &key, &target)?;
     }
-    backend.written = Some(target);
     Ok(old.is_some_and(|old| old.address != target.address))
 }
 
@@ -140,30 +115,40 @@ struct Change<'a> {
 /// What a pool has.
 struct Written {
     slots: Slots,
-    generation: u32,
     is_new: bool,
 }
 
 /// Puts a table into use, if it is another one. Returns the one that is in use then.
-fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> io::Result<Written> {
+fn write_table(maps: &Maps, pool: u16, change: &Change<'_>) -> Result<Written, Halted> {
     let old = read_table(maps, pool)?;
     if old.is_none() && change.table.iter().all(|number| *number == 0) {
-        return Ok(Written { slots: Slots::empty(), generation: 0, is_new: false });
+        return Ok(Written { slots: Slots::empty(), is_new: false });
     }
     let (state, slots) = old.unwrap_or((PoolsValue { table: 1, generation: 0 }, Slots::empty()));
     let next = slots.next(&change.table, change.others, seconds(), change.window_s);
     if next == slots {
-        return Ok(Written { slots, generation: state.generation, is_new: false });
+        return Ok(Written { slots, is_new: false });
     }
     let unused = 1 - (state.table & 1);
-    for (key, chunk) in keys(pool, unused).zip(next.chunks()) {
-        maps.tables.update(&key, &chunk)?;
-    }
+    // Another process that has lost the word may be late with one chunk: what was written is read before it is used.
+    while fill(maps, (pool, unused), &next)? {}
     let generation = state.generation.saturating_add(1);
-    maps.pools.update(&pool.into(), &PoolsValue { table: unused, generation })?;
+    maps.write(&maps.pools, &pool.into(), &PoolsValue { table: unused, generation })?;
     let backends = change.table.iter().collect::<BTreeSet<_>>().len();
     say(&format!("pool {pool} has table {generation}, over {backends} backends"));
-    Ok(Written { slots: next, generation, is_new: true })
+    Ok(Written { slots: next, is_new: true })
+}
+
+/// Writes what of a table is not as it is to be. Returns whether that was anything.
+fn fill(maps: &Maps, (pool, table): (u16, u32), slots: &Slots) -> Result<bool, Halted> {
+    let mut was_other = false;
+    for (key, chunk) in keys(pool, table).zip(slots.chunks()) {
+        if maps.tables.lookup(&key)? != Some(chunk) {
+            maps.write(&maps.tables, &key, &chunk)?;
+            was_other = true;
+        }
+    }
+    Ok(was_other)
 }
 
 /// The entries of one of the two tables of a pool.
@@ -174,15 +159,16 @@ fn keys(pool: u16, table: u32) -> impl Iterator<Item = u32> {
 }
 
 /// Takes out what stood for backends that are not configured any more.
-fn forget(maps: &Maps, backends: &BTreeMap<u16, Backend>) -> io::Result<()> {
+fn forget(maps: &Maps, backends: &BTreeMap<u16, Backend>) -> Result<(), Halted> {
     let is_gone = |key: u32| u16::try_from(key).is_ok_and(|number| !backends.contains_key(&number));
     for (key, target) in maps.targets.entries()? {
         if is_gone(key) && target.state != TargetsValueState::NONE {
-            maps.targets.update(&key, &nobody(&target))?;
+            maps.write(&maps.targets, &key, &nobody(&target))?;
         }
     }
     for key in maps.health.keys()? {
         if is_gone(key) {
+            maps.claim.check()?;
             maps.health.delete(&key)?;
         }
     }

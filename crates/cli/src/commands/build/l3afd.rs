@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 use std::{fs, io};
 
+use compile::Clang;
 use flate2::{Compression, GzBuilder};
 use maps::{Endian, Shape, Type};
 use package::{Convention, HookPoint, Manifest, Object, PackFile, ProceedSet, ProgramKind, ProgramSpec};
@@ -15,7 +16,6 @@ use wire::l3afd::{Entry, Lists, Program, platform, write};
 use super::wrapper::{Fixed, Member, wrapped};
 use super::{companions, read, read_manifest};
 use crate::arguments::Build;
-use crate::commands::clang::Clang;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -27,12 +27,9 @@ pub(crate) fn run(arguments: &Build) -> Outcome {
     let members = members(&manifest)?;
     let mut files = BTreeMap::new();
     for path in companions(&arguments.folder, &manifest)? {
-        let is_source = manifest.programs.iter().any(|program| program.source.as_ref() == Some(&path));
-        if !is_source {
-            add(&mut files, &path, read(&arguments.folder.join(&path))?)?;
-        }
+        add(&mut files, &path, read(&arguments.folder.join(&path))?)?;
     }
-    let clang = Clang::find(manifest.build.as_ref())?;
+    let clang = Clang::find(manifest.build.as_ref(), output::note)?;
     let mut unset: BTreeSet<&str> = arguments.set.iter().map(|(name, _)| name.as_str()).collect();
     for path in manifest.objects() {
         let own: Vec<&ProgramSpec> =

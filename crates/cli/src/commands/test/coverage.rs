@@ -6,6 +6,7 @@ use std::fmt::Write as _;
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use compile::{Clang, Counted, SECTION};
 use package::Manifest;
 use serde::Serialize;
 use serde_json::Value;
@@ -13,7 +14,6 @@ use wire::{TestRead, TestWish, Tested};
 
 use crate::arguments::Test;
 use crate::commands::build;
-use crate::commands::clang::{Clang, Counted, SECTION};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
@@ -57,7 +57,7 @@ impl Coverage {
         let (manifest, _) = build::read_manifest(folder).map_err(|failure| {
             failure.with_hint("`--coverage` takes the folder of a package with its sources")
         })?;
-        let clang = Clang::find(manifest.build.as_ref())?;
+        let clang = Clang::find(manifest.build.as_ref(), output::note)?;
         let (mut counted, mut objects) = (BTreeMap::new(), BTreeMap::new());
         for program in &manifest.programs {
             let Some(source) = &program.source else { continue };

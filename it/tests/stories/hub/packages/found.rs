@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Searches.
 
+use it::Postgres;
 use serde_json::Value;
 
 use super::Scene;
@@ -8,7 +9,16 @@ use crate::packages;
 
 #[test]
 fn packages_are_found_by_words_with_mistakes_and_by_facets() {
-    let scene = Scene::without_reviewers();
+    find_in(&Scene::without_reviewers());
+}
+
+#[test]
+fn packages_are_found_in_postgresql_alike() {
+    let postgres = Postgres::start().unwrap();
+    find_in(&Scene::new(&format!("database = '{}'\n[review]\napprovals = 0\n", postgres.url())));
+}
+
+fn find_in(scene: &Scene) {
     for name in ["sanity", "ratelimit"] {
         let checks = scene.push(&packages().path(name), name);
         assert_eq!(checks["state"], "released", "{checks:#}");

@@ -115,7 +115,7 @@ fn a_greater_version_says_what_it_breaks() {
             "#include \"vmlinux.h\"\n#include <bpf/bpf_helpers.h>\nstruct {{ __uint(type, BPF_MAP_TYPE_ARRAY); \
              __uint(max_entries, {entries}); __type(key, __u32); __type(value, __u64); }} seen SEC(\".maps\");\n\
              SEC(\"xdp\") int mapped(struct xdp_md *context) {{ __u32 key = 0; __u64 *one = bpf_map_lookup_elem(&seen, &key); \
-             if (one) __sync_fetch_and_add(one, 1); return XDP_PASS; }}\nchar license[] SEC(\"license\") = \"GPL\";\n"
+             if (one) __sync_fetch_and_add(one, 1); return XDP_PASS; }}\n"
         );
         let program = "[[program]]\nfunction = \"mapped\"\nobject = \"mapped.bpf.o\"\nsource = \"mapped.bpf.c\"\nhook = \"xdp\"\n";
         packages().from_source(("mapped", number), &source, program).unwrap()

@@ -8,7 +8,7 @@ use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 
-use it::{Node, Pair, run, run_in};
+use it::{Node, Pair, frame, run, run_in, send_frames};
 use serde_json::Value;
 
 use super::{Got, OURS, Record, accept, apply, document, file, scene, send};
@@ -229,21 +229,9 @@ fn compare(record: &Record, told: &BTreeMap<String, String>) {
 }
 
 /// Sends so many datagrams of 50 bytes in frames of the VLAN 7, as they are: not every kernel has devices for that.
-fn send_tagged(pair: &Pair, count: u32) {
-    let mut frame = vec![0xff; 6];
-    frame.extend([2, 0, 0, 0, 0, 1, 0x81, 0x00, 0xe0, 7, 0x08, 0x00]);
-    frame.extend([0x45, 0, 0, 78, 0, 0, 0, 0, 64, 17, 0, 0, 10, 214, 7, 1, 10, 214, 7, 2]);
-    frame.extend([33_333_u16, 9, 58, 0].map(u16::to_be_bytes).concat());
-    frame.extend([0; 50]);
-    let hex = frame.iter().map(|byte| format!("{byte:02x}")).collect::<Vec<_>>().concat();
-    let script = file("frames.py");
-    let text = format!(
-        "import socket\nto = socket.socket(socket.AF_PACKET, socket.SOCK_RAW)\nto.bind(('{}', 0))\n\
-         for _ in range({count}):\n    to.send(bytes.fromhex('{hex}'))\n",
-        pair.left.interface
-    );
-    fs::write(&script, text).unwrap();
-    run_in(&pair.left.namespace, &format!("python3 {}", script.display())).unwrap();
+fn send_tagged(pair: &Pair, count: usize) {
+    let text = "eth / vlan(id=7, priority=7) / ipv4(src=10.214.7.1, dst=10.214.7.2) / udp(sport=33333, dport=9) / 0x00*50";
+    send_frames(&pair.left, vec![frame(text).unwrap(); count]).unwrap();
 }
 
 /// Everything that these stories know how to send.

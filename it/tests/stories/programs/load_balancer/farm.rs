@@ -86,7 +86,7 @@ impl Farm {
     fn load(&mut self, name: &str, kind: &str) -> Result<String> {
         let source = format!("it/fixtures/load-balancer/{name}.bpf.c");
         let object = packages().path(&format!("{}.o", unique(name)));
-        let flags = "-g -O2 -target bpf -mcpu=v3 -I programs/include -I crates/cli/include";
+        let flags = "-g -O2 -target bpf -mcpu=v3 -I programs/include -I crates/compile/include";
         let mut clang = Command::new("clang-19");
         clang.args(flags.split(' ')).args(["-c", &source, "-o", &object]).current_dir(repository());
         Ran::from(clang.output()?).success()?;

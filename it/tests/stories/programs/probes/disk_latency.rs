@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `disk-latency`: how long disks take, and what they cannot do.
 
+use std::fs;
+
 use it::{Node, run};
 
-use super::{Events, attach, metric, package};
+use super::{Events, attach, fill, metric, package, wait_for_metric};
 use crate::{is_emulated, scene};
 
 #[track_caller]
@@ -12,6 +14,9 @@ fn watch(node: &Node, config: &str) -> bool {
     let probes = [("issue", "on_issue", ""), ("complete", "on_complete", rest.as_str())];
     attach(node, (5, 15), &package("disk-latency"), &probes)
 }
+
+/// What the driver of that disk can be told.
+const DRIVER: &str = "/sys/bus/pseudo/drivers/scsi_debug";
 
 /// A disk of the guest that is in memory, and cannot read the ten sectors from 0x1234 on.
 fn disk() -> String {
@@ -64,6 +69,27 @@ fn requests_are_counted_by_disk_and_slow_and_failed_ones_are_told() {
     assert!(of("took_seconds_bucket", "WRITE", ",le=\"+Inf\"") >= 5);
     assert!(of("failed_requests", "READ", "") >= 1);
     drop(events);
+    // Of 250 in a second.
+    fs::write(format!("{DRIVER}/delay"), "500").unwrap();
+    assert!(watch(&node, "slow_us = 1000000, tell_failures = false"));
+    run(&format!("dd if=/dev/zero of=/dev/{disk} bs=4096 count=1 oflag=direct status=none")).unwrap();
+    let events = Events::of(&node, "complete", "completed");
+    let slow = events.next(|event| own(event, "WRITE"));
+    let took: u64 = slow["took"].as_str().unwrap().trim_end_matches("ns").parse().unwrap();
+    assert!(took >= 1_900_000_000, "{slow}");
+    // It is in the bucket of its time, and not in those of less.
+    let at_most = |bound: &str| of("took_seconds_bucket", "WRITE", &format!(",le=\"{bound}\""));
+    assert!(at_most("1.048575") < at_most("+Inf"));
+    drop(events);
+
+    fs::write(format!("{DRIVER}/delay"), "1").unwrap();
+    assert!(watch(&node, "slow_us = 1"));
+    fill(&node, "complete", &["completed", "requests"]);
+    // One more disk.
+    fs::write(format!("{DRIVER}/add_host"), "1").unwrap();
+    let labels = "member=\"complete\",disk=\"(others)\",operation=\"ANY\",le=\"+Inf\"";
+    wait_for_metric(&node, &format!("l3af_map_disk_latency_requests_took_seconds_bucket{{{labels}}}"), 1);
+    wait_for_metric(&node, "l3af_map_disk_latency_untold_events{member=\"complete\",key=\"0\"}", 1);
     // A disk that goes while nobody uses it takes nothing with it.
     drop(run("modprobe -r scsi_debug"));
     assert!(watch(&node, "slow_us = 0, tell_failures = false"));

@@ -8,7 +8,7 @@ use std::process::Command;
 
 use it::Node;
 
-use super::{Events, assert_refused, attach, document, inode, metric, package};
+use super::{Events, assert_refused, attach, document, fill, inode, metric, package, python};
 use crate::hooks::probes::Group;
 use crate::{is_emulated, scene};
 
@@ -83,7 +83,41 @@ fn programs_in_a_place_that_is_denied_are_told_and_then_denied() {
         metric(&node, &words).unwrap_or_default()
     };
     assert_eq!((of("observed"), of("denied")), (1, 4));
+    drop(events);
+    // What is not told is denied all the same.
+    fill(&node, "guard", &["decisions"]);
+    assert!(!runs(&group, &denied));
+    assert_eq!(of("denied"), 5);
+    assert_eq!(metric(&node, "l3af_map_exec_guard_untold_events{member=\"guard\",key=\"0\"}"), Some(1));
     fs::remove_dir_all(folder.path().with_extension("beside")).unwrap();
+}
+
+#[test]
+fn programs_that_come_when_too_many_begin_are_denied_and_counted() {
+    let (_pair, node) = scene();
+    let group = Group::new();
+    if !is_asked() || !guard(&node, &group, "") {
+        return;
+    }
+    let of = |what: &str| {
+        let labels = "member=\"guard\",place=\"\",reason=\"TOO_MANY\"";
+        metric(&node, &format!("l3af_map_exec_guard_executions_{what}_executions{{{labels}}}"))
+            .unwrap_or_default()
+    };
+    fill(&node, "guard", &["drafts"]);
+    assert!(runs(&group, "/bin/true"));
+    assert_eq!((of("observed"), of("denied")), (1, 0));
+    assert!(guard(&node, &group, "mode = \"ENFORCE\""));
+    fill(&node, "guard", &["drafts"]);
+    assert!(!runs(&group, "/bin/true"));
+    assert_eq!(of("denied"), 1);
+    assert!(
+        metric(&node, "l3af_map_exec_guard_untold_events{member=\"guard\",key=\"0\"}")
+            .is_some_and(|events| events >= 1)
+    );
+    assert!(guard(&node, &group, "mode = \"ENFORCE\", unknown_path = \"ALLOW\""));
+    fill(&node, "guard", &["drafts"]);
+    assert!(runs(&group, "/bin/true"));
 }
 
 #[test]
@@ -110,6 +144,16 @@ fn programs_in_memory_and_with_long_paths_are_denied_where_that_is_said() {
     let told = events.next(|_| true);
     assert!(told["path"].as_str().unwrap().starts_with("/memfd:x"), "{told}");
     drop(events);
+    // Huge pages have a file system of their own.
+    let pages = "/proc/sys/vm/nr_hugepages";
+    fs::write(pages, "4").unwrap();
+    let script = "import mmap, os; f = os.memfd_create(\"h\", 4); os.ftruncate(f, 2 << 20); \
+                  mmap.mmap(f, 2 << 20)[:12] = b\"#!/bin/true\\n\"; os.execv(f\"/proc/self/fd/{f}\", [\"h\"])";
+    let huge = format!("exec {} -c '{script}'", python().display());
+    assert!(!runs(&group, &huge));
+    let own = |event: &serde_json::Value| event["path"].as_str().unwrap().contains("memfd:h");
+    assert_eq!(Events::of(&node, "guard", "decisions").next(own)["reason"], "MEMORY");
+    fs::write(pages, "0").unwrap();
     // What a place says goes first, and a shorter reach is said as well.
     let place = folder.path().display();
     assert!(guard(

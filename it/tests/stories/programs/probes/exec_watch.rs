@@ -8,7 +8,9 @@ use std::process::{Command, Output};
 use it::unique;
 use tempfile::TempDir;
 
-use super::{Events, assert_refused, attach, document, inode, metric, package, wait_for_metric};
+use super::{
+    Events, assert_readable, assert_refused, attach, document, fill, inode, metric, package, wait_for_metric,
+};
 use crate::hooks::probes::Group;
 use crate::{is_emulated, scene};
 
@@ -88,6 +90,7 @@ fn programs_are_told_when_they_start_and_when_they_end() {
     let all =
         format!("l3af_map_exec_watch_ends_lasted_seconds_bucket{{member=\"ends\",{label},le=\"+Inf\"}}");
     assert_eq!(metric(&node, &all), Some(3));
+    assert_readable(&node);
 }
 
 #[test]
@@ -143,6 +146,29 @@ fn only_programs_of_a_user_or_a_control_group_are_watched_where_that_is_said() {
     ] {
         let rest = format!("config = {{ {config} }}");
         assert_refused(&node, &document(&package, &[("starts", "on_exec", &rest)]), words);
+    }
+}
+
+#[test]
+fn what_has_no_room_is_counted() {
+    let (_pair, node) = scene();
+    let shell = Shell::new();
+    let other = shell.path.with_file_name(format!("{}2", shell.name));
+    symlink("/bin/sh", &other).unwrap();
+    if !watch(&node, &format!("command_prefix = \"{}\"", shell.name)) {
+        return;
+    }
+    shell.run(&["-c", "true"]);
+    fill(&node, "starts", &["starts", "started"]);
+    fill(&node, "ends", &["ends", "ended"]);
+    assert!(Command::new(other).args(["-c", "exit 0"]).status().unwrap().success());
+    for (words, programs) in [
+        ("starts_programs{member=\"starts\",command=\"(others)\"}", 1),
+        ("starts_untold_events{member=\"starts\",key=\"0\"}", 1),
+        ("ends_succeeded_programs{member=\"ends\",command=\"(others)\"}", 1),
+        ("ends_untold_events{member=\"ends\",key=\"0\"}", 1),
+    ] {
+        assert_eq!(metric(&node, &format!("l3af_map_exec_watch_{words}")), Some(programs), "{words}");
     }
 }
 

@@ -2,10 +2,11 @@
 //! `file-opens`: which files are opened, and what fails.
 
 use std::fs::{self, File};
+use std::process::Command;
 
 use it::{Node, run};
 
-use super::{Events, assert_refused, attach, document, metric, package};
+use super::{Events, assert_refused, attach, document, fill, metric, package};
 use crate::scene;
 
 #[track_caller]
@@ -57,6 +58,17 @@ fn opens_in_places_that_are_watched_are_told() {
     assert!(metric(&node, &opens).is_some_and(|files| files >= 1));
     let all = "l3af_map_file_opens_took_seconds_bucket{member=\"opened\",le=\"+Inf\"}";
     assert!(metric(&node, all).is_some_and(|files| files >= 8));
+    fill(&node, "opened", &["opens", "failures"]);
+    assert!(!Command::new("grep").args(["x", "/none"]).status().unwrap().success());
+    for others in [
+        "opens_succeeded_files{member=\"opened\",command=\"(others)\"}",
+        "failures_files{member=\"opened\",command=\"(others)\",error=\"ANY\"}",
+    ] {
+        assert!(
+            metric(&node, &format!("l3af_map_file_opens_{others}")).is_some_and(|files| files >= 1),
+            "{others}"
+        );
+    }
 }
 
 #[test]

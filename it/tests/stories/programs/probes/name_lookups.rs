@@ -5,7 +5,7 @@ use std::fs;
 
 use it::{Node, run};
 
-use super::{Events, assert_refused, attach, document, metric, package};
+use super::{Events, assert_readable, assert_refused, attach, document, fill, metric, package};
 use crate::{rounds, scene};
 
 /// The C library that programs of this machine use, as this one does.
@@ -54,6 +54,13 @@ fn names_are_told_with_what_came_of_them() {
     }
     let all = "l3af_map_name_lookups_took_seconds_bucket{member=\"answered\",le=\"+Inf\"}";
     assert!(metric(&node, all).is_some_and(|names| names >= 2));
+    assert_readable(&node);
+    fill(&node, "answered", &["lookups"]);
+    let script = "use Socket qw(getaddrinfo); getaddrinfo('127.0.0.1', '1')";
+    assert!(std::process::Command::new("perl").args(["-e", script]).status().unwrap().success());
+    let others =
+        "l3af_map_name_lookups_lookups_names{member=\"answered\",command=\"(others)\",result=\"ANY\"}";
+    assert!(metric(&node, others).is_some_and(|names| names >= 1));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //! `tcp-retransmits`: which segments are sent again, and why.
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::time::Duration;
 
 use it::{Pair, run_in};
 
-use super::{Events, assert_refused, attach, document, inode, package, wait_for_metric};
+use super::{Events, assert_refused, attach, document, fill, inode, package, wait_for_metric};
 use crate::scene;
 
 /// From now on what one side sends reaches nobody: the other end has another hardware address, as far as it knows.
@@ -77,6 +77,39 @@ fn segments_that_are_sent_again_are_told_with_the_reason() {
         let labels = format!("member=\"again\",network=\"{network}\",port=\"{port}\",reason=\"{reason}\"");
         wait_for_metric(&node, &format!("l3af_map_tcp_retransmits_sent_again_segments{{{labels}}}"), 1);
     }
+    drop(events);
+    fill(&node, "again", &["sent_again", "retransmits"]);
+    let nobody = "10.213.7.99:8305".parse().unwrap();
+    left.inside(move || TcpStream::connect_timeout(&nobody, Duration::from_secs(5)).unwrap_err()).unwrap();
+    let others = "{member=\"again\",network=\"::\",port=\"0\",reason=\"ANY\"}";
+    wait_for_metric(&node, &format!("l3af_map_tcp_retransmits_sent_again_segments{others}"), 1);
+    wait_for_metric(&node, "l3af_map_tcp_retransmits_untold_events{member=\"again\",key=\"0\"}", 1);
+}
+
+#[test]
+fn a_segment_is_sent_again_fast_where_later_ones_were_acknowledged() {
+    let (pair, node) = scene();
+    assert!(attach(&node, (5, 7), &package("tcp-retransmits"), &[("again", "on_retransmit", "")]));
+    let (left, end) = (&pair.left, "10.213.7.2:8306");
+    // No timer is so patient by itself that a machine with much else to do gets there in time.
+    let route = format!("ip route replace 10.213.7.0/24 dev {} rto_min 30s", left.interface);
+    run_in(&left.namespace, &route).unwrap();
+    let listener = pair.right.inside(move || TcpListener::bind(end).unwrap()).unwrap();
+    let mut stream = left.inside(move || TcpStream::connect(end).unwrap()).unwrap();
+    let (mut other, _) = listener.accept().unwrap();
+    stream.set_nodelay(true).unwrap();
+    misdirect(&pair, "10.213.7.2");
+    stream.write_all(&[1; 100]).unwrap();
+    run_in(&left.namespace, &format!("ip neigh del 10.213.7.2 dev {}", left.interface)).unwrap();
+    for _ in 0..5 {
+        stream.write_all(&[2; 50]).unwrap();
+    }
+    other.set_read_timeout(Some(Duration::from_secs(20))).unwrap();
+    other.read_exact(&mut [0; 350]).unwrap();
+    let events = Events::of(&node, "again", "retransmits");
+    let again = events.next(|event| event["remote_port"] == 8306);
+    assert_eq!((&again["reason"], &again["bytes"]), (&"FAST".into(), &100.into()), "{again}");
+    assert_eq!(again["in_a_row"], 0, "{again}");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use proptest::prelude::*;
 
 use super::decode::{Collector, Record};
+use super::killed::key;
 use crate::compose;
 use crate::flow::{Amount, CHECKPOINTS, Counts, EndReason, Fate, Key, Told};
 use crate::ledger::{Batch, MESSAGE_FLOWS};
@@ -238,6 +239,22 @@ fn collectors_are_told_how_packets_are_chosen_at_each_hook() {
     assert_eq!([302, 304, 305, 306].map(|id| all.number(0, id)), [1, 1, 1, 0]);
     assert_eq!([302, 304].map(|id| some.number(0, id)), [1 << 31 | 8, 4]);
     assert_eq!(some.number(0, 311), 0.125_f64.to_bits());
+}
+
+#[test]
+fn flows_that_were_counted_in_a_chain_of_before_are_not_known() {
+    let counts = |checkpoints| RodataConstants { checkpoints, ..constants() };
+    let checkpoint = RodataConstants { position: 1, ..counts(3) };
+    let settings = Settings::read(&[
+        (place("tc-ingress"), counts(2)),
+        (place("tc-ingress"), checkpoint),
+        (place("tc-egress"), counts(0)),
+    ]);
+    let settings = settings.unwrap();
+    let knows = |direction, checkpoints| settings.knows(&Key { direction, checkpoints, ..key(1) });
+    assert_eq!([0, 1, 2, 3].map(|checkpoints| knows(0, checkpoints)), [false, false, true, false]);
+    assert_eq!([0, 1, 2, 3].map(|checkpoints| knows(1, checkpoints)), [true, false, false, false]);
+    assert!(!knows(2, 0), "there is no such direction");
 }
 
 #[test]

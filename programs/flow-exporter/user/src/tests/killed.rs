@@ -38,7 +38,7 @@ const CACHE_FLOWS: usize = 8;
 
 /// The maps as one process has them: after so many calls it is killed.
 #[derive(Debug, Clone)]
-struct Maps {
+pub(super) struct Maps {
     held: Rc<RefCell<Held>>,
     calls: Rc<Cell<u32>>,
     /// What comes while the process is at work, a packet before each call.
@@ -46,6 +46,12 @@ struct Maps {
 }
 
 impl Maps {
+    /// Empty ones, of a process that is not killed.
+    pub(super) fn empty() -> Self {
+        let held = Rc::new(RefCell::new(Held::default()));
+        Self { held, calls: Rc::new(Cell::new(u32::MAX)), traffic: Rc::default() }
+    }
+
     /// A call begins: perhaps it is never made.
     fn call(&self) -> io::Result<()> {
         let packet = self.traffic.borrow_mut().pop();
@@ -75,7 +81,7 @@ fn count(held: &mut Held, flow: u8) {
     held.sent += 1;
 }
 
-fn key(flow: u8) -> Key {
+pub(super) fn key(flow: u8) -> Key {
     Key {
         source: Ipv4Addr::new(10, 0, 0, flow).into(),
         destination: Ipv4Addr::new(10, 0, 1, 1).into(),

@@ -11,59 +11,63 @@ use std::fs;
 use std::path::Path;
 use std::process::Command;
 
-use super::{Clang, succeed};
-use crate::failure::Failure;
+use crate::{Clang, Uncompiled};
 
 /// The section of the counters.
-pub(crate) const SECTION: &str = ".data.l3af_count";
+pub const SECTION: &str = ".data.l3af_count";
 
 /// An object that counts.
 #[derive(Debug)]
-pub(crate) struct Counted {
+pub struct Counted {
     /// The object to load.
-    pub(crate) object: Vec<u8>,
+    pub object: Vec<u8>,
     /// The object that says which counter stands for what.
-    pub(crate) mapping: Vec<u8>,
+    pub mapping: Vec<u8>,
     /// Its functions, in the order of their counters.
-    pub(crate) functions: Vec<Function>,
+    pub functions: Vec<Function>,
 }
 
 /// A function with counters.
 #[derive(Debug)]
-pub(crate) struct Function {
+pub struct Function {
     /// The variable of its counters.
-    pub(crate) variable: String,
+    pub variable: String,
     /// Its name in profiles; that of a static one has its file in front.
-    pub(crate) name: String,
+    pub name: String,
     /// What tells it from another version of it.
-    pub(crate) hash: u64,
+    pub hash: u64,
     /// How many counters it has.
-    pub(crate) counters: usize,
+    pub counters: usize,
 }
 
 impl Clang {
     /// Compiles a source of a package into an object that counts.
-    pub(crate) fn compile_counted(&self, folder: &Path, source: &str) -> Result<Counted, Failure> {
+    ///
+    /// # Errors
+    /// When it does not compile, or what clang makes of it is not as it is known to be.
+    pub fn compile_counted(&self, folder: &Path, source: &str) -> Result<Counted, Uncompiled> {
         let at = |name: &str| self.scratch.path().join(name);
         let (folder, mut command) = self.command(folder, source)?;
         command.args(["-fprofile-instr-generate", "-fcoverage-mapping", "-fcoverage-compilation-dir=."]);
         command.args(["-mllvm", "-enable-name-compression=false", "-S", "-emit-llvm"]);
         command.arg(source).arg("-o").arg(at("counted.ll")).current_dir(&folder);
-        succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
+        self.succeed(None, &format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
         let text = fs::read_to_string(at("counted.ll"))?;
-        let unread =
-            || Failure::new(format!("the counters of `{source}` cannot be found in what clang made of it"));
+        let unread = || Uncompiled::NoCounters { of: source.to_owned() };
         let (stripped, functions) = with_counters_in_a_map(&text).ok_or_else(unread)?;
         fs::write(at("stripped.ll"), stripped)?;
         self.assemble("counted.ll", "mapping.o")?;
         self.assemble("stripped.ll", "counted.o")?;
         let strip = Command::new(&self.strip).arg("-g").arg(at("counted.o")).output();
-        succeed(&format!("`{}` cannot strip what was compiled", self.strip), strip)?;
+        self.succeed(None, &format!("`{}` cannot strip what was compiled", self.strip), strip)?;
         Ok(Counted { object: fs::read(at("counted.o"))?, mapping: fs::read(at("mapping.o"))?, functions })
     }
 
     /// What lcov would say of a profile, which is in LLVM's text form.
-    pub(crate) fn lcov(&self, counted: &Counted, profile: &str) -> Result<String, Failure> {
+    ///
+    /// # Errors
+    /// When LLVM's programs are not there or do not take it.
+    pub fn lcov(&self, counted: &Counted, profile: &str) -> Result<String, Uncompiled> {
         let at = |name: &str| self.scratch.path().join(name);
         fs::write(at("counted.proftext"), profile)?;
         fs::write(at("mapping.o"), &counted.mapping)?;
@@ -74,26 +78,21 @@ impl Clang {
             .arg("-o")
             .arg(at("profile"))
             .output();
-        succeed("`llvm-profdata` does not take the counters", merge).map_err(|bad| self.or_missing(bad))?;
+        self.succeed(Some(self.major), "`llvm-profdata` does not take the counters", merge)?;
         let mut export = self.tool("llvm-cov");
         export.args(["export", "--format=lcov", "--instr-profile"]).arg(at("profile")).arg(at("mapping.o"));
         let export = export.output();
         let text = export.as_ref().map(|output| String::from_utf8_lossy(&output.stdout).into_owned());
         let text = text.unwrap_or_default();
-        succeed("`llvm-cov` does not take the counters", export).map_err(|bad| self.or_missing(bad))?;
+        self.succeed(Some(self.major), "`llvm-cov` does not take the counters", export)?;
         Ok(text)
     }
 
-    fn assemble(&self, from: &str, to: &str) -> Result<(), Failure> {
+    fn assemble(&self, from: &str, to: &str) -> Result<(), Uncompiled> {
         let at = |name: &str| self.scratch.path().join(name);
         let mut llc = self.tool("llc");
         llc.args(["-O2", "-mcpu=v3", "-filetype=obj"]).arg(at(from)).arg("-o").arg(at(to));
-        succeed("`llc` cannot assemble what clang made", llc.output()).map_err(|bad| self.or_missing(bad))
-    }
-
-    /// Says where the tools come from.
-    fn or_missing(&self, failure: Failure) -> Failure {
-        failure.with_hint(format!("they come with `llvm-{0}`: sudo apt-get install llvm-{0}", self.major))
+        self.succeed(Some(self.major), "`llc` cannot assemble what clang made", llc.output())
     }
 
     /// A tool that came with the compiler.

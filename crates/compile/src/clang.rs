@@ -4,8 +4,6 @@
 //! The major version of clang and the headers from outside of the package are pinned by the manifest. The helpers of
 //! libbpf come with this program. Debug information is stripped, BTF is kept, and no path of this machine gets in.
 
-mod counted;
-
 use std::collections::BTreeMap;
 use std::env;
 use std::fs;
@@ -16,36 +14,40 @@ use std::process::{Command, Output};
 use package::{Build, Digest};
 use tempfile::TempDir;
 
-use crate::failure::{Failure, Outcome};
-use crate::output;
-
-pub(crate) use self::counted::{Counted, SECTION};
+use crate::Uncompiled;
 
 /// The headers of libbpf 1.7.0 that programs include as `<bpf/...>`; `include/bpf/README.md` says where they are from.
 const HEADERS: [(&str, &str); 6] = [
-    ("bpf_core_read.h", include_str!("../../include/bpf/bpf_core_read.h")),
-    ("bpf_endian.h", include_str!("../../include/bpf/bpf_endian.h")),
-    ("bpf_helper_defs.h", include_str!("../../include/bpf/bpf_helper_defs.h")),
-    ("bpf_helpers.h", include_str!("../../include/bpf/bpf_helpers.h")),
-    ("bpf_tracing.h", include_str!("../../include/bpf/bpf_tracing.h")),
-    ("usdt.bpf.h", include_str!("../../include/bpf/usdt.bpf.h")),
+    ("bpf_core_read.h", include_str!("../include/bpf/bpf_core_read.h")),
+    ("bpf_endian.h", include_str!("../include/bpf/bpf_endian.h")),
+    ("bpf_helper_defs.h", include_str!("../include/bpf/bpf_helper_defs.h")),
+    ("bpf_helpers.h", include_str!("../include/bpf/bpf_helpers.h")),
+    ("bpf_tracing.h", include_str!("../include/bpf/bpf_tracing.h")),
+    ("usdt.bpf.h", include_str!("../include/bpf/usdt.bpf.h")),
 ];
 
 /// The numbers of errors that `<bpf/usdt.bpf.h>` names.
-const ERRNO: &str = include_str!("../../include/linux/errno.h");
+const ERRNO: &str = include_str!("../include/linux/errno.h");
 
 /// A compiler for eBPF, with what it needs in a folder of its own.
-pub(crate) struct Clang {
-    compiler: String,
-    major: u32,
-    strip: String,
-    scratch: TempDir,
+#[derive(Debug)]
+pub struct Clang {
+    pub(crate) compiler: String,
+    pub(crate) major: u32,
+    pub(crate) strip: String,
+    pub(crate) scratch: TempDir,
     pins: BTreeMap<String, Digest>,
+    /// Is told what is worth a warning.
+    tell: fn(&str),
 }
 
 impl Clang {
     /// Finds the compiler that the manifest pins, or where it pins none `clang`, else the newest that has its version in its name.
-    pub(crate) fn find(build: Option<&Build>) -> Result<Self, Failure> {
+    /// What is worth a warning is told.
+    ///
+    /// # Errors
+    /// When there is none, or none of that major version, or LLVM's other programs are not there.
+    pub fn find(build: Option<&Build>, tell: fn(&str)) -> Result<Self, Uncompiled> {
         let wanted = build.map(|build| build.clang);
         let usual = "clang".to_owned();
         let names = match wanted {
@@ -53,26 +55,13 @@ impl Clang {
             None => [usual].into_iter().chain(versioned(programs())).collect(),
         };
         let found = names.iter().find_map(|name| Some((name.clone(), major_version(name)?)));
-        let missing = || {
-            let major = wanted.unwrap_or(19);
-            Failure::new(format!(
-                "there is no clang {}",
-                wanted.map_or("here".to_owned(), |major| major.to_string())
-            ))
-            .with_hint(format!("sudo apt-get install clang-{major} llvm-{major}"))
-        };
-        let (compiler, major) = found.ok_or_else(missing)?;
+        let (compiler, major) = found.ok_or(Uncompiled::NoClang { wanted })?;
         if let Some(wanted) = wanted.filter(|wanted| *wanted != major) {
-            return Err(Failure::new(format!(
-                "`package.toml` pins clang {wanted}, and `{compiler}` is clang {major}"
-            ))
-            .with_hint(format!("sudo apt-get install clang-{wanted} llvm-{wanted}")));
+            return Err(Uncompiled::OtherClang { wanted, compiler, found: major });
         }
         let strips = [format!("llvm-strip-{major}"), "llvm-strip".to_owned()];
         let strip = strips.into_iter().find(|name| Command::new(name).arg("--version").output().is_ok());
-        let strip = strip.ok_or_else(|| {
-            Failure::new("there is no `llvm-strip`").with_hint(format!("sudo apt-get install llvm-{major}"))
-        })?;
+        let strip = strip.ok_or(Uncompiled::NoStrip { major })?;
         let scratch = tempfile::tempdir()?;
         let headers = scratch.path().join("bpf");
         fs::create_dir(&headers)?;
@@ -82,16 +71,22 @@ impl Clang {
         fs::create_dir(scratch.path().join("linux"))?;
         fs::write(scratch.path().join("linux/errno.h"), ERRNO)?;
         let pins = build.map(|build| build.headers.clone()).unwrap_or_default();
-        Ok(Self { compiler, major, strip, scratch, pins })
+        Ok(Self { compiler, major, strip, scratch, pins, tell })
     }
 
-    /// Compiles a source of a package into the bytes of an object.
-    pub(crate) fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Failure> {
+    /// Compiles a source of a package, whose folder is given, into the bytes of an object.
+    ///
+    /// # Errors
+    /// When it does not compile, or includes a header that is not the one that the manifest pins.
+    pub fn compile(&self, folder: &Path, source: &str) -> Result<Vec<u8>, Uncompiled> {
         self.compile_file(folder, source, Path::new(source))
     }
 
     /// Compiles a text in place of a source of a package. What it includes is looked for as if it were that source.
-    pub(crate) fn compile_text(&self, folder: &Path, source: &str, text: &str) -> Result<Vec<u8>, Failure> {
+    ///
+    /// # Errors
+    /// As for [`Clang::compile`].
+    pub fn compile_text(&self, folder: &Path, source: &str, text: &str) -> Result<Vec<u8>, Uncompiled> {
         let own = self.scratch.path().join("source");
         fs::create_dir_all(&own)?;
         let file = own.join(Path::new(source).file_name().unwrap_or_default());
@@ -99,24 +94,24 @@ impl Clang {
         self.compile_file(folder, source, &file)
     }
 
-    fn compile_file(&self, folder: &Path, source: &str, file: &Path) -> Result<Vec<u8>, Failure> {
+    fn compile_file(&self, folder: &Path, source: &str, file: &Path) -> Result<Vec<u8>, Uncompiled> {
         let object = self.scratch.path().join("object.o");
         let dependencies = self.scratch.path().join("object.d");
         let (folder, mut command) = self.command(folder, source)?;
         command.arg("-MD").arg("-MF").arg(&dependencies);
         command.arg("-c").arg(file).arg("-o").arg(&object);
-        succeed(&format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
+        self.succeed(None, &format!("`{}` cannot compile `{source}`", self.compiler), command.output())?;
         self.check_headers(&folder, &fs::read_to_string(&dependencies)?)?;
         let strip = Command::new(&self.strip).arg("-g").arg(&object).output();
-        succeed(&format!("`{}` cannot strip what was compiled", self.strip), strip)?;
+        self.succeed(None, &format!("`{}` cannot strip what was compiled", self.strip), strip)?;
         Ok(fs::read(&object)?)
     }
 
     /// The compiler with what is said to it of every source, and the folder that it works in.
-    fn command(&self, folder: &Path, source: &str) -> Result<(PathBuf, Command), Failure> {
+    pub(crate) fn command(&self, folder: &Path, source: &str) -> Result<(PathBuf, Command), Uncompiled> {
         let folder = folder
             .canonicalize()
-            .map_err(|error| Failure::new(format!("there is no folder `{}`: {error}", folder.display())))?;
+            .map_err(|source| Uncompiled::NoFolder { folder: folder.to_owned(), source })?;
         let mut command = Command::new(&self.compiler);
         command.current_dir(&folder);
         command.args(["-g", "-O2", "-target", "bpf", "-mcpu=v3", "-Wall", "-fdebug-compilation-dir=."]);
@@ -133,7 +128,7 @@ impl Clang {
     }
 
     /// Holds every header that was read from outside of the package against its pin.
-    fn check_headers(&self, folder: &Path, dependencies: &str) -> Outcome {
+    fn check_headers(&self, folder: &Path, dependencies: &str) -> Result<(), Uncompiled> {
         let read = dependencies.split_once(':').map_or("", |(_, read)| read);
         for path in read.split_ascii_whitespace().filter(|word| *word != "\\") {
             let header = folder.join(path).canonicalize()?;
@@ -149,24 +144,43 @@ impl Clang {
             match pinned {
                 Some((_, wanted)) if *wanted == found => {}
                 Some((pin, wanted)) => {
-                    return Err(Failure::new(format!(
-                        "the header `{pin}` is not the one that `package.toml` pins"
-                    ))
-                    .with_hint(format!("it pins {wanted}; the file has {found}")));
+                    return Err(Uncompiled::OtherHeader { pin: pin.clone(), wanted: *wanted, found });
                 }
-                None => warn_of_unpinned(&relative(folder, &header), &found),
+                None => (self.tell)(&unpinned(&relative(folder, &header), &found)),
             }
+        }
+        Ok(())
+    }
+
+    /// Passes on what a tool complained of. `llvm` is the version of LLVM whose package has it, where it is not the compiler itself.
+    pub(crate) fn succeed(
+        &self,
+        llvm: Option<u32>,
+        what: &str,
+        result: io::Result<Output>,
+    ) -> Result<(), Uncompiled> {
+        let what = what.to_owned();
+        let output = match result {
+            Ok(output) => output,
+            Err(source) => return Err(Uncompiled::NotRun { what, llvm, source }),
+        };
+        let complaints = String::from_utf8_lossy(&output.stderr).trim_end().to_owned();
+        if !output.status.success() {
+            return Err(Uncompiled::Complaint { what, llvm, complaints });
+        }
+        if !complaints.is_empty() {
+            (self.tell)(&complaints);
         }
         Ok(())
     }
 }
 
-fn warn_of_unpinned(path: &Path, found: &Digest) {
-    output::note(&format!(
+fn unpinned(path: &Path, found: &Digest) -> String {
+    format!(
         "warning: `{0}` is not pinned, so others may build another object\nhint: add to `[build.headers]` in \
          `package.toml`: \"{0}\" = \"{found}\"",
         path.display()
-    ));
+    )
 }
 
 /// A path from a folder to a file, as `package.toml` spells it.
@@ -199,19 +213,6 @@ fn major_version(name: &str) -> Option<u32> {
     let text = String::from_utf8_lossy(&output.stdout).into_owned();
     let (_, version) = text.split_once("clang version ")?;
     version.split('.').next()?.parse().ok()
-}
-
-/// Passes on what a tool complained of.
-fn succeed(what: &str, result: io::Result<Output>) -> Outcome {
-    let output = result.map_err(|error| Failure::new(format!("{what}: {error}")))?;
-    let complaints = String::from_utf8_lossy(&output.stderr);
-    if !output.status.success() {
-        return Err(Failure::new(format!("{what}:\n{}", complaints.trim_end())));
-    }
-    if !complaints.is_empty() {
-        output::note(complaints.trim_end());
-    }
-    Ok(())
 }
 
 #[cfg(test)]
