@@ -11,6 +11,7 @@ use axum::http::request::Parts;
 use axum::response::{IntoResponse, Response};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
 use crate::Hub;
@@ -78,10 +79,15 @@ impl<T: DeserializeOwned, S: Send + Sync> FromRequest<S> for Body<T> {
     type Rejection = Response;
 
     async fn from_request(request: Request, state: &S) -> Result<Self, Response> {
-        let read = Json::<T>::from_request(request, state).await;
-        let hint = "send JSON as `/api/v1/openapi.json` describes it, with `Content-Type: application/json`";
-        read.map(|Json(body)| Self(body))
-            .map_err(|unread: JsonRejection| unreadable(unread.status(), unread.body_text(), hint))
+        const HINT: &str =
+            "send JSON as `/api/v1/openapi.json` describes it, with `Content-Type: application/json`";
+        // An array is no object, though it could be read as the values of one in their order.
+        let object = Json::<Map<String, Value>>::from_request(request, state).await;
+        let Json(object) =
+            object.map_err(|unread: JsonRejection| unreadable(unread.status(), unread.body_text(), HINT))?;
+        serde_json::from_value(Value::Object(object))
+            .map(Self)
+            .map_err(|error| unreadable(StatusCode::UNPROCESSABLE_ENTITY, error.to_string(), HINT))
     }
 }
 

@@ -65,7 +65,7 @@ fn a_hub_moves_from_one_machine_to_postgresql_and_a_bucket_and_back() {
 #[test]
 fn a_backup_that_is_damaged_restores_nothing() {
     let folder = tempfile::tempdir().unwrap();
-    let hub = Hub::start_open("").unwrap();
+    let hub = Hub::start_with("").unwrap();
     hub.add_registry("free").unwrap();
     let blob = b"some bytes".to_vec();
     let digest = format!("sha256:{}", sha256(&blob));

@@ -37,18 +37,12 @@ fn clients_log_in_and_reach_what_is_private_beside_what_is_public() {
     log_in(&hub, "alice", &secret, &file).unwrap();
 
     let reference = hub.reference("acme/sanity:1");
-    let copy = |line: &str| {
-        run(&format!(
-            "skopeo copy --all --preserve-digests --src-tls-verify=false --dest-tls-verify=false {line}"
-        ))
-    };
-    let from = packages().path("sanity");
-    assert!(
-        copy(&format!("oci:{from} docker://{reference}")).is_err(),
-        "nobody pushes there without a login"
-    );
+    let (l3af, from) = (binary("l3af").unwrap().display().to_string(), packages().path("sanity"));
+    assert!(run(&format!("{l3af} push {from} {reference}")).is_err(), "nobody pushes there without a login");
     let with = format!("--authfile {}", file.display());
-    copy(&format!("{with} oci:{from} docker://{reference}")).unwrap();
+    run(&format!("{l3af} push {from} {reference} {with}")).unwrap();
+    let copy = "skopeo copy --all --src-tls-verify=false --dest-tls-verify=false";
+    run(&format!("{copy} {with} docker://{reference} docker://{}", hub.reference("acme/copied:1"))).unwrap();
     let inspect =
         |with: &str| run(&format!("skopeo inspect --raw --tls-verify=false {with} docker://{reference}"));
     inspect(&with).unwrap();
@@ -56,13 +50,10 @@ fn clients_log_in_and_reach_what_is_private_beside_what_is_public() {
     let none = hub.get("/v2/acme/sanity/manifests/1").unwrap();
     assert_eq!((none.status, none.code().as_str()), (401, "UNAUTHORIZED"));
 
-    let l3af = binary("l3af").unwrap();
     let output = folder.path().join("pulled");
-    let pull = |with: &str| {
-        run(&format!("{} pull {reference} --output {} {with}", l3af.display(), output.display()))
-    };
+    let pull = |with: &str| run(&format!("{l3af} pull {reference} --output {} {with}", output.display()));
     assert!(pull("").is_err());
-    pull(&format!("--authfile {}", file.display())).unwrap();
+    pull(&with).unwrap();
     fs::remove_dir_all(&output).unwrap();
     assert_eq!(
         hub.call(&admin, "PATCH", "/api/v1/publishers/acme", Some(&json!({ "private": false })))

@@ -21,7 +21,7 @@ fn objects(below: &Path) -> usize {
 fn an_upload_is_assembled_of_pieces_of_any_size_over_the_deaths_of_the_hub() {
     let bucket = S3::start().unwrap();
     let sweep = "[sweep]\nevery_seconds = 1\ngrace_seconds = 1\n";
-    let mut hub = Hub::start_open(&format!("{}{sweep}", bucket.configuration())).unwrap();
+    let mut hub = Hub::start_with(&format!("{}{sweep}", bucket.configuration())).unwrap();
     hub.add_registry("free").unwrap();
     // Parts are of 8 MiB: a piece ends in the middle of one, one has several, and some bytes are left.
     let ends = [5 * MIB + 1, 6 * MIB, 23 * MIB + 7];
@@ -53,7 +53,7 @@ fn an_upload_is_assembled_of_pieces_of_any_size_over_the_deaths_of_the_hub() {
 #[test]
 fn a_digest_that_is_not_that_of_the_bytes_makes_no_blob() {
     let bucket = S3::start().unwrap();
-    let hub = Hub::start_open(&bucket.configuration()).unwrap();
+    let hub = Hub::start_with(&bucket.configuration()).unwrap();
     hub.add_registry("free").unwrap();
     let here = Repository { hub: &hub, name: "free/wrong" };
     for length in [10, 9 * MIB] {
@@ -69,10 +69,10 @@ fn a_digest_that_is_not_that_of_the_bytes_makes_no_blob() {
 fn hubs_over_one_database_and_one_bucket_are_one_registry() {
     let (database, bucket) = (Postgres::start().unwrap(), S3::start().unwrap());
     let settings = format!("database = '{}'\n{}", database.url(), bucket.configuration());
-    let one = Hub::start_open(&settings).unwrap();
+    let one = Hub::start_with(&settings).unwrap();
     one.add_registry("free").unwrap();
     // Nothing but the configuration leads to the other: it has a folder of its own.
-    let other = Hub::start_open(&settings).unwrap();
+    let other = Hub::start_with(&settings).unwrap();
     let (here, there) =
         (Repository { hub: &one, name: "free/a" }, Repository { hub: &other, name: "free/a" });
     let image = here.image("sha256", 3);
