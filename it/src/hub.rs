@@ -52,32 +52,7 @@ impl Hub {
     /// # Errors
     /// When it does not answer soon.
     pub fn start_with(settings: &str) -> Result<Self> {
-        Self::started(tempfile::tempdir()?, None, settings)
-    }
-
-    /// Starts a hub where anybody may read, push and delete.
-    ///
-    /// # Errors
-    /// When it does not answer soon.
-    pub fn start_open(settings: &str) -> Result<Self> {
-        Self::open_in(None, settings)
-    }
-
-    /// The same in the namespace of a side.
-    ///
-    /// # Errors
-    /// When it does not answer soon.
-    pub fn start_open_on(side: &Side, settings: &str) -> Result<Self> {
-        Self::open_in(Some(side.namespace.clone()), settings)
-    }
-
-    fn open_in(namespace: Option<String>, settings: &str) -> Result<Self> {
-        let folder = tempfile::tempdir()?;
-        let policies = folder.path().join("open.cedar");
-        let actions = r#"[Action::"pull", Action::"inspect", Action::"push", Action::"delete"]"#;
-        fs::write(&policies, format!("@id(\"open\")\npermit (principal, action in {actions}, resource);\n"))?;
-        let settings = format!("{settings}\n[access]\npolicies = ['{}']\n", policies.display());
-        Self::started(folder, namespace, &settings)
+        Self::started(None, settings)
     }
 
     /// Starts a hub in the namespace of a side.
@@ -85,10 +60,11 @@ impl Hub {
     /// # Errors
     /// When it does not answer soon.
     pub fn start_on(side: &Side, settings: &str) -> Result<Self> {
-        Self::started(tempfile::tempdir()?, Some(side.namespace.clone()), settings)
+        Self::started(Some(side.namespace.clone()), settings)
     }
 
-    fn started(folder: TempDir, namespace: Option<String>, settings: &str) -> Result<Self> {
+    fn started(namespace: Option<String>, settings: &str) -> Result<Self> {
+        let folder = tempfile::tempdir()?;
         let state = folder.path().join("hub");
         Self::started_over(folder, state, namespace, settings)
     }

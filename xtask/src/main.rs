@@ -4,6 +4,7 @@
 mod bench;
 mod demo;
 mod durability;
+mod hub_kills;
 mod programs;
 mod python;
 mod setup;
@@ -42,6 +43,12 @@ enum Chore {
     Vm(vm::Arguments),
     /// Switch a node off in the middle of applying, again and again, and look what it has when it boots
     Durability(durability::Arguments),
+    /// Kill a hub again and again while artifacts are pushed to it, and look for each one that it acknowledged
+    HubKills {
+        /// How often: `--pushes 1000 --kills 100`
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
     /// Measure: `bench chain`, `bench change`, `bench verify`
     Bench {
         /// Measure in a guest, on another kernel
@@ -68,6 +75,7 @@ fn main() -> ExitCode {
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),
         Chore::Durability(arguments) => durability::run(&arguments),
+        Chore::HubKills { arguments } => hub_kills::run(&arguments),
         Chore::Bench { vm: None, arguments } => bench::run(&arguments),
         Chore::Bench { vm: Some(release), arguments } => bench::run_in_guest(&release, &arguments),
         Chore::Demo { arguments } => demo::run(&arguments),

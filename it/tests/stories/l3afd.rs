@@ -19,7 +19,7 @@ const CONFIGS: &str = "/l3af/configs/v1";
 const DIRECTIONS: [&str; 3] = ["xdp_ingress", "tc_ingress", "tc_egress"];
 
 /// The programs of `it/fixtures`, built once for all stories.
-pub(crate) fn artifacts() -> &'static Artifacts {
+fn artifacts() -> &'static Artifacts {
     static ARTIFACTS: OnceLock<Artifacts> = OnceLock::new();
     ARTIFACTS.get_or_init(|| Artifacts::build().expect("the programs build; stories need root and clang 19"))
 }

@@ -41,7 +41,6 @@ pub(crate) struct NewWebhook {
     #[serde(default)]
     pub(crate) publisher: Option<PublisherName>,
     /// Where to tell them: `https`, and an address of the Internet, unless the hub's configuration allows more.
-    #[schema(format = Uri)]
     url: String,
 }
 
@@ -141,7 +140,7 @@ impl Webhook {
 
 async fn note(
     connection: &mut AnyConnection,
-    (actor, action): (&str, &str),
+    (actor, action): (&str, &'static str),
     (id, url): (&str, &str),
     now_ms: i64,
 ) -> sqlx::Result<()> {

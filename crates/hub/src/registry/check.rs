@@ -3,6 +3,7 @@
 //!
 //! It changes nothing, and may run beside a hub that answers requests: what is removed meanwhile is looked for again.
 
+use std::collections::BTreeSet;
 use std::io;
 
 use futures_util::TryStreamExt as _;
@@ -116,22 +117,28 @@ impl Hub {
             let Some(end) = rows.last() else { return Ok(()) };
             last = end.try_get(0)?;
             for row in rows {
-                let (digest, size): (String, i64) = (row.try_get(0)?, row.try_get(1)?);
-                let Ok(parsed) = digest.parse() else {
-                    report.problems.push(Problem::Digest { table: "blobs", digest });
-                    continue;
-                };
-                let recorded = u64::try_from(size).unwrap_or_default();
-                if let Some(problem) = self.check_blob(&parsed, recorded, report).await?
-                    && self.is_needed(&parsed).await?
-                {
-                    report.problems.push(problem);
-                }
+                let problem = self.check_blob(row.try_get(0)?, row.try_get(1)?, report).await?;
+                report.problems.extend(problem);
             }
         }
     }
 
+    /// What is wrong with a blob that somebody needs.
     async fn check_blob(
+        &self,
+        digest: String,
+        size: i64,
+        report: &mut Report,
+    ) -> Result<Option<Problem>, Unchecked> {
+        let Ok(parsed) = digest.parse() else { return Ok(Some(Problem::Digest { table: "blobs", digest })) };
+        let recorded = u64::try_from(size).unwrap_or_default();
+        match self.check_object(&parsed, recorded, report).await? {
+            Some(problem) if self.is_needed(&parsed).await? => Ok(Some(problem)),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    async fn check_object(
         &self,
         digest: &ContentDigest,
         recorded: u64,
@@ -217,7 +224,7 @@ impl Hub {
         let list = list.bind(recorded.repository.as_str()).bind(recorded.digest.as_str());
         let rows = list.fetch_all(self.database.readers()).await?;
         let needs = rows.iter().map(|row| row.try_get::<String, _>(0)?.parse().map_err(undecoded));
-        let needs: std::collections::BTreeSet<ContentDigest> = needs.collect::<Result<_, sqlx::Error>>()?;
+        let needs: BTreeSet<ContentDigest> = needs.collect::<Result<_, sqlx::Error>>()?;
         Ok((needs != manifest.needs).then(|| "what it needs".to_owned()))
     }
 }

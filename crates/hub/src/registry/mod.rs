@@ -33,7 +33,7 @@ use std::sync::Arc;
 use axum::Router;
 use axum::body::Body;
 use axum::extract::{Request, State};
-use axum::http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use axum::http::{HeaderName, HeaderValue, Method, header};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::any;
 
@@ -42,7 +42,6 @@ use self::path::{Path, Within};
 use self::query::Query;
 use self::refused::Refused;
 use crate::Hub;
-use crate::access::Caller;
 
 pub use self::check::{Problem, Report, Unchecked};
 pub use self::name::{BadName, PublisherName};

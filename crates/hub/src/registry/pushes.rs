@@ -31,15 +31,13 @@ where
 
 /// Whether it failed for having met something else that was changed at the same time.
 pub(super) fn has_met_another(refused: &Refused) -> bool {
-    match refused {
-        Refused::Gone => true,
-        // PostgreSQL, "Error Codes": serialization_failure, deadlock_detected, and foreign_key_violation, where what is
-        // named was removed meanwhile.
-        Refused::Database(sqlx::Error::Database(error)) => {
-            matches!(error.code().as_deref(), Some("40001" | "40P01" | "23503"))
-        }
-        _ => false,
+    // PostgreSQL, "Error Codes": serialization_failure, deadlock_detected, and foreign_key_violation, where what is named
+    // was removed meanwhile.
+    const CODES: [&str; 3] = ["40001", "40P01", "23503"];
+    if let Refused::Database(sqlx::Error::Database(error)) = refused {
+        return error.code().is_some_and(|code| CODES.contains(&code.as_ref()));
     }
+    matches!(refused, Refused::Gone)
 }
 
 /// Keeps a blob that is here as a whole, and lets it be read through the repository. An upload that it ends is over.

@@ -45,12 +45,12 @@ pub(super) async fn find_or_make(
     name: &RepositoryName,
     now_ms: i64,
 ) -> Result<Repository, Refused> {
-    if let Some(found) = find(connection, name).await? {
-        return Ok(found);
-    }
     // Another hub may make it at the same time.
     const MAKE: &str = "INSERT INTO repositories (id, publisher, name, public, created_ms) VALUES ($1, $2, $3, 1, $4) \
                         ON CONFLICT (publisher, name) DO NOTHING";
+    if let Some(found) = find(connection, name).await? {
+        return Ok(found);
+    }
     let make = sqlx::query(MAKE).bind(Uuid::now_v7().to_string());
     let make = make.bind(name.publisher.as_str()).bind(name.rest.as_str()).bind(now_ms);
     make.execute(&mut *connection).await?;

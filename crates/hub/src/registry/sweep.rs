@@ -22,6 +22,9 @@ use crate::{ContentDigest, Hub};
 /// How many rows a transaction removes, so that those behind it do not wait for long.
 const AT_ONCE: i64 = 100;
 
+/// A file that is younger may be one that a request writes now, of which no row knows yet.
+const BEING_WRITTEN: Duration = Duration::from_hours(24);
+
 /// What nobody needs was not removed; it is tried again the next time.
 type Halted = Refused;
 
@@ -236,8 +239,8 @@ async fn find_strays(hub: &Hub) -> Result<(), Halted> {
         let staged: Staged = serde_json::from_str(row.try_get(0)?).map_err(std::io::Error::other)?;
         known.extend(staged.parts);
     }
-    let seconds = hub.config.sweep.upload_seconds;
-    hub.storage.remove_parts(&known, Duration::from_secs(seconds), hub.now_ms()).await?;
+    let age = Duration::from_secs(hub.config.sweep.upload_seconds).max(BEING_WRITTEN);
+    hub.storage.remove_parts(&known, age, hub.now_ms()).await?;
     Ok(())
 }
 

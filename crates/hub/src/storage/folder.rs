@@ -266,6 +266,8 @@ fn blobs_in(algorithm: Algorithm, folder: &Path) -> io::Result<Vec<io::Result<(C
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use axum::body::Body;
     use bytes::Bytes;
     use futures_util::TryStreamExt as _;
@@ -308,5 +310,23 @@ mod tests {
         let digest = ContentDigest::of(Algorithm::Sha256, b"firstx");
         folder.keep(&staged, &digest).await.expect("kept");
         assert_eq!(folder.size(&digest).await.expect("asked"), Some(6));
+    }
+
+    #[tokio::test]
+    async fn files_of_uploads_that_no_row_knows_go_when_they_are_old() {
+        let kept = tempfile::tempdir().expect("a folder");
+        let folder = Folder::open(kept.path()).expect("a storage");
+        let (mut known, mut lost) = (Staged::new(Uuid::now_v7()), Staged::new(Uuid::now_v7()));
+        for staged in [&mut known, &mut lost] {
+            folder.append(staged, Body::from("x").into_data_stream(), |_| ()).await.expect("written");
+        }
+        let (but, day) = (known.parts.iter().cloned().collect(), Duration::from_hours(24));
+        let begun_ms = Uuid::parse_str(&lost.parts[0]).ok().and_then(|id| id.get_timestamp());
+        let begun_ms = i64::try_from(begun_ms.expect("a time").to_unix().0 * 1000).expect("a time of today");
+        folder.remove_parts(&but, day, begun_ms + 23 * 3_600_000).await.expect("removed");
+        assert!(folder.staged(&lost).await.expect("asked").try_next().await.expect("read").is_some());
+        folder.remove_parts(&but, day, begun_ms + 25 * 3_600_000).await.expect("removed");
+        assert!(folder.staged(&known).await.expect("asked").try_next().await.expect("read").is_some());
+        folder.staged(&lost).await.expect("asked").try_next().await.expect_err("it is gone");
     }
 }

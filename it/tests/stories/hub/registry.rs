@@ -45,7 +45,7 @@ fn some_bytes(seed: u8, length: usize) -> Vec<u8> {
 
 /// A hub where anybody may do anything, with one publisher, `free`, whose namespace is an ordinary registry.
 fn registry() -> Hub {
-    let hub = Hub::start_open("").unwrap();
+    let hub = Hub::start().unwrap();
     hub.add_registry("free").unwrap();
     hub
 }

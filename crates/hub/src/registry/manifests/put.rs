@@ -2,11 +2,13 @@
 //! How a manifest comes in: end-7 of the specification.
 
 use std::collections::BTreeSet;
+use std::error::Error as _;
 
 use axum::body::{self, Body};
 use axum::http::{HeaderName, Response, StatusCode, header};
 use bytes::Bytes;
 use futures_util::FutureExt as _;
+use http_body_util::LengthLimitError;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::Reference;
@@ -84,9 +86,9 @@ async fn read(call: &Call, body: Body) -> Result<Bytes, Refused> {
         return Err(Refused::TooLarge { most: MOST_BYTES });
     }
     let read = body::to_bytes(body, MOST_BYTES).await;
-    read.map_err(|error| match std::error::Error::source(&error) {
-        Some(source) if source.to_string().contains("limit") => Refused::TooLarge { most: MOST_BYTES },
-        _ => Refused::BrokenOff,
+    read.map_err(|error| {
+        let is_limit = error.source().is_some_and(|source| source.is::<LengthLimitError>());
+        if is_limit { Refused::TooLarge { most: MOST_BYTES } } else { Refused::BrokenOff }
     })
 }
 
@@ -104,7 +106,7 @@ fn digest_of(call: &Call, reference: &Reference, bytes: &[u8]) -> Result<Content
         Some(stated) if stated != found => {
             Err(Refused::OtherDigest { given: stated.to_string(), found: found.to_string() })
         }
-        _ => Ok(found),
+        Some(_) | None => Ok(found),
     }
 }
 

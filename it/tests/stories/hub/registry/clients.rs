@@ -76,7 +76,7 @@ fn a_package_is_pushed_pulled_and_verified_with_what_speaks_for_it() {
 #[test]
 fn a_node_runs_images_as_bpfman_ships_them_from_a_hub() {
     let pair = Pair::new().unwrap();
-    let hub = Hub::start_open_on(&pair.right, "").unwrap();
+    let hub = Hub::start_on(&pair.right, "").unwrap();
     hub.add_registry("bytecode").unwrap();
     let reference = hub.reference("bytecode/pass:v1.2.0");
     let copy = "skopeo copy --all --preserve-digests --dest-tls-verify=false";

@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //! l3afd v1 fetches from a hub what was built for its chaining.
 
-use std::fs;
-
-use it::{Hub, Node, Pair};
 use serde_json::json;
 
 use super::{EMPTY, IMAGE, Repository, described, descriptor, digest, registry, some_bytes};
-use crate::l3afd::artifacts;
 
 const ARTIFACT: &str = "application/vnd.l3af.l3afd.v1";
 
@@ -62,38 +58,4 @@ fn l3afd_gets_what_was_built_for_it_and_else_is_told_why_not() {
     {
         assert_eq!(hub.get(wrong).unwrap().status, 404, "{wrong}");
     }
-}
-
-#[test]
-fn a_daemon_fetches_an_artifact_from_a_hub_as_l3afd_does() {
-    let pair = Pair::new().unwrap();
-    let hub = Hub::start_open_on(&pair.right, "").unwrap();
-    hub.add_registry("free").unwrap();
-    let here = Repository { hub: &hub, name: "free/ratelimiting" };
-    let image = here.image("sha256", 1);
-    here.push_manifest("sha256", Some("latest"), &image);
-    let archive = fs::read(artifacts().archive("ratelimiting").unwrap()).unwrap();
-    here.push_blob("sha256", &archive);
-    here.push_blob("sha256", b"{}");
-    let mut layer = descriptor("sha256", "application/gzip", &archive);
-    layer["annotations"] = json!({ "org.opencontainers.image.title": "l3af_ratelimiting.tar.gz" });
-    let variant = json!({
-        "schemaVersion": 2, "mediaType": IMAGE, "artifactType": ARTIFACT,
-        "config": descriptor("sha256", EMPTY, b"{}"), "layers": [layer], "subject": described("sha256", &image),
-    });
-    here.push_manifest("sha256", None, &variant);
-
-    let policy = format!("mode = \"normal\"\n[[repository]]\nurl = \"{}\"\n", hub.reference("l3afd/free"));
-    let node = Node::start(&pair.right, &policy).unwrap();
-    let document = |artifact: &str| {
-        format!(
-            "[[chain]]\ninterface = \"right0\"\nhook = \"xdp\"\n[[chain.member]]\nname = \"limit\"\npackage = \
-             \"l3afd:{}/l3afd/free/ratelimiting/latest/noble/{artifact}.tar.gz\"\n",
-            hub.url()
-        )
-    };
-    let refused = node.apply(&document("another")).unwrap();
-    assert!(!refused.ok && refused.stderr.contains("404"), "{}", refused.stderr);
-    node.apply(&document("l3af_ratelimiting")).unwrap().success().unwrap();
-    assert_eq!(node.names().unwrap(), ["limit"]);
 }

@@ -11,7 +11,7 @@ use super::{IMAGE, Repository, described, digest};
 /// Two hubs, which remove at once what nobody needs.
 fn both(database: &Postgres) -> (Hub, Hub) {
     let sweep = "[sweep]\nevery_seconds = 1\ngrace_seconds = 2\nstrays_every_seconds = 0\n";
-    let one = Hub::start_open(&format!("database = '{}'\n{sweep}", database.url())).unwrap();
+    let one = Hub::start_with(&format!("database = '{}'\n{sweep}", database.url())).unwrap();
     one.add_registry("free").unwrap();
     let other = one.replica().unwrap();
     (one, other)

@@ -15,7 +15,7 @@ use super::{IMAGE, Repository, described, digest, some_bytes};
 fn hasty(grace_seconds: u32) -> Hub {
     let sweep =
         format!("every_seconds = 1\ngrace_seconds = {grace_seconds}\nupload_seconds = {grace_seconds}\n");
-    let hub = Hub::start_open(&format!("[sweep]\n{sweep}strays_every_seconds = 0\n")).unwrap();
+    let hub = Hub::start_with(&format!("[sweep]\n{sweep}strays_every_seconds = 0\n")).unwrap();
     hub.add_registry("free").unwrap();
     hub
 }
@@ -111,7 +111,7 @@ fn nothing_that_was_acknowledged_goes_while_all_else_does() {
 fn what_was_acknowledged_is_whole_after_kills_in_the_middle_of_pushes() {
     const PUSHES: usize = 60;
     const KILLS: usize = 6;
-    let mut hub = Hub::start_open("").unwrap();
+    let mut hub = Hub::start().unwrap();
     hub.add_registry("free").unwrap();
     let tally = push_through_kills(&mut hub, "free/killed", PUSHES, KILLS).unwrap();
     assert_eq!((tally.acknowledged, tally.kills), (PUSHES, KILLS));
