@@ -41,15 +41,13 @@ pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx
         let delete = format!("DELETE FROM search_text WHERE {key} = $1");
         sqlx::query(sqlx::AssertSqlSafe(delete)).bind(rank).execute(&mut *connection).await?;
     }
-    match best {
-        Some((release, facts)) => put(connection, (release, facts), known).await,
-        None => {
-            let delete = sqlx::query("DELETE FROM search_documents WHERE package = $1").bind(package);
-            delete.execute(&mut *connection).await?;
-            count_words(connection, &known.words, &BTreeSet::new()).await?;
-            count_facets(connection, &known.facets, &BTreeSet::new()).await
-        }
+    if let Some((release, facts)) = best {
+        return put(connection, (release, facts), known).await;
     }
+    let delete = sqlx::query("DELETE FROM search_documents WHERE package = $1").bind(package);
+    delete.execute(&mut *connection).await?;
+    count_words(connection, &known.words, &BTreeSet::new()).await?;
+    count_facets(connection, &known.facets, &BTreeSet::new()).await
 }
 
 /// Whether everybody may have what lies in a repository. What is for some only is found by nobody: the index is for all.
