@@ -45,8 +45,7 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         Ok(())
     })?;
     let statements = referrers.iter().filter(|referrer| referrer.kind == ReferrerKind::Statement).count();
-    let checks =
-        if arguments.no_wait { None } else { checked(reference.repository.clone(), &package, arguments)? };
+    let checks = if arguments.no_wait { None } else { checked(repository, &package, arguments)? };
     let (repository, digest) = (repository.clone(), Some(package.index));
     let uri = Reference { repository, tag: Some(tag), digest }.uri();
     if arguments.json {
@@ -69,7 +68,7 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
 }
 
 /// What the checks of a hub found, once they have run; none where it was pushed to some other registry.
-fn checked(repository: Repository, package: &Package, arguments: &Push) -> Result<Option<Checks>, Failure> {
+fn checked(repository: &Repository, package: &Package, arguments: &Push) -> Result<Option<Checks>, Failure> {
     let hub = hub::client(repository.host(), &arguments.logins)?;
     let version = &package.manifest.package.version;
     hub::wait(async {
@@ -77,7 +76,7 @@ fn checked(repository: Repository, package: &Package, arguments: &Push) -> Resul
             return Ok(None);
         }
         loop {
-            let checks = match hub.checks(&repository, version).await {
+            let checks = match hub.checks(repository, version).await {
                 // A namespace that is an ordinary registry has no releases.
                 Err(error) if error.is_missing() => return Ok(None),
                 checks => checks?,

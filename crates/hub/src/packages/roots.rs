@@ -29,7 +29,7 @@ pub(super) enum Unregistered {
 
 /// The registered roots of a publisher, oldest first.
 pub(super) async fn of(readers: &AnyPool, publisher: &str) -> sqlx::Result<Vec<Root>> {
-    read(texts(&mut *readers.acquire().await?, publisher).await?)
+    read(&texts(&mut *readers.acquire().await?, publisher).await?)
 }
 
 async fn texts(connection: &mut AnyConnection, publisher: &str) -> sqlx::Result<Vec<String>> {
@@ -37,7 +37,7 @@ async fn texts(connection: &mut AnyConnection, publisher: &str) -> sqlx::Result<
     sqlx::query_scalar(select).bind(publisher).fetch_all(connection).await
 }
 
-fn read(texts: Vec<String>) -> sqlx::Result<Vec<Root>> {
+fn read(texts: &[String]) -> sqlx::Result<Vec<Root>> {
     texts.iter().map(|text| Root::pinned(text.as_bytes()).map_err(undecodable)).collect()
 }
 
@@ -48,7 +48,7 @@ pub(super) async fn register(
     bytes: &[u8],
     (account, now_ms): (Option<&str>, i64),
 ) -> Result<RootView, Unregistered> {
-    let known = read(texts(connection, publisher).await?)?;
+    let known = read(&texts(connection, publisher).await?)?;
     if let Some(same) = known.iter().find(|known| known.text().as_bytes() == bytes) {
         return Ok(view(same));
     }

@@ -48,21 +48,21 @@ impl Document {
 }
 
 fn facets(release: &Release, facts: &Facts) -> BTreeSet<(&'static str, String)> {
-    let mut facets = BTreeSet::from([
+    let mut pairs = BTreeSet::from([
         (ANY.0, ANY.1.to_owned()),
         ("category", facts.category.clone()),
         ("subcategory", format!("{}/{}", facts.category, facts.subcategory)),
         ("kernel", facts.kernel_min.to_string()),
         ("publisher", release.publisher.clone()),
     ]);
-    facets.extend(facts.hooks.iter().map(|hook| ("hook", hook.clone())));
-    facets.extend(facts.program_types.iter().map(|kind| ("program_type", kind.clone())));
-    facets.extend(facts.platforms.iter().map(|platform| ("platform", platform.clone())));
-    facets.extend(facts.tags.iter().map(|tag| ("tag", tag.clone())));
-    facets.extend(release.signed_by.iter().map(|signer| ("signed_by", signer.clone())));
+    pairs.extend(facts.hooks.iter().map(|hook| ("hook", hook.clone())));
+    pairs.extend(facts.program_types.iter().map(|kind| ("program_type", kind.clone())));
+    pairs.extend(facts.platforms.iter().map(|platform| ("platform", platform.clone())));
+    pairs.extend(facts.tags.iter().map(|tag| ("tag", tag.clone())));
+    pairs.extend(release.signed_by.iter().map(|signer| ("signed_by", signer.clone())));
     // Each licence of an expression is one to look for.
     if let Ok(expression) = Expression::parse(&facts.license) {
-        facets.extend(expression.requirements().map(|one| ("license", one.req.to_string())));
+        pairs.extend(expression.requirements().map(|one| ("license", one.req.to_string())));
     }
-    facets
+    pairs
 }

@@ -41,15 +41,13 @@ pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx
         let delete = format!("DELETE FROM search_text WHERE {key} = $1");
         sqlx::query(sqlx::AssertSqlSafe(delete)).bind(rank).execute(&mut *connection).await?;
     }
-    match best {
-        Some((release, facts)) => put(connection, (release, facts), known).await,
-        None => {
-            let delete = sqlx::query("DELETE FROM search_documents WHERE package = $1").bind(package);
-            delete.execute(&mut *connection).await?;
-            count_words(connection, &known.words, &BTreeSet::new()).await?;
-            count_facets(connection, &known.facets, &BTreeSet::new()).await
-        }
+    if let Some((release, facts)) = best {
+        return put(connection, (release, facts), known).await;
     }
+    let delete = sqlx::query("DELETE FROM search_documents WHERE package = $1").bind(package);
+    delete.execute(&mut *connection).await?;
+    count_words(connection, &known.words, &BTreeSet::new()).await?;
+    count_facets(connection, &known.facets, &BTreeSet::new()).await
 }
 
 /// Whether everybody may have what lies in a repository. What is for some only is found by nobody: the index is for all.
@@ -96,17 +94,17 @@ async fn put(
     let released_ms = release.released_ms.unwrap_or(release.pushed_ms);
     let rank = rank(pulls, released_ms, release.signed_by.is_some(), serial);
     let words: BTreeSet<String> = document.words().into_iter().map(str::to_owned).collect();
-    let facets: BTreeSet<String> =
+    let pairs: BTreeSet<String> =
         document.facets.iter().map(|(facet, value)| format!("{facet}={value}")).collect();
     let insert = "INSERT INTO search_documents (package, serial, rank, release, words, facets) \
                   VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (package) DO UPDATE SET rank = excluded.rank, \
                   release = excluded.release, words = excluded.words, facets = excluded.facets";
     let insert = sqlx::query(insert).bind(&release.package).bind(serial).bind(rank).bind(&release.id);
-    let insert = insert.bind(joined(&words, " ")).bind(joined(&facets, "\n"));
+    let insert = insert.bind(joined(&words, " ")).bind(joined(&pairs, "\n"));
     insert.execute(&mut *connection).await?;
     text(connection, rank, &document).await?;
     count_words(connection, &known.words, &words).await?;
-    count_facets(connection, &known.facets, &facets).await
+    count_facets(connection, &known.facets, &pairs).await
 }
 
 async fn known(connection: &mut AnyConnection, package: &str) -> sqlx::Result<Known> {

@@ -41,14 +41,10 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
 
 /// What a publisher whose release lacks a good signature can do.
 fn hint(refused: &trust::Refused) -> String {
-    match refused {
-        trust::Refused::NoStatement { .. } => {
-            "sign it (`l3af sign oci://…`): what is pushed beside it has it checked \
-                                               again"
-                .to_owned()
-        }
-        other => other.hint(),
+    if matches!(refused, trust::Refused::NoStatement { .. }) {
+        return "sign it (`l3af sign oci://…`): what is pushed beside it has it checked again".to_owned();
     }
+    refused.hint()
 }
 
 /// Who signed, where the check passed: the digest of the publisher's first root, which is what machines pin.
