@@ -34,7 +34,10 @@ use self::packages::Pulls;
 pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
-pub use self::config::{BadConfig, Config};
+pub use self::config::{
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, OnFixed, ProxyConfig,
+    Review, SweepConfig, TlsConfig, WebhooksConfig,
+};
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
 pub use self::registry::{BadName, Namespace, NotAdded, Problem, PublisherName, Report, Unchecked};
