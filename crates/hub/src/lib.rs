@@ -35,8 +35,8 @@ pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
-    BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, OnFixed, ProxyConfig, Review,
-    SweepConfig, TlsConfig, WebhooksConfig,
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, OnFixed, ProxyConfig,
+    Review, SweepConfig, TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};

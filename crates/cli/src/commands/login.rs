@@ -4,6 +4,7 @@
 use std::fs;
 use std::io::{self, IsTerminal as _};
 
+use jiff::Timestamp;
 use wire::Credentials;
 use wire::hub::{HubClient, NewToken};
 use zeroize::Zeroizing;
@@ -23,7 +24,7 @@ pub(crate) fn run(arguments: &Login) -> Outcome {
     let wanted = NewToken {
         name: "l3af login".to_owned(),
         scopes: scope.clone(),
-        expires_ms: expires.map(|expires| expires.as_millisecond()),
+        expires_ms: expires.map(Timestamp::as_millisecond),
     };
     let secret = Zeroizing::new(wait(client.make_token(&wanted))?);
     Credentials::keep(&file, hub, user, &secret)?;

@@ -289,11 +289,7 @@ mod tests {
             (reader, Some(MemberRole::Reader), "pull browse"),
             (reader, Some(MemberRole::Contributor), "pull inspect push publish browse"),
             (reader, Some(MemberRole::Reviewer), "pull inspect review browse"),
-            (
-                reader,
-                Some(MemberRole::Owner),
-                "pull inspect push delete publish review yank manage browse",
-            ),
+            (reader, Some(MemberRole::Owner), "pull inspect push delete publish review yank manage browse"),
         ] {
             assert_eq!(permitted(&rules, role, member), may, "{role:?} {member:?}");
         }

@@ -25,7 +25,7 @@ pub(crate) enum Scope {
     },
     /// To read what the API tells of the caller.
     ReadApi,
-    /// To change things through the API: reviews, releases, members.
+    /// To change things through the API: reviews, members.
     WriteApi,
     /// To look after the hub.
     Admin,
@@ -88,9 +88,7 @@ impl Scope {
             Action::Inspect => in_repository(Verb::Pull) || in_repository(Verb::Push),
             Action::Push | Action::Publish => in_repository(Verb::Push),
             Action::Delete => in_repository(Verb::Delete),
-            Action::Review | Action::Yank | Action::Manage | Action::Found => {
-                *self == Self::WriteApi
-            }
+            Action::Review | Action::Yank | Action::Manage | Action::Found => *self == Self::WriteApi,
             // Without any scope, as who did not log in.
             Action::Browse => false,
             Action::Administer => *self == Self::Admin,
