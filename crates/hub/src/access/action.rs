@@ -18,8 +18,6 @@ pub(crate) enum Action {
     Publish,
     /// To say what one thinks of it.
     Review,
-    /// To let everybody have it.
-    Release,
     /// To warn of a release.
     Yank,
     /// To say who is a member of a publisher, and what it is told to be.
@@ -52,14 +50,13 @@ pub(crate) enum Resource {
 
 impl Action {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Pull,
         Self::Inspect,
         Self::Push,
         Self::Delete,
         Self::Publish,
         Self::Review,
-        Self::Release,
         Self::Yank,
         Self::Manage,
         Self::Browse,
@@ -76,7 +73,6 @@ impl Action {
             Self::Delete => "delete",
             Self::Publish => "publish",
             Self::Review => "review",
-            Self::Release => "release",
             Self::Yank => "yank",
             Self::Manage => "manage",
             Self::Browse => "browse",

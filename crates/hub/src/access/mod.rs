@@ -147,7 +147,6 @@ impl Access {
             Action::Pull
             | Action::Inspect
             | Action::Review
-            | Action::Release
             | Action::Yank
             | Action::Manage
             | Action::Browse

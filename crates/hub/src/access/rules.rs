@@ -269,7 +269,6 @@ mod tests {
             | Action::Delete
             | Action::Publish
             | Action::Review
-            | Action::Release
             | Action::Yank => repository(),
         };
         let may = |action: &Action| rules.permit(question(role, member, *action, resource(*action))).is_ok();
@@ -285,15 +284,15 @@ mod tests {
             (None, None, "browse"),
             (reader, None, "browse"),
             (Some(Role::Contributor), None, "browse found"),
-            (Some(Role::Reviewer), None, "pull inspect review release browse"),
+            (Some(Role::Reviewer), None, "pull inspect review browse"),
             (Some(Role::Administrator), None, everything.as_str()),
             (reader, Some(MemberRole::Reader), "pull browse"),
             (reader, Some(MemberRole::Contributor), "pull inspect push publish browse"),
-            (reader, Some(MemberRole::Reviewer), "pull inspect review release browse"),
+            (reader, Some(MemberRole::Reviewer), "pull inspect review browse"),
             (
                 reader,
                 Some(MemberRole::Owner),
-                "pull inspect push delete publish review release yank manage browse",
+                "pull inspect push delete publish review yank manage browse",
             ),
         ] {
             assert_eq!(permitted(&rules, role, member), may, "{role:?} {member:?}");

@@ -88,7 +88,7 @@ impl Scope {
             Action::Inspect => in_repository(Verb::Pull) || in_repository(Verb::Push),
             Action::Push | Action::Publish => in_repository(Verb::Push),
             Action::Delete => in_repository(Verb::Delete),
-            Action::Review | Action::Release | Action::Yank | Action::Manage | Action::Found => {
+            Action::Review | Action::Yank | Action::Manage | Action::Found => {
                 *self == Self::WriteApi
             }
             // Without any scope, as who did not log in.

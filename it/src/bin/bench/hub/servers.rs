@@ -28,10 +28,12 @@ impl Server {
     pub(super) fn hub() -> Result<Self> {
         let (folder, address) = (tempfile::tempdir()?, free_address()?);
         let state = folder.path().join("hub");
-        let text = format!(
-            "folder = '{}'\nlisten = '{address}'\n[limits]\nrequests_per_minute = 0\n",
-            state.display()
-        );
+        // As the other one, it lets everybody push.
+        let open = folder.path().join("open.cedar");
+        let actions = r#"[Action::"pull", Action::"inspect", Action::"push", Action::"delete"]"#;
+        fs::write(&open, format!("@id(\"open\")\npermit (principal, action in {actions}, resource);\n"))?;
+        let access = format!("[access]\npolicies = ['{}']\n", open.display());
+        let text = format!("folder = '{}'\nlisten = '{address}'\n{access}", state.display());
         fs::write(folder.path().join("hub.toml"), text)?;
         let mut serve = on_the_others(&hub_program());
         serve.arg("--config").arg(folder.path().join("hub.toml")).arg("serve");
