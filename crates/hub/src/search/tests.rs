@@ -71,7 +71,7 @@ async fn pages_are_one_list_in_pieces() {
     let hub = hub().await;
     for (number, pulls) in [3, 50, 3, 7, 900, 3, 1, 20_000, 3].into_iter().enumerate() {
         let name = if number % 2 == 0 { format!("limit-{number}") } else { format!("shaper-{number}") };
-        put(&hub, &name, pulls, |_| ()).await;
+        put(&hub, &name, pulls, |facts| facts.description = "Keeps rates below a limit".to_owned()).await;
     }
     for q in ["", "limit", "rates"] {
         let whole = found(&hub, words(q)).await;
