@@ -20,9 +20,9 @@ pub fn frame(text: &str) -> Result<Vec<u8>> {
     Ok(packet.to_bytes())
 }
 
-/// The bytes of a frame as hexadecimal digits.
-pub fn hex(frame: &[u8]) -> String {
-    frame.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
+/// Bytes as hexadecimal digits.
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().fold(String::new(), |text, byte| text + &format!("{byte:02x}"))
 }
 
 fn script(side: &Side, task: &str) -> Command {

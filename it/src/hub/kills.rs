@@ -43,16 +43,16 @@ pub fn push_through_kills(hub: &mut Hub, repository: &str, pushes: usize, kills:
     let (next, resumed) = (AtomicUsize::new(0), AtomicUsize::new(0));
     let acknowledged = Mutex::new(Vec::new());
     let asks = Asks { hub: hub.ask("GET", ""), repository: repository.to_owned() };
+    let client = || {
+        let take = || Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pushes);
+        while let Some(number) = take() {
+            let taken = asks.push_until_acknowledged(number, &resumed);
+            acknowledged.lock().expect("no client panics").push(taken);
+        }
+    };
     thread::scope(|scope| -> Result<()> {
         for _ in 0..CLIENTS {
-            scope.spawn(|| {
-                while let Some(number) =
-                    Some(next.fetch_add(1, Ordering::Relaxed)).filter(|number| *number < pushes)
-                {
-                    let pushed = asks.push_until_acknowledged(number, &resumed);
-                    acknowledged.lock().expect("no client panics").push(pushed);
-                }
-            });
+            scope.spawn(client);
         }
         for kill in 1..=kills {
             // At a part of the work, which takes as long as it takes.

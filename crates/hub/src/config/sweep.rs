@@ -6,7 +6,6 @@ use serde::Deserialize;
 /// When what nobody needs is removed.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
-#[expect(clippy::struct_field_names, reason = "the unit is in the name")]
 pub struct SweepConfig {
     /// How often it is looked for. 600.
     pub every_seconds: u64,

@@ -143,16 +143,14 @@ impl Database {
         T: Send + 'static,
         E: From<sqlx::Error> + Send + 'static,
     {
-        match &self.queue {
-            Some(queue) => queue.write(change).await,
-            None => {
-                let mut connection = self.readers.acquire().await?;
-                let mut transaction = connection.begin().await?;
-                let done = change(&mut transaction).await?;
-                transaction.commit().await?;
-                Ok(done)
-            }
+        if let Some(queue) = &self.queue {
+            return queue.write(change).await;
         }
+        let mut connection = self.readers.acquire().await?;
+        let mut transaction = connection.begin().await?;
+        let done = change(&mut transaction).await?;
+        transaction.commit().await?;
+        Ok(done)
     }
 }
 

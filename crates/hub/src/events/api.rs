@@ -56,10 +56,11 @@ fn hundred() -> i64 {
 
 /// Lets through who looks after those packages.
 async fn admit(hub: &Hub, caller: &Caller, publisher: Option<&str>) -> Result<(), Refused> {
-    Ok(match publisher {
-        Some(name) => hub.access.permit(caller, Action::Manage, Resource::Publisher(name.to_owned())).await?,
-        None => hub.access.permit(caller, Action::Administer, Resource::Hub).await?,
-    })
+    let (action, resource) = match publisher {
+        Some(name) => (Action::Manage, Resource::Publisher(name.to_owned())),
+        None => (Action::Administer, Resource::Hub),
+    };
+    Ok(hub.access.permit(caller, action, resource).await?)
 }
 
 /// Webhooks, the oldest first

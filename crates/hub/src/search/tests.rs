@@ -75,15 +75,12 @@ async fn pages_are_one_list_in_pieces() {
     }
     for q in ["", "limit", "rates"] {
         let whole = found(&hub, words(q)).await;
-        let (mut pieces, mut after) = (Vec::new(), None);
-        loop {
+        let (mut pieces, mut next) = (Vec::new(), Some(None));
+        while let Some(after) = next {
             let wanted = Wanted { limit: Some(2), after, ..words(q) };
             let page = find(&hub.database, &wanted).await.expect("a database");
             pieces.extend(page.packages.into_iter().map(|package| package.name));
-            after = page.next;
-            if after.is_none() {
-                break;
-            }
+            next = page.next.map(Some);
         }
         assert_eq!(pieces, whole, "`{q}`");
         assert_eq!(whole.len(), 9, "`{q}`: all are about limits and rates");

@@ -194,9 +194,12 @@ impl Bucket {
     }
 
     pub(super) async fn discard(&self, staged: &Staged) -> io::Result<()> {
-        if let Some(assembly) = &staged.assembly {
-            // One that was completed is there no more.
-            unless_missing(self.store.abort_multipart(&self.assembled(staged), assembly).await)?;
+        let assembled = self.assembled(staged);
+        if let Some(assembly) = &staged.assembly
+            && matches!(self.store.head(&assembled).await, Err(object_store::Error::NotFound { .. }))
+        {
+            // It was not completed; one that somebody else gave up is there no more.
+            unless_missing(self.store.abort_multipart(&assembled, assembly).await)?;
         }
         let left: Vec<_> = self.store.list(Some(&self.upload(staged))).try_collect().await?;
         for object in left {

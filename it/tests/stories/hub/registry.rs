@@ -34,8 +34,7 @@ fn digest(algorithm: &str, bytes: &[u8]) -> String {
         "sha256" => Sha256::digest(bytes).to_vec(),
         _ => Sha512::digest(bytes).to_vec(),
     };
-    let hex: String = digits.iter().map(|byte| format!("{byte:02x}")).collect();
-    format!("{algorithm}:{hex}")
+    format!("{algorithm}:{}", it::hex(&digits))
 }
 
 /// Bytes that are no others.

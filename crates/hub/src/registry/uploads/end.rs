@@ -8,13 +8,13 @@ use futures_util::{FutureExt as _, TryStreamExt as _};
 
 use super::body::{Brought, brought, check_length, check_place, until_broken};
 use super::{Upload, created, find};
-use crate::ContentDigest;
 use crate::access::Action;
 use crate::digest::Hasher;
 use crate::registry::call::Call;
 use crate::registry::refused::Refused;
 use crate::registry::{pushes, rows};
 use crate::storage::Staged;
+use crate::{Algorithm, ContentDigest};
 
 /// Ends an upload, with a last piece or without one.
 pub(in crate::registry) async fn end(call: Call, id: &str, body: Body) -> Result<Response<Body>, Refused> {
@@ -69,10 +69,6 @@ async fn keep_staged(
     let storage = &call.hub.storage;
     let place = check_place(call, &staged)?;
     let mut hasher = Hasher::new(digest.algorithm());
-    let mut pieces = storage.staged(&staged).await?;
-    while let Some(piece) = pieces.try_next().await? {
-        hasher.update(&piece);
-    }
     let (before, (body, broke_off)) = (staged.size, until_broken(body));
     storage.append(&mut staged, body, |piece| hasher.update(piece)).await?;
     if broke_off.is_so() {
@@ -83,7 +79,10 @@ async fn keep_staged(
         return Err(Refused::BrokenOff);
     }
     check_length(place.as_ref(), staged.size - before)?;
-    check_digest(digest, &hasher.finish())?;
+    // What came in several requests is read once more.
+    let found =
+        if before == 0 { hasher.finish() } else { digest_of(call, &staged, digest.algorithm()).await? };
+    check_digest(digest, &found)?;
     let id = upload.map(|upload| upload.staged.id.to_string());
     pushes::persist(|| async {
         touch(call, digest, staged.size).await?;
@@ -95,6 +94,16 @@ async fn keep_staged(
         tracing::warn!(upload = %staged.id, "what an upload left behind is not removed yet: {error}");
     }
     Ok(created(call, digest))
+}
+
+/// The digest of all that is staged.
+async fn digest_of(call: &Call, staged: &Staged, algorithm: Algorithm) -> Result<ContentDigest, Refused> {
+    let mut hasher = Hasher::new(algorithm);
+    let mut pieces = call.hub.storage.staged(staged).await?;
+    while let Some(piece) = pieces.try_next().await? {
+        hasher.update(&piece);
+    }
+    Ok(hasher.finish())
 }
 
 /// Has the row of a blob before its object, so that it is not removed while it is made.

@@ -156,7 +156,7 @@ pub(super) fn rate(
     let work = &work;
     let counts: Vec<Result<f64>> = thread::scope(|scope| {
         let threads: Vec<_> = (0..CONNECTIONS).map(|number| scope.spawn(move || work(number))).collect();
-        let joined = threads.into_iter().map(|thread| thread.join());
+        let joined = threads.into_iter().map(thread::ScopedJoinHandle::join);
         joined.map(|result| result.unwrap_or_else(|_panic| bail!("a client panicked"))).collect()
     });
     counts.into_iter().sum()

@@ -69,7 +69,7 @@ fn tell(options: &Options, told: &Map<String, Value>) {
         let (ours, theirs) = (value["ours"].as_f64(), value["docker-registry"].as_f64());
         match (ours, theirs) {
             (Some(ours), Some(theirs)) => {
-                println!("{what:<24} {ours:>10.0} {theirs:>16.0} {:>7.2}", ours / theirs)
+                println!("{what:<24} {ours:>10.0} {theirs:>16.0} {:>7.2}", ours / theirs);
             }
             _ => println!("{what:<24} {:>10.1}", value.as_f64().unwrap_or_default()),
         }

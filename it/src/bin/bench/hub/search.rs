@@ -204,7 +204,7 @@ fn search(package: &Package, language: &Language, dice: &mut Dice) -> String {
     let count = 1 + dice.index(3);
     let mut words: Vec<String> = (0..count).map(|_| own[dice.index(own.len())].to_owned()).collect();
     if dice.below(2) == 0 {
-        words[0] = language.word(dice).to_owned();
+        language.word(dice).clone_into(&mut words[0]);
     }
     if dice.below(100) < MISTAKES {
         let at = dice.index(words.len());

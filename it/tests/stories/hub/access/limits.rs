@@ -11,7 +11,7 @@ use super::{ALL, scene};
 
 /// Pushes a blob in one request.
 fn push(hub: &Hub, token: &str, repository: &str, bytes: &[u8]) -> it::Reply {
-    let digest: String = Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = it::hex(&Sha256::digest(bytes));
     let path = format!("/v2/{repository}/blobs/uploads/?digest=sha256:{digest}");
     hub.ask("POST", &path).header("Authorization", token).body(bytes).send().unwrap()
 }
@@ -28,7 +28,7 @@ fn a_publisher_keeps_no_more_than_its_quota() {
     assert_eq!((over.status, over.code().as_str()), (403, "DENIED"));
     assert!(over.text().contains("may hold 1000 bytes, and would hold 1001"), "{}", over.text());
     assert_eq!(push(&hub, &admin, "acme/a", &[3; 400]).status, 201);
-    let digest: String = Sha256::digest([3; 400]).iter().map(|byte| format!("{byte:02x}")).collect();
+    let digest = it::hex(&Sha256::digest([3; 400]));
     let gone = hub.call(&admin, "DELETE", &format!("/v2/acme/a/blobs/sha256:{digest}"), None).unwrap();
     assert_eq!(gone.status, 202, "{}", gone.text());
     assert_eq!(push(&hub, &admin, "acme/a", &[2; 400]).status, 201, "there is room again");

@@ -2,7 +2,7 @@
 //! What happens to packages, as others hear of it.
 
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
-use std::net::TcpListener;
+use std::net::{TcpListener, TcpStream};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
@@ -22,6 +22,27 @@ struct Told {
     body: String,
 }
 
+impl Told {
+    fn read(stream: &TcpStream) -> Self {
+        let mut reader = BufReader::new(stream);
+        let lines: Vec<String> =
+            reader.by_ref().lines().map(Result::unwrap).take_while(|line| !line.is_empty()).collect();
+        let field = |wanted: &str| {
+            let fields = lines.iter().filter_map(|line| line.split_once(": "));
+            let mut found = fields.filter(|(name, _)| name.eq_ignore_ascii_case(wanted));
+            found.next().map(|(_, value)| value.to_owned()).unwrap()
+        };
+        let mut body = vec![0; field("content-length").parse().unwrap()];
+        reader.read_exact(&mut body).unwrap();
+        Self {
+            id: field("webhook-id"),
+            timestamp: field("webhook-timestamp"),
+            signature: field("webhook-signature"),
+            body: String::from_utf8(body).unwrap(),
+        }
+    }
+}
+
 /// Somebody who wants to hear, and answers with one status after the other, and with the last for ever.
 struct Listener {
     url: String,
@@ -37,34 +58,11 @@ impl Listener {
         // It ends with the process of the story.
         thread::spawn(move || {
             for (number, stream) in socket.incoming().enumerate() {
-                let mut reader = BufReader::new(stream.unwrap());
-                let (mut head, mut length) = (Vec::new(), 0);
-                loop {
-                    let mut line = String::new();
-                    reader.read_line(&mut line).unwrap();
-                    if line.trim().is_empty() {
-                        break;
-                    }
-                    let (name, value) = line.split_once(": ").unwrap_or(("", ""));
-                    if name.eq_ignore_ascii_case("content-length") {
-                        length = value.trim().parse().unwrap();
-                    }
-                    head.push((name.to_ascii_lowercase(), value.trim().to_owned()));
-                }
-                let mut body = vec![0; length];
-                reader.read_exact(&mut body).unwrap();
-                let field = |wanted: &str| {
-                    head.iter().find(|(name, _)| name == wanted).map(|(_, value)| value.clone()).unwrap()
-                };
-                heard.lock().unwrap().push(Told {
-                    id: field("webhook-id"),
-                    timestamp: field("webhook-timestamp"),
-                    signature: field("webhook-signature"),
-                    body: String::from_utf8(body).unwrap(),
-                });
+                let mut stream = stream.unwrap();
+                heard.lock().unwrap().push(Told::read(&stream));
                 let status = statuses[number.min(statuses.len() - 1)];
                 let answer = format!("HTTP/1.1 {status}\r\nContent-Length: 0\r\nConnection: close\r\n\r\n");
-                reader.into_inner().write_all(answer.as_bytes()).unwrap();
+                stream.write_all(answer.as_bytes()).unwrap();
             }
         });
         Self { url, told }
@@ -91,7 +89,7 @@ fn add(scene: &Scene, handle: &str, url: &str) -> (u16, Value) {
 /// The tag of HMAC-SHA-256, as `openssl` computes it.
 fn hmac(secret: &str, message: &str) -> String {
     let key = BASE64_STANDARD.decode(secret.trim_start_matches("whsec_")).unwrap();
-    let hex: String = key.iter().map(|byte| format!("{byte:02x}")).collect();
+    let hex = it::hex(&key);
     let folder = tempfile::tempdir().unwrap();
     let file = folder.path().join("message");
     std::fs::write(&file, message).unwrap();
@@ -120,9 +118,9 @@ fn a_release_is_told_until_it_arrives_and_each_time_signed() {
     scene.hub.wait("all of it arrives", || all(&deliveries(), |item| item["answer"] == "200 OK"));
     let deliveries = deliveries();
     assert!(all(&deliveries, |item| item.get("due").is_none()), "{deliveries:#}");
-    let attempts =
-        deliveries["items"].as_array().unwrap().iter().map(|item| item["attempts"].as_i64().unwrap());
-    assert!(attempts.sum::<i64>() > deliveries["items"].as_array().unwrap().len() as i64, "{deliveries:#}");
+    let items = deliveries["items"].as_array().unwrap();
+    let attempts: u64 = items.iter().map(|item| item["attempts"].as_u64().unwrap()).sum();
+    assert!(attempts > items.len() as u64, "{deliveries:#}");
     let told = listener.of_kind("released").remove(0);
     let body: Value = serde_json::from_str(&told.body).unwrap();
     assert_eq!(

@@ -149,7 +149,7 @@ fn what_is_no_manifest_is_not_taken() {
     }
     let large = here.put_manifest("large", IMAGE, &some_bytes(0, 4 * 1024 * 1024 + 1));
     assert_eq!((large.status, large.code().as_str()), (413, "SIZE_INVALID"));
-    let huge = [b'['; 65536];
+    let huge = vec![b'['; 65536];
     let endless = vec![&huge[..]; 80];
     let endless =
         here.ask("PUT", "manifests/large").header("Content-Type", IMAGE).chunked(&endless).send().unwrap();
