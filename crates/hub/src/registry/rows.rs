@@ -59,7 +59,7 @@ pub(super) async fn find_or_make(
 
 /// Makes sure that a blob that the caller has put into the storage stays there.
 ///
-/// Whoever removes a blob holds its row until the object is gone ([`super::sweep`]). So the row is taken first, and then
+/// Whoever removes a blob holds its row until the object is gone ([`super::sweep()`]). So the row is taken first, and then
 /// the object is looked for: it was put before, and may have been removed in between.
 ///
 /// # Errors

@@ -65,7 +65,7 @@ fn hubs_that_race_for_tags_and_blobs_while_both_sweep_lose_nothing() {
         for (number, image) in images.iter().enumerate() {
             let here = Repository { hub: if number % 2 == 0 { &one } else { &other }, name: "free/race" };
             scope.spawn(move || {
-                (0..ROUNDS).for_each(|_| push_and_read(&here, u8::try_from(number).unwrap(), image))
+                (0..ROUNDS).for_each(|_| push_and_read(&here, u8::try_from(number).unwrap(), image));
             });
         }
     });
