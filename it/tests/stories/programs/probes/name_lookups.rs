@@ -56,7 +56,8 @@ fn names_are_told_with_what_came_of_them() {
     assert!(metric(&node, all).is_some_and(|names| names >= 2));
     assert_readable(&node);
     fill(&node, "answered", &["lookups"]);
-    let script = "use Socket qw(getaddrinfo); getaddrinfo('127.0.0.1', '1')";
+    // A name that no other story's program has: all programs of the machine are watched.
+    let script = "$0 = 'one-of-others'; use Socket qw(getaddrinfo); getaddrinfo('127.0.0.1', '1')";
     assert!(std::process::Command::new("perl").args(["-e", script]).status().unwrap().success());
     let others =
         "l3af_map_name_lookups_lookups_names{member=\"answered\",command=\"(others)\",result=\"ANY\"}";
