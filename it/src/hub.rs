@@ -36,6 +36,8 @@ pub struct Hub {
     child: Option<Child>,
     /// Lines of its configuration besides, from the next start on.
     pub settings: String,
+    /// Which program it is, from the next start on: `l3af-hub` beside this one.
+    pub program: PathBuf,
 }
 
 impl Hub {
@@ -76,7 +78,8 @@ impl Hub {
         settings: &str,
     ) -> Result<Self> {
         let address = SocketAddr::from((own_address(), PORT));
-        let mut hub = Self { folder, state, namespace, address, child: None, settings: settings.to_owned() };
+        let (settings, program) = (settings.to_owned(), binary("l3af-hub")?);
+        let mut hub = Self { folder, state, namespace, address, child: None, settings, program };
         hub.restart()?;
         Ok(hub)
     }
@@ -108,7 +111,7 @@ impl Hub {
         };
         fs::write(self.configuration(), format!("{place}{}\n{access}", self.settings))?;
         let log = fs::File::options().create(true).append(true).open(self.folder.path().join("log"))?;
-        let mut command = self.command()?;
+        let mut command = self.command();
         let command = command.arg("serve").stdin(Stdio::null()).stdout(Stdio::null()).stderr(log);
         self.child = Some(command.spawn()?);
         let begin = Instant::now();
@@ -159,7 +162,7 @@ impl Hub {
     /// # Errors
     /// When it cannot be started.
     pub fn administer(&self, arguments: &[&str]) -> Result<Ran> {
-        Ok(self.command()?.args(arguments).output()?.into())
+        Ok(self.command().args(arguments).output()?.into())
     }
 
     /// Adds a publisher whose namespace is an ordinary registry: any tags, no packages, no review.
@@ -234,8 +237,8 @@ impl Hub {
         }
     }
 
-    fn command(&self) -> Result<Command> {
-        let executable = binary("l3af-hub")?;
+    fn command(&self) -> Command {
+        let executable = &self.program;
         let mut command = match &self.namespace {
             Some(namespace) => {
                 let mut entering = Command::new("nsenter");
@@ -245,7 +248,7 @@ impl Hub {
             None => Command::new(executable),
         };
         command.arg("--config").arg(self.configuration());
-        Ok(command)
+        command
     }
 }
 

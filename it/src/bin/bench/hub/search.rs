@@ -16,6 +16,8 @@ use it::{Dice, Hub};
 use serde_json::Value;
 use wire::hub::Facts;
 
+use super::servers::hub_program;
+
 /// How many packages there are.
 const PACKAGES: u64 = 100_000;
 /// How many words there are to describe them with.
@@ -71,6 +73,7 @@ pub(super) fn measure() -> Result<Measured> {
     let mut hub = Hub::start()?;
     hub.add_publisher("bench")?;
     hub.end()?;
+    hub.program = hub_program();
     let (mut dice, language) = (Dice::new(), Language::made_up());
     let packages: Vec<Package> =
         (0..PACKAGES).map(|number| Package::made_up(number, &language, &mut dice)).collect::<Result<_>>()?;

@@ -99,7 +99,7 @@ impl Drop for Server {
 }
 
 /// The program that `cargo xtask bench hub` built as it is released.
-fn hub_program() -> PathBuf {
+pub(super) fn hub_program() -> PathBuf {
     repository().join("target/release/l3af-hub")
 }
 
