@@ -57,7 +57,11 @@ impl Connection {
     /// Asks, and reads all of the answer.
     pub(super) fn ask(&mut self, request: &Request<'_>) -> Result<Answer> {
         let Request { method, path, media_type, body } = request;
-        let mut head = format!("{method} {path} HTTP/1.1\r\nHost: {}\r\n{}", self.address, self.credentials);
+        // Debian's registry gives a manifest to those only who say that they know its type.
+        let accept = "application/vnd.oci.image.manifest.v1+json, */*";
+        let Self { address, credentials, .. } = self;
+        let mut head =
+            format!("{method} {path} HTTP/1.1\r\nHost: {address}\r\nAccept: {accept}\r\n{credentials}");
         if *method != "GET" {
             let length = body.len();
             head = format!("{head}Content-Type: {media_type}\r\nContent-Length: {length}\r\n");

@@ -21,8 +21,7 @@ const ROUNDS: usize = 5;
 const PUBLISHER: &str = "bench";
 
 pub(super) fn run(options: &Options) -> Result<()> {
-    let (hub, other) = (Server::hub()?, Server::docker_registry()?);
-    hub.administer(&["publisher", "add", PUBLISHER, "--registry-only"])?;
+    let (hub, other) = (Server::hub(PUBLISHER)?, Server::docker_registry()?);
     let subject = |name, server: &Server| Subject {
         name,
         address: server.address.clone(),

@@ -24,8 +24,8 @@ pub(super) struct Server {
 }
 
 impl Server {
-    /// Starts a hub with nothing in it.
-    pub(super) fn hub() -> Result<Self> {
+    /// Starts a hub with a publisher whose namespace is an ordinary registry.
+    pub(super) fn hub(publisher: &str) -> Result<Self> {
         let (folder, address) = (tempfile::tempdir()?, free_address()?);
         let state = folder.path().join("hub");
         // As the other one, it lets everybody push.
@@ -35,6 +35,15 @@ impl Server {
         let access = format!("[access]\npolicies = ['{}']\n", open.display());
         let text = format!("folder = '{}'\nlisten = '{address}'\n{access}", state.display());
         fs::write(folder.path().join("hub.toml"), text)?;
+        let mut add = Command::new(hub_program());
+        add.arg("--config").arg(folder.path().join("hub.toml")).args([
+            "publisher",
+            "add",
+            publisher,
+            "--registry-only",
+        ]);
+        let added = add.output().context("the hub cannot be started")?;
+        ensure!(added.status.success(), "{}", String::from_utf8_lossy(&added.stderr));
         let mut serve = on_the_others(&hub_program());
         serve.arg("--config").arg(folder.path().join("hub.toml")).arg("serve");
         Self::start(serve, folder, address)
@@ -69,15 +78,6 @@ impl Server {
             thread::sleep(Duration::from_millis(20));
         }
         Ok(server)
-    }
-
-    /// Runs the hub's program with its configuration, and gives what it prints.
-    pub(super) fn administer(&self, arguments: &[&str]) -> Result<String> {
-        let mut command = Command::new(hub_program());
-        let ran =
-            command.arg("--config").arg(self.folder.path().join("hub.toml")).args(arguments).output()?;
-        ensure!(ran.status.success(), "{arguments:?}: {}", String::from_utf8_lossy(&ran.stderr));
-        Ok(String::from_utf8(ran.stdout)?.trim().to_owned())
     }
 
     /// What it has in memory, and the most that it had (`VmRSS` and `VmHWM` of `proc_pid_status(5)`), in MiB.
