@@ -7,7 +7,8 @@
 mod queue;
 mod schema;
 
-use std::path::Path;
+use std::fs::File;
+use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt as _;
 use futures_util::future::BoxFuture;
@@ -15,6 +16,7 @@ use sqlx::any::{AnyConnectOptions, AnyPoolOptions};
 use sqlx::migrate::MigrateError;
 use sqlx::{Any, AnyConnection, AnyPool, Connection as _, Executor as _, Transaction};
 use thiserror::Error;
+use tokio::task::spawn_blocking;
 
 use self::queue::Queue;
 use crate::Config;
@@ -86,8 +88,10 @@ impl Database {
     /// When it cannot be reached, or was made by a later version.
     pub(crate) async fn open(config: &Config) -> Result<Self, NoDatabase> {
         let place = Place::of(config)?;
+        let alone = place.alone().await?;
         let writer = place.connect(1).await?;
         place.migrated(schema::migrator(place.kind).run(&writer).await)?;
+        drop(alone);
         let readers = place.connect(READERS).await?;
         let queue = (place.kind == Kind::Sqlite).then(|| Queue::begin(writer));
         Ok(Self { kind: place.kind, readers, queue })
@@ -103,6 +107,7 @@ impl Database {
             return Err(NoDatabase::NoVersion { asked: version, known: self::version() });
         }
         let place = Place::of(config)?;
+        let _alone = place.alone().await?;
         let pool = place.connect(1).await?;
         let migrator = schema::migrator(place.kind);
         place.migrated(migrator.run_to(version, &pool).await)?;
@@ -160,6 +165,8 @@ struct Place {
     options: AnyConnectOptions,
     /// Its address without a password.
     shown: String,
+    /// The file of SQLite.
+    path: Option<PathBuf>,
 }
 
 impl Place {
@@ -168,11 +175,29 @@ impl Place {
         let url = config.database_url();
         let kind = if url.starts_with("sqlite:") { Kind::Sqlite } else { Kind::Postgres };
         let shown = without_password(&url);
+        let path = url.strip_prefix("sqlite://").and_then(|rest| rest.split('?').next()).map(PathBuf::from);
         let unreachable = |source| NoDatabase::Unreachable { url: shown.clone(), source };
-        if let (Kind::Sqlite, Some(path)) = (kind, url.strip_prefix("sqlite://")) {
-            make_folder_of(path).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
+        if let Some(folder) = path.as_deref().and_then(Path::parent) {
+            std::fs::create_dir_all(folder).map_err(|error| unreachable(sqlx::Error::Io(error)))?;
         }
-        Ok(Self { kind, options: url.parse().map_err(unreachable)?, shown })
+        Ok(Self { kind, options: url.parse().map_err(unreachable)?, shown, path })
+    }
+
+    /// Waits until nobody else makes or changes tables, for as long as the answer is kept. The migrations of PostgreSQL have a
+    /// lock of their own; those of SQLite have none.
+    async fn alone(&self) -> Result<Option<File>, NoDatabase> {
+        let Some(path) = self.path.clone() else { return Ok(None) };
+        // Whoever has the lock must be able to go on meanwhile.
+        let lock = spawn_blocking(move || {
+            let path = path.with_extension("lock");
+            let file = File::options().create(true).truncate(false).write(true).open(path)?;
+            file.lock()?;
+            Ok(file)
+        });
+        let locked = lock.await.map_err(std::io::Error::other).flatten();
+        let unreachable =
+            |error| NoDatabase::Unreachable { url: self.shown.clone(), source: sqlx::Error::Io(error) };
+        locked.map(Some).map_err(unreachable)
     }
 
     /// So many connections at most.
@@ -202,11 +227,6 @@ async fn prepare(connection: &mut AnyConnection, kind: Kind) -> sqlx::Result<()>
             .await?;
     }
     Ok(())
-}
-
-fn make_folder_of(path: &str) -> std::io::Result<()> {
-    let path = path.split('?').next().unwrap_or(path);
-    Path::new(path).parent().map_or(Ok(()), std::fs::create_dir_all)
 }
 
 /// The address of a database, as it may be shown.

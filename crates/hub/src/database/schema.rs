@@ -41,7 +41,6 @@ const CHANGES: &[Change] = &[
         name: "access",
         tables: &[
             "accounts",
-            "identities",
             "members",
             "tokens",
             "sessions",
@@ -162,6 +161,19 @@ mod tests {
         for version in (0..=version()).rev() {
             let index = usize::try_from(version).expect("a version is a small number");
             assert_eq!(tables(&config, version).await, before[index], "version {version}");
+        }
+    }
+
+    #[tokio::test(flavor = "multi_thread")]
+    async fn many_may_open_a_new_database_at_once() {
+        let folder = tempfile::tempdir().expect("a folder");
+        let config = Config { folder: folder.path().to_owned(), ..Config::default() };
+        let open = || {
+            let config = config.clone();
+            tokio::spawn(async move { Database::open(&config).await.map(drop) })
+        };
+        for opened in (0..8).map(|_| open()).collect::<Vec<_>>() {
+            opened.await.expect("no panic").expect("tables are made by one of them");
         }
     }
 

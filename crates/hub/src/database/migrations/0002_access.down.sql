@@ -10,5 +10,4 @@ ALTER TABLE publishers DROP COLUMN quota_bytes;
 ALTER TABLE publishers DROP COLUMN private;
 ALTER TABLE publishers DROP COLUMN title;
 ALTER TABLE publishers DROP COLUMN kind;
-DROP TABLE identities;
 DROP TABLE accounts;

@@ -14,16 +14,6 @@ CREATE TABLE accounts (
     closed_ms BIGINT
 );
 
--- How issuers (OpenID Connect) call accounts.
-CREATE TABLE identities (
-    issuer TEXT NOT NULL,
-    subject TEXT NOT NULL,
-    account TEXT NOT NULL REFERENCES accounts (id) ON DELETE CASCADE,
-    created_ms BIGINT NOT NULL,
-    PRIMARY KEY (issuer, subject)
-);
-CREATE INDEX identities_by_account ON identities (account);
-
 -- organisation or person.
 ALTER TABLE publishers ADD COLUMN kind TEXT NOT NULL DEFAULT 'organisation';
 -- What people call it.
