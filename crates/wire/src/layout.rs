@@ -101,24 +101,8 @@ impl Layout {
     /// # Errors
     /// When it cannot be written.
     pub fn complete(&self, package: Descriptor) -> Result<(), LayoutError> {
-        self.complete_with(package, Vec::new())
-    }
-
-    /// Lists the package and all that refers to it, whose blobs are all there, in place of what was listed.
-    ///
-    /// # Errors
-    /// When it cannot be written.
-    pub fn complete_with(&self, package: Descriptor, referrers: Vec<Descriptor>) -> Result<(), LayoutError> {
         self.put(Path::new("oci-layout"), MARKER.as_bytes())?;
-        self.list(std::iter::once(package).chain(referrers).collect())
-    }
-
-    /// All documents that it lists: the package, and what refers to it.
-    ///
-    /// # Errors
-    /// When the folder cannot be read.
-    pub fn documents(&self) -> Result<Vec<Descriptor>, LayoutError> {
-        Ok(self.listed()?.manifests)
+        self.list(vec![package])
     }
 
     /// The folder.

@@ -15,7 +15,6 @@ mod pull;
 mod push;
 mod reference;
 mod referrers;
-mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;

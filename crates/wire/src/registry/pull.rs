@@ -173,7 +173,7 @@ impl Registry {
         Ok(missing.into_iter().map(|part| (part.digest, part.max_bytes)).collect())
     }
 
-    pub(super) async fn pull_all(
+    async fn pull_all(
         &self,
         repository: &Repository,
         package: &Digest,

@@ -84,7 +84,7 @@ impl Registry {
     }
 
     /// The list of what refers to a package, as far as the registry tells it.
-    pub(super) async fn listed(
+    async fn listed(
         &self,
         repository: &Repository,
         package: &Digest,
