@@ -77,8 +77,14 @@ const CHANGES: &[Change] = &[
         name: "search",
         tables: &[],
         up: Text::Each {
-            sqlite: include_str!("migrations/0004_search.sqlite.up.sql"),
-            postgres: include_str!("migrations/0004_search.postgres.up.sql"),
+            sqlite: concat!(
+                include_str!("migrations/0004_search.sqlite.up.sql"),
+                include_str!("migrations/0004_search.up.sql")
+            ),
+            postgres: concat!(
+                include_str!("migrations/0004_search.postgres.up.sql"),
+                include_str!("migrations/0004_search.up.sql")
+            ),
         },
         down: include_str!("migrations/0004_search.down.sql"),
     },
