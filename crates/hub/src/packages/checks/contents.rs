@@ -8,7 +8,8 @@ use package::{Package, PackagePlatform, ProgramSpec};
 use spdx::{Expression, LicenseReq};
 use wire::hub::{Finding, Level};
 
-use super::{Subject, finding, with_causes};
+use super::{Subject, finding};
+use crate::answer::whole;
 use crate::config::OnFixed;
 
 /// Shorter documentation than this helps nobody, in bytes.
@@ -116,7 +117,7 @@ pub(super) fn rejected(subject: &Subject<'_>) -> Vec<Finding> {
 pub(super) fn lint(subject: &Subject<'_>) -> Vec<Finding> {
     let found = match linted(subject.package) {
         Ok(found) => found,
-        Err(why) => return vec![finding(Level::Fail, with_causes(&why), "run `l3af lint`")],
+        Err(why) => return vec![finding(Level::Fail, whole(&why), "run `l3af lint`")],
     };
     let fixed = if subject.rules.not_co_re == OnFixed::Refuse { Level::Fail } else { Level::Warn };
     let told = found.into_iter().filter(|found| found.severity != Severity::Note).filter_map(|found| {

@@ -15,6 +15,7 @@ use trust::{Evidence, Root};
 use wire::hub::{CheckResult, Finding, Level, State};
 
 use super::release::Release;
+use crate::answer::whole;
 use crate::config::Review;
 
 pub(super) use self::contents::{FIXED, linted, unpacked};
@@ -83,7 +84,7 @@ pub(super) fn run(subject: &Subject<'_>) -> Vec<CheckResult> {
 pub(super) fn unreadable(why: &dyn std::error::Error) -> CheckResult {
     let hint =
         "build it with `l3af build` and push that; a version is never used again, so it needs the next one";
-    CheckResult::new(PACKAGE, vec![finding(Level::Fail, with_causes(why), hint)])
+    CheckResult::new(PACKAGE, vec![finding(Level::Fail, whole(why), hint)])
 }
 
 /// The state that these results lead to, and why.
@@ -102,15 +103,4 @@ pub(super) fn verdict(results: &[CheckResult]) -> (State, Option<String>) {
 
 fn finding(level: Level, what: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding { level, what: what.into(), hint: Some(hint.into()) }
-}
-
-/// An error with its causes.
-fn with_causes(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut cause = error.source();
-    while let Some(current) = cause {
-        text = format!("{text}: {current}");
-        cause = current.source();
-    }
-    text
 }

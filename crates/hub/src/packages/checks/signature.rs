@@ -8,7 +8,8 @@ use wire::hub::{Finding, Level};
 
 use package::Privileges;
 
-use super::{Subject, finding, with_causes};
+use super::{Subject, finding};
+use crate::answer::whole;
 
 pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
     let publisher = &subject.release.publisher;
@@ -21,7 +22,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         Ok(policy) => policy,
         Err(why) => {
             let hint = "register a root of this publisher";
-            return vec![finding(Level::Fail, with_causes(&why), hint)];
+            return vec![finding(Level::Fail, whole(&why), hint)];
         }
     };
     let evidence = with_roots(subject.evidence, subject.roots);
@@ -32,7 +33,7 @@ pub(super) fn check(subject: &Subject<'_>) -> Vec<Finding> {
         // What the user program may do is for each node to say.
         let found = Found { privileges: Privileges::default(), ..Found::in_package(subject.package, entry) };
         if let Err(refused) = judge(&found, &evidence, &at).outcome {
-            let what = format!("for {}: {}", entry.platform, with_causes(&refused));
+            let what = format!("for {}: {}", entry.platform, whole(&refused));
             findings.push(finding(Level::Fail, what, hint(&refused)));
         }
     }

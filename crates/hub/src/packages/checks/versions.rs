@@ -6,7 +6,8 @@ use package::{Package, Platform, Version};
 use wire::hub::{Finding, Level, State};
 
 use super::super::release::Release;
-use super::{Subject, finding, with_causes};
+use super::{Subject, finding};
+use crate::answer::whole;
 
 /// A version must be greater than all of its line, which are those with the same major and minor number: older lines may still be
 /// mended.
@@ -41,7 +42,7 @@ pub(super) fn map_interface(subject: &Subject<'_>) -> Vec<Finding> {
     let compared = interface(before, platform)
         .and_then(|before| Ok(interface(subject.package, platform)?.compare(&before)));
     match compared {
-        Err(why) => vec![finding(Level::Warn, with_causes(&why), "look at the maps by `l3af inspect`")],
+        Err(why) => vec![finding(Level::Warn, whole(&why), "look at the maps by `l3af inspect`")],
         Ok(Comparison::Incompatible(difference)) if !may_break(was, becomes) => {
             let what = format!("since {was}, {difference}: whoever uses its maps would be broken");
             let next = if was.major == 0 {
