@@ -35,6 +35,9 @@ pub(crate) enum Unfound {
     /// It has more words than anybody types.
     #[error("a search has at most {MAX_WORDS} words")]
     TooManyWords,
+    /// Nobody is told so many.
+    #[error("`limit` is 1 to {MOST}")]
+    Limit,
     /// The place of the next page is none.
     #[error("`{given}` is not where a page ended")]
     After { given: String },
@@ -57,7 +60,10 @@ pub(crate) async fn find(database: &Database, wanted: &Wanted) -> Result<Found, 
         None => i64::MIN / 2,
         Some(given) => given.parse().map_err(|_no_number| Unfound::After { given: given.clone() })?,
     };
-    let limit = wanted.limit.unwrap_or(USUAL).clamp(1, MOST);
+    let limit = wanted.limit.unwrap_or(USUAL);
+    if !(1..=MOST).contains(&limit) {
+        return Err(Unfound::Limit);
+    }
     let (groups, corrected) = mend::mend(readers, &typed).await?;
     let query = Query { words: groups, facets: facets(readers, wanted).await? };
     let mut hits = Vec::new();

@@ -44,8 +44,9 @@ pub struct Wanted {
     /// A word that it is tagged with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
-    /// How many are told; 20, and at most 100.
+    /// How many are told: 1 to 100, and 20 where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 100)]
     pub limit: Option<u32>,
     /// Where the page before ended: its `next`.
     #[serde(skip_serializing_if = "Option::is_none")]

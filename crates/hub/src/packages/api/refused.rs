@@ -64,9 +64,9 @@ impl IntoResponse for Refused {
             | Self::Unregistered(Unregistered::Database(error))
             | Self::Unwithdrawn(Unwithdrawn::Database(error)) => return failed(&error),
             Self::Untaken(Untaken::Unread(unread @ Unread::Storage(_))) => return failed(&unread),
-            Self::Unfound(Unfound::TooManyWords | Unfound::After { .. } | Unfound::Kernel(_)) => {
-                (StatusCode::BAD_REQUEST, "invalid", "`/api/v1/openapi.json` says what is accepted")
-            }
+            Self::Unfound(
+                Unfound::TooManyWords | Unfound::Limit | Unfound::After { .. } | Unfound::Kernel(_),
+            ) => (StatusCode::BAD_REQUEST, "invalid", "`/api/v1/openapi.json` says what is accepted"),
             Self::Unresolved(_) => (
                 StatusCode::NOT_FOUND,
                 "unresolved",

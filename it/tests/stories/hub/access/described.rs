@@ -55,6 +55,8 @@ fn what_leads_nowhere_is_told_as_problem_details() {
         ("DELETE", "/api/v1/publishers", 405),
         ("GET", "/api/v1/publishers?limit=0", 400),
         ("GET", "/api/v1/publishers?limit=x", 400),
+        ("GET", "/api/v1/packages?limit=0", 400),
+        ("GET", "/api/v1/packages?limit=101", 400),
         ("GET", "/api/v1/publishers?after=a&after=b", 400),
         ("GET", "/api/v1/publishers/%FF", 404),
         ("GET", "/api/v1/publishers/Not-a-name", 404),
