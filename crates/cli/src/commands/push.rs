@@ -54,7 +54,7 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
         output::note(&format!("pushed with {statements} statements"));
         if let Some(checks) = &checks {
             hub::tell(checks);
-            output::note(&format!("it is {}", checks.state));
+            output::note(what_follows(checks.state));
         }
         output::data(&uri);
     }
@@ -64,6 +64,19 @@ pub(crate) fn run(arguments: &Push) -> Outcome {
                 .with_hint("mend what was found; bytes that differ need the next version"))
         }
         None => Ok(()),
+    }
+}
+
+/// What is to be done for a release that got to a state.
+fn what_follows(state: State) -> &'static str {
+    match state {
+        State::Pending | State::Checking => "it waits for its checks",
+        State::Review => "it waits for reviewers, who see it in `l3af review waiting`",
+        State::ChangesAsked => "it waits for changes",
+        State::Released => "it is released: everybody can have it",
+        State::Rejected => "it was rejected",
+        State::Yanked => "it is yanked: only who names it gets it",
+        State::Deleted => "it was deleted",
     }
 }
 
