@@ -6,15 +6,11 @@
 
 use std::collections::{BTreeMap, HashSet};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
-use cedar_policy::{
-    Authorizer, Context, Decision, Entities, Entity, EntityId, EntityTypeName, EntityUid, Policy, PolicyId,
-    PolicySet, Request, RestrictedExpression, Schema, ValidationMode, Validator,
-};
-use thiserror::Error;
+use cedar_policy::{Context, Entity, EntityId, EntityTypeName, EntityUid, RestrictedExpression};
+use door::{Cause, Policies, Verdict};
 
 use super::action::{Action, Resource};
 use super::denied::Why;
@@ -27,12 +23,11 @@ const ROLES: &str = include_str!("roles.cedar");
 /// How many answers are kept.
 const KEPT: usize = 8192;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub use door::BadRules;
 
 /// Policies that are valid.
 pub(super) struct Rules {
-    policies: PolicySet,
-    schema: Schema,
+    policies: Policies,
     /// The texts that were read, and those that could not be used when they were read again.
     texts: Vec<String>,
     refused: Mutex<Option<Vec<String>>>,
@@ -52,29 +47,6 @@ pub(super) struct Question {
     pub(super) resource: Resource,
     /// Whether the resource is a repository that everybody may read.
     pub(super) public: bool,
-}
-
-/// Policies that cannot be used.
-#[derive(Debug, Error)]
-pub enum BadRules {
-    /// A file cannot be read.
-    #[error("cannot read the policies of access in `{}`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// They are no policies.
-    #[error("the policies of access in `{}` are not valid", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: Cause,
-    },
 }
 
 impl Rules {
@@ -99,20 +71,11 @@ impl Rules {
     }
 
     fn made_of(files: &[PathBuf], texts: Vec<String>) -> Result<Self, BadRules> {
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("the schema is tested");
-        let mut policies = parse(ROLES, "").expect("the roles are tested");
+        let mut policies = Policies::shipped(SCHEMA, ROLES);
         for (path, text) in files.iter().zip(&texts) {
-            let invalid = |source| BadRules::Invalid { path: path.clone(), source };
-            for policy in parse(text, &prefix(path)).map_err(invalid)?.policies() {
-                policies.add(policy.clone()).map_err(|error| invalid(error.into()))?;
-            }
-            let validated = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
-            let problems: Vec<String> = validated.validation_errors().map(ToString::to_string).collect();
-            if !problems.is_empty() {
-                return Err(invalid(problems.join("; ").into()));
-            }
+            policies.add(path, text)?;
         }
-        Ok(Self { policies, schema, texts, refused: Mutex::default(), answers: Mutex::default() })
+        Ok(Self { policies, texts, refused: Mutex::default(), answers: Mutex::default() })
     }
 
     /// Whether policies permit what is asked.
@@ -134,20 +97,17 @@ impl Rules {
     }
 
     fn ask(&self, question: &Question) -> Result<Result<(), Why>, Cause> {
-        let (principal, resource) = (uid("Account", &question.handle), resource_uid(&question.resource));
-        let action = uid("Action", question.action.name());
-        let entities = [account(question)?, resource_entity(question)?];
-        let entities = Entities::from_entities(entities, Some(&self.schema))?;
-        let request = Request::new(principal, action, resource, Context::empty(), Some(&self.schema))?;
-        let answer = Authorizer::new().is_authorized(&request, &self.policies, &entities);
-        for error in answer.diagnostics().errors() {
-            tracing::warn!("a policy of access does not count here: {error}");
-        }
-        let policies = || answer.diagnostics().reason().map(ToString::to_string).collect::<Vec<_>>();
-        Ok(match answer.decision() {
-            Decision::Allow => Ok(()),
-            Decision::Deny if policies().is_empty() => Err(Why::Unpermitted),
-            Decision::Deny => Err(Why::Forbidden(policies())),
+        let asked = door::Question {
+            principal: uid("Account", &question.handle),
+            action: uid("Action", question.action.name()),
+            resource: resource_uid(&question.resource),
+            context: Context::empty(),
+            entities: vec![account(question)?, resource_entity(question)?],
+        };
+        Ok(match self.policies.ask(asked)? {
+            Verdict::Permitted => Ok(()),
+            Verdict::Forbidden(policies) => Err(Why::Forbidden(policies)),
+            Verdict::Unpermitted => Err(Why::Unpermitted),
         })
     }
 }
@@ -157,24 +117,6 @@ fn texts(files: &[PathBuf]) -> Result<Vec<String>, BadRules> {
         fs::read_to_string(path).map_err(|source| BadRules::Unreadable { path: path.clone(), source })
     };
     files.iter().map(read).collect()
-}
-
-/// Reads policies. Each goes by its `@id`, or by its file and its number.
-fn parse(text: &str, prefix: &str) -> Result<PolicySet, Cause> {
-    let read: PolicySet = text.parse()?;
-    if read.templates().next().is_some() {
-        return Err("a template (`?principal`, `?resource`) is linked by nobody here".into());
-    }
-    let mut named = PolicySet::new();
-    for policy in read.policies() {
-        let id = policy.annotation("id").map_or_else(|| format!("{prefix}{}", policy.id()), str::to_owned);
-        named.add(Policy::new_id(policy, PolicyId::new(id)))?;
-    }
-    Ok(named)
-}
-
-fn prefix(path: &Path) -> String {
-    path.file_name().map(|name| format!("{}:", name.to_string_lossy())).unwrap_or_default()
 }
 
 /// The caller, with its role and the teams of the publisher that it belongs to.

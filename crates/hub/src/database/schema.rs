@@ -174,11 +174,8 @@ mod tests {
     async fn many_may_open_a_new_database_at_once() {
         let folder = tempfile::tempdir().expect("a folder");
         let config = Config { folder: folder.path().to_owned(), ..Config::default() };
-        let open = || {
-            let config = config.clone();
-            tokio::spawn(async move { Database::open(&config).await.map(drop) })
-        };
-        for opened in (0..8).map(|_| open()).collect::<Vec<_>>() {
+        let opening = |config: Config| tokio::spawn(async move { Database::open(&config).await.map(drop) });
+        for opened in (0..8).map(|_| opening(config.clone())).collect::<Vec<_>>() {
             opened.await.expect("no panic").expect("tables are made by one of them");
         }
     }

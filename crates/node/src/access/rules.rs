@@ -6,17 +6,15 @@
 use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::fmt::{self, Display};
 use std::fs;
-use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use cedar_policy::{
-    ActionConstraint, Authorizer, Context, Decision, Effect, Entities, Entity, EntityId, EntityTypeName,
-    EntityUid, Policy, PolicyId, PolicySet, PrincipalConstraint, Request, RestrictedExpression, Schema,
-    ValidationMode, Validator,
+    ActionConstraint, Context, Effect, Entity, EntityId, EntityTypeName, EntityUid, PrincipalConstraint,
+    RestrictedExpression,
 };
+use door::{Cause, Policies, Question, Verdict};
 use package::Interfaces;
 use plan::Hooks;
-use thiserror::Error;
 
 use super::caller::Caller;
 use super::names::Handle;
@@ -30,39 +28,15 @@ const ROLES: &str = include_str!("roles.cedar");
 /// The attributes of an entity.
 type Said = BTreeMap<String, RestrictedExpression>;
 
-type Cause = Box<dyn std::error::Error + Send + Sync>;
+pub use door::BadRules;
 
 /// Policies that are valid, and who has which role.
 pub(crate) struct Rules {
-    policies: PolicySet,
-    schema: Schema,
+    policies: Policies,
     admin: BTreeSet<Handle>,
     read_only: BTreeSet<Handle>,
     /// Whether there are policies besides the roles.
     has_own: bool,
-}
-
-/// Policies that cannot be used.
-#[derive(Debug, Error)]
-pub enum BadRules {
-    /// A file cannot be read.
-    #[error("cannot read the policies of access in `{}`", path.display())]
-    Unreadable {
-        /// The file.
-        path: PathBuf,
-        /// Why not.
-        #[source]
-        source: io::Error,
-    },
-    /// They are no policies.
-    #[error("the policies of access in `{}` are not valid", path.display())]
-    Invalid {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong.
-        #[source]
-        source: Cause,
-    },
 }
 
 /// What policies say of a question.
@@ -109,24 +83,13 @@ impl Rules {
         admin: &BTreeSet<Handle>,
         read_only: &BTreeSet<Handle>,
     ) -> Result<Self, BadRules> {
-        let (schema, _) = Schema::from_cedarschema_str(SCHEMA).expect("the schema is tested");
-        let mut policies = parse(ROLES, "").expect("the roles are tested");
+        let mut policies = Policies::shipped(SCHEMA, ROLES);
         for path in files {
-            let text = fs::read_to_string(path)
-                .map_err(|source| BadRules::Unreadable { path: path.clone(), source })?;
-            let invalid = |source| BadRules::Invalid { path: path.clone(), source };
-            let read = parse(&text, &prefix(path)).map_err(invalid)?;
-            for policy in read.policies() {
-                policies.add(policy.clone()).map_err(|error| invalid(error.into()))?;
-            }
-            let validated = Validator::new(schema.clone()).validate(&policies, ValidationMode::Strict);
-            let problems: Vec<String> = validated.validation_errors().map(ToString::to_string).collect();
-            if !problems.is_empty() {
-                return Err(invalid(problems.join("; ").into()));
-            }
+            let unreadable = |source| BadRules::Unreadable { path: path.clone(), source };
+            policies.add(path, &fs::read_to_string(path).map_err(unreadable)?)?;
         }
         let (admin, read_only, has_own) = (admin.clone(), read_only.clone(), !files.is_empty());
-        Ok(Self { policies, schema, admin, read_only, has_own })
+        Ok(Self { policies, admin, read_only, has_own })
     }
 
     /// Whether a caller may do something to something.
@@ -156,7 +119,7 @@ impl Rules {
         let is_caller = |kind: &EntityTypeName| kind == uid.type_name();
         let (action, group) = (action_uid(action), entity("Action", "change"));
         let is_action = |wanted: &EntityUid| *wanted == action || *wanted == group;
-        self.policies.policies().filter(|policy| policy.effect() == Effect::Permit).any(|policy| {
+        self.policies.all().filter(|policy| policy.effect() == Effect::Permit).any(|policy| {
             let by_caller = match policy.principal_constraint() {
                 PrincipalConstraint::Any => true,
                 PrincipalConstraint::In(wanted) | PrincipalConstraint::Eq(wanted) => is_in(&wanted),
@@ -182,19 +145,11 @@ impl Rules {
         let resource = resource(thing, &mut entities)?;
         entities
             .extend(self.parents(caller).into_iter().map(|uid| Entity::new_no_attrs(uid, HashSet::new())));
-        let entities = Entities::from_entities(entities, Some(&self.schema))?;
-        let request = Request::new(principal, action_uid(action), resource, context, Some(&self.schema))?;
-        let answer = Authorizer::new().is_authorized(&request, &self.policies, &entities);
-        for error in answer.diagnostics().errors() {
-            tracing::warn!("a policy of access does not count here: {error}");
-        }
-        Ok(match answer.decision() {
-            Decision::Allow => Ruling::Permitted,
-            Decision::Deny => {
-                let policies: Vec<String> = answer.diagnostics().reason().map(ToString::to_string).collect();
-                let is_forbidden = !policies.is_empty();
-                Ruling::Denied(if is_forbidden { Denial::Forbidden(policies) } else { Denial::Unpermitted })
-            }
+        let action = action_uid(action);
+        Ok(match self.policies.ask(Question { principal, action, resource, context, entities })? {
+            Verdict::Permitted => Ruling::Permitted,
+            Verdict::Forbidden(policies) => Ruling::Denied(Denial::Forbidden(policies)),
+            Verdict::Unpermitted => Ruling::Denied(Denial::Unpermitted),
         })
     }
 
@@ -235,24 +190,6 @@ impl Rules {
         };
         roles.chain(groups.into_iter().map(|group| entity(kind, group))).collect()
     }
-}
-
-/// Reads policies. Each goes by its `@id`, or by its file and its number.
-fn parse(text: &str, prefix: &str) -> Result<PolicySet, Cause> {
-    let read: PolicySet = text.parse()?;
-    if read.templates().next().is_some() {
-        return Err("a template (`?principal`, `?resource`) is linked by nobody here".into());
-    }
-    let mut named = PolicySet::new();
-    for policy in read.policies() {
-        let id = policy.annotation("id").map_or_else(|| format!("{prefix}{}", policy.id()), str::to_owned);
-        named.add(Policy::new_id(policy, PolicyId::new(id)))?;
-    }
-    Ok(named)
-}
-
-fn prefix(path: &Path) -> String {
-    path.file_name().map(|name| format!("{}:", name.to_string_lossy())).unwrap_or_default()
 }
 
 /// The entity that a thing is, with those that it is in.
