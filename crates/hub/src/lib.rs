@@ -30,6 +30,7 @@ use jiff::Timestamp;
 use thiserror::Error;
 
 use self::packages::Pulls;
+use self::registry::Begun;
 
 pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
@@ -51,6 +52,7 @@ pub struct Hub {
     pub(crate) storage: Storage,
     pub(crate) access: Access,
     pub(crate) pulls: Pulls,
+    pub(crate) begun: Begun,
     clock: fn() -> Timestamp,
 }
 
@@ -85,7 +87,15 @@ impl Hub {
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
         let access = Access::open(&config, Arc::clone(&database), clock)?;
-        Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
+        Ok(Arc::new(Self {
+            config,
+            database,
+            storage,
+            access,
+            pulls: Pulls::default(),
+            begun: Begun::default(),
+            clock,
+        }))
     }
 
     /// The version of the tables that this program works with.

@@ -9,7 +9,7 @@ use serde_json::Value;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 
 use super::{Backup, Line, NotRestored, SUMMARY, TABLES};
-use crate::database::{Database, kept, version};
+use crate::database::{Database, kept, rows, version};
 use crate::storage::copy;
 use crate::{Algorithm, Config, ContentDigest, Storage, search};
 
@@ -143,8 +143,7 @@ impl Line {
             return Err(sqlx::Error::ColumnNotFound(name.clone()));
         }
         let names: Vec<&str> = self.row.keys().map(String::as_str).collect();
-        let places: Vec<String> = (1..=names.len()).map(|place| format!("${place}")).collect();
-        let statement = format!("INSERT INTO {table} ({}) VALUES ({})", names.join(", "), places.join(", "));
+        let statement = format!("INSERT INTO {table} ({}) VALUES {}", names.join(", "), rows(1, names.len()));
         let mut insert = sqlx::query(AssertSqlSafe(statement));
         for value in self.row.values() {
             insert = match value {

@@ -4,10 +4,12 @@
 //! Reading takes any connection. Changes go through [`Database::write`], which answers when they are durable: in SQLite many
 //! of them by one `fsync` ([`queue`]), in PostgreSQL each in a transaction of its own.
 
+mod places;
 mod queue;
 mod schema;
 
 use std::fs::File;
+use std::num::NonZero;
 use std::path::{Path, PathBuf};
 
 use futures_util::FutureExt as _;
@@ -21,10 +23,11 @@ use tokio::task::spawn_blocking;
 use self::queue::Queue;
 use crate::Config;
 
+pub(crate) use self::places::{AT_ONCE, places, rows};
 pub(crate) use self::schema::{kept, version};
 
-/// How many connections read at a time.
-const READERS: u32 = 8;
+/// How many connections there are for reading at most, and for each change of PostgreSQL.
+const MOST_CONNECTIONS: u32 = 8;
 
 /// Which database it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -92,7 +95,7 @@ impl Database {
         let writer = place.connect(1).await?;
         place.migrated(schema::migrator(place.kind).run(&writer).await)?;
         drop(alone);
-        let readers = place.connect(READERS).await?;
+        let readers = place.connect(place.readers()).await?;
         let queue = (place.kind == Kind::Sqlite).then(|| Queue::begin(writer));
         Ok(Self { kind: place.kind, readers, queue })
     }
@@ -128,6 +131,11 @@ impl Database {
     /// Which database it is, for the few questions that cannot be asked alike.
     pub(crate) fn kind(&self) -> Kind {
         self.kind
+    }
+
+    /// Whether one hub has it alone.
+    pub(crate) fn is_alone(&self) -> bool {
+        self.queue.is_some()
     }
 
     /// The connections for what changes nothing.
@@ -200,11 +208,22 @@ impl Place {
         locked.map(Some).map_err(unreachable)
     }
 
+    /// How many connections read at a time. Those of SQLite work in this process: more of them than processors only take memory.
+    fn readers(&self) -> u32 {
+        let processors = std::thread::available_parallelism().map_or(1, NonZero::get);
+        match self.kind {
+            Kind::Sqlite => u32::try_from(processors).unwrap_or(MOST_CONNECTIONS).clamp(2, MOST_CONNECTIONS),
+            Kind::Postgres => MOST_CONNECTIONS,
+        }
+    }
+
     /// So many connections at most.
     async fn connect(&self, most: u32) -> Result<AnyPool, NoDatabase> {
         let kind = self.kind;
         let pool = AnyPoolOptions::new()
             .max_connections(most)
+            // A file does not hang up.
+            .test_before_acquire(kind == Kind::Postgres)
             .after_connect(move |connection, _| prepare(connection, kind).boxed())
             .connect_with(self.options.clone());
         pool.await.map_err(|source| NoDatabase::Unreachable { url: self.shown.clone(), source })

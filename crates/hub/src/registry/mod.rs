@@ -4,8 +4,8 @@
 //! A name is `publisher/rest`, where the rest may have more components. In namespaces of packages what is pushed is unseen by
 //! readers until it is released ([`crate::packages`], [`reveal`]); a namespace that is `registry_only` is an ordinary registry.
 //!
-//! What is acknowledged is durable: first the bytes in the storage, then the rows, then the answer. Nothing is remembered
-//! here, so that another hub over the same database and storage may answer the next request.
+//! What is acknowledged is durable: first the bytes in the storage, then the rows, then the answer. Nothing is remembered here
+//! where another hub over the same database and storage may answer the next request.
 
 mod blobs;
 mod call;
@@ -47,6 +47,7 @@ pub use self::check::{Problem, Report, Unchecked};
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
 pub(crate) use self::sweep::work as sweep;
+pub(crate) use self::uploads::Begun;
 pub(crate) use self::visibility::{conceal, reveal};
 
 /// What clients of Docker look for.

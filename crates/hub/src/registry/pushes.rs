@@ -12,7 +12,6 @@ use super::call::Call;
 use super::refused::Refused;
 use super::rows;
 use crate::ContentDigest;
-use crate::access::check_quota;
 
 /// How often something is tried that met something else.
 const ATTEMPTS: usize = 5;
@@ -76,8 +75,7 @@ pub(super) async fn admit(
             }
             rows::hold(connection, &hub, &digest, size).await?;
             rows::link(connection, &repository, &digest, now_ms).await?;
-            let quota = hub.config.limits.quota_bytes;
-            Ok(check_quota(connection, name.publisher.as_str(), quota).await?)
+            rows::check_quota(connection, &hub, (&name, &repository)).await
         }
         .boxed()
     });

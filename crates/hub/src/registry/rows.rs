@@ -6,7 +6,7 @@ use uuid::Uuid;
 
 use super::name::RepositoryName;
 use super::refused::Refused;
-use crate::{ContentDigest, Hub};
+use crate::{ContentDigest, Hub, access};
 
 /// A repository that exists.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -14,6 +14,8 @@ pub(super) struct Repository {
     pub(super) id: String,
     /// Whether its publisher is an ordinary registry.
     pub(super) is_registry: bool,
+    /// Whether its publisher has a quota of its own.
+    has_quota: bool,
 }
 
 impl Repository {
@@ -28,7 +30,7 @@ pub(super) async fn find(
     connection: &mut AnyConnection,
     name: &RepositoryName,
 ) -> Result<Option<Repository>, Refused> {
-    const FIND: &str = "SELECT repositories.id, publishers.registry_only FROM publishers \
+    const FIND: &str = "SELECT repositories.id, publishers.registry_only, publishers.quota_bytes FROM publishers \
                         LEFT JOIN repositories ON repositories.publisher = publishers.name AND repositories.name = $2 \
                         WHERE publishers.name = $1";
     let found = sqlx::query(FIND).bind(name.publisher.as_str()).bind(name.rest.as_str());
@@ -36,7 +38,8 @@ pub(super) async fn find(
         return Err(Refused::NoPublisher { publisher: name.publisher.to_string() });
     };
     let (id, registry_only): (Option<String>, i64) = (row.try_get(0)?, row.try_get(1)?);
-    Ok(id.map(|id| Repository { id, is_registry: registry_only == 1 }))
+    let has_quota = row.try_get::<Option<i64>, _>(2)?.is_some();
+    Ok(id.map(|id| Repository { id, is_registry: registry_only == 1, has_quota }))
 }
 
 /// Looks for a repository, and makes it where it is not there yet.
@@ -86,6 +89,22 @@ pub(super) async fn touch(
     let size = i64::try_from(size).unwrap_or(i64::MAX);
     let touch = sqlx::query(TOUCH).bind(digest.to_string()).bind(size).bind(now_ms);
     touch.execute(connection).await.map(drop)
+}
+
+/// Whether what a publisher holds now, with what the transaction added, is not too much.
+///
+/// # Errors
+/// When it is too much: then the transaction is to be undone.
+pub(super) async fn check_quota(
+    connection: &mut AnyConnection,
+    hub: &Hub,
+    (name, repository): (&RepositoryName, &Repository),
+) -> Result<(), Refused> {
+    let general = hub.config.limits.quota_bytes;
+    if repository.has_quota || general.is_some() {
+        access::check_quota(connection, name.publisher.as_str(), general).await?;
+    }
+    Ok(())
 }
 
 /// Lets a blob be read through a repository.

@@ -54,6 +54,7 @@ async fn sweep(hub: &Arc<Hub>) -> Result<(), Halted> {
         hub.now_ms().saturating_sub(ms)
     };
     let (unneeded, idle) = (before(hub.config.sweep.grace_seconds), before(hub.config.sweep.upload_seconds));
+    hub.begun.forget_before(idle);
     let uploads = give_up_uploads(hub, idle).await?;
     // Each may leave something to the next.
     let manifests = delete(hub, DANGLING, unneeded).await?;

@@ -2,8 +2,9 @@
 //! Uploads: end-4, end-5, end-6, end-11 to end-14 of the specification.
 //!
 //! Where an upload is, a row tells, which changes when the bytes are durable: so it can be gone on with after any end of a
-//! client, a connection or a hub.
+//! client, a connection or a hub. One without bytes has no row where one hub has its database alone ([`begun`]).
 
+mod begun;
 mod body;
 mod end;
 
@@ -16,15 +17,18 @@ use futures_util::FutureExt as _;
 use sqlx::{AnyConnection, Row as _};
 use uuid::Uuid;
 
+use self::begun::Owner;
 use self::body::{check_length, check_place, until_broken};
 use super::call::{self, Call};
 use super::name::RepositoryName;
 use super::refused::Refused;
 use super::{CONTENT_DIGEST, pushes, rows};
-use crate::access::{Action, Caller, check_quota};
+use crate::access::{Action, Caller};
 use crate::digest::Algorithm;
 use crate::storage::Staged;
 use crate::{ContentDigest, Hub};
+
+pub(crate) use self::begun::Begun;
 
 pub(super) use self::end::end;
 
@@ -33,8 +37,9 @@ const UPLOAD: HeaderName = HeaderName::from_static("docker-upload-uuid");
 /// An upload that goes on.
 struct Upload {
     staged: Staged,
-    /// As the row has it, by which a change is found that came in between.
-    seen: String,
+    /// As the row has it, by which a change is found that came in between; none where there is no row yet.
+    seen: Option<String>,
+    owner: Owner,
 }
 
 /// Begins an upload, mounts a blob from another repository, or takes a whole blob.
@@ -54,25 +59,14 @@ pub(super) async fn begin(call: Call, body: Body) -> Result<Response<Body>, Refu
     if let Some(digest) = digest {
         return end::keep(call, digest, staged, None, body).await;
     }
-    let (name, account, now_ms) = (call.name.clone(), call::account(&caller), call.hub.now_ms());
-    let row = staged.clone();
-    pushes::persist(|| {
-        let (name, account, row) = (name.clone(), account.clone(), row.clone());
-        call.hub.database.write(move |connection| {
-            async move {
-                const BEGIN: &str = "INSERT INTO uploads (id, repository, account, staged, touched_ms) \
-                                     VALUES ($1, $2, $3, $4, $5)";
-                let repository = rows::find_or_make(connection, &name, now_ms).await?;
-                let begin = sqlx::query(BEGIN).bind(row.id.to_string()).bind(repository.id.as_str());
-                let begin = begin.bind(account.as_deref()).bind(written(&row)).bind(now_ms);
-                begin.execute(connection).await?;
-                Ok(())
-            }
-            .boxed()
-        })
-    })
-    .await?;
-    Ok(progress(&call, &staged)
+    let upload = Upload { owner: owner(&call, &caller), staged, seen: None };
+    if call.hub.database.is_alone() {
+        rows::find(&mut *call.hub.database.readers().acquire().await?, &call.name).await?;
+        call.hub.begun.add(upload.staged.id, upload.owner);
+    } else {
+        pushes::persist(|| upload.insert(&call)).await?;
+    }
+    Ok(progress(&call, &upload.staged)
         .status(StatusCode::ACCEPTED)
         .body(Body::empty())
         .expect("every header is text"))
@@ -121,7 +115,7 @@ impl Mount {
         let repository = rows::find_or_make(connection, name, now_ms).await?;
         rows::hold(connection, hub, digest, size).await?;
         rows::link(connection, &repository, digest, now_ms).await?;
-        check_quota(connection, name.publisher.as_str(), hub.config.limits.quota_bytes).await?;
+        rows::check_quota(connection, hub, (name, &repository)).await?;
         Ok(true)
     }
 }
@@ -160,6 +154,7 @@ pub(super) async fn append(call: Call, id: String, body: Body) -> Result<Respons
 pub(super) async fn cancel(call: &Call, id: &str) -> Result<Response<Body>, Refused> {
     let caller = call.admit(Action::Push).await?;
     let upload = find(call, &caller, id).await?;
+    call.hub.begun.forget(upload.staged.id);
     let id = upload.staged.id.to_string();
     let removed = call.hub.database.write(move |connection| {
         async move {
@@ -180,40 +175,81 @@ async fn find(call: &Call, caller: &Caller, id: &str) -> Result<Upload, Refused>
     const FIND: &str = "SELECT uploads.staged, uploads.account FROM uploads \
                         JOIN repositories ON repositories.id = uploads.repository \
                         WHERE uploads.id = $1 AND repositories.publisher = $2 AND repositories.name = $3";
+    let (owner, missing) =
+        (owner(call, caller), || Refused::NoUpload { name: call.name.to_string(), id: id.to_owned() });
+    let named: Uuid = id.parse().map_err(|_no_id| missing())?;
+    if call.hub.begun.is_of(named, &owner) {
+        return Ok(Upload { staged: Staged::new(named), seen: None, owner });
+    }
     let find = sqlx::query(FIND).bind(id).bind(call.name.publisher.as_str()).bind(call.name.rest.as_str());
-    let missing = || Refused::NoUpload { name: call.name.to_string(), id: id.to_owned() };
     let row = find.fetch_optional(call.hub.database.readers()).await?.ok_or_else(missing)?;
     let (seen, begun_by): (String, Option<String>) = (row.try_get(0)?, row.try_get(1)?);
-    if begun_by != call::account(caller) {
+    if begun_by != owner.account {
         return Err(missing());
     }
     let staged = serde_json::from_str(&seen).map_err(std::io::Error::other)?;
-    Ok(Upload { staged, seen })
+    Ok(Upload { staged, seen: Some(seen), owner })
+}
+
+/// Whose an upload is that this caller begins or goes on with.
+fn owner(call: &Call, caller: &Caller) -> Owner {
+    Owner { name: call.name.clone(), account: call::account(caller) }
 }
 
 impl Upload {
+    /// The id of its row, if it has one.
+    fn row(&self) -> Option<String> {
+        self.seen.as_ref().map(|_| self.staged.id.to_string())
+    }
+
     /// Notes how far it is, unless another request has taken it further in between: that one counts, and what this one
     /// brought does not.
     async fn advance(&mut self, call: &Call) -> Result<(), Refused> {
-        let (id, now_ms, next) = (self.staged.id.to_string(), call.hub.now_ms(), written(&self.staged));
-        let (before, after) = (std::mem::replace(&mut self.seen, next.clone()), next);
-        let advanced = call.hub.database.write(move |connection| {
-            async move {
-                const ADVANCE: &str =
-                    "UPDATE uploads SET staged = $1, touched_ms = $2 WHERE id = $3 AND staged = $4";
-                let advance = sqlx::query(ADVANCE).bind(after).bind(now_ms).bind(id).bind(before);
-                Ok::<_, Refused>(advance.execute(connection).await?.rows_affected())
-            }
-            .boxed()
-        });
-        match advanced.await? {
-            0 => Err(Refused::OutOfOrder {
+        let advanced = match self.seen.clone() {
+            None => pushes::persist(|| self.insert(call)).await?,
+            Some(seen) => self.update(call, seen).await?,
+        };
+        if advanced == 0 {
+            return Err(Refused::OutOfOrder {
                 size: self.staged.size,
                 given: "that of another request at the same time".to_owned(),
                 location: location(call, &self.staged),
-            }),
-            _ => Ok(()),
+            });
         }
+        call.hub.begun.forget(self.staged.id);
+        self.seen = Some(written(&self.staged));
+        Ok(())
+    }
+
+    /// Makes its row, unless there is one.
+    async fn insert(&self, call: &Call) -> Result<u64, Refused> {
+        const INSERT: &str = "INSERT INTO uploads (id, repository, account, staged, touched_ms) \
+                              VALUES ($1, $2, $3, $4, $5) ON CONFLICT (id) DO NOTHING";
+        let (id, now_ms, next) = (self.staged.id.to_string(), call.hub.now_ms(), written(&self.staged));
+        let Owner { name, account } = self.owner.clone();
+        let inserted = call.hub.database.write(move |connection| {
+            async move {
+                let repository = rows::find_or_make(connection, &name, now_ms).await?;
+                let insert = sqlx::query(INSERT).bind(id).bind(repository.id.as_str()).bind(account);
+                Ok(insert.bind(next).bind(now_ms).execute(connection).await?.rows_affected())
+            }
+            .boxed()
+        });
+        inserted.await
+    }
+
+    /// Changes its row, unless it is no longer as it was seen.
+    async fn update(&self, call: &Call, seen: String) -> Result<u64, Refused> {
+        const UPDATE: &str = "UPDATE uploads SET staged = $1, touched_ms = $2 WHERE id = $3 AND staged = $4";
+        let (id, now_ms, next) = (self.staged.id.to_string(), call.hub.now_ms(), written(&self.staged));
+        let updated = call.hub.database.write(move |connection| {
+            async move {
+                let update = sqlx::query(UPDATE).bind(next).bind(now_ms).bind(id).bind(seen);
+                Ok(update.execute(connection).await?.rows_affected())
+            }
+            .boxed()
+        });
+        updated.await
     }
 }
 

@@ -5,17 +5,17 @@
 use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
-use sqlx::AnyConnection;
+use sqlx::{AnyConnection, AssertSqlSafe};
 use wire::hub::Facts;
 
 use super::document::Document;
 use super::rank::rank;
 use super::words::{facet_word, variants};
-use crate::database::{Database, Kind};
+use crate::database::{AT_ONCE, Database, Kind, rows};
 use crate::packages::{Release, latest};
 
 /// How many packages are indexed in a transaction when all are.
-const AT_ONCE: i64 = 200;
+const PACKAGES_AT_ONCE: i64 = 200;
 
 /// What the index has of a package.
 #[derive(Default)]
@@ -39,7 +39,7 @@ pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx
     if let Some(rank) = known.rank {
         let key = if Kind::of(connection) == Kind::Sqlite { "rowid" } else { "rank" };
         let delete = format!("DELETE FROM search_text WHERE {key} = $1");
-        sqlx::query(sqlx::AssertSqlSafe(delete)).bind(rank).execute(&mut *connection).await?;
+        sqlx::query(AssertSqlSafe(delete)).bind(rank).execute(&mut *connection).await?;
     }
     if let Some((release, facts)) = best {
         return put(connection, (release, facts), known).await;
@@ -61,7 +61,8 @@ pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
     let (mut after, mut count) = (String::new(), 0);
     loop {
         let select = sqlx::query_scalar("SELECT id FROM packages WHERE id > $1 ORDER BY id LIMIT $2");
-        let page: Vec<String> = select.bind(&after).bind(AT_ONCE).fetch_all(database.readers()).await?;
+        let page: Vec<String> =
+            select.bind(&after).bind(PACKAGES_AT_ONCE).fetch_all(database.readers()).await?;
         let Some(last) = page.last() else { return Ok(count) };
         after.clone_from(last);
         count += page.len() as u64;
@@ -162,27 +163,41 @@ async fn count_words(
     had: &BTreeSet<String>,
     has: &BTreeSet<String>,
 ) -> sqlx::Result<()> {
-    for word in had.symmetric_difference(has) {
-        if has.contains(word) {
-            let insert = "INSERT INTO search_words (word, packages) VALUES ($1, 1) ON CONFLICT (word) \
-                          DO UPDATE SET packages = search_words.packages + 1 RETURNING packages";
-            let count: i64 = sqlx::query_scalar(insert).bind(word).fetch_one(&mut *connection).await?;
-            if count == 1 {
-                learn(connection, word).await?;
-            }
-        } else {
-            let update = "UPDATE search_words SET packages = packages - 1 WHERE word = $1";
-            sqlx::query(update).bind(word).execute(&mut *connection).await?;
-            // Its variants stay: it may come back, and what no package has is passed over.
-        }
+    let changed: Vec<&String> = had.symmetric_difference(has).collect();
+    for words in changed.chunks(AT_ONCE) {
+        let insert = format!(
+            "INSERT INTO search_words (word, packages) VALUES {} ON CONFLICT (word) \
+             DO UPDATE SET packages = search_words.packages + excluded.packages RETURNING word, packages",
+            rows(words.len(), 2)
+        );
+        let insert = sqlx::query_as::<_, (String, i64)>(AssertSqlSafe(insert));
+        let insert = words.iter().fold(insert, |insert, word| insert.bind(*word).bind(change(has, word)));
+        let counted = insert.fetch_all(&mut *connection).await?;
+        let new = counted.iter().filter(|(word, packages)| *packages == 1 && has.contains(word));
+        learn(connection, new.map(|(word, _)| word.as_str())).await?;
     }
     Ok(())
 }
 
-async fn learn(connection: &mut AnyConnection, word: &str) -> sqlx::Result<()> {
-    for variant in variants(word) {
-        let insert = "INSERT INTO search_variants (variant, word) VALUES ($1, $2) ON CONFLICT (variant, word) DO NOTHING";
-        sqlx::query(insert).bind(variant).bind(word).execute(&mut *connection).await?;
+/// One more that has it, or one less.
+fn change(has: &BTreeSet<String>, one: &str) -> i64 {
+    if has.contains(one) { 1 } else { -1 }
+}
+
+/// Keeps the variants of words that are new. Those of words that no package has any more stay: a word may come back, and what no
+/// package has is passed over.
+async fn learn(connection: &mut AnyConnection, words: impl Iterator<Item = &str>) -> sqlx::Result<()> {
+    let pairs: BTreeSet<(String, &str)> =
+        words.flat_map(|word| variants(word).into_iter().map(move |variant| (variant, word))).collect();
+    let pairs: Vec<(String, &str)> = pairs.into_iter().collect();
+    for pairs in pairs.chunks(AT_ONCE) {
+        let insert = format!(
+            "INSERT INTO search_variants (variant, word) VALUES {} ON CONFLICT (variant, word) DO NOTHING",
+            rows(pairs.len(), 2)
+        );
+        let insert = sqlx::query(AssertSqlSafe(insert));
+        let insert = pairs.iter().fold(insert, |insert, (variant, word)| insert.bind(variant).bind(*word));
+        insert.execute(&mut *connection).await?;
     }
     Ok(())
 }
@@ -192,12 +207,18 @@ async fn count_facets(
     had: &BTreeSet<String>,
     has: &BTreeSet<String>,
 ) -> sqlx::Result<()> {
-    for pair in had.symmetric_difference(has) {
-        let (facet, value) = pair.split_once('=').unwrap_or((pair, ""));
-        let change = if has.contains(pair) { 1_i64 } else { -1 };
-        let insert = "INSERT INTO search_facets (facet, value, packages) VALUES ($1, $2, $3) \
-                      ON CONFLICT (facet, value) DO UPDATE SET packages = search_facets.packages + excluded.packages";
-        sqlx::query(insert).bind(facet).bind(value).bind(change).execute(&mut *connection).await?;
+    let changed: Vec<&String> = had.symmetric_difference(has).collect();
+    for pairs in changed.chunks(AT_ONCE) {
+        let insert = format!(
+            "INSERT INTO search_facets (facet, value, packages) VALUES {} ON CONFLICT (facet, value) \
+             DO UPDATE SET packages = search_facets.packages + excluded.packages",
+            rows(pairs.len(), 3)
+        );
+        let insert = pairs.iter().fold(sqlx::query(AssertSqlSafe(insert)), |insert, pair| {
+            let (facet, value) = pair.split_once('=').unwrap_or((pair, ""));
+            insert.bind(facet).bind(value).bind(change(has, pair))
+        });
+        insert.execute(&mut *connection).await?;
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use sqlx::AnyPool;
 use strsim::osa_distance;
 
 use super::words::{SHORTEST_MENDED, variants};
+use crate::database::places;
 
 /// As many words are taken for one at most.
 const MANY: usize = 3;
@@ -43,11 +44,10 @@ async fn near(readers: &AnyPool, word: &str) -> sqlx::Result<Vec<String>> {
         return Ok(Vec::new());
     }
     let variants = variants(word);
-    let places: Vec<String> = (1..=variants.len()).map(|place| format!("${place}")).collect();
     let select = format!(
         "SELECT w.word, w.packages FROM search_words w WHERE w.packages > 0 AND w.word IN \
          (SELECT v.word FROM search_variants v WHERE v.variant IN ({}))",
-        places.join(", ")
+        places(1, variants.len())
     );
     let query = sqlx::query_as::<_, (String, i64)>(sqlx::AssertSqlSafe(select));
     let query = variants.into_iter().fold(query, sqlx::query::QueryAs::bind);

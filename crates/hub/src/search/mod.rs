@@ -20,7 +20,7 @@ use wire::hub::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
 pub(crate) use self::index::{index, rebuild};
 use self::query::Query;
 use self::words::{facet_word, words};
-use crate::database::{Database, Kind};
+use crate::database::{Database, Kind, places};
 use crate::packages::undecodable;
 
 /// More words nobody types.
@@ -145,11 +145,10 @@ async fn told(readers: &AnyPool, ranks: &[i64]) -> sqlx::Result<Vec<FoundPackage
     if ranks.is_empty() {
         return Ok(Vec::new());
     }
-    let places: Vec<String> = (1..=ranks.len()).map(|place| format!("${place}")).collect();
     let select = format!(
         "SELECT d.rank, p.publisher, p.name, r.version, r.facts, p.pulls FROM search_documents d \
          JOIN packages p ON p.id = d.package JOIN releases r ON r.id = d.release WHERE d.rank IN ({})",
-        places.join(", ")
+        places(1, ranks.len())
     );
     let query = ranks.iter().fold(sqlx::query(sqlx::AssertSqlSafe(select)), |query, rank| query.bind(*rank));
     let mut found = Vec::new();

@@ -13,7 +13,8 @@ use http_body_util::LengthLimitError;
 use sqlx::{AnyConnection, AssertSqlSafe, Row as _};
 
 use super::Reference;
-use crate::access::{Action, check_quota};
+use crate::access::Action;
+use crate::database::{AT_ONCE, places};
 use crate::packages::{self, Arrival};
 use crate::registry::call::{self, Call};
 use crate::registry::manifest::{MOST_BYTES, Manifest};
@@ -25,9 +26,6 @@ use crate::{Algorithm, ContentDigest, Hub};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
-
-/// How many digests a statement names.
-const AT_ONCE: usize = 100;
 
 /// A manifest on its way in.
 #[derive(Clone)]
@@ -130,7 +128,7 @@ impl Push {
         self.insert(connection, &repository).await?;
         self.insert_needs(connection, &repository).await?;
         self.move_tags(connection, &repository).await?;
-        check_quota(connection, self.name.publisher.as_str(), hub.config.limits.quota_bytes).await?;
+        rows::check_quota(connection, hub, (&self.name, &repository)).await?;
         if repository.is_registry {
             return Ok(());
         }
@@ -153,7 +151,7 @@ impl Push {
             // Whoever removes links that nobody needs looks at when they were touched.
             let links = format!(
                 "UPDATE links SET linked_ms = $2 WHERE repository = $1 AND digest IN ({}) RETURNING digest",
-                places(digests.len(), 3)
+                places(3, digests.len())
             );
             let links = sqlx::query(AssertSqlSafe(links)).bind(repository.id.as_str()).bind(self.now_ms);
             let links = digests.iter().fold(links, |links, digest| links.bind(digest.as_str()));
@@ -161,7 +159,7 @@ impl Push {
             if rows.len() < digests.len() {
                 let children = format!(
                     "SELECT digest FROM manifests WHERE repository = $1 AND digest IN ({})",
-                    places(digests.len(), 2)
+                    places(2, digests.len())
                 );
                 let children = sqlx::query(AssertSqlSafe(children)).bind(repository.id.as_str());
                 let children =
@@ -234,10 +232,4 @@ impl Push {
             now_ms: self.now_ms,
         }
     }
-}
-
-/// So many places of a statement, from one on: `$2, $3`.
-fn places(count: usize, first: usize) -> String {
-    let places: Vec<String> = (first..first + count).map(|place| format!("${place}")).collect();
-    places.join(", ")
 }

@@ -54,8 +54,10 @@ async fn keep_small(
     upload: Option<Upload>,
 ) -> Result<Response<Body>, Refused> {
     check_digest(digest, &ContentDigest::of(digest.algorithm(), bytes))?;
-    let upload = upload.map(|upload| upload.staged.id.to_string());
-    pushes::keep(call, digest, bytes, upload.as_deref()).await?;
+    pushes::keep(call, digest, bytes, upload.as_ref().and_then(Upload::row).as_deref()).await?;
+    if let Some(upload) = upload {
+        call.hub.begun.forget(upload.staged.id);
+    }
     Ok(created(call, digest))
 }
 
@@ -83,13 +85,14 @@ async fn keep_staged(
     let found =
         if before == 0 { hasher.finish() } else { digest_of(call, &staged, digest.algorithm()).await? };
     check_digest(digest, &found)?;
-    let id = upload.map(|upload| upload.staged.id.to_string());
+    let id = upload.as_ref().and_then(Upload::row);
     pushes::persist(|| async {
         touch(call, digest, staged.size).await?;
         storage.keep(&staged, digest).await?;
         pushes::admit(call, digest, staged.size, id.as_deref()).await
     })
     .await?;
+    call.hub.begun.forget(staged.id);
     if let Err(error) = storage.discard(&staged).await {
         tracing::warn!(upload = %staged.id, "what an upload left behind is not removed yet: {error}");
     }
