@@ -71,6 +71,9 @@ struct Options {
     /// Runs in one sample (chain); emulated machines take a hundred times as long for one
     #[arg(long)]
     runs: Option<u32>,
+    /// Measure only what is told under a name that begins so (hub): `push`, `search`
+    #[arg(long, value_name = "NAME")]
+    only: Option<String>,
 }
 
 fn main() -> ExitCode {

@@ -21,6 +21,24 @@ const ROUNDS: usize = 5;
 const PUBLISHER: &str = "bench";
 
 pub(super) fn run(options: &Options) -> Result<()> {
+    let is_wanted = |name: &str| options.only.as_ref().is_none_or(|only| name.starts_with(only.as_str()));
+    let mut told = Map::new();
+    if self::registry::NUMBERS.into_iter().any(is_wanted) {
+        told = beside_docker_registry(options.rounds.unwrap_or(ROUNDS), &is_wanted)?;
+    }
+    if is_wanted("search") {
+        let searched = search::measure()?;
+        told.insert("search_p50_ms".to_owned(), json!(searched.p50_ms));
+        told.insert("search_p99_ms".to_owned(), json!(searched.p99_ms));
+        told.insert("search_found_percent".to_owned(), json!(searched.found_percent));
+        told.insert("search_rss_mib".to_owned(), json!(searched.rss_mib));
+    }
+    tell(options, &told);
+    Ok(())
+}
+
+/// What the registry of the hub comes to, and how much memory it takes to it.
+fn beside_docker_registry(rounds: usize, is_wanted: &dyn Fn(&str) -> bool) -> Result<Map<String, Value>> {
     let (hub, other) = (Server::hub(PUBLISHER)?, Server::docker_registry()?);
     let subject = |name, server: &Server| Subject {
         name,
@@ -29,18 +47,11 @@ pub(super) fn run(options: &Options) -> Result<()> {
         repository: format!("{PUBLISHER}/package"),
     };
     let subjects = [subject("ours", &hub), subject("docker-registry", &other)];
-    let rates = measure(&subjects, options.rounds.unwrap_or(ROUNDS))?;
+    let mut told = medians(&measure(&subjects, rounds, is_wanted)?);
     let (resident_mib, most_mib) = hub.memory_mib()?;
-    let mut told = medians(&rates);
-    let searched = search::measure()?;
-    told.insert("search_p50_ms".to_owned(), json!(searched.p50_ms));
-    told.insert("search_p99_ms".to_owned(), json!(searched.p99_ms));
-    told.insert("search_found_percent".to_owned(), json!(searched.found_percent));
-    told.insert("search_rss_mib".to_owned(), json!(searched.rss_mib));
     told.insert("rss_mib".to_owned(), json!(resident_mib));
     told.insert("rss_most_mib".to_owned(), json!(most_mib));
-    tell(options, &told);
-    Ok(())
+    Ok(told)
 }
 
 /// The median of each number.

@@ -20,6 +20,10 @@ const SMALL_BYTES: usize = 4096;
 /// The size of a large one.
 const LARGE_BYTES: usize = 100 * 1024 * 1024;
 
+/// What is measured.
+pub(super) const NUMBERS: [&str; 5] =
+    ["manifest_get_per_s", "blob_get_per_s", "push_per_s", "large_push_mib_per_s", "large_pull_mib_per_s"];
+
 /// A registry that is measured.
 pub(super) struct Subject {
     /// What it is called in the result.
@@ -35,7 +39,11 @@ pub(super) struct Subject {
 pub(super) type Rates = BTreeMap<&'static str, BTreeMap<&'static str, Vec<f64>>>;
 
 /// Measures registries in turns.
-pub(super) fn measure(subjects: &[Subject], rounds: usize) -> Result<Rates> {
+pub(super) fn measure(
+    subjects: &[Subject],
+    rounds: usize,
+    is_wanted: &dyn Fn(&str) -> bool,
+) -> Result<Rates> {
     let mut rates = Rates::new();
     for subject in subjects {
         subject.fill()?;
@@ -43,15 +51,9 @@ pub(super) fn measure(subjects: &[Subject], rounds: usize) -> Result<Rates> {
     for round in 0..rounds {
         for turn in 0..subjects.len() {
             let subject = &subjects[(turn + round) % subjects.len()];
-            let mut note = |what, rate| {
+            for (what, rate) in subject.sample(round, is_wanted)? {
                 rates.entry(what).or_default().entry(subject.name).or_default().push(rate);
-            };
-            note("manifest_get_per_s", subject.manifests()?);
-            note("blob_get_per_s", subject.blobs()?);
-            note("push_per_s", subject.pushes(round)?);
-            let (push, pull) = subject.large(round)?;
-            note("large_push_mib_per_s", push);
-            note("large_pull_mib_per_s", pull);
+            }
         }
     }
     Ok(rates)
@@ -83,6 +85,26 @@ fn manifest(blob: &[u8]) -> Vec<u8> {
 impl Subject {
     fn connect(&self) -> Result<Connection> {
         Connection::open(&self.address, &self.credentials)
+    }
+
+    /// A sample of each number that is wanted.
+    fn sample(&self, round: usize, is_wanted: &dyn Fn(&str) -> bool) -> Result<Vec<(&'static str, f64)>> {
+        let [manifests, blobs, pushes, large_pushes, large_pulls] = NUMBERS;
+        let mut samples = Vec::new();
+        if is_wanted(manifests) {
+            samples.push((manifests, self.manifests()?));
+        }
+        if is_wanted(blobs) {
+            samples.push((blobs, self.blobs()?));
+        }
+        if is_wanted(pushes) {
+            samples.push((pushes, self.pushes(round)?));
+        }
+        if is_wanted(large_pushes) || is_wanted(large_pulls) {
+            let (push, pull) = self.large(round)?;
+            samples.extend([(large_pushes, push), (large_pulls, pull)]);
+        }
+        Ok(samples)
     }
 
     /// Pushes what is read afterwards.
