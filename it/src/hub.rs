@@ -4,9 +4,10 @@
 mod http;
 mod kills;
 mod people;
+mod pusher;
 
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU8, Ordering};
 use std::time::{Duration, Instant};
@@ -18,6 +19,7 @@ use tempfile::TempDir;
 pub use self::http::{Ask, Reply};
 pub use self::kills::{Tally, push_through_kills};
 pub use self::people::Person;
+pub use self::pusher::{Artifact, Pusher};
 use crate::{Ran, Side, binary, run};
 
 /// How long to wait for what must happen.
@@ -55,6 +57,14 @@ impl Hub {
     /// When it does not answer soon.
     pub fn start_with(settings: &str) -> Result<Self> {
         Self::started(None, settings)
+    }
+
+    /// Starts a hub over what another one may have kept in a folder.
+    ///
+    /// # Errors
+    /// When it does not answer soon.
+    pub fn start_over(state: &Path) -> Result<Self> {
+        Self::started_over(tempfile::tempdir()?, state.to_owned(), None, "")
     }
 
     /// Starts a hub in the namespace of a side.
@@ -184,6 +194,11 @@ impl Hub {
     /// A request to this hub, for a path such as `/v2/`, which is sent as it is.
     pub fn ask(&self, method: &str, path: &str) -> Ask {
         Ask::new(self.address, self.namespace.clone(), method, path)
+    }
+
+    /// Pushes to a repository of this hub, which may go down meanwhile.
+    pub fn pusher(&self, repository: &str) -> Pusher {
+        Pusher::new(self.ask("GET", ""), repository)
     }
 
     /// Reads a path.

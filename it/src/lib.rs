@@ -30,7 +30,7 @@ pub use corpus::{Specimen, corpus, foreign, specimen};
 pub use dice::Dice;
 pub use entries::fill;
 pub use frames::{Net, Outlet, frame, frames_across, hex, no_offload, send_frames};
-pub use hub::{Ask, Hub, Person, Reply, Tally, push_through_kills};
+pub use hub::{Artifact, Ask, Hub, Person, Pusher, Reply, Tally, push_through_kills};
 pub use kills::{Kills, documents as documents_to_kill_through, kill_through};
 pub use l3afd::{Answer, Artifacts, Chaining, Site, Tunnel};
 pub use net::{Pair, Side, unique};

@@ -1,14 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
-//! The power goes off while a node applies a document, again and again: what it acknowledged must be there at the next boot.
+//! The power goes off while a node applies a document, or while artifacts are pushed to a hub, again and again: what was acknowledged
+//! must be there at the next boot.
 //!
-//! The node is a guest whose state is on a disk of its own. QEMU is killed, and the disk then forgets what was not flushed
-//! ([`disk`]), as a disk with a cache that is volatile may. What must be there is decided here, by whoever was told
-//! ([`memory`]); the guest's part is `it/src/bin/durability.rs`.
+//! The node, or the hub, is in a guest, and its state is on a disk of its own. QEMU is killed, and the disk then forgets what was not
+//! flushed ([`disk`]), as a disk with a cache that is volatile may. What must be there is decided here, by whoever was told
+//! ([`memory`], [`pushes`]); the guest's part is `it/src/bin/durability`.
 
 mod disk;
 mod fact;
 mod guest;
+mod ledger;
 mod memory;
+mod pushes;
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -16,7 +19,7 @@ use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 
 use crate::setup;
 use crate::shell::{self, command, repository, say};
@@ -24,19 +27,33 @@ use crate::vm::{self, Guest};
 use disk::{Disk, Lost};
 use fact::Fact;
 use guest::Running;
-use memory::{Found, Memory};
+use ledger::Ledger;
+use memory::Memory;
+use pushes::Pushes;
 
-/// The first document of each boot has a mark of its own: whoever sees it knows who applied it.
+/// What is done first after each boot has a mark of its own: whoever sees it knows who did it.
 const MARKS_OF_A_BOOT: u64 = 1000;
-/// At most so many documents are acknowledged before the one that is cut off.
+/// At most so much is acknowledged before the power goes off.
 const MOST_ACKNOWLEDGED: u64 = 5;
+
+/// Whose power goes off.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Subject {
+    /// A node, to which documents are applied
+    Node,
+    /// A hub, to which artifacts are pushed
+    Hub,
+}
 
 #[derive(Debug, clap::Args)]
 pub(crate) struct Arguments {
-    /// How often the power is to go off in the middle of applying
+    /// Whose power goes off
+    #[arg(long, value_enum, default_value_t = Subject::Node)]
+    of: Subject,
+    /// How often it is to go off in the middle of applying, or pushing
     #[arg(long, default_value_t = 50)]
     kills: u32,
-    /// Kernel of the node: the numbers of its release
+    /// Kernel of the guest: the numbers of its release
     #[arg(long, default_value = "6.1")]
     kernel: String,
     /// What all that is left to chance follows from, to have it again
@@ -46,18 +63,18 @@ pub(crate) struct Arguments {
 
 impl Arguments {
     /// What is done with every other test: enough to notice that nothing lasts, in a minute.
-    pub(crate) fn few() -> Self {
-        Self { kills: 2, kernel: "6.1".to_owned(), seed: 1 }
+    pub(crate) fn few() -> [Self; 2] {
+        [Subject::Node, Subject::Hub].map(|of| Self { of, kills: 2, kernel: "6.1".to_owned(), seed: 1 })
     }
 }
 
-/// Kills a node so often, and ends with an error at the first boot that lacks something.
+/// Lets the power go off so often, and ends with an error at the first boot that lacks something.
 pub(crate) fn run(arguments: &Arguments) -> Result<()> {
     setup::install(setup::EVERYTHING)?;
     shell::run(&mut command("cargo build --quiet --workspace --bins"))?;
-    let Arguments { kills, kernel, seed } = arguments;
+    let Arguments { of, kills, kernel, seed } = arguments;
     say(&format!("The power goes off {kills} times, by chance with --seed {seed}"));
-    let mut course = Course::prepare(kernel, *seed)?;
+    let mut course = Course::prepare(*of, kernel, *seed)?;
     while course.kills < *kills {
         let running = course.boot()?;
         course.cut_off(running)?;
@@ -83,97 +100,109 @@ impl Dice {
     }
 }
 
-/// A node that loses its power now and then.
+/// A guest that loses its power now and then.
 struct Course {
+    of: Subject,
     image: vm::Image,
     folder: PathBuf,
     disk: Disk,
     dice: Dice,
-    memory: Memory,
+    ledger: Box<dyn Ledger>,
     boots: u64,
-    /// How often the power went off in the middle of applying.
+    /// How often the power went off in the middle of something.
     kills: u32,
     lost: Lost,
 }
 
 impl Course {
-    fn prepare(kernel: &str, seed: u64) -> Result<Self> {
+    fn prepare(of: Subject, kernel: &str, seed: u64) -> Result<Self> {
         let folder = vm::folder_of(kernel).join("durability");
         let image = vm::fetch(kernel, &vm::folder_of(kernel))?;
         drop(fs::remove_dir_all(&folder));
-        vm::copy(&["l3afd", "l3af", "l3af-durability"], &folder.join("bin"))?;
+        vm::copy(&["l3afd", "l3af", "l3af-hub", "l3af-durability"], &folder.join("bin"))?;
         make_packages(&folder)?;
         let disk = Disk::make(&folder)?;
-        let dice = Dice(seed);
+        let ledger: Box<dyn Ledger> = match of {
+            Subject::Node => Box::new(Memory::default()),
+            Subject::Hub => Box::new(Pushes::default()),
+        };
         Ok(Self {
+            of,
             image,
             folder,
             disk,
-            dice,
-            memory: Memory::default(),
+            dice: Dice(seed),
+            ledger,
             boots: 0,
             kills: 0,
             lost: Lost::default(),
         })
     }
 
-    /// Boots the node, and compares what it tells with what is remembered.
+    /// What the guest runs.
+    fn program(&self) -> String {
+        let (folder, mark) = (self.folder.display(), self.boots * MARKS_OF_A_BOOT);
+        let work = match self.of {
+            Subject::Node => format!("node --state /disk/l3af --packages {folder}"),
+            Subject::Hub => "hub --state /disk/hub".to_owned(),
+        };
+        format!("{folder}/bin/l3af-durability {work} --mark {mark}")
+    }
+
+    /// Boots the guest, and compares what it tells with what is remembered.
     fn boot(&mut self) -> Result<Running> {
         self.boots += 1;
-        let folder = self.folder.display();
         let line = format!(
-            "echo; dmesg -n 1; modprobe virtio_blk && mkdir /disk && mount -o {} /dev/vda /disk && {folder}/bin/l3af-durability \
-             --state /disk/l3af --packages {folder} --mark {}",
+            "echo; dmesg -n 1; modprobe virtio_blk && mkdir /disk && mount -o {} /dev/vda /disk && {}",
             disk::MOUNT_OPTIONS,
-            self.boots * MARKS_OF_A_BOOT
+            self.program()
         );
         let guest = Guest { image: &self.image, folder: self.folder.clone() };
         let mut qemu = guest.qemu(&vm::line(&line))?;
         self.disk.insert(&mut qemu)?;
         let mut running = Running::start(qemu)?;
-        let mut found = Found::default();
+        let mut told = Vec::new();
         loop {
-            match running.next()? {
-                Fact::Kept { generation, mark } => drop(found.kept.insert(generation, mark)),
-                Fact::InForce { generation } => found.in_force = Some(generation),
-                Fact::Runs { mark } => found.runs = Some(mark),
-                Fact::Complete => break,
-                early @ (Fact::Applying { .. } | Fact::Acknowledged { .. }) => {
-                    bail!("the guest tells `{early:?}` before it told what it found")
-                }
+            let fact = running.next()?;
+            if fact == Fact::Complete {
+                break;
             }
+            told.push(fact);
         }
-        let judged = self.memory.judge(&found);
+        let judged = self.ledger.judge(&told);
         let judged = judged.with_context(|| format!("boot {}; {} is as it was", self.boots, self.disk))?;
-        say(&format!("boot {}: {} generations are kept, {judged}", self.boots, found.kept.len()));
+        say(&format!("boot {}: {judged}", self.boots));
         Ok(running)
     }
 
-    /// Lets the node apply documents, and switches it off in the middle of one.
+    /// Lets the guest work, and switches it off in the middle of it.
     fn cut_off(&mut self, mut running: Running) -> Result<()> {
-        let before = self.memory.acknowledged();
+        let before = self.ledger.acknowledged();
         let (mut took, mut written) = (Duration::ZERO, 0);
         for _ in 0..=self.dice.below(MOST_ACKNOWLEDGED) {
-            let begin = Instant::now();
-            self.hear(&mut running)?;
-            self.hear(&mut running)?;
+            let (begin, acknowledged) = (Instant::now(), self.ledger.acknowledged());
+            while self.ledger.acknowledged() == acknowledged {
+                self.hear(&mut running)?;
+            }
             (took, written) = (begin.elapsed(), self.disk.written()?);
         }
-        self.hear(&mut running)?;
+        while !self.ledger.in_flight() {
+            self.hear(&mut running)?;
+        }
         // Anywhere in as long as the one before took.
         let after = Duration::from_millis(self.dice.below(1 + u64::try_from(took.as_millis())?));
         thread::sleep(after);
         for fact in running.kill()? {
-            self.memory.hear(&fact)?;
+            self.ledger.hear(&fact)?;
             written = self.disk.written()?;
         }
         let lost = self.disk.forget(written, &mut self.dice)?;
-        let acknowledged = self.memory.acknowledged() - before;
-        let remark = if self.memory.in_flight().is_some() {
+        let acknowledged = self.ledger.acknowledged() - before;
+        let remark = if self.ledger.in_flight() {
             self.kills += 1;
             ""
         } else {
-            "; it was between two documents, and does not count"
+            "; it was in the middle of nothing, and does not count"
         };
         say(&format!("kill {}: {acknowledged} acknowledged, {lost}{remark}", self.kills));
         self.lost += lost;
@@ -182,17 +211,14 @@ impl Course {
 
     fn hear(&mut self, running: &mut Running) -> Result<()> {
         let fact = running.next()?;
-        self.memory.hear(&fact)
+        self.ledger.hear(&fact)
     }
 
     fn sum_up(&self) {
         say(&format!(
-            "\nThe power went off {} times in the middle of applying. Of {} acknowledged generations each was there as long as it \
-             was among the last {}, with its document.\n{}\nIn all, {}",
+            "\nThe power went off {} times in the middle of something. {}\nIn all, {}",
             self.kills,
-            self.memory.acknowledged(),
-            memory::KEPT,
-            self.memory.outcomes(),
+            self.ledger.sum_up(),
             self.lost
         ));
     }

@@ -57,9 +57,9 @@ pub(crate) fn run() -> Result<()> {
         _ => Ok(()),
     };
     let lasts = match (&tested, unprivileged) {
-        (Ok(()), false) => {
-            stage("durability on Linux 6.1", || durability::run(&durability::Arguments::few()))
-        }
+        (Ok(()), false) => stage("durability on Linux 6.1", || {
+            durability::Arguments::few().iter().try_for_each(durability::run)
+        }),
         _ => Ok(()),
     };
     if unprivileged {

@@ -12,12 +12,16 @@ pub(super) enum Fact {
     InForce { generation: u64 },
     /// The document whose chain is in the kernel after the boot.
     Runs { mark: u64 },
+    /// The artifact of a mark is there as a whole after the boot.
+    Whole { mark: u64 },
     /// All that was found after the boot was told.
     Complete,
-    /// A document is about to be applied.
-    Applying { mark: u64 },
-    /// It was: the daemon said so.
+    /// A document is about to be applied, or an artifact to be pushed.
+    Begun { mark: u64 },
+    /// The document was applied: the daemon said so.
     Acknowledged { generation: u64, mark: u64 },
+    /// The artifact was pushed: the hub said so.
+    Pushed { mark: u64 },
 }
 
 impl Fact {
@@ -33,7 +37,9 @@ impl Fact {
             ("in-force", &[generation]) => Self::InForce { generation },
             ("runs", &[mark]) => Self::Runs { mark },
             ("complete", []) => Self::Complete,
-            ("applying", &[mark]) => Self::Applying { mark },
+            ("whole", &[mark]) => Self::Whole { mark },
+            ("begun", &[mark]) => Self::Begun { mark },
+            ("pushed", &[mark]) => Self::Pushed { mark },
             ("acknowledged", &[generation, mark]) => Self::Acknowledged { generation, mark },
             _ => bail!("the guest tells `{line}`, and nobody knows what that is"),
         }))

@@ -7,23 +7,43 @@ use std::fmt;
 use anyhow::{Context, Result, bail, ensure};
 
 use super::fact::Fact;
+use super::ledger::Ledger;
 
 /// How many generations a node keeps ("Going back" in `docs/node.md`).
-pub(super) const KEPT: u64 = 50;
+const KEPT: u64 = 50;
 
 /// What was told after a boot.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+struct Found {
     /// The mark of the document of each generation that is kept.
-    pub(super) kept: BTreeMap<u64, u64>,
-    pub(super) in_force: Option<u64>,
+    kept: BTreeMap<u64, u64>,
+    in_force: Option<u64>,
     /// The mark of the document whose chain is in the kernel.
-    pub(super) runs: Option<u64>,
+    runs: Option<u64>,
+}
+
+impl Found {
+    fn of(told: &[Fact]) -> Result<Self> {
+        let mut found = Self::default();
+        for fact in told {
+            match *fact {
+                Fact::Kept { generation, mark } => drop(found.kept.insert(generation, mark)),
+                Fact::InForce { generation } => found.in_force = Some(generation),
+                Fact::Runs { mark } => found.runs = Some(mark),
+                Fact::Whole { .. }
+                | Fact::Complete
+                | Fact::Begun { .. }
+                | Fact::Acknowledged { .. }
+                | Fact::Pushed { .. } => bail!("a node tells `{fact:?}` after a boot"),
+            }
+        }
+        Ok(found)
+    }
 }
 
 /// Which of the two generations that may be in force is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum InForce {
+enum InForce {
     /// None was acknowledged so far.
     Nothing,
     /// The one that was acknowledged last.
@@ -56,11 +76,10 @@ pub(super) struct Memory {
     was_in_flight: u32,
 }
 
-impl Memory {
-    /// Remembers what a node that runs tells.
-    pub(super) fn hear(&mut self, fact: &Fact) -> Result<()> {
+impl Ledger for Memory {
+    fn hear(&mut self, fact: &Fact) -> Result<()> {
         match *fact {
-            Fact::Applying { mark } => self.in_flight = Some(mark),
+            Fact::Begun { mark } => self.in_flight = Some(mark),
             Fact::Acknowledged { generation, mark } => {
                 ensure!(
                     self.in_flight == Some(mark),
@@ -69,33 +88,44 @@ impl Memory {
                 self.in_flight = None;
                 self.acknowledged.insert(generation, mark);
             }
-            Fact::Kept { .. } | Fact::InForce { .. } | Fact::Runs { .. } | Fact::Complete => {
-                bail!("the guest tells `{fact:?}` late")
-            }
+            Fact::Kept { .. }
+            | Fact::InForce { .. }
+            | Fact::Runs { .. }
+            | Fact::Whole { .. }
+            | Fact::Complete
+            | Fact::Pushed { .. } => bail!("a node that applies tells `{fact:?}`"),
         }
         Ok(())
     }
 
-    /// The document that was being applied when the node was heard last.
-    pub(super) fn in_flight(&self) -> Option<u64> {
-        self.in_flight
+    fn in_flight(&self) -> bool {
+        self.in_flight.is_some()
     }
 
-    /// How many generations were acknowledged.
-    pub(super) fn acknowledged(&self) -> usize {
+    fn acknowledged(&self) -> usize {
         self.acknowledged.len()
     }
 
-    /// How often which generation was in force.
-    pub(super) fn outcomes(&self) -> String {
-        format!(
-            "Afterwards the one that was acknowledged last was in force {} times, and {} times the one that was being applied.",
-            self.was_acknowledged, self.was_in_flight
-        )
+    fn judge(&mut self, told: &[Fact]) -> Result<String> {
+        let found = Found::of(told)?;
+        let in_force = self.compare(&found)?;
+        Ok(format!("{} generations are kept, {in_force}", found.kept.len()))
     }
 
+    fn sum_up(&self) -> String {
+        format!(
+            "Of {} acknowledged generations each was there as long as it was among the last {KEPT}, with its document.\n\
+             Afterwards the one that was acknowledged last was in force {} times, and {} times the one that was being applied.",
+            self.acknowledged.len(),
+            self.was_acknowledged,
+            self.was_in_flight
+        )
+    }
+}
+
+impl Memory {
     /// Compares what there is after a boot. What is in force then was told to somebody, and must stay from now on.
-    pub(super) fn judge(&mut self, found: &Found) -> Result<InForce> {
+    fn compare(&mut self, found: &Found) -> Result<InForce> {
         let newest = found.kept.last_key_value().map_or(0, |(generation, _)| *generation);
         for (generation, mark) in self.acknowledged.range(newest.saturating_sub(KEPT) + 1..) {
             let kept = found.kept.get(generation);
@@ -140,17 +170,17 @@ mod tests {
     fn cut_off() -> Memory {
         let mut memory = Memory::default();
         for (generation, mark) in [(1, 101), (2, 102)] {
-            memory.hear(&Fact::Applying { mark }).unwrap();
+            memory.hear(&Fact::Begun { mark }).unwrap();
             memory.hear(&Fact::Acknowledged { generation, mark }).unwrap();
         }
-        memory.hear(&Fact::Applying { mark: 103 }).unwrap();
+        memory.hear(&Fact::Begun { mark: 103 }).unwrap();
         memory
     }
 
     fn judge(kept: &[(u64, u64)], in_force: u64, runs: u64) -> Result<InForce> {
         let found =
             Found { kept: kept.iter().copied().collect(), in_force: Some(in_force), runs: Some(runs) };
-        cut_off().judge(&found)
+        cut_off().compare(&found)
     }
 
     #[test]
@@ -173,7 +203,7 @@ mod tests {
         ] {
             assert!(judge(kept, in_force, runs).is_err(), "{kept:?} {in_force} {runs}");
         }
-        assert!(cut_off().judge(&Found::default()).is_err());
+        assert!(cut_off().compare(&Found::default()).is_err());
     }
 
     #[test]

@@ -1,25 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
-//! What a guest of `cargo xtask durability` does: tells what of a node is there again, then applies documents until the power
-//! goes off. Whether it is what must be there, the host decides, which remembers what it was told before.
+//! A node to which documents are applied.
 
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::Command;
 
 use anyhow::{Context, Result, ensure};
-use clap::Parser;
 use it::{Node, Pair, Ran};
 use serde_json::Deserializer;
 use wire::{Applied, Document, Generation, GenerationSummary, State};
 
-/// More than anybody waits for: a guest that nobody ends, ends.
-const MOST_DOCUMENTS: u64 = 200;
+use super::{MOST, tell};
 
 /// The parameter that tells documents apart.
 const MARK: &str = "connections_per_second";
 
-#[derive(Debug, Parser)]
-#[command(name = "l3af-durability", about = "The guest's part of `cargo xtask durability`")]
-struct Arguments {
+#[derive(Debug, clap::Args)]
+pub(super) struct Arguments {
     /// Folder of state of the daemon, on a disk that outlives the guest
     #[arg(long)]
     state: PathBuf,
@@ -31,24 +27,7 @@ struct Arguments {
     mark: u64,
 }
 
-#[expect(clippy::print_stderr, reason = "the guest's console is how it talks")]
-fn main() -> ExitCode {
-    match run(&Arguments::parse()) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(error) => {
-            eprintln!("error: {error:#}");
-            ExitCode::FAILURE
-        }
-    }
-}
-
-/// Tells the host something.
-#[expect(clippy::print_stdout, reason = "the guest's console is how it talks")]
-fn tell(fact: &str) {
-    println!("@ {fact}");
-}
-
-fn run(arguments: &Arguments) -> Result<()> {
+pub(super) fn run(arguments: &Arguments) -> Result<()> {
     let Arguments { state, packages, mark } = arguments;
     let pair = Pair::new()?;
     let node = Node::start_over(state, &pair.right, &policy(packages))?;
@@ -56,8 +35,8 @@ fn run(arguments: &Arguments) -> Result<()> {
     tell_what_is_kept(&node, packages)?;
     tell_what_runs(&node)?;
     tell("complete");
-    for mark in *mark..mark + MOST_DOCUMENTS {
-        tell(&format!("applying {mark}"));
+    for mark in *mark..mark + MOST {
+        tell(&format!("begun {mark}"));
         let applied = node.apply_with(&document(packages, mark), &["--json"])?.success()?;
         let Applied { generation, .. } = serde_json::from_str(&applied)?;
         tell(&format!("acknowledged {generation} {mark}"));
