@@ -191,3 +191,36 @@ fn a_registry_that_is_no_hub_is_a_source_as_well() {
     assert_eq!(mirror.manifest("sanity:0.1.0").status, 200);
     assert_eq!(mirror.outcome("sanity", "0.1.0"), "mirrored");
 }
+
+#[test]
+fn what_is_not_for_everybody_is_taken_with_a_login() {
+    let scene = Scene::without_reviewers();
+    scene.push(&version("1.0.0"), "steady");
+    let private = json!({ "private": true });
+    let reply =
+        scene.hub.call(&scene.token("anna"), "PATCH", "/api/v1/publishers/l3af", Some(&private)).unwrap();
+    assert!(reply.status < 300, "{}", reply.text());
+    // Nobody finds it by searching.
+    let mut wanted = rule(&scene);
+    wanted["packages"] = json!(["l3af/steady"]);
+    let stranger = Mirror::new("");
+    stranger.follow(&wanted);
+    stranger.run();
+    let problem = stranger.read("mirrors/upstream")["problem"].as_str().unwrap().to_owned();
+    assert!(problem.contains("l3af/steady: "), "{problem}");
+    assert!(stranger.lacks("steady:1.0.0"));
+    let known = Mirror::new(&format!("[mirrors]\nlogins = '{}'\n", scene.path("anna.json")));
+    known.follow(&wanted);
+    known.wait(("steady", "1.0.0"), "mirrored");
+    assert_eq!(
+        known.manifest("steady:1.0.0").status,
+        200,
+        "here it is for everybody, until somebody says otherwise"
+    );
+    let secret = scene.token("anna").trim_start_matches("Bearer ").to_owned();
+    for told in
+        [known.hub.log(), known.read("mirrors").to_string(), known.read("audit?limit=1000").to_string()]
+    {
+        assert!(!told.contains(&secret));
+    }
+}
