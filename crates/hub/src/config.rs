@@ -4,6 +4,7 @@
 
 mod bucket;
 mod listen;
+mod mirrors;
 mod review;
 mod sweep;
 mod webhooks;
@@ -16,6 +17,7 @@ use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
+pub use self::mirrors::MirrorsConfig;
 pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
@@ -42,6 +44,8 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
+    /// What rules of mirrors may use of this machine.
+    pub mirrors: MirrorsConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// TLS. None: the hub listens without, for a proxy in front of it.
@@ -95,6 +99,7 @@ impl Default for Config {
             review: Review::default(),
             sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
+            mirrors: MirrorsConfig::default(),
             access: AccessConfig::default(),
             tls: None,
             limits: LimitsConfig::default(),

@@ -15,7 +15,9 @@ mod config;
 mod database;
 mod digest;
 mod events;
+mod export;
 mod given;
+mod mirrors;
 mod packages;
 mod registry;
 mod search;
@@ -36,11 +38,16 @@ pub use self::access::{Access, BadRules};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
-    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, OnFixed, ProxyConfig,
-    Review, SweepConfig, TlsConfig, WebhooksConfig,
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, MirrorsConfig, OnFixed,
+    ProxyConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
+pub use self::export::{Exported, NotExported};
+pub use self::mirrors::{
+    BadPattern, Deletions, Mirror, MirrorPolicy, MirrorResult, MirrorRule, MirrorSource, Outcome, Pattern,
+    Ran, RuleName, Unruly, Unrun, Unset,
+};
 pub use self::registry::{BadName, Namespace, NotAdded, Problem, PublisherName, Report, Unchecked};
 pub use self::server::serve;
 pub use self::storage::{NoStorage, Storage};
@@ -53,6 +60,7 @@ pub struct Hub {
     pub(crate) access: Access,
     pub(crate) pulls: Pulls,
     pub(crate) begun: Begun,
+    pub(crate) mirrors: Arc<mirrors::Tally>,
     clock: fn() -> Timestamp,
 }
 
@@ -87,15 +95,8 @@ impl Hub {
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
         let access = Access::open(&config, Arc::clone(&database), clock)?;
-        Ok(Arc::new(Self {
-            config,
-            database,
-            storage,
-            access,
-            pulls: Pulls::default(),
-            begun: Begun::default(),
-            clock,
-        }))
+        let (pulls, begun, mirrors) = (Pulls::default(), Begun::default(), Arc::default());
+        Ok(Arc::new(Self { config, database, storage, access, pulls, begun, mirrors, clock }))
     }
 
     /// The version of the tables that this program works with.

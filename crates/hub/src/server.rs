@@ -30,7 +30,7 @@ use self::metrics::{Metrics, counted};
 use self::tls::Identity;
 use crate::answer::{problem, refuse, whole};
 use crate::config::{LimitsConfig, ProxyConfig};
-use crate::{Hub, access, events, packages, registry};
+use crate::{Hub, access, events, mirrors, packages, registry};
 
 /// How often files are looked at that may have changed.
 const LOOK: Duration = Duration::from_secs(5);
@@ -86,15 +86,20 @@ pub async fn serve(
 
 /// What is done beside answering.
 async fn work(hub: Arc<Hub>) {
-    tokio::join!(packages::work(Arc::clone(&hub)), events::deliver(Arc::clone(&hub)), registry::sweep(hub));
+    tokio::join!(
+        packages::work(Arc::clone(&hub)),
+        events::deliver(Arc::clone(&hub)),
+        mirrors::work(Arc::clone(&hub)),
+        registry::sweep(hub)
+    );
 }
 
 fn router(hub: Arc<Hub>) -> Router {
     let patience = Duration::from_secs(hub.config.limits.read_seconds.get().into());
     let (paces, proxy) = (Arc::new(Paces::new(&hub.config.limits)), Arc::new(hub.config.proxy.clone()));
-    let measured = Arc::new(Metrics::default());
+    let measured = Arc::new(Metrics::with(Arc::clone(&hub.mirrors)));
     Router::new()
-        .merge(described(access::api().merge(packages::api()).merge(events::api())))
+        .merge(described(access::api().merge(packages::api()).merge(events::api()).merge(mirrors::api())))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics).with_state(Arc::clone(&measured)))

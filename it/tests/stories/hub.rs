@@ -4,5 +4,6 @@
 mod access;
 mod backup;
 mod life;
+mod mirrors;
 mod packages;
 mod registry;

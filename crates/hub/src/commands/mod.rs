@@ -5,6 +5,8 @@ mod administrator;
 mod audit;
 mod backup;
 mod check;
+mod export;
+mod mirror;
 mod publisher;
 mod reindex;
 mod schema;
@@ -14,9 +16,10 @@ use std::path::PathBuf;
 
 use anyhow::Result;
 use clap::Subcommand;
-use hub::Config;
+use hub::{Config, Pattern};
 
 use self::audit::Audit;
+use self::mirror::Mirror;
 use self::publisher::Publisher;
 
 #[derive(Debug, Subcommand)]
@@ -32,6 +35,18 @@ pub(crate) enum Command {
     /// Who has a namespace in this hub.
     #[command(subcommand)]
     Publisher(Publisher),
+    /// What is taken from other hubs, and from exported folders.
+    #[command(subcommand)]
+    Mirror(Mirror),
+    /// Write packages with all that refers to them into a folder, which another hub takes them from. What is there of the last export
+    /// is brought up to date.
+    Export {
+        /// Where to.
+        folder: PathBuf,
+        /// Which packages: `l3af/*`.
+        #[arg(long, required = true, num_args = 1.., value_name = "PATTERN")]
+        packages: Vec<Pattern>,
+    },
     /// Look at the record of changes.
     #[command(subcommand)]
     Audit(Audit),
@@ -70,6 +85,8 @@ impl Command {
             Self::Publisher(Publisher::Add { name, registry_only }) => {
                 publisher::add(config, &name, registry_only).await
             }
+            Self::Export { folder, packages } => export::run(config, &folder, &packages).await,
+            Self::Mirror(command) => mirror::run(command, config).await,
             Self::Audit(command) => audit::run(command, config).await,
             Self::Check { json } => check::run(config, json).await,
             Self::Reindex => reindex::run(config).await,

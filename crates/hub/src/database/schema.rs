@@ -94,6 +94,12 @@ const CHANGES: &[Change] = &[
         up: Text::Same(include_str!("migrations/0005_events.up.sql")),
         down: include_str!("migrations/0005_events.down.sql"),
     },
+    Change {
+        name: "mirrors",
+        tables: &["mirrors", "mirrored"],
+        up: Text::Same(include_str!("migrations/0007_mirrors.up.sql")),
+        down: include_str!("migrations/0007_mirrors.down.sql"),
+    },
 ];
 
 /// The version of the tables that this program works with.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Advisories: what is wrong with some versions of a package.
 
+use jiff::Timestamp;
 use semver::VersionReq;
 use sqlx::{AnyConnection, AnyPool};
 use uuid::Uuid;
@@ -36,17 +37,41 @@ pub(super) async fn publish(
     let insert = sqlx::query(insert).bind(&id).bind(package).bind(&new.range).bind(new.severity.as_str());
     let insert = insert.bind(&new.title).bind(&new.text).bind(account).bind(now_ms);
     insert.execute(&mut *connection).await?;
-    let named = sqlx::query_as("SELECT publisher, name FROM packages WHERE id = $1").bind(package);
-    let (publisher, name): (String, String) = named.fetch_one(&mut *connection).await?;
-    let event = Event {
-        kind: events::Kind::Advised,
-        publisher: &publisher,
-        package: &name,
-        version: &new.range,
-        digest: None,
-        text: &new.title,
-    };
-    events::tell(connection, &event, now_ms).await?;
+    tell(connection, package, (&new.range, &new.title), now_ms).await?;
     let NewAdvisory { range, severity, title, text } = new;
     Ok(Advisory { id, range, severity, title, text, published: rfc3339(now_ms) })
+}
+
+/// Keeps an advisory that was published elsewhere, under its own id. Returns whether it is new here.
+pub(super) async fn keep(
+    connection: &mut AnyConnection,
+    package: &str,
+    advisory: &Advisory,
+    now_ms: i64,
+) -> sqlx::Result<bool> {
+    let insert = "INSERT INTO advisories (id, package, versions, severity, title, text, published_ms) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (id) DO NOTHING";
+    let published = advisory.published.parse().map_or(now_ms, |at: Timestamp| at.as_millisecond());
+    let insert = sqlx::query(insert).bind(&advisory.id).bind(package).bind(&advisory.range);
+    let insert = insert.bind(advisory.severity.as_str()).bind(&advisory.title).bind(&advisory.text);
+    let is_new = insert.bind(published).execute(&mut *connection).await?.rows_affected() == 1;
+    if is_new {
+        tell(connection, package, (&advisory.range, &advisory.title), now_ms).await?;
+    }
+    Ok(is_new)
+}
+
+/// Tells those who want to hear of it that something is wrong with versions of a package.
+async fn tell(
+    connection: &mut AnyConnection,
+    package: &str,
+    (range, title): (&str, &str),
+    now_ms: i64,
+) -> sqlx::Result<()> {
+    let named = sqlx::query_as("SELECT publisher, name FROM packages WHERE id = $1").bind(package);
+    let (publisher, name): (String, String) = named.fetch_one(&mut *connection).await?;
+    let kind = events::Kind::Advised;
+    let event =
+        Event { kind, publisher: &publisher, package: &name, version: range, digest: None, text: title };
+    events::tell(connection, &event, now_ms).await
 }

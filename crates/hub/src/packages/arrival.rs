@@ -110,7 +110,7 @@ async fn publish(connection: &mut AnyConnection, arrival: &Arrival, version: &Ve
     if digest.parse::<Digest>().is_err() {
         return Err(away(format!("{digest} cannot be a release: packages are named by SHA-256")));
     }
-    let package = package(connection, arrival).await?;
+    let package = package(connection, (&arrival.publisher, &arrival.name), arrival.now_ms).await?;
     let insert = "INSERT INTO releases (id, package, version, repository, digest, state, pushed_by, pushed_ms, changed_ms) \
                   VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $7) ON CONFLICT (package, version) DO NOTHING";
     let id = Uuid::now_v7().to_string();
@@ -136,8 +136,11 @@ async fn publish(connection: &mut AnyConnection, arrival: &Arrival, version: &Ve
 }
 
 /// The id of the package, which is made where this is its first release.
-async fn package(connection: &mut AnyConnection, arrival: &Arrival) -> Result<String, Turned> {
-    let Arrival { publisher, name, now_ms, .. } = arrival;
+pub(super) async fn package(
+    connection: &mut AnyConnection,
+    (publisher, name): (&str, &str),
+    now_ms: i64,
+) -> Result<String, Turned> {
     if let Err(bad) = name.parse::<PackageName>() {
         return Err(away(format!("packages are pushed to `publisher/package`: {bad}")));
     }

@@ -28,7 +28,7 @@ pub(super) struct RepositoryBlobs {
 
 /// A release cannot be looked at now.
 #[derive(Debug, Error)]
-pub(super) enum Unread {
+pub(crate) enum Unread {
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -80,7 +80,6 @@ impl RepositoryBlobs {
     }
 
     async fn read(&self, digest: &str, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
-        let other = |error: io::Error| BlobError::Other(Box::new(error));
         let Ok(named) = digest.parse::<ContentDigest>() else { return Err(BlobError::Missing) };
         let select = "SELECT 1 FROM blobs WHERE digest = $2 AND ( \
                       EXISTS (SELECT 1 FROM links l WHERE l.repository = $1 AND l.digest = $2) \
@@ -90,21 +89,20 @@ impl RepositoryBlobs {
         if here.map_err(|error| BlobError::Other(Box::new(error)))?.is_none() {
             return Err(BlobError::Missing);
         }
-        let size = self.hub.storage.size(&named).await.map_err(other)?.ok_or(BlobError::Missing)?;
-        if size > max_bytes {
-            return Err(BlobError::TooLarge);
-        }
-        let pieces: Vec<Bytes> = self
-            .hub
-            .storage
-            .read(&named, 0..size)
-            .await
-            .map_err(other)?
-            .try_collect()
-            .await
-            .map_err(other)?;
-        Ok(pieces.concat())
+        stored(&self.hub, &named, max_bytes).await
     }
+}
+
+/// The bytes of the storage under a digest, whoever may have them.
+pub(super) async fn stored(hub: &Hub, named: &ContentDigest, max_bytes: u64) -> Result<Vec<u8>, BlobError> {
+    let other = |error: io::Error| BlobError::Other(Box::new(error));
+    let size = hub.storage.size(named).await.map_err(other)?.ok_or(BlobError::Missing)?;
+    if size > max_bytes {
+        return Err(BlobError::TooLarge);
+    }
+    let pieces = hub.storage.read(named, 0..size).await.map_err(other)?;
+    let pieces: Vec<Bytes> = pieces.try_collect().await.map_err(other)?;
+    Ok(pieces.concat())
 }
 
 impl Blobs for RepositoryBlobs {

@@ -194,7 +194,7 @@ async fn known(hub: &Hub, publisher: &str) -> sqlx::Result<Vec<String>> {
     sqlx::query_scalar(select).bind(publisher).bind(MAX_KNOWN).fetch_all(hub.database.readers()).await
 }
 
-async fn rejected_objects(hub: &Hub, package: &Package) -> sqlx::Result<Vec<(Digest, String)>> {
+pub(super) async fn rejected_objects(hub: &Hub, package: &Package) -> sqlx::Result<Vec<(Digest, String)>> {
     let mut connection = hub.database.readers().acquire().await?;
     let mut found = Vec::new();
     for digest in objects(package) {
@@ -259,7 +259,11 @@ async fn record(connection: &mut AnyConnection, release: &str, checked: &Checked
     update.bind(facts).bind(&checked.signed_by).execute(connection).await.map(drop)
 }
 
-async fn keep(connection: &mut AnyConnection, release: &str, results: &[CheckResult]) -> sqlx::Result<()> {
+pub(super) async fn keep(
+    connection: &mut AnyConnection,
+    release: &str,
+    results: &[CheckResult],
+) -> sqlx::Result<()> {
     sqlx::query("DELETE FROM check_results WHERE release = $1")
         .bind(release)
         .execute(&mut *connection)

@@ -71,7 +71,7 @@ fn is_offered(release: &Release, channel: Channel) -> bool {
 
 /// Whether a version is in a range. A pre-release, which comes here only where the channel has it, is where the version will be that
 /// it leads to: otherwise `^1.2` would pass over `1.3.0-rc.1` (as `semver` has it, for those who did not ask for pre-releases).
-fn is_in(range: &VersionReq, version: &Version) -> bool {
+pub(crate) fn is_in(range: &VersionReq, version: &Version) -> bool {
     let led_to = Version { pre: Prerelease::EMPTY, ..version.clone() };
     range.matches(version) || (!version.pre.is_empty() && range.matches(&led_to))
 }

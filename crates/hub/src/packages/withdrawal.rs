@@ -67,7 +67,17 @@ pub(super) async fn delete(
     if pulls > 0 {
         return Err(Unwithdrawn::Used { title: release.title(), pulls });
     }
-    go(connection, release, (State::Deleted, None), now_ms).await?;
+    remove(connection, release, None, now_ms).await
+}
+
+/// Deletes a release, however old it is.
+pub(super) async fn remove(
+    connection: &mut AnyConnection,
+    release: &Release,
+    reason: Option<&str>,
+    now_ms: i64,
+) -> Result<(), Unwithdrawn> {
+    go(connection, release, (State::Deleted, reason), now_ms).await?;
     let digest = release.digest.parse().map_err(undecodable)?;
     registry::conceal(connection, &release.repository, &digest).await?;
     let delete = sqlx::query("DELETE FROM tags WHERE repository = $1 AND digest = $2");

@@ -68,7 +68,7 @@ pub(super) async fn delete(call: &Call, digest: &str) -> Result<Response<Body>, 
     let written = call.hub.database.write(move |connection| {
         async move {
             let missing = || Refused::NoBlob { name: name.to_string(), digest: digest.to_string() };
-            let repository = rows::find(connection, &name).await?.ok_or_else(missing)?;
+            let repository = rows::find_to_change(connection, &name).await?.ok_or_else(missing)?;
             if !repository.is_registry {
                 let what = Departing::Blob(digest.clone());
                 let departure = Departure { repository: repository.id.clone(), what };

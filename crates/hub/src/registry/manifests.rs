@@ -99,7 +99,7 @@ pub(super) async fn delete(call: &Call, reference: &str) -> Result<Response<Body
     let none = missing(call, reference);
     let deleted = call.hub.database.write(move |connection| {
         async move {
-            let Some(repository) = rows::find(connection, &name).await? else { return Err(none) };
+            let Some(repository) = rows::find_to_change(connection, &name).await? else { return Err(none) };
             if !repository.is_registry {
                 let what = match &parsed {
                     Reference::Tag(tag) => Departing::Tag(tag.as_str().to_owned()),

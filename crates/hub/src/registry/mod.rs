@@ -14,6 +14,7 @@ mod check;
 mod l3afd;
 mod manifest;
 mod manifests;
+mod mirrored;
 mod name;
 mod path;
 mod publishers;
@@ -44,6 +45,8 @@ use self::refused::Refused;
 use crate::Hub;
 
 pub use self::check::{Problem, Report, Unchecked};
+pub(crate) use self::mirrored::{Document, NotListed, list, subject, touch};
+pub(crate) use self::name::RepositoryName;
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
 pub(crate) use self::sweep::work as sweep;

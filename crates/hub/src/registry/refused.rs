@@ -85,6 +85,12 @@ pub(super) enum Refused {
     /// A rule of packages.
     #[error("{why}")]
     Turned { why: String },
+    /// What is taken from elsewhere is written by nobody here.
+    #[error(
+        "`{publisher}` is a mirror: what is in it comes from elsewhere by a rule of this hub (`l3af-hub mirror list`), and nothing \
+         is pushed or deleted here; push to where it comes from"
+    )]
+    Mirrored { publisher: String },
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -121,7 +127,9 @@ impl Refused {
             Self::Denied { denied, .. } => {
                 (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
             }
-            Self::OverQuota { .. } | Self::Turned { .. } => ("DENIED", StatusCode::FORBIDDEN),
+            Self::OverQuota { .. } | Self::Turned { .. } | Self::Mirrored { .. } => {
+                ("DENIED", StatusCode::FORBIDDEN)
+            }
             Self::Database(_) | Self::Storage(_) => ("UNKNOWN", StatusCode::INTERNAL_SERVER_ERROR),
         }
     }

@@ -18,6 +18,13 @@ pub(super) struct Repository {
     has_quota: bool,
 }
 
+/// What there is under a name.
+struct Found {
+    repository: Option<Repository>,
+    /// Whether the namespace is filled from elsewhere.
+    is_mirrored: bool,
+}
+
 impl Repository {
     /// Whether readers see at once what is pushed: 1 or 0.
     pub(super) fn shows(&self) -> i64 {
@@ -25,12 +32,8 @@ impl Repository {
     }
 }
 
-/// Looks for a repository.
-pub(super) async fn find(
-    connection: &mut AnyConnection,
-    name: &RepositoryName,
-) -> Result<Option<Repository>, Refused> {
-    const FIND: &str = "SELECT repositories.id, publishers.registry_only, publishers.quota_bytes FROM publishers \
+async fn look(connection: &mut AnyConnection, name: &RepositoryName) -> Result<Found, Refused> {
+    const FIND: &str = "SELECT repositories.id, publishers.registry_only, publishers.quota_bytes, publishers.mirror FROM publishers \
                         LEFT JOIN repositories ON repositories.publisher = publishers.name AND repositories.name = $2 \
                         WHERE publishers.name = $1";
     let found = sqlx::query(FIND).bind(name.publisher.as_str()).bind(name.rest.as_str());
@@ -39,11 +42,45 @@ pub(super) async fn find(
     };
     let (id, registry_only): (Option<String>, i64) = (row.try_get(0)?, row.try_get(1)?);
     let has_quota = row.try_get::<Option<i64>, _>(2)?.is_some();
-    Ok(id.map(|id| Repository { id, is_registry: registry_only == 1, has_quota }))
+    let is_mirrored = row.try_get::<Option<String>, _>(3)?.is_some();
+    let repository = id.map(|id| Repository { id, is_registry: registry_only == 1, has_quota });
+    Ok(Found { repository, is_mirrored })
 }
 
-/// Looks for a repository, and makes it where it is not there yet.
+/// Looks for a repository.
+pub(super) async fn find(
+    connection: &mut AnyConnection,
+    name: &RepositoryName,
+) -> Result<Option<Repository>, Refused> {
+    Ok(look(connection, name).await?.repository)
+}
+
+/// Looks for a repository from which a client removes something.
+pub(super) async fn find_to_change(
+    connection: &mut AnyConnection,
+    name: &RepositoryName,
+) -> Result<Option<Repository>, Refused> {
+    let Found { repository, is_mirrored } = look(connection, name).await?;
+    if is_mirrored {
+        return Err(Refused::Mirrored { publisher: name.publisher.to_string() });
+    }
+    Ok(repository)
+}
+
+/// Looks for a repository into which a client pushes, and makes it where it is not there yet.
 pub(super) async fn find_or_make(
+    connection: &mut AnyConnection,
+    name: &RepositoryName,
+    now_ms: i64,
+) -> Result<Repository, Refused> {
+    match find_to_change(connection, name).await? {
+        Some(found) => Ok(found),
+        None => make(connection, name, now_ms).await,
+    }
+}
+
+/// Looks for a repository, whoever fills it, and makes it where it is not there yet.
+pub(super) async fn make(
     connection: &mut AnyConnection,
     name: &RepositoryName,
     now_ms: i64,
@@ -51,9 +88,6 @@ pub(super) async fn find_or_make(
     // Another hub may make it at the same time.
     const MAKE: &str = "INSERT INTO repositories (id, publisher, name, public, created_ms) VALUES ($1, $2, $3, 1, $4) \
                         ON CONFLICT (publisher, name) DO NOTHING";
-    if let Some(found) = find(connection, name).await? {
-        return Ok(found);
-    }
     let make = sqlx::query(MAKE).bind(Uuid::now_v7().to_string());
     let make = make.bind(name.publisher.as_str()).bind(name.rest.as_str()).bind(now_ms);
     make.execute(&mut *connection).await?;

@@ -61,7 +61,7 @@ pub(super) async fn begin(call: Call, body: Body) -> Result<Response<Body>, Refu
     }
     let upload = Upload { owner: owner(&call, &caller), staged, seen: None };
     if call.hub.database.is_alone() {
-        rows::find(&mut *call.hub.database.readers().acquire().await?, &call.name).await?;
+        rows::find_to_change(&mut *call.hub.database.readers().acquire().await?, &call.name).await?;
         call.hub.begun.add(upload.staged.id, upload.owner);
     } else {
         pushes::persist(|| upload.insert(&call)).await?;

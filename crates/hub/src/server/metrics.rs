@@ -11,6 +11,8 @@ use axum::http::{Method, header};
 use axum::middleware::Next;
 use axum::response::{IntoResponse as _, Response};
 
+use crate::mirrors::Tally;
+
 /// The upper bounds of the histogram, in milliseconds.
 const BOUNDS_MS: [u64; 8] = [1, 5, 10, 50, 100, 500, 1000, 10_000];
 /// What requests are counted apart by.
@@ -26,6 +28,7 @@ pub(super) struct Metrics {
     durations: [[AtomicU64; BOUNDS_MS.len() + 1]; 2],
     /// By kind, in microseconds.
     spent: [AtomicU64; 2],
+    mirrors: Arc<Tally>,
 }
 
 /// A request that is being answered.
@@ -60,6 +63,11 @@ pub(super) async fn metrics(State(metrics): State<Arc<Metrics>>) -> Response {
 }
 
 impl Metrics {
+    /// With what mirrors count themselves.
+    pub(super) fn with(mirrors: Arc<Tally>) -> Self {
+        Self { mirrors, ..Self::default() }
+    }
+
     fn count(&self, kind: usize, status: u16, micros: u64) {
         let hundreds = usize::from(status / 100).clamp(1, 5) - 1;
         self.requests[kind][hundreds].fetch_add(1, Ordering::Relaxed);
@@ -92,6 +100,7 @@ impl Metrics {
         writeln!(text, "# TYPE l3af_hub_requests_in_flight gauge")?;
         writeln!(text, "# HELP l3af_hub_requests_in_flight Requests whose answer did not begin yet.")?;
         writeln!(text, "l3af_hub_requests_in_flight {}", self.in_flight.load(Ordering::Relaxed))?;
+        self.mirrors.write(text)?;
         writeln!(text, "# EOF")
     }
 

@@ -13,10 +13,14 @@ use super::{
     Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, RootView, Waiting,
     Wanted, Yank,
 };
-use crate::{Credentials, Problem, Repository};
+use crate::registry::retry_after;
+use crate::{Credentials, Patience, Problem, Repository};
 
 /// How long a hub may take for an answer.
 const PATIENCE: Duration = Duration::from_secs(30);
+
+/// The longest answer that is read.
+const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// A hub.
 pub struct HubClient {
@@ -24,6 +28,8 @@ pub struct HubClient {
     base: Url,
     host: String,
     credentials: Credentials,
+    /// How often what only reads is tried, and how long is waited before the next attempt.
+    patience: Patience,
 }
 
 /// A token that is to be.
@@ -74,6 +80,12 @@ pub enum HubError {
         /// Why.
         problem: Box<Problem>,
     },
+    /// It says more than it may.
+    #[error("the hub `{host}` answers with more than {MAX_ANSWER_BYTES} bytes")]
+    TooLarge {
+        /// Which.
+        host: String,
+    },
     /// What answers is no hub.
     #[error("what answers at `{host}` is no hub: it says {status}")]
     NoHub {
@@ -90,7 +102,20 @@ impl HubError {
         match self {
             Self::Refused { problem, .. } => problem.status == StatusCode::NOT_FOUND.as_u16(),
             Self::BadPath { .. } => true,
-            Self::BadHost { .. } | Self::Unreachable { .. } | Self::NoHub { .. } => false,
+            Self::BadHost { .. } | Self::Unreachable { .. } | Self::TooLarge { .. } | Self::NoHub { .. } => {
+                false
+            }
+        }
+    }
+
+    fn status(&self) -> Option<StatusCode> {
+        match self {
+            Self::Refused { problem, .. } => StatusCode::from_u16(problem.status).ok(),
+            Self::NoHub { status, .. } => Some(*status),
+            Self::BadHost { .. }
+            | Self::BadPath { .. }
+            | Self::Unreachable { .. }
+            | Self::TooLarge { .. } => None,
         }
     }
 
@@ -103,13 +128,14 @@ impl HubError {
                 Some("look whether it runs; elsewhere than on this machine it needs TLS".to_owned())
             }
             Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::TooLarge { .. } => Some("tell whoever runs the hub".to_owned()),
             Self::NoHub { .. } => Some("other registries know packages by name and digest only".to_owned()),
         }
     }
 }
 
 /// The name of a package at a hub.
-fn named(repository: &Repository) -> Result<(&str, &str), HubError> {
+pub(super) fn named(repository: &Repository) -> Result<(&str, &str), HubError> {
     let path = repository.path();
     let parts = path.split_once('/').filter(|(_, name)| !name.contains('/'));
     parts.ok_or_else(|| HubError::BadPath { path: path.to_owned() })
@@ -134,16 +160,24 @@ impl HubClient {
         let builder = if is_local { builder.no_proxy() } else { builder };
         let client =
             builder.build().map_err(|source| HubError::Unreachable { host: host.to_owned(), source })?;
-        Ok(Self { client, base, host: host.to_owned(), credentials })
+        let patience = Patience { attempts: 1, ..Patience::default() };
+        Ok(Self { client, base, host: host.to_owned(), credentials, patience })
+    }
+
+    /// The same, which tries again what only reads, where the hub cannot be reached or says that it is too busy.
+    #[must_use]
+    pub fn patient(self, patience: Patience) -> Self {
+        Self { patience, ..self }
     }
 
     /// What the hub is; none where what answers is no hub, but some other registry.
     ///
     /// # Errors
-    /// When nothing answers.
+    /// When nothing answers, or what does is too busy to say.
     pub async fn instance(&self) -> Result<Option<Instance>, HubError> {
         match self.read(self.request(Method::GET, &["instance"])).await {
             Ok(instance) => Ok(Some(instance)),
+            Err(busy) if busy.status().is_some_and(is_busy) => Err(busy),
             Err(HubError::NoHub { .. } | HubError::Refused { .. }) => Ok(None),
             Err(error) => Err(error),
         }
@@ -289,7 +323,7 @@ impl HubClient {
         Ok(self.request(method, path))
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("it is HTTP").pop_if_empty().extend(path);
         let request = self.client.request(method, url);
@@ -299,17 +333,18 @@ impl HubClient {
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
-        let answer = self.answer(request).await?;
-        let status = answer.status();
-        answer.json().await.map_err(|source| {
-            let host = self.host.clone();
-            if source.is_decode() {
-                HubError::NoHub { host, status }
-            } else {
-                HubError::Unreachable { host, source }
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
+        let mut answer = self.answer(request).await?;
+        let (host, status) = (self.host.clone(), answer.status());
+        let mut bytes = Vec::new();
+        let unreachable = |source| HubError::Unreachable { host: self.host.clone(), source };
+        while let Some(piece) = answer.chunk().await.map_err(unreachable)? {
+            if bytes.len() + piece.len() > MAX_ANSWER_BYTES {
+                return Err(HubError::TooLarge { host });
             }
-        })
+            bytes.extend_from_slice(&piece);
+        }
+        serde_json::from_slice(&bytes).map_err(|_no_answer| HubError::NoHub { host, status })
     }
 
     async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
@@ -318,7 +353,7 @@ impl HubClient {
 
     async fn answer(&self, request: RequestBuilder) -> Result<reqwest::Response, HubError> {
         let unreachable = |source| HubError::Unreachable { host: self.host.clone(), source };
-        let answer = request.send().await.map_err(unreachable)?;
+        let answer = persist(request, self.patience).await.map_err(unreachable)?;
         let status = answer.status();
         if status.is_success() {
             return Ok(answer);
@@ -329,4 +364,29 @@ impl HubClient {
             Err(_) => Err(HubError::NoHub { host, status }),
         }
     }
+}
+
+/// Sends a request, and again where that may help: a request that changes something is sent once.
+async fn persist(request: RequestBuilder, patience: Patience) -> reqwest::Result<reqwest::Response> {
+    let mut pause = patience.pause;
+    for _ in 1..patience.attempts {
+        let Some(again) = request.try_clone().filter(only_reads) else { break };
+        let asked = match again.send().await {
+            Ok(answer) if !is_busy(answer.status()) => return Ok(answer),
+            Ok(answer) => retry_after(answer.headers()),
+            Err(_) => None,
+        };
+        tokio::time::sleep(asked.unwrap_or(pause).min(patience.longest_pause)).await;
+        pause = pause.saturating_mul(2);
+    }
+    request.send().await
+}
+
+fn only_reads(request: &RequestBuilder) -> bool {
+    let built = request.try_clone().and_then(|request| request.build().ok());
+    built.is_some_and(|request| *request.method() == Method::GET)
+}
+
+fn is_busy(status: StatusCode) -> bool {
+    status == StatusCode::TOO_MANY_REQUESTS || status.is_server_error()
 }

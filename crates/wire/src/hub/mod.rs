@@ -3,13 +3,16 @@
 
 mod check;
 mod client;
+mod export;
 mod found;
 mod release;
 mod review;
+mod source;
 mod state;
 
 pub use check::{CheckResult, Checks, Finding, Level};
 pub use client::{HubClient, HubError, NewToken};
+pub use export::{Export, ExportedPackage, ExportedRelease, ListedPackage, Referring};
 pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,

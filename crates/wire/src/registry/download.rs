@@ -20,7 +20,13 @@ impl Registry {
         progress: &Progress,
     ) -> Result<Option<Vec<u8>>, RegistryError> {
         let mut received = Vec::new();
-        self.persist(async || self.go_on(call, digest, (&mut received, progress)).await).await
+        let mut attempts = self.attempts();
+        loop {
+            match self.go_on(call, digest, (&mut received, progress)).await {
+                Ok(done) => return Ok(done),
+                Err(fault) => attempts.wait(fault).await?,
+            }
+        }
     }
 
     /// One attempt. What came so far stays where it breaks.

@@ -71,10 +71,44 @@ pub(super) enum Fault {
     Lasting(RegistryError),
 }
 
+/// How often something may be tried yet, and when.
+pub(super) struct Attempts {
+    left: u32,
+    pause: Duration,
+    longest: Duration,
+}
+
+impl Attempts {
+    /// Waits until the next attempt, or says why there is none.
+    pub(super) async fn wait(&mut self, fault: Fault) -> Result<(), RegistryError> {
+        self.left = self.left.saturating_sub(1);
+        match fault {
+            Fault::Passing(_, asked) if self.left > 0 => {
+                tokio::time::sleep(asked.unwrap_or(self.pause).min(self.longest)).await;
+                self.pause = self.pause.saturating_mul(2);
+                Ok(())
+            }
+            Fault::Passing(error, _) | Fault::Lasting(error) => Err(error),
+        }
+    }
+}
+
 impl Registry {
     /// Makes a call; `None` when there is no such thing.
     pub(super) async fn call(&self, call: &Call<'_>) -> Result<Option<Reply>, RegistryError> {
-        self.persist(async || self.attempt(call).await).await
+        let mut attempts = self.attempts();
+        loop {
+            match self.attempt(call).await {
+                Ok(done) => return Ok(done),
+                Err(fault) => attempts.wait(fault).await?,
+            }
+        }
+    }
+
+    /// The attempts that there are for something.
+    pub(super) fn attempts(&self) -> Attempts {
+        let Patience { attempts, pause, longest_pause, .. } = self.patience;
+        Attempts { left: attempts, pause, longest: longest_pause }
     }
 
     /// Tries something until it succeeds, cannot succeed, or was tried often enough.
@@ -82,18 +116,13 @@ impl Registry {
         &self,
         mut attempt: impl AsyncFnMut() -> Result<T, Fault>,
     ) -> Result<T, RegistryError> {
-        let mut pause = self.patience.pause;
-        for _ in 1..self.patience.attempts {
+        let mut attempts = self.attempts();
+        loop {
             match attempt().await {
                 Ok(done) => return Ok(done),
-                Err(Fault::Lasting(error)) => return Err(error),
-                Err(Fault::Passing(_, asked)) => {
-                    tokio::time::sleep(asked.unwrap_or(pause).min(self.patience.longest_pause)).await;
-                }
+                Err(fault) => attempts.wait(fault).await?,
             }
-            pause = pause.saturating_mul(2);
         }
-        attempt().await.map_err(|(Fault::Passing(error, _) | Fault::Lasting(error))| error)
     }
 
     async fn attempt(&self, call: &Call<'_>) -> Result<Option<Reply>, Fault> {
@@ -239,7 +268,7 @@ pub(super) async fn receive(
 }
 
 /// How long to wait, in seconds (RFC 9110 section 10.2.3). Where it is a date, one's own pause does as well.
-fn retry_after(headers: &HeaderMap) -> Option<Duration> {
+pub(crate) fn retry_after(headers: &HeaderMap) -> Option<Duration> {
     let seconds = headers.get(RETRY_AFTER)?.to_str().ok()?.parse().ok()?;
     Some(Duration::from_secs(seconds))
 }

@@ -15,6 +15,7 @@ mod pull;
 mod push;
 mod reference;
 mod referrers;
+mod whole;
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -27,6 +28,7 @@ pub use credentials::{BadCredentials, Credentials};
 pub use error::RegistryError;
 use http::Fault;
 pub use http::Patience;
+pub(crate) use http::retry_after;
 use login::{Access, Grant};
 pub use places::Places;
 pub use progress::Progress;

@@ -89,6 +89,14 @@ impl Repository {
     }
 }
 
+impl FromStr for Repository {
+    type Err = BadReference;
+
+    fn from_str(text: &str) -> Result<Self, BadReference> {
+        Self::parse(text).map_err(|problem| BadReference { given: text.to_owned(), problem })
+    }
+}
+
 impl Tag {
     /// The tag under which registries without the referrers API keep what refers to a document (distribution 1.1,
     /// "Referrers Tag Schema").

@@ -84,7 +84,11 @@ impl Registry {
     }
 
     /// The list of what refers to a package, as far as the registry tells it.
-    async fn listed(&self, repository: &Repository, package: &Digest) -> Result<Vec<Value>, RegistryError> {
+    pub(super) async fn listed(
+        &self,
+        repository: &Repository,
+        package: &Digest,
+    ) -> Result<Vec<Value>, RegistryError> {
         let url = url(repository, &format!("referrers/{package}"));
         let Some(mut page) = self.page(repository, &url).await? else {
             return self.tagged(repository, package).await;

@@ -2,6 +2,7 @@
 //! Registries that keep to distribution 1.1, and registries that do not.
 #![expect(clippy::unwrap_used, reason = "test crate")]
 
+mod hub;
 mod login;
 mod memory;
 mod mirrors;

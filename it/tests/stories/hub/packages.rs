@@ -73,11 +73,11 @@ impl Scene {
         self.l3af("anna", &["publisher", "register", "l3af", "--folder", &folder, "--hub", &self.host()]);
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_string_lossy().into_owned()
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.hub.address().to_string()
     }
 
@@ -87,13 +87,13 @@ impl Scene {
     }
 
     /// Runs `l3af` as somebody who has a login here.
-    fn ran(&self, handle: &str, arguments: &[&str]) -> Ran {
+    pub(super) fn ran(&self, handle: &str, arguments: &[&str]) -> Ran {
         let authfile = self.path(&format!("{handle}.json"));
         packages().l3af(&[arguments, &["--authfile", &authfile]].concat()).unwrap()
     }
 
     /// The same, which must succeed.
-    fn l3af(&self, handle: &str, arguments: &[&str]) -> String {
+    pub(super) fn l3af(&self, handle: &str, arguments: &[&str]) -> String {
         self.ran(handle, arguments).success().unwrap()
     }
 
@@ -106,7 +106,7 @@ impl Scene {
     }
 
     /// Reads something of the API as somebody, or as nobody.
-    fn read(&self, handle: Option<&str>, path: &str) -> (u16, Value) {
+    pub(super) fn read(&self, handle: Option<&str>, path: &str) -> (u16, Value) {
         let authorization = handle.map(|handle| self.token(handle)).unwrap_or_default();
         let reply = self.hub.call(&authorization, "GET", &format!("/api/v1/{path}"), None).unwrap();
         (reply.status, reply.json().unwrap_or_default())
@@ -128,7 +128,7 @@ impl Scene {
 }
 
 /// A version of `steady`, which lets everything pass; built and signed once.
-fn version(version: &str) -> String {
+pub(super) fn version(version: &str) -> String {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = packages().path(&format!("steady-{version}.oci"));

@@ -80,6 +80,20 @@ pub(super) fn run(subject: &Subject<'_>) -> Vec<CheckResult> {
     std::iter::once(read).chain(ran).collect()
 }
 
+/// Those that look at nothing but the package itself and at what this hub takes.
+const OF_MIRRORED: [&str; 7] = ["identity", "licence", "kernel", "documentation", "size", "rejected", "lint"];
+/// The check that the trust policy of a mirror's rule holds.
+const POLICY: &str = "policy";
+
+/// Runs the checks of a package that was released elsewhere, beside what a trust policy made of it: which other releases there
+/// are, and who may speak for its publisher, is for the place where it was released.
+pub(super) fn run_mirrored(subject: &Subject<'_>, policy: Vec<Finding>) -> Vec<CheckResult> {
+    let before = [CheckResult::new(PACKAGE, Vec::new()), CheckResult::new(POLICY, policy)];
+    let chosen = CHECKS.iter().filter(|check| OF_MIRRORED.contains(&check.name));
+    let ran = chosen.map(|check| CheckResult::new(check.name, (check.run)(subject)));
+    before.into_iter().chain(ran).collect()
+}
+
 /// What is told of bytes that are no package.
 pub(super) fn unreadable(why: &dyn std::error::Error) -> CheckResult {
     let hint =
@@ -101,6 +115,6 @@ pub(super) fn verdict(results: &[CheckResult]) -> (State, Option<String>) {
     }
 }
 
-fn finding(level: Level, what: impl Into<String>, hint: impl Into<String>) -> Finding {
+pub(super) fn finding(level: Level, what: impl Into<String>, hint: impl Into<String>) -> Finding {
     Finding { level, what: what.into(), hint: Some(hint.into()) }
 }

@@ -1,0 +1,3 @@
+ALTER TABLE publishers DROP COLUMN mirror;
+DROP TABLE mirrored;
+DROP TABLE mirrors;
