@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod issuers;
 mod life;
 mod packages;
 mod registry;

@@ -94,6 +94,19 @@ const CHANGES: &[Change] = &[
         up: Text::Same(include_str!("migrations/0005_events.up.sql")),
         down: include_str!("migrations/0005_events.down.sql"),
     },
+    Change {
+        name: "issuers",
+        tables: &[
+            "identities",
+            "journeys",
+            "publishing_rules",
+            "shown_tokens",
+            "login_codes",
+            "login_devices",
+        ],
+        up: Text::Same(include_str!("migrations/0006_issuers.up.sql")),
+        down: include_str!("migrations/0006_issuers.down.sql"),
+    },
 ];
 
 /// The version of the tables that this program works with.
