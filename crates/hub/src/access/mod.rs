@@ -15,11 +15,13 @@ mod denied;
 mod issuers;
 mod login;
 mod names;
+mod oauth;
 mod oidc;
 mod origin;
 mod pages;
 mod password;
 mod publishers;
+mod publishing;
 mod quota;
 mod refused;
 mod rules;
@@ -79,7 +81,7 @@ pub struct Access {
 
 /// The routes about who somebody is.
 pub(crate) fn routes() -> Router<Arc<Hub>> {
-    token_server::routes().merge(pages::routes()).merge(oidc::routes())
+    token_server::routes().merge(pages::routes()).merge(oidc::routes()).merge(oauth::routes())
 }
 
 impl Access {

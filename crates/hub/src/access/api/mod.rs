@@ -5,6 +5,7 @@ mod accounts;
 mod identities;
 mod publishers;
 mod record;
+mod rules;
 mod tokens;
 
 use std::sync::Arc;
@@ -39,6 +40,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(publishers::show, publishers::change))
         .routes(routes!(publishers::members))
         .routes(routes!(publishers::set_member, publishers::remove_member))
+        .routes(routes!(rules::list, rules::add))
+        .routes(routes!(rules::remove))
         .routes(routes!(record::list))
 }
 
