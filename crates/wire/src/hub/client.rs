@@ -20,9 +20,9 @@ const PATIENCE: Duration = Duration::from_secs(30);
 
 /// A hub.
 pub struct HubClient {
-    client: Client,
-    base: Url,
-    host: String,
+    pub(super) client: Client,
+    pub(super) base: Url,
+    pub(super) host: String,
     credentials: Credentials,
 }
 
@@ -40,6 +40,11 @@ pub struct NewToken {
 #[derive(Deserialize)]
 struct MadeToken {
     secret: String,
+}
+
+#[derive(Deserialize)]
+struct Own {
+    handle: String,
 }
 
 /// A hub did not do what it was asked.
@@ -74,6 +79,16 @@ pub enum HubError {
         /// Why.
         problem: Box<Problem>,
     },
+    /// It gives no token (RFC 6749, section 5.2).
+    #[error("the hub `{host}` gives no token: {problem}")]
+    NoToken {
+        /// Which.
+        host: String,
+        /// Why, in a word: `invalid_grant`.
+        error: String,
+        /// Why.
+        problem: String,
+    },
     /// What answers is no hub.
     #[error("what answers at `{host}` is no hub: it says {status}")]
     NoHub {
@@ -90,7 +105,9 @@ impl HubError {
         match self {
             Self::Refused { problem, .. } => problem.status == StatusCode::NOT_FOUND.as_u16(),
             Self::BadPath { .. } => true,
-            Self::BadHost { .. } | Self::Unreachable { .. } | Self::NoHub { .. } => false,
+            Self::BadHost { .. } | Self::Unreachable { .. } | Self::NoToken { .. } | Self::NoHub { .. } => {
+                false
+            }
         }
     }
 
@@ -103,6 +120,13 @@ impl HubError {
                 Some("look whether it runs; elsewhere than on this machine it needs TLS".to_owned())
             }
             Self::Refused { problem, .. } => problem.hint.clone(),
+            Self::NoToken { error, .. } => match error.as_str() {
+                "invalid_grant" => {
+                    Some("log in again; a token of an issuer counts once, and for one hub".to_owned())
+                }
+                "access_denied" | "expired_token" => Some("log in again".to_owned()),
+                _ => None,
+            },
             Self::NoHub { .. } => Some("other registries know packages by name and digest only".to_owned()),
         }
     }
@@ -156,6 +180,15 @@ impl HubClient {
     pub async fn make_token(&self, token: &NewToken) -> Result<String, HubError> {
         let made: MadeToken = self.read(self.request(Method::POST, &["tokens"]).json(token)).await?;
         Ok(made.secret)
+    }
+
+    /// The handle of the account whose login is shown.
+    ///
+    /// # Errors
+    /// When nobody has that login, or it is not for that.
+    pub async fn handle(&self) -> Result<String, HubError> {
+        let own: Own = self.read(self.request(Method::GET, &["account"])).await?;
+        Ok(own.handle)
     }
 
     /// Accepts what the hub asks everybody to accept.

@@ -4,6 +4,7 @@
 mod check;
 mod client;
 mod found;
+mod oauth;
 mod release;
 mod review;
 mod state;
@@ -11,6 +12,7 @@ mod state;
 pub use check::{CheckResult, Checks, Finding, Level};
 pub use client::{HubClient, HubError, NewToken};
 pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
+pub use oauth::{DeviceAnswer, DeviceLogin, TokenService, Wish};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,
 };

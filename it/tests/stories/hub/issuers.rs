@@ -2,6 +2,8 @@
 //! Issuers that say who somebody is: people who log in by one, and machines that publish with its tokens.
 
 mod login;
+mod programs;
+mod publishing;
 mod wrong;
 
 use std::fs;
