@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A hub on this machine, or on the loopback interface of a namespace, with a folder of its own.
 
+mod browser;
 mod http;
 mod kills;
 mod people;
@@ -16,6 +17,7 @@ use std::{fs, thread};
 use anyhow::{Context, Result, bail};
 use tempfile::TempDir;
 
+pub use self::browser::{Browser, Page, escaped};
 pub use self::http::{Ask, Reply};
 pub use self::kills::{Tally, push_through_kills};
 pub use self::people::Person;

@@ -5,6 +5,7 @@ mod bench;
 mod demo;
 mod durability;
 mod hub_kills;
+mod npm;
 mod programs;
 mod python;
 mod setup;
@@ -33,6 +34,8 @@ enum Chore {
     Programs,
     /// Make the Python environment of the tests, `target/python`
     Python,
+    /// Install what the tests run with Node.js, `target/npm`
+    Npm,
     /// Run every check and every test, as CI does
     ///
     /// With `L3AF_TEST=unprivileged` what needs root is left out.
@@ -71,6 +74,7 @@ fn main() -> ExitCode {
         Chore::Setup => setup::install(setup::EVERYTHING),
         Chore::Programs => programs::build(),
         Chore::Python => python::prepare(),
+        Chore::Npm => npm::prepare(),
         Chore::Test => suite::run(),
         Chore::Tidy => tidy::run(),
         Chore::Vm(arguments) => vm::run(&arguments),

@@ -47,6 +47,9 @@ const TEST: &[Need] = &[
     // Bindings in Go are compiled, and the daemon is spoken to with them.
     need("go", "golang-go"),
     need("skopeo", "skopeo"),
+    // A provider of OpenID Connect.
+    need("node", "nodejs"),
+    need("npm", "npm"),
     // A hub is filled with packages to search among.
     need("sqlite3", "sqlite3"),
     // A driver of Windows, and a signature of Windows in it.

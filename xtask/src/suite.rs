@@ -6,7 +6,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail};
 
 use crate::shell::{self, command, is_root, output, say, watch};
-use crate::{durability, programs, python, setup, tidy, tools, vm};
+use crate::{durability, npm, programs, python, setup, tidy, tools, vm};
 
 /// The stories that are told on a second kernel too: the others hang on no kernel, and emulated each takes its time.
 const ON_OTHERS: [&str; 2] = ["hooks::", "programs::probes::"];
@@ -49,6 +49,7 @@ pub(crate) fn run() -> Result<()> {
     stage("binaries", || shell::run(&mut command("cargo build --quiet --workspace --bins")))?;
     stage("programs", programs::build)?;
     stage("python", python::prepare)?;
+    stage("npm", npm::prepare)?;
     stage("tools", || tools::S3S_FS.ready().map(drop))?;
     let mut count = Count::default();
     let tested = stage("tests", || test(unprivileged, &mut count));

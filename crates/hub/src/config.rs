@@ -3,6 +3,7 @@
 //! everything in one folder.
 
 mod bucket;
+mod issuers;
 mod listen;
 mod mirrors;
 mod review;
@@ -16,6 +17,7 @@ use serde::Deserialize;
 use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
+pub use self::issuers::{FirstLogin, FirstRole, IssuerClientConfig, IssuerConfig};
 pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
 pub use self::mirrors::MirrorsConfig;
 pub use self::review::{Instance, OnFixed, Review};
@@ -57,11 +59,15 @@ pub struct Config {
 }
 
 /// Who may do what.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct AccessConfig {
     /// Files with policies (Cedar). None: the roles alone count.
     pub policies: Vec<PathBuf>,
+    /// Whether people log in by passwords that the hub keeps. `true`
+    pub passwords: bool,
+    /// Who else says who somebody is (`OpenID` Connect). Nobody.
+    pub issuers: Vec<IssuerConfig>,
 }
 
 /// The configuration cannot be read.
@@ -85,6 +91,12 @@ pub enum BadConfig {
         #[source]
         source: toml::de::Error,
     },
+}
+
+impl Default for AccessConfig {
+    fn default() -> Self {
+        Self { policies: Vec::new(), passwords: true, issuers: Vec::new() }
+    }
 }
 
 impl Default for Config {

@@ -31,15 +31,17 @@ use std::sync::Arc;
 use jiff::Timestamp;
 use thiserror::Error;
 
+use self::access::Issuers;
 use self::packages::Pulls;
 use self::registry::Begun;
 
-pub use self::access::{Access, BadRules};
+pub use self::access::{Access, BadIssuer, BadRules};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
-    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, MirrorsConfig, OnFixed,
-    ProxyConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, FirstLogin, FirstRole, Instance,
+    IssuerClientConfig, IssuerConfig, LimitsConfig, MirrorsConfig, OnFixed, ProxyConfig, Review, SweepConfig,
+    TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
@@ -76,6 +78,9 @@ pub enum Unopened {
     /// Its policies.
     #[error(transparent)]
     Rules(#[from] BadRules),
+    /// Its issuers.
+    #[error(transparent)]
+    Issuer(#[from] BadIssuer),
 }
 
 /// Verifies a record of changes that was written as lines of JSON, and answers with what it is.
@@ -94,7 +99,8 @@ impl Hub {
     pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
-        let access = Access::open(&config, Arc::clone(&database), clock)?;
+        let issuers = Issuers::read(&config.access.issuers)?;
+        let access = Access::open(&config, issuers, Arc::clone(&database), clock)?;
         let (pulls, begun, mirrors) = (Pulls::default(), Begun::default(), Arc::default());
         Ok(Arc::new(Self { config, database, storage, access, pulls, begun, mirrors, clock }))
     }

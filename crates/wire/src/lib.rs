@@ -38,7 +38,7 @@ pub use difference::{Difference, Kind as DifferenceKind, MATCHES, differences};
 pub use document::{ChainDocument, Document, MemberDocument, UnreadableDocument};
 pub use event::{Event, EventKind};
 pub use fault::Fault;
-pub use issuer::{Issuer, IssuerError, is_safe_issuer};
+pub use issuer::{Code, Discovered, Given, Issuer, IssuerClient, IssuerError, is_safe_issuer};
 pub use layout::{Layout, LayoutError};
 pub use listing::{Chains, Probes};
 pub use maps::{

@@ -39,6 +39,11 @@ impl Ask {
         Self { address, namespace, head, body: None }
     }
 
+    /// A request to whatever answers there.
+    pub fn to(address: SocketAddr, method: &str, path: &str) -> Self {
+        Self::new(address, None, method, path)
+    }
+
     /// Another request to the same hub.
     #[must_use]
     pub fn again(&self, method: &str, path: &str) -> Self {

@@ -3,6 +3,7 @@
 
 mod access;
 mod backup;
+mod issuers;
 mod life;
 mod mirrors;
 mod packages;

@@ -21,22 +21,39 @@ pub(crate) struct Hub {
     pub(crate) logins: Logins,
 }
 
-/// Log in at a hub: a token takes the place of the password, for `l3af` and other clients of registries
+/// Log in at a hub: by a browser, unless something else is said; the token is for `l3af` and other clients of registries
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
+  l3af login hub.example.org
+  l3af login hub.example.org --device
+  l3af login hub.example.org --ci
   l3af login hub.example.org --user alice
   l3af login hub.example.org --user alice --scope 'repository:acme/*:pull,push' --password-file secret")]
 pub(crate) struct Login {
     /// The hub: `host[:port]`
     #[arg(value_name = "HOST", env = "L3AF_HUB")]
     pub(crate) hub: String,
-    /// What the account is called
-    #[arg(long, value_name = "HANDLE")]
-    pub(crate) user: String,
+    /// Log in by a password, as this account
+    #[arg(long, value_name = "HANDLE", conflicts_with_all = ["device", "ci"])]
+    pub(crate) user: Option<String>,
     /// File whose first line is the password; without it, it is asked for
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", requires = "user")]
     pub(crate) password_file: Option<PathBuf>,
+    /// Log in by a browser elsewhere: shows a code that is typed there
+    #[arg(long, conflicts_with = "ci")]
+    pub(crate) device: bool,
+    /// Log in as the job of CI that this is, for some minutes, where a rule of a publisher lets it publish
+    #[arg(long)]
+    pub(crate) ci: bool,
+    /// Whose rules are asked with `--ci`; without it, those of all
+    #[arg(long, value_name = "NAME", requires = "ci")]
+    pub(crate) publisher: Option<String>,
+    #[command(flatten)]
+    pub(crate) job: Job,
+    /// What opens an address in a browser
+    #[arg(long, value_name = "PROGRAM", env = "BROWSER", default_value = "xdg-open")]
+    pub(crate) browser: PathBuf,
     /// What the token is for; may come several times
     #[arg(long, value_name = "SCOPE", default_values = ["repository:*:pull,push", "api:read", "api:write"])]
     pub(crate) scope: Vec<String>,
@@ -45,6 +62,32 @@ pub(crate) struct Login {
     pub(crate) expires: Option<Timestamp>,
     #[command(flatten)]
     pub(crate) logins: Logins,
+}
+
+/// What a job of CI has that says which one it is.
+#[derive(Debug, Args)]
+pub(crate) struct Job {
+    /// Token of the CI service for this hub, as `id_tokens` of GitLab makes one
+    #[arg(
+        long = "id-token",
+        value_name = "TOKEN",
+        env = "L3AF_ID_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) id_token: Option<String>,
+    /// Where GitHub Actions gives one
+    #[arg(long = "id-token-url", value_name = "URL", env = "ACTIONS_ID_TOKEN_REQUEST_URL", hide = true)]
+    pub(crate) url: Option<String>,
+    /// What is shown there
+    #[arg(
+        long = "id-token-url-token",
+        value_name = "TOKEN",
+        env = "ACTIONS_ID_TOKEN_REQUEST_TOKEN",
+        hide_env_values = true,
+        hide = true
+    )]
+    pub(crate) token: Option<String>,
 }
 
 /// Accept what a hub asks everybody to accept who publishes, or pulls with a login; prints it

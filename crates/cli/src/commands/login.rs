@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af login`: a token of a hub in place of a password, kept where clients of registries look for logins.
+//! `l3af login`: a token of a hub, kept where clients of registries look for logins. One logs in by a browser, here or elsewhere, by a
+//! password, or as a job of CI.
 
-use std::fs;
-use std::io::{self, IsTerminal as _};
+mod browser;
+mod device;
+mod job;
+mod password;
 
 use jiff::Timestamp;
 use wire::Credentials;
-use wire::hub::{HubClient, NewToken};
+use wire::hub::{HubClient, HubError, Wish};
 use zeroize::Zeroizing;
 
 use super::hub::wait;
@@ -14,37 +17,52 @@ use crate::arguments::hub::Login;
 use crate::failure::{Failure, Outcome};
 use crate::output;
 
+/// As whom a token is kept whose account is not known; who shows a token may call itself anything.
+const SOMEBODY: &str = "l3af";
+
 pub(crate) fn run(arguments: &Login) -> Outcome {
-    let Login { hub, user, scope, expires, logins, .. } = arguments;
+    let Login { hub, logins, .. } = arguments;
     let nowhere =
         || Failure::new("there is no place for the login").with_hint("name a file with `--authfile`");
     let file = logins.kept_in().ok_or_else(nowhere)?;
-    let password = password(arguments)?;
-    let client = HubClient::new(hub, Credentials::of(hub, user, &password))?;
-    let wanted = NewToken {
-        name: "l3af login".to_owned(),
-        scopes: scope.clone(),
-        expires_ms: expires.map(Timestamp::as_millisecond),
-    };
-    let secret = Zeroizing::new(wait(client.make_token(&wanted))?);
-    Credentials::keep(&file, hub, user, &secret)?;
+    let (user, secret) = token(arguments)?;
+    Credentials::keep(&file, hub, &user, &secret)?;
     output::note(&format!("logged in at `{hub}`; the token is in `{}`", file.display()));
     Ok(())
 }
 
-fn password(arguments: &Login) -> Result<Zeroizing<String>, Failure> {
-    if let Some(file) = &arguments.password_file {
-        let unread = |error| Failure::new(format!("cannot read `{}`: {error}", file.display()));
-        let text = Zeroizing::new(fs::read_to_string(file).map_err(unread)?);
-        return Ok(Zeroizing::new(text.lines().next().unwrap_or_default().to_owned()));
+/// Who is logged in, and the token.
+fn token(arguments: &Login) -> Result<(String, Zeroizing<String>), Failure> {
+    let Login { hub, user, scope, expires, .. } = arguments;
+    let wish = Wish { scopes: scope.clone(), expires_ms: expires.map(Timestamp::as_millisecond) };
+    if let Some(user) = user {
+        return Ok((user.clone(), password::token(arguments, user, wish)?));
     }
-    let hint = "put it into a file and name that with `--password-file`";
-    if !io::stdin().is_terminal() {
-        let what = "this is no terminal, so nobody can be asked for the password";
-        return Err(Failure::new(what).with_hint(hint));
-    }
-    let asked = rpassword::prompt_password(format!("password of {} at {}: ", arguments.user, arguments.hub));
-    let unasked =
-        |error| Failure::new(format!("nobody can be asked for the password: {error}")).with_hint(hint);
-    asked.map(Zeroizing::new).map_err(unasked)
+    let client = HubClient::new(hub, Credentials::default())?;
+    let secret = if arguments.ci {
+        job::token(&client, &arguments.job, arguments.publisher.as_deref())?
+    } else if arguments.device {
+        wait_for(device::token(&client, &wish))?
+    } else {
+        wait_for(browser::token(&client, &wish, &arguments.browser))?
+    };
+    let shown = HubClient::new(hub, Credentials::of(hub, SOMEBODY, &secret))?;
+    let user = match wait(shown.handle()) {
+        Ok(handle) => handle,
+        // What the token is for may be less than to ask that.
+        Err(_) => SOMEBODY.to_owned(),
+    };
+    Ok((user, secret))
+}
+
+fn wait_for<T>(work: impl Future<Output = Result<T, Failure>>) -> Result<T, Failure> {
+    let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build()?;
+    runtime.block_on(work)
+}
+
+/// A hub that is of an earlier version, or something else.
+fn no_hub(error: HubError) -> Failure {
+    let is_old = matches!(error, HubError::NoHub { .. });
+    let failure = Failure::from(error);
+    if is_old { failure.with_hint("log in by a password, with `--user`") } else { failure }
 }

@@ -46,7 +46,7 @@ pub(super) async fn counts(connection: &mut AnyConnection, link: &Secret, now_ms
     Ok(count > 0)
 }
 
-/// Makes an administrator of whoever has a link: a new account, or one that is there, which gets this password. Then no link
+/// Makes an administrator of whoever has a link: a new account, or one that is there, which gets this password, if there is one. Then no link
 /// counts any more.
 ///
 /// # Errors
@@ -55,7 +55,7 @@ pub(super) async fn appoint(
     connection: &mut AnyConnection,
     link: &Secret,
     handle: &Handle,
-    password: Hashed,
+    password: Option<Hashed>,
     now_ms: i64,
 ) -> Result<(), Refused> {
     let used = "DELETE FROM administrator_links WHERE digest = $1 AND expires_ms > $2";
@@ -68,10 +68,15 @@ pub(super) async fn appoint(
         Ok(account) => {
             let raised = Change { role: Some(Role::Administrator), closed: Some(false), ..Change::default() };
             accounts::change(connection, handle, &raised, ACTOR, now_ms).await?;
-            accounts::set_password(connection, &account, &password, ACTOR, now_ms).await
+            match password {
+                Some(password) => {
+                    accounts::set_password(connection, &account, &password, ACTOR, now_ms).await
+                }
+                None => Ok(()),
+            }
         }
         Err(Refused::Missing { .. }) => {
-            let (handle, password) = (handle.clone(), Some(password));
+            let handle = handle.clone();
             let new = NewAccount { name: handle.to_string(), handle, role: Role::Administrator, password };
             accounts::add(connection, &new, ACTOR, now_ms).await.map(drop)
         }

@@ -24,6 +24,11 @@ impl Subject {
         Self(format!("account:{handle}"))
     }
 
+    /// Codes that an account types.
+    pub(super) fn codes(account: &str) -> Self {
+        Self(format!("codes:{account}"))
+    }
+
     /// Who has one address of version 6 has its whole network.
     pub(super) fn address(address: IpAddr) -> Self {
         match address {

@@ -3,6 +3,7 @@
 
 use std::net::IpAddr;
 
+use axum::http::HeaderMap;
 use futures_util::FutureExt as _;
 
 use super::attempts::{self, Subject};
@@ -20,7 +21,11 @@ impl Access {
     /// # Errors
     /// When nobody has it, and when it was tried too often.
     pub(crate) async fn log_in(&self, handle: &str, password: &str, from: IpAddr) -> Result<Caller, Denied> {
+        const NONE: Denied = Denied::Credentials { problem: "this hub takes no passwords" };
         const WRONG: Denied = Denied::Credentials { problem: "nobody has this handle with this password" };
+        if !self.takes_passwords {
+            return Err(NONE);
+        }
         let handle: Handle = handle.parse().map_err(|_bad: super::names::BadHandle| WRONG)?;
         let (account, address) = (Subject::account(handle.as_str()), Subject::address(from));
         let now_ms = self.now_ms();
@@ -108,11 +113,29 @@ impl Access {
         format!("{}/administrator?link={}", self.url, secret.reveal())
     }
 
-    /// Makes an administrator of whoever has a link.
+    /// As whom a browser is logged in, by its cookie alone: the id and the handle of the account.
+    ///
+    /// # Errors
+    /// Those of the database.
+    pub(super) async fn browser(&self, headers: &HeaderMap) -> Result<Option<(String, String)>, Denied> {
+        let Some(session) = sessions::shown(headers) else { return Ok(None) };
+        let mut connection = self.database.readers().acquire().await?;
+        match sessions::find(&mut connection, &session, self.now_ms()).await? {
+            Some(Caller::Account { id, handle, .. }) => Ok(Some((id, handle))),
+            Some(Caller::Anonymous) | None => Ok(None),
+        }
+    }
+
+    /// Makes an administrator of whoever has a link; with a password, where the hub takes those.
     ///
     /// # Errors
     /// When the link does not count, or the password is of no use.
-    pub(super) async fn appoint(&self, link: Secret, handle: Handle, password: &str) -> Result<(), Refused> {
+    pub(super) async fn appoint(
+        &self,
+        link: Secret,
+        handle: Handle,
+        password: Option<&str>,
+    ) -> Result<(), Refused> {
         let now_ms = self.now_ms();
         let counts = {
             let mut connection = self.database.readers().acquire().await?;
@@ -121,7 +144,10 @@ impl Access {
         if !counts {
             return Err(Refused::Link);
         }
-        let password = self.passwords.take(password).await?;
+        let password = match password {
+            Some(password) => Some(self.passwords.take(password).await?),
+            None => None,
+        };
         let appointed = self.database.write(move |connection| {
             async move { administrator::appoint(connection, &link, &handle, password, now_ms).await }.boxed()
         });

@@ -12,12 +12,16 @@ mod attempts;
 mod caller;
 mod credentials;
 mod denied;
+mod issuers;
 mod login;
 mod names;
+mod oauth;
+mod oidc;
 mod origin;
 mod pages;
 mod password;
 mod publishers;
+mod publishing;
 mod quota;
 mod refused;
 mod rules;
@@ -45,12 +49,14 @@ use self::secret::Secret;
 use self::signing::Keys;
 use crate::{Config, Database, Hub, answer};
 
+pub use self::issuers::BadIssuer;
 pub use self::rules::BadRules;
 
 pub(crate) use self::action::{Action, Place, Resource};
 pub(crate) use self::api::routes as api;
 pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
+pub(crate) use self::issuers::Issuers;
 pub(crate) use self::origin::same_origin;
 pub(crate) use self::quota::{OverQuota, check as check_quota};
 pub(crate) use self::refused::Refused;
@@ -64,6 +70,10 @@ pub struct Access {
     url: String,
     /// The files of policies.
     policies: Vec<PathBuf>,
+    /// Who else says who somebody is.
+    issuers: Issuers,
+    /// Whether passwords count.
+    takes_passwords: bool,
     rules: RwLock<Arc<Rules>>,
     passwords: Passwords,
     keys: Keys,
@@ -71,7 +81,7 @@ pub struct Access {
 
 /// The routes about who somebody is.
 pub(crate) fn routes() -> Router<Arc<Hub>> {
-    token_server::routes().merge(pages::routes())
+    token_server::routes().merge(pages::routes()).merge(oidc::routes()).merge(oauth::routes())
 }
 
 impl Access {
@@ -81,6 +91,7 @@ impl Access {
     /// When they cannot be used.
     pub(crate) fn open(
         config: &Config,
+        issuers: Issuers,
         database: Arc<Database>,
         clock: fn() -> Timestamp,
     ) -> Result<Self, BadRules> {
@@ -88,7 +99,8 @@ impl Access {
         let rules = RwLock::new(Arc::new(Rules::read(&policies)?));
         let (url, passwords) = (config.url(), Passwords::new());
         let keys = Keys::new(url.clone());
-        Ok(Self { database, clock, url, policies, rules, passwords, keys })
+        let takes_passwords = config.access.passwords;
+        Ok(Self { database, clock, url, policies, issuers, takes_passwords, rules, passwords, keys })
     }
 
     /// Who makes a request, by its credentials; whoever shows none is anonymous.

@@ -20,13 +20,26 @@ use super::sessions;
 use crate::Hub;
 use crate::server::Client;
 
+/// What is said where a form has not what it should have.
+const UNREADABLE: &str = "the form cannot be read";
+
 #[derive(Template)]
 #[template(path = "login.html")]
-struct LoginPage {
+pub(super) struct LoginPage {
     problem: String,
     handle: String,
     /// Where to go afterwards.
     next: String,
+    /// Ways in besides a password.
+    ways: Vec<Way>,
+    /// Whether there is a form for a password.
+    passwords: bool,
+}
+
+/// A way in.
+struct Way {
+    link: String,
+    title: String,
 }
 
 #[derive(Template)]
@@ -35,12 +48,14 @@ struct AdministratorPage {
     problem: String,
     handle: String,
     link: String,
+    /// Whether a handle and a password are asked for; else it is about who is logged in.
+    passwords: bool,
 }
 
 #[derive(Deserialize)]
-struct Next {
+pub(super) struct Next {
     #[serde(default)]
-    next: String,
+    pub(super) next: String,
 }
 
 #[derive(Deserialize)]
@@ -60,8 +75,28 @@ struct Link {
 #[derive(Deserialize)]
 struct Appointment {
     link: String,
+    #[serde(default)]
     handle: String,
+    #[serde(default)]
     password: String,
+}
+
+impl LoginPage {
+    /// The page, for somebody who may have said a handle, and where to go afterwards.
+    pub(super) fn of(hub: &Hub, handle: String, next: String) -> Self {
+        let way = |name: &str, title: &str| {
+            let next: String = form_urlencoded::byte_serialize(next.as_bytes()).collect();
+            Way { link: format!("/login/{name}?next={next}"), title: title.to_owned() }
+        };
+        let ways = hub.access.issuers.of_people().map(|(issuer, _)| way(&issuer.name, &issuer.title));
+        let (problem, passwords) = (String::new(), hub.access.takes_passwords);
+        Self { problem, handle, ways: ways.collect(), passwords, next }
+    }
+
+    /// The same, with what went wrong.
+    pub(super) fn with(self, problem: String) -> Self {
+        Self { problem, ..self }
+    }
 }
 
 pub(super) fn routes() -> Router<Arc<Hub>> {
@@ -71,8 +106,8 @@ pub(super) fn routes() -> Router<Arc<Hub>> {
         .route("/administrator", get(administrator_page).post(appoint))
 }
 
-async fn login_page(Query(Next { next }): Query<Next>) -> Response {
-    page(StatusCode::OK, &LoginPage { problem: String::new(), handle: String::new(), next })
+async fn login_page(State(hub): State<Arc<Hub>>, Query(Next { next }): Query<Next>) -> Response {
+    page(StatusCode::OK, &LoginPage::of(&hub, String::new(), next))
 }
 
 async fn log_in(
@@ -81,14 +116,8 @@ async fn log_in(
     form: Result<Form<Login>, FormRejection>,
 ) -> Response {
     let Ok(Form(Login { handle, password, next })) = form else {
-        return page(
-            StatusCode::BAD_REQUEST,
-            &LoginPage {
-                problem: "the form cannot be read".to_owned(),
-                handle: String::new(),
-                next: String::new(),
-            },
-        );
+        let blank = LoginPage::of(&hub, String::new(), String::new());
+        return page(StatusCode::BAD_REQUEST, &blank.with(UNREADABLE.to_owned()));
     };
     let begun = async {
         let caller = hub.access.log_in(&handle, &password, client.address).await?;
@@ -105,7 +134,7 @@ async fn log_in(
         }
         Err(denied) => {
             let problem = format!("{denied}; {}", denied.hint());
-            refused_page(&denied, &LoginPage { problem, handle, next })
+            refused_page(&denied, &LoginPage::of(&hub, handle, next).with(problem))
         }
     }
 }
@@ -114,35 +143,59 @@ async fn log_out(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Response {
     if let Some(session) = sessions::shown(&headers)
         && let Err(denied) = hub.access.end_session(session).await
     {
-        return refused_page(
-            &denied,
-            &LoginPage { problem: denied.to_string(), handle: String::new(), next: String::new() },
-        );
+        let blank = LoginPage::of(&hub, String::new(), String::new());
+        return refused_page(&denied, &blank.with(denied.to_string()));
     }
     let cookie = sessions::no_cookie(hub.access.is_tls());
     ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
 }
 
-async fn administrator_page(Query(Link { link }): Query<Link>) -> Response {
-    page(StatusCode::OK, &AdministratorPage { problem: String::new(), handle: String::new(), link })
+async fn administrator_page(
+    State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
+    Query(Link { link }): Query<Link>,
+) -> Response {
+    let passwords = hub.access.takes_passwords;
+    let handle = match (passwords, hub.access.browser(&headers).await) {
+        (true, _) => String::new(),
+        (false, Ok(Some((_, handle)))) => handle,
+        // Who follows the link logs in first.
+        (false, Ok(None)) => {
+            let next = format!("/administrator?link={link}");
+            return page(StatusCode::OK, &LoginPage::of(&hub, String::new(), next));
+        }
+        (false, Err(denied)) => {
+            return refused_page(&denied, &LoginPage::of(&hub, String::new(), String::new()));
+        }
+    };
+    page(StatusCode::OK, &AdministratorPage { problem: String::new(), handle, link, passwords })
 }
 
-async fn appoint(State(hub): State<Arc<Hub>>, form: Result<Form<Appointment>, FormRejection>) -> Response {
+async fn appoint(
+    State(hub): State<Arc<Hub>>,
+    headers: HeaderMap,
+    form: Result<Form<Appointment>, FormRejection>,
+) -> Response {
+    let passwords = hub.access.takes_passwords;
     let refuse = |status, problem: String, handle: String, link: String| {
-        page(status, &AdministratorPage { problem, handle, link })
+        page(status, &AdministratorPage { problem, handle, link, passwords })
     };
-    let Ok(Form(Appointment { link, handle, password })) = form else {
-        let problem = "the form cannot be read".to_owned();
-        return refuse(StatusCode::BAD_REQUEST, problem, String::new(), String::new());
+    let Ok(Form(Appointment { link, mut handle, password })) = form else {
+        return refuse(StatusCode::BAD_REQUEST, UNREADABLE.to_owned(), String::new(), String::new());
     };
     let appointed = async {
         let secret = Secret::read(&link).ok_or(Refused::Link)?;
-        hub.access.appoint(secret, handle.parse::<Handle>()?, &password).await
+        if passwords {
+            return hub.access.appoint(secret, handle.parse::<Handle>()?, Some(&password)).await;
+        }
+        let nobody = || Refused::Invalid("log in first".to_owned());
+        (_, handle) = hub.access.browser(&headers).await?.ok_or_else(nobody)?;
+        hub.access.appoint(secret, handle.parse::<Handle>()?, None).await
     };
     match appointed.await {
         Ok(()) => {
             tracing::warn!("`{handle}` became an administrator by a link");
-            Redirect::to("/login").into_response()
+            Redirect::to(if passwords { "/login" } else { "/" }).into_response()
         }
         Err(refused) => {
             let status = refused.status();
@@ -155,7 +208,7 @@ async fn appoint(State(hub): State<Arc<Hub>>, form: Result<Form<Appointment>, Fo
 }
 
 /// A place of this hub and of no other.
-fn inside(next: &str) -> &str {
+pub(super) fn inside(next: &str) -> &str {
     let is_inside = next.starts_with('/')
         && !next.starts_with("//")
         && !next.contains(|letter: char| letter == '\\' || letter.is_control());
@@ -172,10 +225,17 @@ fn refused_page(denied: &Denied, template: &impl Template) -> Response {
 }
 
 /// A page that runs nothing, is shown in no other, and tells nobody where its reader came from.
-fn page(status: StatusCode, template: &impl Template) -> Response {
-    const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
+pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+    page_to(status, template, "")
+}
+
+/// The same, where its form may lead on to other places.
+pub(super) fn page_to(status: StatusCode, template: &impl Template, places: &str) -> Response {
+    let policy = format!(
+        "default-src 'none'; style-src 'unsafe-inline'; form-action 'self' {places}; frame-ancestors 'none'; base-uri 'none'"
+    );
     let headers: [(HeaderName, &str); 4] = [
-        (header::CONTENT_SECURITY_POLICY, POLICY),
+        (header::CONTENT_SECURITY_POLICY, &policy),
         (header::CACHE_CONTROL, "no-store"),
         (header::REFERRER_POLICY, "no-referrer"),
         (header::X_CONTENT_TYPE_OPTIONS, "nosniff"),

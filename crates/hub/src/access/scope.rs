@@ -97,7 +97,7 @@ impl Scope {
 }
 
 /// Whether a text is like one in which `*` stands for any characters.
-fn is_like(text: &str, like: &str) -> bool {
+pub(super) fn is_like(text: &str, like: &str) -> bool {
     let Some((head, rest)) = like.split_once('*') else { return text == like };
     let Some(text) = text.strip_prefix(head) else { return false };
     // The shortest piece that fits leaves most to the rest.

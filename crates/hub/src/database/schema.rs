@@ -95,6 +95,19 @@ const CHANGES: &[Change] = &[
         down: include_str!("migrations/0005_events.down.sql"),
     },
     Change {
+        name: "issuers",
+        tables: &[
+            "identities",
+            "journeys",
+            "publishing_rules",
+            "shown_tokens",
+            "login_codes",
+            "login_devices",
+        ],
+        up: Text::Same(include_str!("migrations/0006_issuers.up.sql")),
+        down: include_str!("migrations/0006_issuers.down.sql"),
+    },
+    Change {
         name: "mirrors",
         tables: &["mirrors", "mirrored"],
         up: Text::Same(include_str!("migrations/0007_mirrors.up.sql")),

@@ -86,7 +86,7 @@ impl Access {
                 let names = remote.names(certificate.as_deref(), (self.clock)())?;
                 match (token, &remote.oidc, names) {
                     (Some(token), Some(oidc), names) => {
-                        let token = oidc.verify(token).await?;
+                        let token = oidc.verify(token, (self.clock)()).await?;
                         Ok(Caller::Bearer { token, names: names.unwrap_or_default(), address })
                     }
                     (Some(_), None, _) => Err(Refusal::NoTokens),

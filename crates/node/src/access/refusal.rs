@@ -6,9 +6,9 @@ use std::error::Error;
 use std::fmt;
 use std::time::Duration;
 
+use door::BadToken;
 use thiserror::Error;
 
-use super::oidc::BadToken;
 use super::rules::Denial;
 use super::thing::Action;
 

@@ -24,9 +24,9 @@ const MAX_ANSWER_BYTES: usize = 32 * 1024 * 1024;
 
 /// A hub.
 pub struct HubClient {
-    client: Client,
-    base: Url,
-    host: String,
+    pub(super) client: Client,
+    pub(super) base: Url,
+    pub(super) host: String,
     credentials: Credentials,
     /// How often what only reads is tried, and how long is waited before the next attempt.
     patience: Patience,
@@ -46,6 +46,11 @@ pub struct NewToken {
 #[derive(Deserialize)]
 struct MadeToken {
     secret: String,
+}
+
+#[derive(Deserialize)]
+struct Own {
+    handle: String,
 }
 
 /// A hub did not do what it was asked.
@@ -86,6 +91,16 @@ pub enum HubError {
         /// Which.
         host: String,
     },
+    /// It gives no token (RFC 6749, section 5.2).
+    #[error("the hub `{host}` gives no token: {problem}")]
+    NoToken {
+        /// Which.
+        host: String,
+        /// Why, in a word: `invalid_grant`.
+        error: String,
+        /// Why.
+        problem: String,
+    },
     /// What answers is no hub.
     #[error("what answers at `{host}` is no hub: it says {status}")]
     NoHub {
@@ -102,9 +117,11 @@ impl HubError {
         match self {
             Self::Refused { problem, .. } => problem.status == StatusCode::NOT_FOUND.as_u16(),
             Self::BadPath { .. } => true,
-            Self::BadHost { .. } | Self::Unreachable { .. } | Self::TooLarge { .. } | Self::NoHub { .. } => {
-                false
-            }
+            Self::BadHost { .. }
+            | Self::Unreachable { .. }
+            | Self::TooLarge { .. }
+            | Self::NoToken { .. }
+            | Self::NoHub { .. } => false,
         }
     }
 
@@ -115,6 +132,7 @@ impl HubError {
             Self::BadHost { .. }
             | Self::BadPath { .. }
             | Self::Unreachable { .. }
+            | Self::NoToken { .. }
             | Self::TooLarge { .. } => None,
         }
     }
@@ -129,6 +147,13 @@ impl HubError {
             }
             Self::Refused { problem, .. } => problem.hint.clone(),
             Self::TooLarge { .. } => Some("tell whoever runs the hub".to_owned()),
+            Self::NoToken { error, .. } => match error.as_str() {
+                "invalid_grant" => {
+                    Some("log in again; a token of an issuer counts once, and for one hub".to_owned())
+                }
+                "access_denied" | "expired_token" => Some("log in again".to_owned()),
+                _ => None,
+            },
             Self::NoHub { .. } => Some("other registries know packages by name and digest only".to_owned()),
         }
     }
@@ -190,6 +215,15 @@ impl HubClient {
     pub async fn make_token(&self, token: &NewToken) -> Result<String, HubError> {
         let made: MadeToken = self.read(self.request(Method::POST, &["tokens"]).json(token)).await?;
         Ok(made.secret)
+    }
+
+    /// The handle of the account whose login is shown.
+    ///
+    /// # Errors
+    /// When nobody has that login, or it is not for that.
+    pub async fn handle(&self) -> Result<String, HubError> {
+        let own: Own = self.read(self.request(Method::GET, &["account"])).await?;
+        Ok(own.handle)
     }
 
     /// Accepts what the hub asks everybody to accept.

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod export;
 mod found;
+mod oauth;
 mod release;
 mod review;
 mod source;
@@ -14,6 +15,7 @@ pub use check::{CheckResult, Checks, Finding, Level};
 pub use client::{HubClient, HubError, NewToken};
 pub use export::{Export, ExportedPackage, ExportedRelease, ListedPackage, Referring};
 pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
+pub use oauth::{DeviceAnswer, DeviceLogin, TokenService, Wish};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,
 };

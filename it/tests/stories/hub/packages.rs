@@ -2,6 +2,7 @@
 //! Packages on their way through a hub: pushed, checked, reviewed, released, found, resolved, yanked.
 
 mod found;
+mod job;
 mod published;
 mod told;
 mod withdrawn;

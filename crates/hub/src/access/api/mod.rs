@@ -2,8 +2,10 @@
 //! The part of the REST API that is about access: accounts, tokens, publishers and their members, the record of changes.
 
 mod accounts;
+mod identities;
 mod publishers;
 mod record;
+mod rules;
 mod tokens;
 
 use std::sync::Arc;
@@ -28,12 +30,18 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::show, accounts::change))
         .routes(routes!(accounts::set_password))
+        .routes(routes!(identities::own))
+        .routes(routes!(identities::unlink_own))
+        .routes(routes!(identities::list, identities::link))
+        .routes(routes!(identities::unlink))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(publishers::list, publishers::found))
         .routes(routes!(publishers::show, publishers::change))
         .routes(routes!(publishers::members))
         .routes(routes!(publishers::set_member, publishers::remove_member))
+        .routes(routes!(rules::list, rules::add))
+        .routes(routes!(rules::remove))
         .routes(routes!(record::list))
 }
 
