@@ -4,6 +4,8 @@
 
 mod bucket;
 mod listen;
+mod mail;
+mod reports;
 mod review;
 mod sweep;
 mod webhooks;
@@ -16,6 +18,8 @@ use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
+pub use self::mail::{MailConfig, MailTls};
+pub use self::reports::ReportsConfig;
 pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
@@ -42,6 +46,10 @@ pub struct Config {
     pub sweep: SweepConfig,
     /// What is told to others.
     pub webhooks: WebhooksConfig,
+    /// How mail is sent. None: nobody is mailed.
+    pub mail: Option<MailConfig>,
+    /// Who may report something.
+    pub reports: ReportsConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// TLS. None: the hub listens without, for a proxy in front of it.
@@ -95,6 +103,8 @@ impl Default for Config {
             review: Review::default(),
             sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
+            mail: None,
+            reports: ReportsConfig::default(),
             access: AccessConfig::default(),
             tls: None,
             limits: LimitsConfig::default(),

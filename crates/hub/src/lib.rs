@@ -16,7 +16,9 @@ mod database;
 mod digest;
 mod events;
 mod given;
+mod mail;
 mod packages;
+mod rebuild;
 mod registry;
 mod search;
 mod server;
@@ -31,15 +33,17 @@ use thiserror::Error;
 
 use self::packages::Pulls;
 
-pub use self::access::{Access, BadRules};
+pub use self::access::{Access, BadRules, NotDone};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
-    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, OnFixed, ProxyConfig,
-    Review, SweepConfig, TlsConfig, WebhooksConfig,
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, Instance, LimitsConfig, MailConfig, MailTls,
+    OnFixed, ProxyConfig, ReportsConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
+pub use self::mail::BadMail;
+pub use self::rebuild::{NotRebuilt, Rebuilt};
 pub use self::registry::{BadName, Namespace, NotAdded, Problem, PublisherName, Report, Unchecked};
 pub use self::server::serve;
 pub use self::storage::{NoStorage, Storage};
@@ -51,6 +55,8 @@ pub struct Hub {
     pub(crate) storage: Storage,
     pub(crate) access: Access,
     pub(crate) pulls: Pulls,
+    /// None where it sends no mail.
+    pub(crate) mail: Option<mail::Server>,
     clock: fn() -> Timestamp,
 }
 
@@ -66,6 +72,9 @@ pub enum Unopened {
     /// Its policies.
     #[error(transparent)]
     Rules(#[from] BadRules),
+    /// Its server of mail.
+    #[error(transparent)]
+    Mail(#[from] BadMail),
 }
 
 /// Verifies a record of changes that was written as lines of JSON, and answers with what it is.
@@ -82,10 +91,11 @@ impl Hub {
     /// # Errors
     /// When one of them cannot be reached or is not what it should be.
     pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
+        let mail = mail::Server::open(&config)?;
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
         let access = Access::open(&config, Arc::clone(&database), clock)?;
-        Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
+        Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), mail, clock }))
     }
 
     /// The version of the tables that this program works with.

@@ -172,7 +172,7 @@ fn refused_page(denied: &Denied, template: &impl Template) -> Response {
 }
 
 /// A page that runs nothing, is shown in no other, and tells nobody where its reader came from.
-fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; form-action 'self'; frame-ancestors 'none'; base-uri 'none'";
     let headers: [(HeaderName, &str); 4] = [
         (header::CONTENT_SECURITY_POLICY, POLICY),

@@ -94,6 +94,21 @@ const CHANGES: &[Change] = &[
         up: Text::Same(include_str!("migrations/0005_events.up.sql")),
         down: include_str!("migrations/0005_events.down.sql"),
     },
+    Change {
+        name: "administration",
+        tables: &[
+            "transfers",
+            "takedowns",
+            "withheld",
+            "withheld_releases",
+            "reports",
+            "addresses",
+            "mails",
+            "records",
+        ],
+        up: Text::Same(include_str!("migrations/0008_administration.up.sql")),
+        down: include_str!("migrations/0008_administration.down.sql"),
+    },
 ];
 
 /// The version of the tables that this program works with.

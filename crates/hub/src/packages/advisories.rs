@@ -8,6 +8,7 @@ use wire::hub::{Advisory, NewAdvisory, Severity};
 
 use super::release::undecodable;
 use crate::events::{self, Event};
+use crate::rebuild;
 use crate::time::rfc3339;
 
 /// The advisories of a package, the latest first, each with the versions it is about.
@@ -47,6 +48,7 @@ pub(super) async fn publish(
         text: &new.title,
     };
     events::tell(connection, &event, now_ms).await?;
+    rebuild::stale_publisher(connection, &publisher).await?;
     let NewAdvisory { range, severity, title, text } = new;
     Ok(Advisory { id, range, severity, title, text, published: rfc3339(now_ms) })
 }

@@ -12,17 +12,22 @@ mod blobs;
 mod checks;
 mod departure;
 mod facts;
+mod line;
 mod notice;
 mod policies;
 mod pulls;
 mod queue;
 mod release;
+mod reports;
 mod resolve;
 mod reviews;
 mod roots;
 mod state;
+mod takedown;
 #[cfg(test)]
 pub(crate) mod tests;
+mod transfer;
+mod untransferred;
 mod withdrawal;
 
 pub(crate) use self::api::routes as api;
@@ -33,3 +38,5 @@ pub(crate) use self::pulls::Pulls;
 pub(crate) use self::queue::work;
 pub(crate) use self::release::{Release, undecodable};
 pub(crate) use self::resolve::latest;
+pub(crate) use self::takedown::withheld::Withheld;
+pub(crate) use self::takedown::{erase, withheld};

@@ -44,6 +44,7 @@ use self::refused::Refused;
 use crate::Hub;
 
 pub use self::check::{Problem, Report, Unchecked};
+pub(crate) use self::manifest::Manifest;
 pub use self::name::{BadName, PublisherName};
 pub use self::publishers::{Namespace, NotAdded};
 pub(crate) use self::sweep::work as sweep;

@@ -19,13 +19,13 @@ use crate::packages;
 /// reviews.
 pub(super) struct Scene {
     pub(super) hub: Hub,
-    boss: String,
+    pub(super) boss: String,
     folder: TempDir,
 }
 
 impl Scene {
     /// With sections of the configuration besides.
-    fn new(settings: &str) -> Self {
+    pub(super) fn new(settings: &str) -> Self {
         let hub = Hub::start_with(&format!("{settings}[access]\n")).unwrap();
         let person = hub.administrator().unwrap();
         let boss = hub.token(&person, &["api:read", "api:write", "admin"]).unwrap();
@@ -42,11 +42,16 @@ impl Scene {
 
     /// Where what passes the checks is released at once.
     pub(super) fn without_reviewers() -> Self {
-        Self::new("[review]\napprovals = 0\n")
+        Self::without_reviewers_with("")
+    }
+
+    /// The same, with sections of the configuration besides.
+    pub(super) fn without_reviewers_with(settings: &str) -> Self {
+        Self::new(&format!("[review]\napprovals = 0\n{settings}"))
     }
 
     /// Adds somebody, and writes the login that their commands use.
-    fn person(&self, handle: &str, role: &str) {
+    pub(super) fn person(&self, handle: &str, role: &str) {
         let person = self.hub.add_account(&self.boss, handle, role).unwrap();
         let scopes = ["repository:*:pull,push,delete", "api:read", "api:write"];
         let token = self.hub.token(&person, &scopes).unwrap();
@@ -73,11 +78,11 @@ impl Scene {
         self.l3af("anna", &["publisher", "register", "l3af", "--folder", &folder, "--hub", &self.host()]);
     }
 
-    fn path(&self, name: &str) -> String {
+    pub(super) fn path(&self, name: &str) -> String {
         self.folder.path().join(name).to_string_lossy().into_owned()
     }
 
-    fn host(&self) -> String {
+    pub(super) fn host(&self) -> String {
         self.hub.address().to_string()
     }
 
@@ -87,13 +92,13 @@ impl Scene {
     }
 
     /// Runs `l3af` as somebody who has a login here.
-    fn ran(&self, handle: &str, arguments: &[&str]) -> Ran {
+    pub(super) fn ran(&self, handle: &str, arguments: &[&str]) -> Ran {
         let authfile = self.path(&format!("{handle}.json"));
         packages().l3af(&[arguments, &["--authfile", &authfile]].concat()).unwrap()
     }
 
     /// The same, which must succeed.
-    fn l3af(&self, handle: &str, arguments: &[&str]) -> String {
+    pub(super) fn l3af(&self, handle: &str, arguments: &[&str]) -> String {
         self.ran(handle, arguments).success().unwrap()
     }
 
@@ -106,20 +111,20 @@ impl Scene {
     }
 
     /// Reads something of the API as somebody, or as nobody.
-    fn read(&self, handle: Option<&str>, path: &str) -> (u16, Value) {
+    pub(super) fn read(&self, handle: Option<&str>, path: &str) -> (u16, Value) {
         let authorization = handle.map(|handle| self.token(handle)).unwrap_or_default();
         let reply = self.hub.call(&authorization, "GET", &format!("/api/v1/{path}"), None).unwrap();
         (reply.status, reply.json().unwrap_or_default())
     }
 
     /// The status of a manifest for somebody who did not log in.
-    fn manifest(&self, reference: &str) -> u16 {
+    pub(super) fn manifest(&self, reference: &str) -> u16 {
         let (name, tag) = reference.split_once(':').unwrap();
         self.hub.get(&format!("/v2/l3af/{name}/manifests/{tag}")).unwrap().status
     }
 
     /// Registers a key with which `rita` decides, and returns its path.
-    fn reviewers_key(&self) -> String {
+    pub(super) fn reviewers_key(&self) -> String {
         let key = self.path("rita.key");
         packages().l3af(&["key", "new", &key, "--no-passphrase"]).unwrap().success().unwrap();
         self.l3af("rita", &["review", "key", &format!("{key}.pub"), "--hub", &self.host()]);
@@ -128,7 +133,7 @@ impl Scene {
 }
 
 /// A version of `steady`, which lets everything pass; built and signed once.
-fn version(version: &str) -> String {
+pub(super) fn version(version: &str) -> String {
     static TURN: Mutex<()> = Mutex::new(());
     let _turn = TURN.lock().unwrap_or_else(PoisonError::into_inner);
     let path = packages().path(&format!("steady-{version}.oci"));

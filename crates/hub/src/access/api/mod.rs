@@ -2,6 +2,7 @@
 //! The part of the REST API that is about access: accounts, tokens, publishers and their members, the record of changes.
 
 mod accounts;
+mod closing;
 mod publishers;
 mod record;
 mod tokens;
@@ -28,6 +29,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(accounts::list, accounts::add))
         .routes(routes!(accounts::show, accounts::change))
         .routes(routes!(accounts::set_password))
+        .routes(routes!(closing::close_own))
+        .routes(routes!(closing::close, closing::reopen))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(publishers::list, publishers::found))
