@@ -23,6 +23,7 @@ mod postgres;
 mod probes;
 mod registry;
 mod s3;
+mod smtp;
 mod traffic;
 
 pub use authority::{Authority, Identity, Provider};
@@ -42,4 +43,5 @@ pub use postgres::Postgres;
 pub use probes::Probes;
 pub use registry::DockerRegistry;
 pub use s3::S3;
+pub use smtp::Smtp;
 pub use traffic::{Connections, connect, flood_while, ping, stream_while};

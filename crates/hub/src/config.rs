@@ -5,7 +5,9 @@
 mod bucket;
 mod issuers;
 mod listen;
+mod mail;
 mod mirrors;
+mod reports;
 mod review;
 mod sweep;
 mod webhooks;
@@ -19,7 +21,9 @@ use thiserror::Error;
 pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::issuers::{FirstLogin, FirstRole, IssuerClientConfig, IssuerConfig};
 pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
+pub use self::mail::{MailConfig, MailTls};
 pub use self::mirrors::MirrorsConfig;
+pub use self::reports::ReportsConfig;
 pub use self::review::{Instance, OnFixed, Review};
 pub use self::sweep::SweepConfig;
 pub use self::webhooks::WebhooksConfig;
@@ -48,6 +52,10 @@ pub struct Config {
     pub webhooks: WebhooksConfig,
     /// What rules of mirrors may use of this machine.
     pub mirrors: MirrorsConfig,
+    /// How mail is sent. None: nobody is mailed.
+    pub mail: Option<MailConfig>,
+    /// Who may report something.
+    pub reports: ReportsConfig,
     /// Who may do what.
     pub access: AccessConfig,
     /// TLS. None: the hub listens without, for a proxy in front of it.
@@ -112,6 +120,8 @@ impl Default for Config {
             sweep: SweepConfig::default(),
             webhooks: WebhooksConfig::default(),
             mirrors: MirrorsConfig::default(),
+            mail: None,
+            reports: ReportsConfig::default(),
             access: AccessConfig::default(),
             tls: None,
             limits: LimitsConfig::default(),

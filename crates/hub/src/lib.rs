@@ -17,8 +17,10 @@ mod digest;
 mod events;
 mod export;
 mod given;
+mod mail;
 mod mirrors;
 mod packages;
+mod rebuild;
 mod registry;
 mod search;
 mod server;
@@ -35,21 +37,23 @@ use self::access::Issuers;
 use self::packages::Pulls;
 use self::registry::Begun;
 
-pub use self::access::{Access, BadIssuer, BadRules};
+pub use self::access::{Access, BadIssuer, BadRules, NotDone};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
     AccessConfig, BadConfig, BucketConfig, BucketKey, Config, FirstLogin, FirstRole, Instance,
-    IssuerClientConfig, IssuerConfig, LimitsConfig, MirrorsConfig, OnFixed, ProxyConfig, Review, SweepConfig,
-    TlsConfig, WebhooksConfig,
+    IssuerClientConfig, IssuerConfig, LimitsConfig, MailConfig, MailTls, MirrorsConfig, OnFixed, ProxyConfig,
+    ReportsConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};
 pub use self::export::{Exported, NotExported};
+pub use self::mail::BadMail;
 pub use self::mirrors::{
     BadPattern, Deletions, Mirror, MirrorPolicy, MirrorResult, MirrorRule, MirrorSource, Outcome, Pattern,
     Ran, RuleName, Unruly, Unrun, Unset,
 };
+pub use self::rebuild::{NotRebuilt, Rebuilt};
 pub use self::registry::{BadName, Namespace, NotAdded, Problem, PublisherName, Report, Unchecked};
 pub use self::server::serve;
 pub use self::storage::{NoStorage, Storage};
@@ -63,6 +67,8 @@ pub struct Hub {
     pub(crate) pulls: Pulls,
     pub(crate) begun: Begun,
     pub(crate) mirrors: Arc<mirrors::Tally>,
+    /// None where it sends no mail.
+    pub(crate) mail: Option<mail::Server>,
     clock: fn() -> Timestamp,
 }
 
@@ -81,6 +87,9 @@ pub enum Unopened {
     /// Its issuers.
     #[error(transparent)]
     Issuer(#[from] BadIssuer),
+    /// Its server of mail.
+    #[error(transparent)]
+    Mail(#[from] BadMail),
 }
 
 /// Verifies a record of changes that was written as lines of JSON, and answers with what it is.
@@ -97,12 +106,13 @@ impl Hub {
     /// # Errors
     /// When one of them cannot be reached or is not what it should be.
     pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
+        let mail = mail::Server::open(&config)?;
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
         let issuers = Issuers::read(&config.access.issuers)?;
         let access = Access::open(&config, issuers, Arc::clone(&database), clock)?;
         let (pulls, begun, mirrors) = (Pulls::default(), Begun::default(), Arc::default());
-        Ok(Arc::new(Self { config, database, storage, access, pulls, begun, mirrors, clock }))
+        Ok(Arc::new(Self { config, database, storage, access, pulls, begun, mirrors, mail, clock }))
     }
 
     /// The version of the tables that this program works with.

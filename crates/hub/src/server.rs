@@ -30,10 +30,12 @@ use self::metrics::{Metrics, counted};
 use self::tls::Identity;
 use crate::answer::{problem, refuse, whole};
 use crate::config::{LimitsConfig, ProxyConfig};
-use crate::{Hub, access, events, mirrors, packages, registry};
+use crate::{Hub, access, events, mail, mirrors, packages, rebuild, registry};
 
 /// How often files are looked at that may have changed.
 const LOOK: Duration = Duration::from_secs(5);
+/// How long the end of a hub waits for what lies beside the blobs.
+const LAST_WORDS: Duration = Duration::from_secs(10);
 /// What proxies add of whom they heard a request from.
 const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
@@ -76,11 +78,15 @@ pub async fn serve(
     // Whatever it is at can be cut off: it is in the database, and is taken up by whoever looks next.
     let work = tokio::spawn(work(Arc::clone(&hub)));
     let limits = hub.config.limits.clone();
-    let served = Served { router: router(hub), identity, limits: limits.clone() };
+    let served = Served { router: router(Arc::clone(&hub)), identity, limits: limits.clone() };
     let meet = |(stream, address), guest| served.clone().meet(stream, address, guest);
     door::admit(Entrance(listener), limits.connections, ended, meet).await;
     looks.abort();
     work.abort();
+    // Whoever ends a hub may go on with its storage alone.
+    if tokio::time::timeout(LAST_WORDS, hub.record()).await.is_err() {
+        tracing::warn!("what lies beside the blobs is not up to date: the next start goes on with it");
+    }
     Ok(())
 }
 
@@ -90,6 +96,8 @@ async fn work(hub: Arc<Hub>) {
         packages::work(Arc::clone(&hub)),
         events::deliver(Arc::clone(&hub)),
         mirrors::work(Arc::clone(&hub)),
+        mail::send(Arc::clone(&hub)),
+        rebuild::keep(Arc::clone(&hub)),
         registry::sweep(hub)
     );
 }
@@ -99,12 +107,19 @@ fn router(hub: Arc<Hub>) -> Router {
     let (paces, proxy) = (Arc::new(Paces::new(&hub.config.limits)), Arc::new(hub.config.proxy.clone()));
     let measured = Arc::new(Metrics::with(Arc::clone(&hub.mirrors)));
     Router::new()
-        .merge(described(access::api().merge(packages::api()).merge(events::api()).merge(mirrors::api())))
+        .merge(described(
+            access::api()
+                .merge(packages::api())
+                .merge(events::api())
+                .merge(mail::api())
+                .merge(mirrors::api()),
+        ))
         .route("/healthz", get(async || "ok\n"))
         .route("/readyz", get(ready))
         .route("/metrics", get(metrics::metrics).with_state(Arc::clone(&measured)))
         .merge(access::routes())
         .merge(events::routes())
+        .merge(mail::routes())
         .method_not_allowed_fallback(no_method)
         .merge(registry::routes())
         .fallback(nothing)

@@ -2,6 +2,7 @@
 //! The hub, as its clients see it.
 
 mod access;
+mod administration;
 mod backup;
 mod issuers;
 mod life;

@@ -77,6 +77,7 @@ fn what_follows(state: State) -> &'static str {
         State::Rejected => "it was rejected",
         State::Yanked => "it is yanked: only who names it gets it",
         State::Deleted => "it was deleted",
+        State::TakenDown => "an administrator took it down",
     }
 }
 

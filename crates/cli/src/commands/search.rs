@@ -75,6 +75,9 @@ pub(crate) fn resolve(arguments: &Resolve) -> Outcome {
     for advisory in &resolved.advisories {
         output::note(&format!("{}: {}", advisory.severity.as_str(), advisory.title));
     }
+    if let Some(there) = &resolved.moved_to {
+        output::note(&format!("the package became `{there}`: new versions are there"));
+    }
     // How the hub is reached is known better here than there.
     output::data(&format!(
         "oci://{}/{}:{}@{}",

@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Accounts, in the database.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 use sqlx::AnyConnection;
 use utoipa::ToSchema;
 use uuid::Uuid;
 
+use super::closing;
 use super::names::{Handle, Role};
 use super::password::Hashed;
 use super::refused::Refused;
@@ -136,11 +139,10 @@ pub(crate) async fn set_password(
     Ok(())
 }
 
-/// Changes an account. One that is closed is logged in nowhere, and its tokens count no more; one that is opened again has
-/// no tokens.
+/// Changes an account. What ends with one that is closed, [`closing`] says.
 ///
 /// # Errors
-/// When it is the only administrator and would not be one any more.
+/// When it is the only administrator and would not be one any more, or the only owner of a publisher and would be closed.
 pub(crate) async fn change(
     connection: &mut AnyConnection,
     handle: &Handle,
@@ -160,7 +162,7 @@ pub(crate) async fn change(
     };
     let name = change.name.clone().unwrap_or_else(|| before.name.clone());
     let after = Account { name, role: change.role.unwrap_or(before.role), closed_ms, ..before.clone() };
-    if is_administrator(&before) && !is_administrator(&after) && administrators(connection).await? == 1 {
+    if !is_administrator(&after) && is_last_administrator(connection, &before).await? {
         return Err(Refused::LastAdministrator { handle: handle.clone() });
     }
     let set = "UPDATE accounts SET name = $2, role = $3, closed_ms = $4 WHERE id = $1";
@@ -172,12 +174,18 @@ pub(crate) async fn change(
         .execute(&mut *connection)
         .await?;
     if before.closed_ms.is_none() && after.closed_ms.is_some() {
-        let end = "DELETE FROM sessions WHERE account = $1";
-        sqlx::query(end).bind(&after.id).execute(&mut *connection).await?;
-        let revoke = "UPDATE tokens SET revoked_ms = $2 WHERE account = $1 AND revoked_ms IS NULL";
-        sqlx::query(revoke).bind(&after.id).bind(now_ms).execute(connection).await?;
+        let ended = closing::end(connection, after, &BTreeMap::new(), (actor, now_ms)).await?;
+        return Ok(ended.account);
     }
     Ok(after)
+}
+
+/// Whether nobody else could look after the hub.
+pub(super) async fn is_last_administrator(
+    connection: &mut AnyConnection,
+    account: &Account,
+) -> sqlx::Result<bool> {
+    Ok(is_administrator(account) && administrators(connection).await? == 1)
 }
 
 /// How many administrators there are who can log in.

@@ -40,6 +40,11 @@ pub(crate) enum Why {
 }
 
 impl Denied {
+    /// That something was tried too often, and may be tried again after so many milliseconds.
+    pub(crate) fn too_often(wait_ms: i64) -> Self {
+        Self::TooOften { wait_s: u64::try_from(wait_ms).unwrap_or(0).div_ceil(1000).max(1) }
+    }
+
     /// The status of the answer.
     pub(crate) fn status(&self) -> u16 {
         match self {

@@ -9,7 +9,9 @@ mod action;
 mod administrator;
 mod api;
 mod attempts;
+mod by_machine;
 mod caller;
+mod closing;
 mod credentials;
 mod denied;
 mod issuers;
@@ -45,10 +47,10 @@ use self::credentials::Shown;
 use self::password::Passwords;
 use self::rules::Rules;
 use self::scope::Verb;
-use self::secret::Secret;
 use self::signing::Keys;
 use crate::{Config, Database, Hub, answer};
 
+pub use self::by_machine::NotDone;
 pub use self::issuers::BadIssuer;
 pub use self::rules::BadRules;
 
@@ -58,9 +60,11 @@ pub(crate) use self::caller::Caller;
 pub(crate) use self::denied::Denied;
 pub(crate) use self::issuers::Issuers;
 pub(crate) use self::origin::same_origin;
+pub(crate) use self::pages::page;
 pub(crate) use self::quota::{OverQuota, check as check_quota};
 pub(crate) use self::refused::Refused;
 pub(crate) use self::scope::Scope;
+pub(crate) use self::secret::Secret;
 
 /// Decides who may do what.
 pub struct Access {

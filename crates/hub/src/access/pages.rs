@@ -225,7 +225,7 @@ fn refused_page(denied: &Denied, template: &impl Template) -> Response {
 }
 
 /// A page that runs nothing, is shown in no other, and tells nobody where its reader came from.
-pub(super) fn page(status: StatusCode, template: &impl Template) -> Response {
+pub(crate) fn page(status: StatusCode, template: &impl Template) -> Response {
     page_to(status, template, "")
 }
 

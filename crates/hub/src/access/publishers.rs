@@ -10,6 +10,7 @@ use super::accounts;
 use super::names::{Handle, MemberRole};
 use super::refused::Refused;
 use crate::audit::{self, Note};
+use crate::rebuild;
 use crate::registry::PublisherName;
 
 /// Who publishes: an organisation, or a person.
@@ -177,8 +178,9 @@ pub(crate) async fn change(
         .bind(i64::from(after.registry_only))
         .bind(i64::from(after.private))
         .bind(after.quota_bytes)
-        .execute(connection)
+        .execute(&mut *connection)
         .await?;
+    rebuild::stale_publisher(connection, name.as_str()).await?;
     Ok(after)
 }
 
@@ -262,7 +264,8 @@ async fn check_owned(
     name: &PublisherName,
     handle: &Handle,
 ) -> Result<(), Refused> {
-    let count = "SELECT COUNT(*) FROM members WHERE publisher = $1 AND role = 'owner'";
+    let count = "SELECT COUNT(*) FROM members JOIN accounts ON accounts.id = members.account \
+                 WHERE members.publisher = $1 AND members.role = 'owner' AND accounts.closed_ms IS NULL";
     let (owners,): (i64,) = sqlx::query_as(count).bind(name.as_str()).fetch_one(connection).await?;
     if owners == 0 {
         return Err(Refused::LastOwner { handle: handle.clone(), publisher: name.clone() });

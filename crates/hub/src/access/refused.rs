@@ -32,6 +32,12 @@ pub(crate) enum Refused {
     /// Nobody could say any more who is a member.
     #[error("`{handle}` is the only owner of `{publisher}`")]
     LastOwner { handle: Handle, publisher: PublisherName },
+    /// Publishers would have no owner.
+    #[error("`{handle}` is the only owner of `{}`", .publishers.join("`, `"))]
+    NoSuccessor { handle: Handle, publishers: Vec<String> },
+    /// An account is closed already.
+    #[error("the account `{handle}` is closed")]
+    Closed { handle: Handle },
     /// A link was used, is too old, or never was one.
     #[error("this link does not count, or not any more")]
     Link,
@@ -63,9 +69,11 @@ impl Refused {
     pub(crate) fn status(&self) -> StatusCode {
         match self {
             Self::Denied(denied) => StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN),
-            Self::Taken { .. } | Self::LastAdministrator { .. } | Self::LastOwner { .. } => {
-                StatusCode::CONFLICT
-            }
+            Self::Taken { .. }
+            | Self::LastAdministrator { .. }
+            | Self::LastOwner { .. }
+            | Self::NoSuccessor { .. }
+            | Self::Closed { .. } => StatusCode::CONFLICT,
             Self::Missing { .. } => StatusCode::NOT_FOUND,
             Self::Invalid(_) => StatusCode::BAD_REQUEST,
             Self::Link => StatusCode::GONE,
@@ -81,13 +89,14 @@ impl Refused {
             Self::Taken { .. } => "taken",
             Self::Missing { .. } => "missing",
             Self::Invalid(_) => "invalid",
-            Self::LastAdministrator { .. } | Self::LastOwner { .. } => "last",
+            Self::LastAdministrator { .. } | Self::LastOwner { .. } | Self::NoSuccessor { .. } => "last",
+            Self::Closed { .. } => "closed",
             Self::Link => "link",
             Self::Database(_) => "unavailable",
         }
     }
 
-    fn hint(&self) -> String {
+    pub(super) fn hint(&self) -> String {
         match self {
             Self::Denied(denied) => denied.hint(),
             Self::Taken { .. } => "take another".to_owned(),
@@ -95,6 +104,10 @@ impl Refused {
             Self::Invalid(_) => "`/api/v1/openapi.json` says what is accepted".to_owned(),
             Self::LastAdministrator { .. } => "make somebody else an administrator first".to_owned(),
             Self::LastOwner { .. } => "make somebody else an owner first".to_owned(),
+            Self::NoSuccessor { .. } => "make somebody else an owner of each first, or name who it is from now on: \
+                                         `POST …/closure` with `successors`, or `l3af-hub account close --successor`"
+                .to_owned(),
+            Self::Closed { .. } => "an administrator opens it again: `DELETE …/closure`".to_owned(),
             Self::Link => "`l3af-hub administrator --new-link` makes another".to_owned(),
             Self::Database(_) => "try again later".to_owned(),
         }

@@ -16,6 +16,9 @@ use thiserror::Error;
 
 use crate::{ContentDigest, NoDatabase, NoStorage};
 
+pub(crate) use self::read::{MADE_BY_PEOPLE, is_empty};
+pub(crate) use self::write::written;
+
 /// The file that makes a folder a backup.
 const SUMMARY: &str = "backup.json";
 /// The file with the rows.
@@ -38,12 +41,12 @@ pub struct Backup {
 }
 
 /// A row, as it is written.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-struct Line {
-    table: String,
+pub(crate) struct Line {
+    pub(crate) table: String,
     /// Columns that are not null: texts and numbers.
-    row: serde_json::Map<String, serde_json::Value>,
+    pub(crate) row: serde_json::Map<String, serde_json::Value>,
 }
 
 impl Line {

@@ -5,16 +5,17 @@ use std::fs::{self, File};
 use std::io::{self, BufRead as _, BufReader};
 use std::path::Path;
 
+use futures_util::FutureExt as _;
 use serde_json::Value;
 use sqlx::{AnyConnection, AnyPool, AssertSqlSafe};
 
 use super::{Backup, Line, NotRestored, SUMMARY, TABLES};
 use crate::database::{Database, kept, rows, version};
 use crate::storage::copy;
-use crate::{Algorithm, Config, ContentDigest, Storage, search};
+use crate::{Algorithm, Config, ContentDigest, Storage, rebuild, search};
 
 /// Tables in which there is nothing unless somebody uses the hub; in others its program puts rows by itself.
-const MADE_BY_PEOPLE: [&str; 3] = ["publishers", "accounts", "blobs"];
+pub(crate) const MADE_BY_PEOPLE: [&str; 3] = ["publishers", "accounts", "blobs"];
 
 impl Backup {
     /// Reads what a backup says of itself.
@@ -53,7 +54,10 @@ impl Backup {
         }
         let pool = Database::at_version(config, backup.schema).await?;
         restore_rows(&pool, backup.schema, &rows).await?;
-        search::rebuild(&Database::open(config).await?).await?;
+        let database = Database::open(config).await?;
+        // The storage is another one, in which there are no records yet.
+        database.write(|connection| rebuild::stale_all(connection).boxed()).await?;
+        search::rebuild(&database).await?;
         Ok(backup)
     }
 
@@ -100,7 +104,7 @@ async fn restore_rows(pool: &AnyPool, version: i64, rows: &Path) -> Result<(), N
     Ok(())
 }
 
-async fn is_empty(connection: &mut AnyConnection, table: &str) -> sqlx::Result<bool> {
+pub(crate) async fn is_empty(connection: &mut AnyConnection, table: &str) -> sqlx::Result<bool> {
     let found = sqlx::query(AssertSqlSafe(format!("SELECT 1 FROM {table} LIMIT 1")))
         .fetch_optional(connection)
         .await?;
@@ -133,6 +137,15 @@ impl Iterator for Lines<'_> {
 impl Line {
     /// Inserts the row; columns that it does not have are null.
     async fn insert(&self, connection: &mut AnyConnection, version: i64) -> sqlx::Result<()> {
+        self.put(connection, version, "").await
+    }
+
+    /// Inserts the row of a record, unless another record had it too.
+    pub(crate) async fn insert_new(&self, connection: &mut AnyConnection) -> sqlx::Result<()> {
+        self.put(connection, version(), " ON CONFLICT DO NOTHING").await
+    }
+
+    async fn put(&self, connection: &mut AnyConnection, version: i64, otherwise: &str) -> sqlx::Result<()> {
         let table = kept(version).find(|table| *table == self.table);
         let unknown = || sqlx::Error::Protocol(format!("there is no table `{}`", self.table));
         let table = table.ok_or_else(unknown)?;
@@ -143,7 +156,8 @@ impl Line {
             return Err(sqlx::Error::ColumnNotFound(name.clone()));
         }
         let names: Vec<&str> = self.row.keys().map(String::as_str).collect();
-        let statement = format!("INSERT INTO {table} ({}) VALUES {}", names.join(", "), rows(1, names.len()));
+        let places = rows(1, names.len());
+        let statement = format!("INSERT INTO {table} ({}) VALUES {places}{otherwise}", names.join(", "));
         let mut insert = sqlx::query(AssertSqlSafe(statement));
         for value in self.row.values() {
             insert = match value {

@@ -115,7 +115,7 @@ fn all_of<'c>(
 }
 
 /// The columns of a row that are not null.
-fn written(row: &AnyRow) -> sqlx::Result<Map<String, Value>> {
+pub(crate) fn written(row: &AnyRow) -> sqlx::Result<Map<String, Value>> {
     let mut columns = Map::new();
     for column in row.columns() {
         let at = column.ordinal();

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What the program can be told to do, one module for each command.
 
+mod account;
 mod administrator;
 mod audit;
 mod backup;
@@ -8,6 +9,7 @@ mod check;
 mod export;
 mod mirror;
 mod publisher;
+mod rebuild;
 mod reindex;
 mod schema;
 mod serve;
@@ -18,6 +20,7 @@ use anyhow::Result;
 use clap::Subcommand;
 use hub::{Config, Pattern};
 
+use self::account::Account;
 use self::audit::Audit;
 use self::mirror::Mirror;
 use self::publisher::Publisher;
@@ -32,6 +35,9 @@ pub(crate) enum Command {
         #[arg(long, required = true)]
         new_link: bool,
     },
+    /// Somebody leaves, or comes back.
+    #[command(subcommand)]
+    Account(Account),
     /// Who has a namespace in this hub.
     #[command(subcommand)]
     Publisher(Publisher),
@@ -56,6 +62,9 @@ pub(crate) enum Command {
         #[arg(long)]
         json: bool,
     },
+    /// Make the database anew, which must be empty, of what lies in the storage: packages, releases, tags, and what was taken down;
+    /// but no accounts.
+    Rebuild,
     /// Make the index of packages anew, also while a hub serves.
     Reindex,
     /// Write everything into a folder, beside a hub that answers requests; what is there of the last backup is brought up to date.
@@ -82,6 +91,7 @@ impl Command {
         match self {
             Self::Serve => serve::run(config).await,
             Self::Administrator { .. } => administrator::run(config).await,
+            Self::Account(command) => account::run(command, config).await,
             Self::Publisher(Publisher::Add { name, registry_only }) => {
                 publisher::add(config, &name, registry_only).await
             }
@@ -89,6 +99,7 @@ impl Command {
             Self::Mirror(command) => mirror::run(command, config).await,
             Self::Audit(command) => audit::run(command, config).await,
             Self::Check { json } => check::run(config, json).await,
+            Self::Rebuild => rebuild::run(config).await,
             Self::Reindex => reindex::run(config).await,
             Self::Backup { folder } => backup::make(config, &folder).await,
             Self::Restore { folder } => backup::restore(&config, &folder).await,

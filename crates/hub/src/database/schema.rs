@@ -113,6 +113,21 @@ const CHANGES: &[Change] = &[
         up: Text::Same(include_str!("migrations/0007_mirrors.up.sql")),
         down: include_str!("migrations/0007_mirrors.down.sql"),
     },
+    Change {
+        name: "administration",
+        tables: &[
+            "transfers",
+            "takedowns",
+            "withheld",
+            "withheld_releases",
+            "reports",
+            "addresses",
+            "mails",
+            "records",
+        ],
+        up: Text::Same(include_str!("migrations/0008_administration.up.sql")),
+        down: include_str!("migrations/0008_administration.down.sql"),
+    },
 ];
 
 /// The version of the tables that this program works with.

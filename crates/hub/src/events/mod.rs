@@ -45,6 +45,12 @@ pub(crate) enum Kind {
     Deleted,
     /// Something is wrong with versions.
     Advised,
+    /// A package goes on under another publisher.
+    Transferred,
+    /// An administrator took a version from everybody.
+    TakenDown,
+    /// It can be had again.
+    Reinstated,
 }
 
 /// Something that happens.
@@ -97,7 +103,7 @@ pub(crate) async fn tell(connection: &mut AnyConnection, event: &Event<'_>, now_
 }
 
 impl Kind {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Submitted,
         Self::Released,
         Self::ChangesAsked,
@@ -106,6 +112,9 @@ impl Kind {
         Self::Restored,
         Self::Deleted,
         Self::Advised,
+        Self::Transferred,
+        Self::TakenDown,
+        Self::Reinstated,
     ];
 
     /// As it is written down and told.
@@ -119,13 +128,23 @@ impl Kind {
             Self::Restored => "restored",
             Self::Deleted => "deleted",
             Self::Advised => "advised",
+            Self::Transferred => "transferred",
+            Self::TakenDown => "taken-down",
+            Self::Reinstated => "reinstated",
         }
     }
 
     /// Whether everybody may know.
     fn is_public(self) -> bool {
         match self {
-            Self::Released | Self::Yanked | Self::Restored | Self::Deleted | Self::Advised => true,
+            Self::Released
+            | Self::Yanked
+            | Self::Restored
+            | Self::Deleted
+            | Self::Advised
+            | Self::Transferred
+            | Self::TakenDown
+            | Self::Reinstated => true,
             Self::Submitted | Self::ChangesAsked | Self::Rejected => false,
         }
     }

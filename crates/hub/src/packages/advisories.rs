@@ -9,6 +9,7 @@ use wire::hub::{Advisory, NewAdvisory, Severity};
 
 use super::release::undecodable;
 use crate::events::{self, Event};
+use crate::rebuild;
 use crate::time::rfc3339;
 
 /// The advisories of a package, the latest first, each with the versions it is about.
@@ -73,5 +74,6 @@ async fn tell(
     let kind = events::Kind::Advised;
     let event =
         Event { kind, publisher: &publisher, package: &name, version: range, digest: None, text: title };
-    events::tell(connection, &event, now_ms).await
+    events::tell(connection, &event, now_ms).await?;
+    rebuild::stale_publisher(connection, &publisher).await
 }

@@ -12,7 +12,8 @@ use uuid::Uuid;
 use wire::hub::State;
 
 use super::release::undecodable;
-use super::state;
+use super::takedown::withheld;
+use super::{line, state};
 use crate::ContentDigest;
 
 /// A manifest that is being stored in a repository of packages, whose publisher is no ordinary registry.
@@ -101,7 +102,10 @@ async fn refuse_rejected(
 /// Why these bytes were rejected, where they were.
 pub(super) async fn rejection(connection: &mut AnyConnection, digest: &str) -> sqlx::Result<Option<String>> {
     let select = sqlx::query_scalar("SELECT reason FROM rejected WHERE digest = $1").bind(digest);
-    select.fetch_optional(connection).await
+    if let Some(reason) = select.fetch_optional(&mut *connection).await? {
+        return Ok(Some(reason));
+    }
+    Ok(withheld::of_digest(connection, digest).await?.map(|withheld| withheld.to_string()))
 }
 
 /// Makes a release of what is pushed by a version.
@@ -111,6 +115,12 @@ async fn publish(connection: &mut AnyConnection, arrival: &Arrival, version: &Ve
         return Err(away(format!("{digest} cannot be a release: packages are named by SHA-256")));
     }
     let package = package(connection, (&arrival.publisher, &arrival.name), arrival.now_ms).await?;
+    if let Some(earlier) = line::used_before(connection, &package, version).await? {
+        return Err(away(format!(
+            "version {version} is one of {earlier}, which became {}/{}; a version is never used again, so push the next one",
+            arrival.publisher, arrival.name
+        )));
+    }
     let insert = "INSERT INTO releases (id, package, version, repository, digest, state, pushed_by, pushed_ms, changed_ms) \
                   VALUES ($1, $2, $3, $4, $5, 'pending', $6, $7, $7) ON CONFLICT (package, version) DO NOTHING";
     let id = Uuid::now_v7().to_string();
@@ -144,12 +154,21 @@ pub(super) async fn package(
     if let Err(bad) = name.parse::<PackageName>() {
         return Err(away(format!("packages are pushed to `publisher/package`: {bad}")));
     }
+    if let Some(withheld) = withheld::of_package(connection, publisher, name).await? {
+        return Err(away(format!("nothing is pushed to {publisher}/{name}, which was {withheld}")));
+    }
     let insert = "INSERT INTO packages (id, publisher, name, created_ms) VALUES ($1, $2, $3, $4) \
                   ON CONFLICT (publisher, name) DO NOTHING";
     let insert = sqlx::query(insert).bind(Uuid::now_v7().to_string()).bind(publisher).bind(name);
     insert.bind(now_ms).execute(&mut *connection).await?;
-    let select = sqlx::query_scalar("SELECT id FROM packages WHERE publisher = $1 AND name = $2");
-    Ok(select.bind(publisher).bind(name).fetch_one(connection).await?)
+    let select = sqlx::query_as("SELECT id, moved_to FROM packages WHERE publisher = $1 AND name = $2");
+    let (id, moved): (String, Option<String>) =
+        select.bind(publisher).bind(name).fetch_one(&mut *connection).await?;
+    if moved.is_some() {
+        let to = line::moved_to(connection, publisher, name).await?.unwrap_or_default();
+        return Err(away(format!("{publisher}/{name} became {to}: push new versions there")));
+    }
+    Ok(id)
 }
 
 /// Notices what is about a release. Where the release is public, so is this: whoever may push there may speak of it.
@@ -181,7 +200,7 @@ pub(super) async fn check_again(
     Ok(gone)
 }
 
-async fn enqueue(connection: &mut AnyConnection, release: &str, now_ms: i64) -> sqlx::Result<()> {
+pub(super) async fn enqueue(connection: &mut AnyConnection, release: &str, now_ms: i64) -> sqlx::Result<()> {
     let insert = "INSERT INTO check_queue (release, due_ms) VALUES ($1, $2) ON CONFLICT (release) \
                   DO UPDATE SET due_ms = excluded.due_ms, lease = NULL, leased_until_ms = 0, attempts = 0";
     sqlx::query(insert).bind(release).bind(now_ms).execute(connection).await.map(drop)

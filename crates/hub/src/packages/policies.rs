@@ -8,6 +8,7 @@ use wire::hub::{Facts, ReviewPolicy};
 use super::checks::NAME;
 use super::release::Release;
 use crate::config::Review;
+use crate::rebuild;
 
 /// The policy for a release. A name that could be taken for another is always looked at by somebody.
 pub(super) async fn of(
@@ -49,5 +50,6 @@ pub(super) async fn set(
                   ON CONFLICT (scope, name) DO UPDATE SET approvals = excluded.approvals, own = excluded.own";
     let approvals = i64::try_from(policy.approvals).unwrap_or(i64::MAX);
     let insert = sqlx::query(insert).bind(scope).bind(name).bind(approvals).bind(i64::from(policy.own));
-    insert.execute(connection).await.map(drop)
+    insert.execute(&mut *connection).await?;
+    rebuild::stale_hub(connection).await
 }

@@ -18,9 +18,9 @@ use super::blobs::{RepositoryBlobs, Unread};
 use super::checks::{self, Subject};
 use super::facts::facts;
 use super::release::{Release, undecodable};
-use super::{policies, pulls, reviews, roots, state};
-use crate::Hub;
+use super::{line, policies, pulls, reviews, roots, state};
 use crate::config::Review;
+use crate::{Hub, mail};
 
 /// How often the queue is looked at.
 const PERIOD: Duration = Duration::from_millis(250);
@@ -130,7 +130,9 @@ async fn look(hub: &Arc<Hub>, release: &Release) -> Result<Checked, Unread> {
     };
     let readers = hub.database.readers();
     let others: Vec<Release> = Release::all(readers, &release.publisher, &release.name).await?;
-    let others: Vec<Release> = others.into_iter().filter(|other| other.id != release.id).collect();
+    let mut others: Vec<Release> = others.into_iter().filter(|other| other.id != release.id).collect();
+    others.extend(line::earlier(&mut *readers.acquire().await?, &release.package).await?);
+    others.sort_by(|one, other| other.version.cmp(&one.version));
     let earlier = others.iter().find(|other| other.state.is_public() && other.version < release.version);
     let before = match earlier {
         Some(earlier) => read(hub, earlier).await?.ok(),
@@ -182,7 +184,10 @@ fn run(hub: &Hub, now: Timestamp, release: &Release, read: (&Package, &Gathered)
     Checked { results, facts: Some(facts(package)), signed_by: checks::signed_by(&gathered.roots) }
 }
 
-async fn read(hub: &Arc<Hub>, release: &Release) -> Result<Result<Package, package::ReadError>, Unread> {
+pub(super) async fn read(
+    hub: &Arc<Hub>,
+    release: &Release,
+) -> Result<Result<Package, package::ReadError>, Unread> {
     let index = release.digest.parse().map_err(undecodable)?;
     RepositoryBlobs::new(hub, &release.repository).package(index).await
 }
@@ -248,6 +253,10 @@ async fn conclude(
     if next == State::Review {
         let policy = policies::of(connection, &release, checked.facts.as_ref(), rules).await?;
         reviews::release_if_approved(connection, &release.id, policy, now_ms).await?;
+        let waiting = Release::by_id(connection, &release.id).await?;
+        if let Some(waiting) = waiting.filter(|waiting| waiting.state == State::Review) {
+            mail::waits(connection, &waiting, policy, now_ms).await?;
+        }
     }
     Ok(())
 }

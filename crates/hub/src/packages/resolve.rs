@@ -24,6 +24,9 @@ pub(super) enum Unresolved {
     /// There is no such version.
     #[error("no release in the channel `{channel}` is in `{range}`; the newest is {}", shown(.newest.as_ref()))]
     Range { range: VersionReq, channel: Channel, newest: Option<Version> },
+    /// What is in the range nobody is given any more.
+    #[error("{version} was taken down ({reason})")]
+    TakenDown { version: Version, reason: String },
     /// Those in the range are for other machines.
     #[error("{version} is in the range, but {problem}")]
     Unfit {
@@ -60,6 +63,12 @@ pub(super) fn resolve<'a>(releases: &'a [Release], asked: &Asked) -> Result<&'a 
                 refused.get_or_insert(Unresolved::Unfit { version: release.version.clone(), problem });
             }
         }
+    }
+    let taken = releases.iter().filter(|release| release.state == State::TakenDown);
+    let mut taken = taken.filter(|release| is_in(&asked.range, &release.version));
+    if let (None, Some(release)) = (&refused, taken.next()) {
+        let reason = release.reason.clone().unwrap_or_default();
+        return Err(Unresolved::TakenDown { version: release.version.clone(), reason });
     }
     let none = Unresolved::Range { range: asked.range.clone(), channel: asked.channel, newest };
     Err(refused.unwrap_or(none))

@@ -21,7 +21,7 @@ use super::release::{Release, undecodable};
 use super::{beside, policies, queue, state};
 use crate::config::Review as Rules;
 use crate::time::rfc3339;
-use crate::{Hub, registry, search};
+use crate::{Hub, rebuild, registry, search};
 
 /// How far the clock of a reviewer may be ahead.
 const CLOCK_SKEW: SignedDuration = SignedDuration::from_mins(5);
@@ -279,7 +279,10 @@ async fn insert(
                   VALUES ($1, $2, $3, $4, $5, $6, $7, $8)";
     let insert = sqlx::query(insert).bind(Uuid::now_v7().to_string()).bind(release).bind(&reviewer.account);
     let insert = insert.bind(&reviewer.handle).bind(decision.as_str()).bind(text).bind(referrer);
-    insert.bind(now_ms).execute(connection).await.map(drop)
+    insert.bind(now_ms).execute(&mut *connection).await?;
+    let repository = sqlx::query_scalar("SELECT repository FROM releases WHERE id = $1").bind(release);
+    let repository: String = repository.fetch_one(&mut *connection).await?;
+    rebuild::stale(connection, &repository).await
 }
 
 /// What was said about a release, oldest first.

@@ -9,6 +9,7 @@ use trust::{BadRoot, Root};
 use wire::hub::RootView;
 
 use super::release::undecodable;
+use crate::rebuild;
 
 /// A root is not registered.
 #[derive(Debug, Error)]
@@ -64,6 +65,7 @@ pub(super) async fn register(
     let version = i64::try_from(root.version()).map_err(undecodable)?;
     let insert = sqlx::query(insert).bind(publisher).bind(version).bind(root.digest().to_string());
     let insert = insert.bind(root.text()).bind(account).bind(now_ms);
+    rebuild::stale_publisher(connection, publisher).await?;
     match insert.execute(connection).await?.rows_affected() {
         0 => Err(Unregistered::Raced { version: root.version() }),
         _ => Ok(view(&root)),

@@ -7,6 +7,7 @@ use wire::hub::State;
 
 use super::release::Release;
 use crate::events::{self, Event};
+use crate::{mail, rebuild};
 
 /// The states that a state may follow.
 pub(super) const fn before(state: State) -> &'static [State] {
@@ -22,6 +23,15 @@ pub(super) const fn before(state: State) -> &'static [State] {
         State::Deleted => {
             &[State::Pending, State::Review, State::ChangesAsked, State::Released, State::Yanked]
         }
+        // What was rejected or deleted nobody has anyway; `takedown::lift` knows where it came from.
+        State::TakenDown => &[
+            State::Pending,
+            State::Checking,
+            State::Review,
+            State::ChangesAsked,
+            State::Released,
+            State::Yanked,
+        ],
     }
 }
 
@@ -56,8 +66,10 @@ pub(super) async fn go(
 /// Tells those who want to hear of it that a release got to a state.
 async fn tell(connection: &mut AnyConnection, release: &str, state: State, now_ms: i64) -> sqlx::Result<()> {
     let Some(release) = Release::by_id(connection, release).await? else { return Ok(()) };
+    rebuild::stale(connection, &release.repository).await?;
     let kind = match state {
-        State::Pending | State::Checking => return Ok(()),
+        State::TakenDown if release.released_ms.is_some() => events::Kind::TakenDown,
+        State::Pending | State::Checking | State::TakenDown => return Ok(()),
         State::Review => events::Kind::Submitted,
         State::ChangesAsked => events::Kind::ChangesAsked,
         State::Released if release.released_ms == Some(now_ms) => events::Kind::Released,
@@ -74,7 +86,12 @@ async fn tell(connection: &mut AnyConnection, release: &str, state: State, now_m
         digest: Some(&release.digest),
         text: release.reason.as_deref().unwrap_or_default(),
     };
-    events::tell(connection, &event, now_ms).await
+    events::tell(connection, &event, now_ms).await?;
+    // What was yanked and is no more, nobody decided about.
+    if kind == events::Kind::Restored {
+        return Ok(());
+    }
+    mail::decided(connection, &release, state, now_ms).await
 }
 
 #[cfg(test)]
@@ -88,7 +105,7 @@ mod tests {
 
     #[test]
     fn what_is_final_is_left_for_nothing() {
-        for last in [State::Rejected, State::Deleted] {
+        for last in [State::Rejected, State::Deleted, State::TakenDown] {
             assert!(State::ALL.iter().all(|next| !before(*next).contains(&last)), "{last}");
         }
     }

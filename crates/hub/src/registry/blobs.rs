@@ -12,7 +12,7 @@ use super::refused::Refused;
 use super::{CONTENT_DIGEST, rows};
 use crate::ContentDigest;
 use crate::access::{Action, Caller};
-use crate::packages::{self, Departing, Departure};
+use crate::packages::{self, Departing, Departure, withheld};
 
 /// Answers with a blob, or a part of it.
 pub(super) async fn read(call: &Call, digest: &str) -> Result<Response<Body>, Refused> {
@@ -52,10 +52,19 @@ async fn size(call: &Call, caller: &Caller, digest: &ContentDigest) -> Result<u6
     let find = sqlx::query(FIND).bind(call.name.publisher.as_str()).bind(call.name.rest.as_str());
     let found = find.bind(digest.to_string()).fetch_optional(call.hub.database.readers()).await?;
     let missing = || Refused::NoBlob { name: call.name.to_string(), digest: digest.to_string() };
-    let row = found.ok_or_else(missing)?;
-    let (size, visible): (i64, i64) = (row.try_get(0)?, row.try_get(1)?);
-    if visible == 0 && !call.sees_all(caller).await {
-        return Err(missing());
+    let (size, visible): (i64, i64) = match &found {
+        Some(row) => (row.try_get(0)?, row.try_get(1)?),
+        None => (0, 0),
+    };
+    if visible == 0 {
+        let mut connection = call.hub.database.readers().acquire().await?;
+        if let Some(withheld) = withheld::of_digest(&mut connection, &digest.to_string()).await? {
+            return Err(Refused::TakenDown { withheld });
+        }
+        drop(connection);
+        if found.is_none() || !call.sees_all(caller).await {
+            return Err(missing());
+        }
     }
     Ok(u64::try_from(size).unwrap_or_default())
 }

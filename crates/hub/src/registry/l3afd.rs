@@ -25,6 +25,7 @@ use super::query::Query;
 use super::refused::Refused;
 use super::{blobs, manifest};
 use crate::access::Action;
+use crate::packages::withheld;
 use crate::server::Client;
 use crate::{ContentDigest, Hub};
 
@@ -135,6 +136,13 @@ async fn variants(call: &Call, wanted: &Wanted) -> Result<Vec<Variant>, NotFound
     let find = find.bind(tag.as_str()).bind(ARTIFACT).fetch_all(call.hub.database.readers()).await;
     let rows = find.map_err(Refused::from)?;
     if rows.is_empty() {
+        let mut connection = call.hub.database.readers().acquire().await.map_err(Refused::from)?;
+        let package = (name.publisher.as_str(), name.rest.as_str());
+        let withheld =
+            withheld::of_version(&mut connection, package, version).await.map_err(Refused::from)?;
+        if let Some(withheld) = withheld {
+            return Err(Refused::TakenDown { withheld }.into());
+        }
         return Err(NotFound::Release { name: name.clone(), version: version.clone() });
     }
     let mut variants = Vec::new();

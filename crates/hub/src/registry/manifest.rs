@@ -19,10 +19,10 @@ const INDEXES: [&str; 2] = [INDEX, "application/vnd.docker.distribution.manifest
 
 /// What is known of a manifest.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Manifest {
-    pub(super) media_type: String,
+pub(crate) struct Manifest {
+    pub(crate) media_type: String,
     /// What must be there before it: blobs and manifests.
-    pub(super) needs: BTreeSet<ContentDigest>,
+    pub(crate) needs: BTreeSet<ContentDigest>,
     /// The manifest that it is about.
     pub(super) subject: Option<ContentDigest>,
     /// What kind of thing it is, as lists of what is about a manifest have it.
@@ -55,7 +55,7 @@ struct Descriptor {
 
 impl Manifest {
     /// Reads a manifest that is said to be of a media type, or says so itself.
-    pub(super) fn read(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Refused> {
+    pub(crate) fn read(bytes: &[u8], content_type: Option<&str>) -> Result<Self, Refused> {
         let document: Document = serde_json::from_slice(bytes)
             .map_err(|error| invalid(format!("that is no manifest of an image and no index: {error}")))?;
         if document.schema_version != 2 {

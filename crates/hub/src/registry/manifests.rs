@@ -13,9 +13,9 @@ use super::call::Call;
 use super::name::Tag;
 use super::refused::Refused;
 use super::{CONTENT_DIGEST, blobs, rows};
-use crate::ContentDigest;
-use crate::access::Action;
-use crate::packages::{self, Departing, Departure};
+use crate::access::{Action, Caller};
+use crate::packages::{self, Departing, Departure, withheld};
+use crate::{ContentDigest, rebuild};
 
 pub(super) use self::put::put;
 
@@ -49,10 +49,11 @@ pub(super) async fn read(call: &Call, reference: &str) -> Result<Response<Body>,
     let parsed = Reference::of_existing(call, reference)?;
     let caller = call.admit(Action::Pull).await?;
     call.check_notice(&caller).await?;
-    let row = find(call, &parsed).await?.ok_or_else(|| missing(call, reference))?;
-    if row.try_get::<i64, _>(3)? == 0 && !call.sees_all(&caller).await {
-        return Err(missing(call, reference));
-    }
+    let row = find(call, &parsed).await?;
+    let row = match row {
+        Some(row) if row.try_get::<i64, _>(3)? == 1 => row,
+        hidden => unseen(call, &caller, (hidden, &parsed)).await?.ok_or_else(|| missing(call, reference))?,
+    };
     let (digest, media_type, size): (&str, &str, i64) = (row.try_get(0)?, row.try_get(1)?, row.try_get(2)?);
     let (etag, size) = (format!("\"{digest}\""), u64::try_from(size).unwrap_or_default());
     let answer = Response::builder().header(header::ETAG, &etag).header(CONTENT_DIGEST, digest);
@@ -70,6 +71,38 @@ pub(super) async fn read(call: &Call, reference: &str) -> Result<Response<Body>,
         if call.is_head() { Body::empty() } else { call.hub.storage.body(&digest, 0..size, size).await? };
     let answer = answer.header(header::CONTENT_TYPE, media_type).header(header::CONTENT_LENGTH, size);
     Ok(answer.body(body).expect("every header is text"))
+}
+
+/// A manifest that readers do not see, for those who do. Whoever asks for what was taken down is told so.
+async fn unseen(
+    call: &Call,
+    caller: &Caller,
+    (row, reference): (Option<AnyRow>, &Reference),
+) -> Result<Option<AnyRow>, Refused> {
+    let mut connection = call.hub.database.readers().acquire().await?;
+    let digest = match (&row, reference) {
+        (Some(row), _) => Some(row.try_get::<String, _>(0)?),
+        (None, Reference::Digest(digest)) => Some(digest.to_string()),
+        (None, Reference::Tag(_)) => None,
+    };
+    let sees_all = call.sees_all(caller).await;
+    let withheld = match (digest, reference) {
+        // That a version is there which was never released, readers are not told.
+        (Some(digest), Reference::Digest(_)) => withheld::of_digest(&mut connection, &digest).await?,
+        (Some(digest), Reference::Tag(_)) if sees_all => {
+            withheld::of_digest(&mut connection, &digest).await?
+        }
+        (_, Reference::Tag(tag)) => {
+            let package = (call.name.publisher.as_str(), call.name.rest.as_str());
+            let version = tag.as_str().replace('_', "+");
+            withheld::of_version(&mut connection, package, &version).await?
+        }
+        (None, Reference::Digest(_)) => None,
+    };
+    match withheld {
+        Some(withheld) => Err(Refused::TakenDown { withheld }),
+        None => Ok(row.filter(|_| sees_all)),
+    }
 }
 
 /// The digest, media type, size and visibility of a manifest.
@@ -112,6 +145,7 @@ pub(super) async fn delete(call: &Call, reference: &str) -> Result<Response<Body
                 Reference::Tag(tag) => remove_tag(connection, &repository.id, tag).await?,
                 Reference::Digest(digest) => remove(connection, &repository.id, digest).await?,
             };
+            rebuild::stale(connection, &repository.id).await?;
             if count == 0 { Err(none) } else { Ok(()) }
         }
         .boxed()

@@ -10,8 +10,7 @@ use super::manifest::Manifest;
 use super::name::RepositoryName;
 use super::refused::Refused;
 use super::rows;
-use crate::access::check_quota;
-use crate::{ContentDigest, Hub};
+use crate::{ContentDigest, Hub, rebuild};
 
 /// A manifest or an index, whose bytes lie in the storage.
 #[derive(Debug, Clone)]
@@ -90,9 +89,8 @@ pub(crate) async fn list(
         rows::hold(connection, hub, &document.digest, document.bytes.len() as u64).await?;
         insert(connection, &repository.id, document, now_ms).await?;
     }
-    check_quota(connection, name.publisher.as_str(), hub.config.limits.quota_bytes)
-        .await
-        .map_err(Refused::from)?;
+    rows::check_quota(connection, hub, (name, &repository)).await?;
+    rebuild::stale(connection, &repository.id).await?;
     Ok(repository.id)
 }
 

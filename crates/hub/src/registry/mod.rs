@@ -45,6 +45,7 @@ use self::refused::Refused;
 use crate::Hub;
 
 pub use self::check::{Problem, Report, Unchecked};
+pub(crate) use self::manifest::Manifest;
 pub(crate) use self::mirrored::{Document, NotListed, list, subject, touch};
 pub(crate) use self::name::RepositoryName;
 pub use self::name::{BadName, PublisherName};

@@ -6,17 +6,17 @@ use std::io;
 use axum::body::Body;
 use axum::http::{HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
-use serde_json::json;
+use serde_json::{Value, json};
 use thiserror::Error;
 
 use super::name::BadName;
 use crate::access::{Denied, OverQuota};
 use crate::digest::BadDigest;
-use crate::packages::Turned;
+use crate::packages::{Turned, Withheld};
 
 /// A request is refused.
 #[derive(Debug, Error)]
-pub(super) enum Refused {
+pub(crate) enum Refused {
     /// A name is none.
     #[error(transparent)]
     Name(#[from] BadName),
@@ -91,6 +91,9 @@ pub(super) enum Refused {
          is pushed or deleted here; push to where it comes from"
     )]
     Mirrored { publisher: String },
+    /// An administrator took it down.
+    #[error("it was {withheld}")]
+    TakenDown { withheld: Withheld },
     /// The database failed.
     #[error("the database failed")]
     Database(#[from] sqlx::Error),
@@ -127,6 +130,7 @@ impl Refused {
             Self::Denied { denied, .. } => {
                 (denied.code(), StatusCode::from_u16(denied.status()).unwrap_or(StatusCode::FORBIDDEN))
             }
+            Self::TakenDown { withheld } => ("DENIED", withheld.class.status()),
             Self::OverQuota { .. } | Self::Turned { .. } | Self::Mirrored { .. } => {
                 ("DENIED", StatusCode::FORBIDDEN)
             }
@@ -159,7 +163,11 @@ impl IntoResponse for Refused {
         if let Some(cause) = std::error::Error::source(&self).filter(|_| status.is_server_error()) {
             tracing::error!("{self}: {cause}");
         }
-        let body = json!({ "errors": [{ "code": code, "message": self.to_string(), "detail": null }] });
+        let mut detail = Value::Null;
+        if let Self::TakenDown { withheld } = &self {
+            detail = json!({ "class": withheld.class, "takedown": withheld.takedown });
+        }
+        let body = json!({ "errors": [{ "code": code, "message": self.to_string(), "detail": detail }] });
         let mut response = Response::new(Body::from(body.to_string()));
         *response.status_mut() = status;
         let mut add = |name, value: &str| {
@@ -175,6 +183,10 @@ impl IntoResponse for Refused {
             if let Some(wait_s) = denied.wait_s() {
                 add(header::RETRY_AFTER, &wait_s.to_string());
             }
+        }
+        if matches!(self, Self::TakenDown { .. }) {
+            // It may be taken back.
+            add(header::CACHE_CONTROL, "no-store");
         }
         if let Self::NoSuchRange { size, .. } = &self {
             add(header::CONTENT_RANGE, &format!("bytes */{size}"));

@@ -6,6 +6,7 @@ use uuid::Uuid;
 
 use super::name::RepositoryName;
 use super::refused::Refused;
+use crate::packages::withheld;
 use crate::{ContentDigest, Hub, access};
 
 /// A repository that exists.
@@ -108,6 +109,10 @@ pub(super) async fn hold(
     size: u64,
 ) -> Result<(), Refused> {
     touch(connection, digest, size, hub.now_ms()).await?;
+    // The row is held now: what is withheld from here on finds what refers to it.
+    if let Some(withheld) = withheld::of_digest(connection, &digest.to_string()).await? {
+        return Err(Refused::TakenDown { withheld });
+    }
     if hub.storage.size(digest).await? == Some(size) { Ok(()) } else { Err(Refused::Gone) }
 }
 

@@ -16,8 +16,9 @@ use tokio::time::sleep;
 use super::pushes::has_met_another;
 use super::refused::Refused;
 use crate::database::Kind;
+use crate::packages;
 use crate::storage::Staged;
-use crate::{ContentDigest, Hub};
+use crate::{ContentDigest, Hub, rebuild};
 
 /// How many rows a transaction removes, so that those behind it do not wait for long.
 const AT_ONCE: i64 = 100;
@@ -55,14 +56,23 @@ async fn sweep(hub: &Arc<Hub>) -> Result<(), Halted> {
     };
     let (unneeded, idle) = (before(hub.config.sweep.grace_seconds), before(hub.config.sweep.upload_seconds));
     hub.begun.forget_before(idle);
+    let erased = packages::erase(hub).await?;
     let uploads = give_up_uploads(hub, idle).await?;
     // Each may leave something to the next.
-    let manifests = delete(hub, DANGLING, unneeded).await?;
+    let manifests = delete_manifests(hub, unneeded).await?;
     let links = delete(hub, UNNEEDED_LINKS, unneeded).await?;
     let blobs = remove_blobs(hub, unneeded).await?;
     let repositories = remove_repositories(hub, unneeded).await?;
-    if uploads + manifests + links + blobs + repositories > 0 {
-        tracing::info!(uploads, manifests, links, blobs, repositories, "what nobody needs is removed");
+    if erased + uploads + manifests + links + blobs + repositories > 0 {
+        tracing::info!(
+            erased,
+            uploads,
+            manifests,
+            links,
+            blobs,
+            repositories,
+            "what nobody needs is removed"
+        );
     }
     Ok(())
 }
@@ -74,12 +84,33 @@ const DANGLING: &str = "DELETE FROM manifests WHERE pushed_ms < $1 AND (reposito
      WHERE subject.repository = about.repository AND subject.digest = about.subject) \
      AND NOT EXISTS (SELECT 1 FROM tags WHERE tags.repository = about.repository AND tags.digest = about.digest) \
      AND NOT EXISTS (SELECT 1 FROM needs WHERE needs.repository = about.repository AND needs.digest = about.digest) \
-     LIMIT $2)";
+     LIMIT $2) RETURNING repository";
 
 /// Blobs that no manifest of their repository needs.
 const UNNEEDED_LINKS: &str = "DELETE FROM links WHERE linked_ms < $1 AND (repository, digest) IN (\
      SELECT links.repository, links.digest FROM links WHERE links.linked_ms < $1 AND NOT EXISTS (SELECT 1 FROM needs \
      WHERE needs.repository = links.repository AND needs.digest = links.digest) LIMIT $2)";
+
+/// Deletes manifests that are about nothing, some at a time, until there are no more.
+async fn delete_manifests(hub: &Hub, before_ms: i64) -> Result<u64, Halted> {
+    let mut count = 0;
+    loop {
+        let deleted = hub.database.write(move |connection| delete_dangling(connection, before_ms).boxed());
+        match deleted.await? {
+            0 => return Ok(count),
+            some => count += some,
+        }
+    }
+}
+
+async fn delete_dangling(connection: &mut AnyConnection, before_ms: i64) -> Result<u64, Halted> {
+    let delete = sqlx::query_scalar(DANGLING).bind(before_ms).bind(AT_ONCE);
+    let repositories: Vec<String> = delete.fetch_all(&mut *connection).await?;
+    for repository in repositories.iter().collect::<BTreeSet<_>>() {
+        rebuild::stale(connection, repository).await?;
+    }
+    Ok(repositories.len() as u64)
+}
 
 /// Deletes rows, some at a time, until there are no more.
 async fn delete(hub: &Hub, statement: &'static str, before_ms: i64) -> Result<u64, Halted> {
@@ -213,7 +244,11 @@ async fn remove_repository(connection: &mut AnyConnection, kind: Kind, id: &str)
         let lock = sqlx::query("SELECT id FROM repositories WHERE id = $1 FOR UPDATE").bind(id);
         lock.fetch_optional(&mut *connection).await?;
     }
-    Ok(sqlx::query(DELETE).bind(id).execute(connection).await?.rows_affected())
+    let deleted = sqlx::query(DELETE).bind(id).execute(&mut *connection).await?.rows_affected();
+    if deleted > 0 {
+        rebuild::stale(connection, id).await?;
+    }
+    Ok(deleted)
 }
 
 /// Gives rows to objects that have none, and so has them removed when nobody pushes them within the grace; and removes what is

@@ -21,7 +21,11 @@ macro_rules! mark {
             $table,
             " SET visible = ",
             $visible,
-            " WHERE repository = $1 AND digest IN (SELECT digest FROM reached)"
+            " WHERE repository = $1 AND digest IN (SELECT digest FROM reached)",
+            // What was taken down stays hidden.
+            " AND NOT EXISTS (SELECT 1 FROM withheld WHERE withheld.digest = ",
+            $table,
+            ".digest)"
         )
     };
 }

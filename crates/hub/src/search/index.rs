@@ -26,12 +26,23 @@ struct Known {
     facets: BTreeSet<String>,
 }
 
-/// Has a package found by the release that most people want, or no longer where there is none.
+/// Has a package found by the release that most people want, or no longer where there is none. What became of it is found in its
+/// place as soon as that has a release.
 pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx::Result<()> {
+    index_one(connection, package).await?;
+    let before = sqlx::query_scalar("SELECT id FROM packages WHERE moved_to = $1 ORDER BY id").bind(package);
+    let before: Vec<String> = before.fetch_all(&mut *connection).await?;
+    for package in before {
+        index_one(connection, &package).await?;
+    }
+    Ok(())
+}
+
+async fn index_one(connection: &mut AnyConnection, package: &str) -> sqlx::Result<()> {
     let releases = Release::siblings(connection, package).await?;
     let mut best = latest(&releases).and_then(|release| Some((release, release.facts.as_ref()?)));
     if let Some((release, _)) = best
-        && !is_open(connection, &release.repository).await?
+        && (!is_open(connection, &release.repository).await? || is_superseded(connection, package).await?)
     {
         best = None;
     }
@@ -56,6 +67,13 @@ async fn is_open(connection: &mut AnyConnection, repository: &str) -> sqlx::Resu
     Ok(select.fetch_optional(connection).await?.is_some())
 }
 
+/// Whether a package goes on as another one, which can be had.
+async fn is_superseded(connection: &mut AnyConnection, package: &str) -> sqlx::Result<bool> {
+    let select = "SELECT 1 FROM packages JOIN releases ON releases.package = packages.moved_to \
+                  WHERE packages.id = $1 AND releases.state = 'released'";
+    Ok(sqlx::query(select).bind(package).fetch_optional(connection).await?.is_some())
+}
+
 /// Makes the index anew for all packages, some in each transaction. Searches go on meanwhile.
 pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
     let (mut after, mut count) = (String::new(), 0);
@@ -73,7 +91,7 @@ pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
 
 async fn all(connection: &mut AnyConnection, packages: &[String]) -> sqlx::Result<()> {
     for package in packages {
-        index(connection, package).await?;
+        index_one(connection, package).await?;
     }
     Ok(())
 }

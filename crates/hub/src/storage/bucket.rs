@@ -27,8 +27,8 @@ const PART_BYTES: usize = 8 * 1024 * 1024;
 
 /// A bucket with blobs.
 pub(super) struct Bucket {
-    store: AmazonS3,
-    above: Path,
+    pub(super) store: AmazonS3,
+    pub(super) above: Path,
 }
 
 impl Bucket {
@@ -209,7 +209,7 @@ impl Bucket {
     }
 }
 
-fn unless_missing(done: object_store::Result<()>) -> io::Result<()> {
+pub(super) fn unless_missing(done: object_store::Result<()>) -> io::Result<()> {
     match done {
         Err(object_store::Error::NotFound { .. }) => Ok(()),
         done => Ok(done?),

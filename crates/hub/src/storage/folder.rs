@@ -35,13 +35,16 @@ const MOST_PARTS: usize = 64;
 pub(super) struct Folder {
     blobs: PathBuf,
     uploads: PathBuf,
+    pub(super) records: PathBuf,
 }
 
 impl Folder {
     /// Opens a folder, and makes what is missing in it.
     pub(super) fn open(folder: &Path) -> io::Result<Self> {
-        let opened = Self { blobs: folder.join("blobs"), uploads: folder.join("uploads") };
+        let [blobs, uploads, records] = ["blobs", "uploads", "records"].map(|name| folder.join(name));
+        let opened = Self { blobs, uploads, records };
         fs::create_dir_all(&opened.uploads)?;
+        fs::create_dir_all(&opened.records)?;
         for algorithm in [Algorithm::Sha256, Algorithm::Sha512] {
             let above = opened.blobs.join(algorithm.name());
             for digits in 0..=u8::MAX {
@@ -59,7 +62,7 @@ impl Folder {
         self.blobs.join(digest.algorithm().name()).join(&hex[..2]).join(hex)
     }
 
-    fn beside(&self) -> PathBuf {
+    pub(super) fn beside(&self) -> PathBuf {
         self.uploads.join(Uuid::now_v7().simple().to_string())
     }
 
@@ -207,7 +210,7 @@ fn join(parts: &[PathBuf], whole: &Path) -> io::Result<()> {
 }
 
 /// Gives a flushed file its name for good.
-fn rename(from: &Path, to: &Path) -> io::Result<()> {
+pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     flush(to.parent().expect("the place of a blob is in a folder"))
 }
@@ -217,7 +220,7 @@ fn flush(folder: &Path) -> io::Result<()> {
     File::open(folder)?.sync_all()
 }
 
-fn unless_missing(done: io::Result<()>) -> io::Result<()> {
+pub(super) fn unless_missing(done: io::Result<()>) -> io::Result<()> {
     match done {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         done => done,
@@ -225,7 +228,9 @@ fn unless_missing(done: io::Result<()>) -> io::Result<()> {
 }
 
 /// Runs what waits for a disk where nobody else has to wait for it.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> io::Result<T> {
+pub(super) async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> io::Result<T> {
     spawn_blocking(work).await.map_err(io::Error::other)?
 }
 

@@ -7,6 +7,7 @@
 mod bucket;
 mod cache;
 mod folder;
+mod records;
 
 use std::collections::BTreeSet;
 use std::io;
@@ -179,6 +180,38 @@ impl Storage {
         match &self.means {
             Means::Folder(folder) => folder.remove(digest).await,
             Means::Bucket(bucket) => bucket.remove(digest).await,
+        }
+    }
+
+    /// Writes a record beside the blobs, whole or not at all, in place of the one of that name.
+    pub(crate) async fn put_record(&self, name: &str, bytes: Bytes) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.put_record(name, bytes).await,
+            Means::Bucket(bucket) => bucket.put_record(name, bytes).await,
+        }
+    }
+
+    /// Reads a record.
+    pub(crate) async fn read_record(&self, name: &str) -> io::Result<Bytes> {
+        match &self.means {
+            Means::Folder(folder) => folder.read_record(name).await,
+            Means::Bucket(bucket) => bucket.read_record(name).await,
+        }
+    }
+
+    /// Removes a record; one that is not there is no error.
+    pub(crate) async fn remove_record(&self, name: &str) -> io::Result<()> {
+        match &self.means {
+            Means::Folder(folder) => folder.remove_record(name).await,
+            Means::Bucket(bucket) => bucket.remove_record(name).await,
+        }
+    }
+
+    /// The names of all records.
+    pub(crate) async fn records(&self) -> io::Result<Vec<String>> {
+        match &self.means {
+            Means::Folder(folder) => folder.records().await,
+            Means::Bucket(bucket) => bucket.records().await,
         }
     }
 

@@ -97,6 +97,12 @@ pub struct PackageView {
     /// Until when pulls are counted (RFC 3339); none before the first.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub counted_until: Option<String>,
+    /// What it became, as `publisher/name`: new versions are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
+    /// What it was before, as `publisher/name`: older versions are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_from: Option<String>,
 }
 
 /// Which releases somebody takes.
@@ -131,6 +137,9 @@ pub struct Resolved {
     /// What is known to be wrong with it.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub advisories: Vec<Advisory>,
+    /// What the package became, as `publisher/name`: new versions are there.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub moved_to: Option<String>,
 }
 
 /// Why a release is yanked.

@@ -28,6 +28,8 @@ pub enum State {
     Yanked,
     /// It is gone, and its version is never used again.
     Deleted,
+    /// An administrator took it down: nobody is given it, and its bytes are refused under any other name.
+    TakenDown,
 }
 
 /// A text is not a state of a release.
@@ -40,7 +42,7 @@ pub struct UnknownState {
 
 impl State {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Pending,
         Self::Checking,
         Self::Review,
@@ -49,6 +51,7 @@ impl State {
         Self::Rejected,
         Self::Yanked,
         Self::Deleted,
+        Self::TakenDown,
     ];
 
     /// The text of the state.
@@ -62,6 +65,7 @@ impl State {
             Self::Rejected => "rejected",
             Self::Yanked => "yanked",
             Self::Deleted => "deleted",
+            Self::TakenDown => "taken-down",
         }
     }
 

@@ -20,13 +20,13 @@ use crate::packages;
 /// reviews.
 pub(super) struct Scene {
     pub(super) hub: Hub,
-    boss: String,
+    pub(super) boss: String,
     folder: TempDir,
 }
 
 impl Scene {
     /// With sections of the configuration besides.
-    fn new(settings: &str) -> Self {
+    pub(super) fn new(settings: &str) -> Self {
         let hub = Hub::start_with(&format!("{settings}[access]\n")).unwrap();
         let person = hub.administrator().unwrap();
         let boss = hub.token(&person, &["api:read", "api:write", "admin"]).unwrap();
@@ -43,11 +43,16 @@ impl Scene {
 
     /// Where what passes the checks is released at once.
     pub(super) fn without_reviewers() -> Self {
-        Self::new("[review]\napprovals = 0\n")
+        Self::without_reviewers_with("")
+    }
+
+    /// The same, with sections of the configuration besides.
+    pub(super) fn without_reviewers_with(settings: &str) -> Self {
+        Self::new(&format!("[review]\napprovals = 0\n{settings}"))
     }
 
     /// Adds somebody, and writes the login that their commands use.
-    fn person(&self, handle: &str, role: &str) {
+    pub(super) fn person(&self, handle: &str, role: &str) {
         let person = self.hub.add_account(&self.boss, handle, role).unwrap();
         let scopes = ["repository:*:pull,push,delete", "api:read", "api:write"];
         let token = self.hub.token(&person, &scopes).unwrap();
@@ -114,13 +119,13 @@ impl Scene {
     }
 
     /// The status of a manifest for somebody who did not log in.
-    fn manifest(&self, reference: &str) -> u16 {
+    pub(super) fn manifest(&self, reference: &str) -> u16 {
         let (name, tag) = reference.split_once(':').unwrap();
         self.hub.get(&format!("/v2/l3af/{name}/manifests/{tag}")).unwrap().status
     }
 
     /// Registers a key with which `rita` decides, and returns its path.
-    fn reviewers_key(&self) -> String {
+    pub(super) fn reviewers_key(&self) -> String {
         let key = self.path("rita.key");
         packages().l3af(&["key", "new", &key, "--no-passphrase"]).unwrap().success().unwrap();
         self.l3af("rita", &["review", "key", &format!("{key}.pub"), "--hub", &self.host()]);

@@ -2,6 +2,7 @@
 //! The part of the REST API that is about access: accounts, tokens, publishers and their members, the record of changes.
 
 mod accounts;
+mod closing;
 mod identities;
 mod publishers;
 mod record;
@@ -34,6 +35,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(identities::unlink_own))
         .routes(routes!(identities::list, identities::link))
         .routes(routes!(identities::unlink))
+        .routes(routes!(closing::close_own))
+        .routes(routes!(closing::close, closing::reopen))
         .routes(routes!(tokens::list, tokens::add))
         .routes(routes!(tokens::revoke))
         .routes(routes!(publishers::list, publishers::found))

@@ -102,7 +102,10 @@ pub(super) async fn change(
     let changed = hub.access.write(move |connection| {
         async move { publishers::change(connection, &name, &wanted, &actor, now_ms).await }.boxed()
     });
-    changed.await.map(Json)
+    let changed = changed.await?;
+    // Whether readers may have it must not be lost with the database.
+    hub.record().await;
+    Ok(Json(changed))
 }
 
 /// The members of a publisher, for its members

@@ -6,10 +6,10 @@ use std::sync::Arc;
 use package::Version;
 use serde::Deserialize;
 use utoipa::IntoParams;
-use wire::hub::{Advisory, ReleaseView};
+use wire::hub::{Advisory, ReleaseView, State};
 
-use super::super::advisories;
 use super::super::release::Release;
+use super::super::{advisories, line};
 use super::refused::{Refused, missing};
 use crate::Hub;
 use crate::access::{Action, Caller, Place};
@@ -66,8 +66,13 @@ pub(super) async fn releases(
     hub.access.permit(caller, Action::Pull, &path.place()).await?;
     let sees_all = hub.access.permit(caller, Action::Inspect, &path.place()).await.is_ok();
     let mut found = Release::all(hub.database.readers(), &path.publisher, &path.name).await?;
-    found.retain(|release| sees_all || release.state.is_public());
+    found.retain(|release| sees_all || is_told(release));
     if found.is_empty() { Err(missing("package", path.text())) } else { Ok(found) }
+}
+
+/// Whether everybody may know of a release. That it was taken down, whoever had it should know.
+fn is_told(release: &Release) -> bool {
+    release.state.is_public() || (release.state == State::TakenDown && release.released_ms.is_some())
 }
 
 /// A release that a caller may know of.
@@ -77,8 +82,7 @@ pub(super) async fn release(hub: &Arc<Hub>, caller: &Caller, path: &ReleasePath)
     hub.access.permit(caller, Action::Pull, &path.place()).await?;
     let found = Release::by_version(hub.database.readers(), &path.publisher, &path.name, &version).await?;
     let found = found.ok_or_else(none)?;
-    let is_seen =
-        found.state.is_public() || hub.access.permit(caller, Action::Inspect, &path.place()).await.is_ok();
+    let is_seen = is_told(&found) || hub.access.permit(caller, Action::Inspect, &path.place()).await.is_ok();
     if is_seen { Ok(found) } else { Err(none()) }
 }
 
@@ -88,8 +92,25 @@ pub(super) async fn release_to(
     caller: &Caller,
     (action, path): (Action, &ReleasePath),
 ) -> Result<Release, Refused> {
-    hub.access.permit(caller, action, &path.place()).await?;
+    permit(hub, caller, action, &path.package()).await?;
     release(hub, caller, path).await
+}
+
+/// Whether somebody may do that with a package. Whoever may yank what became of it may also warn of what it was.
+pub(super) async fn permit(
+    hub: &Arc<Hub>,
+    caller: &Caller,
+    action: Action,
+    path: &PackagePath,
+) -> Result<(), Refused> {
+    let Err(denied) = hub.access.permit(caller, action, &path.place()).await else { return Ok(()) };
+    let mut connection = hub.database.readers().acquire().await?;
+    let moved = line::moved_to(&mut connection, &path.publisher, &path.name).await?;
+    drop(connection);
+    match moved.as_deref().and_then(Place::of).filter(|_| action == Action::Yank) {
+        Some(place) => Ok(hub.access.permit(caller, action, &place).await?),
+        None => Err(denied.into()),
+    }
 }
 
 /// Releases of one package as lists show them, with what is known to be wrong.
@@ -111,7 +132,8 @@ fn view(release: &Release, advisories: Vec<Advisory>) -> ReleaseView {
         reason: release.reason.clone(),
         pushed: rfc3339(release.pushed_ms),
         released: release.released_ms.map(rfc3339),
-        facts: release.facts.clone(),
+        // What it says of itself may be why.
+        facts: release.facts.clone().filter(|_| release.state != State::TakenDown),
         signed_by: release.signed_by.clone(),
         pulls: u64::try_from(release.pulls).unwrap_or(0),
         advisories,

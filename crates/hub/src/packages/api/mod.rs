@@ -8,7 +8,10 @@ mod packages;
 mod publishers;
 mod refused;
 mod releases;
+mod reports;
 mod reviews;
+mod takedowns;
+mod transfers;
 
 use std::sync::Arc;
 
@@ -37,6 +40,16 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(reviews::waiting))
         .routes(routes!(reviews::add_key))
         .routes(routes!(reviews::set_policy))
+        .routes(routes!(reports::list, reports::file))
+        .routes(routes!(reports::show))
+        .routes(routes!(reports::claim, reports::unclaim))
+        .routes(routes!(reports::resolve))
+        .routes(routes!(takedowns::list, takedowns::take))
+        .routes(routes!(takedowns::show, takedowns::lift))
+        .routes(routes!(transfers::offer))
+        .routes(routes!(transfers::list))
+        .routes(routes!(transfers::accept))
+        .routes(routes!(transfers::end))
         .routes(routes!(publishers::roots, publishers::register))
         .routes(routes!(instance::show))
         .routes(routes!(instance::accept))

@@ -16,8 +16,9 @@ use wire::Problem;
 use wire::hub::{Advisory, Channel, Found, NewAdvisory, PackageView, ReleaseView, Resolved, Wanted};
 
 use super::super::advisories as advice;
+use super::super::line;
 use super::super::resolve::{self as resolving, Asked as Question, latest};
-use super::known::{PackagePath, releases, told};
+use super::known::{PackagePath, permit, releases, told};
 use super::refused::{Refused, invalid, missing};
 use crate::access::{Action, Caller};
 use crate::audit::{self, Note};
@@ -60,8 +61,18 @@ pub(super) async fn show(
         .bind(&path.name)
         .fetch_one(hub.database.readers())
         .await?;
+    let (moved_to, moved_from) = moves(&hub, &path).await?;
     let (pulls, counted_until) = (u64::try_from(pulls).unwrap_or(0), counted_ms.map(rfc3339));
-    Ok(Json(PackageView { publisher: path.publisher, name: path.name, latest, pulls, counted_until }))
+    let PackagePath { publisher, name } = path;
+    Ok(Json(PackageView { publisher, name, latest, pulls, counted_until, moved_to, moved_from }))
+}
+
+/// What became of a package, and what it was before.
+async fn moves(hub: &Hub, path: &PackagePath) -> Result<(Option<String>, Option<String>), Refused> {
+    let mut connection = hub.database.readers().acquire().await?;
+    let to = line::moved_to(&mut connection, &path.publisher, &path.name).await?;
+    let from = line::moved_from(&mut connection, &path.publisher, &path.name).await?;
+    Ok((to, from))
 }
 
 /// All versions of a package, the greatest first
@@ -104,6 +115,7 @@ pub(super) async fn resolve(
         digest: found.digest.clone(),
         reference: format!("{host}/{}/{}:{tag}@{}", path.publisher, path.name, found.digest),
         advisories: told.into_iter().flat_map(|view| view.advisories).collect(),
+        moved_to: moves(&hub, &path).await?.0,
     }))
 }
 
@@ -156,7 +168,7 @@ pub(super) async fn advise(
     Named(path): Named<PackagePath>,
     Body(new): Body<NewAdvisory>,
 ) -> Result<(StatusCode, Json<Advisory>), Refused> {
-    hub.access.permit(&caller, Action::Yank, &path.place()).await?;
+    permit(&hub, &caller, Action::Yank, &path).await?;
     new.range.parse::<VersionReq>().map_err(invalid)?;
     let releases = releases(&hub, &caller, &path).await?;
     let package = releases.first().map(|release| release.package.clone()).unwrap_or_default();

@@ -9,6 +9,8 @@ use super::super::blobs::Unread;
 use super::super::resolve::Unresolved;
 use super::super::reviews::Untaken;
 use super::super::roots::Unregistered;
+use super::super::takedown;
+use super::super::untransferred::Untransferred;
 use super::super::withdrawal::Unwithdrawn;
 use crate::access::{self, Denied};
 use crate::answer::{failed, problem, refuse, whole};
@@ -30,6 +32,10 @@ pub(super) enum Refused {
     Unregistered(#[from] Unregistered),
     #[error(transparent)]
     Unwithdrawn(#[from] Unwithdrawn),
+    #[error(transparent)]
+    Takedown(#[from] takedown::Untaken),
+    #[error(transparent)]
+    Untransferred(#[from] Untransferred),
     /// It is in a state in which that is not done.
     #[error("{0}")]
     State(String),
@@ -62,6 +68,8 @@ impl IntoResponse for Refused {
             | Self::Unfound(Unfound::Database(error))
             | Self::Untaken(Untaken::Database(error) | Untaken::Unread(Unread::Database(error)))
             | Self::Unregistered(Unregistered::Database(error))
+            | Self::Takedown(takedown::Untaken::Database(error))
+            | Self::Untransferred(Untransferred::Database(error))
             | Self::Unwithdrawn(Unwithdrawn::Database(error)) => return failed(&error),
             Self::Untaken(Untaken::Unread(unread @ Unread::Storage(_))) => return failed(&unread),
             Self::Unfound(
@@ -82,6 +90,8 @@ impl IntoResponse for Refused {
                 "the first root is signed by its own keys, and each other by those of the one before as well \
                  (`l3af publisher`)",
             ),
+            Self::Takedown(ref not) => (not.status(), "takedown", not.hint()),
+            Self::Untransferred(ref not) => (not.status(), "transfer", not.hint()),
             Self::Unwithdrawn(_) => (
                 StatusCode::CONFLICT,
                 "state",

@@ -147,6 +147,7 @@ pub(super) async fn delete(
         .boxed()
     });
     deleted.await?;
+    hub.record().await;
     Ok(StatusCode::NO_CONTENT)
 }
 

@@ -12,6 +12,7 @@ use tempfile::TempDir;
 use super::{Arrival, Release, Turned, arrive};
 use crate::{Algorithm, Config, ContentDigest, Hub, Namespace};
 
+mod administering;
 mod arriving;
 mod resolving;
 

@@ -22,7 +22,7 @@ use crate::registry::name::{RepositoryName, Tag};
 use crate::registry::refused::Refused;
 use crate::registry::rows::{self, Repository};
 use crate::registry::{CONTENT_DIGEST, pushes};
-use crate::{Algorithm, ContentDigest, Hub};
+use crate::{Algorithm, ContentDigest, Hub, rebuild};
 
 const SUBJECT: HeaderName = HeaderName::from_static("oci-subject");
 const TAG: HeaderName = HeaderName::from_static("oci-tag");
@@ -129,6 +129,7 @@ impl Push {
         self.insert_needs(connection, &repository).await?;
         self.move_tags(connection, &repository).await?;
         rows::check_quota(connection, hub, (&self.name, &repository)).await?;
+        rebuild::stale(connection, &repository.id).await?;
         if repository.is_registry {
             return Ok(());
         }

@@ -13,8 +13,22 @@ const SEED: &str = "7";
 /// How many calls of each kind are made up, besides those for the bounds of each parameter.
 const EXAMPLES: &str = "25";
 
-/// The parts of the API that are about access.
-const TAGS: [&str; 4] = ["accounts", "tokens", "publishers", "audit"];
+/// The parts of the API.
+const TAGS: [&str; 13] = [
+    "accounts",
+    "tokens",
+    "publishers",
+    "audit",
+    "packages",
+    "releases",
+    "reviews",
+    "instance",
+    "webhooks",
+    "transfers",
+    "takedowns",
+    "reports",
+    "mail",
+];
 
 fn compare(hub: &Hub, authorization: &str) {
     let schemathesis: PathBuf = repository().join("target/python/bin/schemathesis");

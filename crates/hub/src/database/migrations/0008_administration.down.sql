@@ -1,0 +1,11 @@
+DROP TABLE records;
+DROP TABLE mails;
+DROP TABLE addresses;
+DROP TABLE reports;
+ALTER TABLE advisories DROP COLUMN takedown;
+DROP TABLE withheld_releases;
+DROP TABLE withheld;
+DROP TABLE takedowns;
+DROP TABLE transfers;
+DROP INDEX packages_by_successor;
+ALTER TABLE packages DROP COLUMN moved_to;

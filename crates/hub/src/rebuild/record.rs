@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//! A record: rows, as backups write them.
+
+use serde::{Deserialize, Serialize};
+use sqlx::AnyConnection;
+
+use super::HUB;
+use crate::backup::{Line, written};
+use crate::database::version;
+
+/// The rows of a repository, each behind those that it refers to. `$1` is its id.
+const OF_REPOSITORY: [(&str, &str); 12] = [
+    (
+        "publishers",
+        "SELECT x.* FROM publishers x JOIN repositories r ON r.publisher = x.name WHERE r.id = $1",
+    ),
+    (
+        "publisher_roots",
+        "SELECT x.* FROM publisher_roots x JOIN repositories r ON r.publisher = x.publisher WHERE r.id = $1 ORDER BY x.version",
+    ),
+    ("repositories", "SELECT x.* FROM repositories x WHERE x.id = $1"),
+    ("manifests", "SELECT x.* FROM manifests x WHERE x.repository = $1 ORDER BY x.digest"),
+    ("tags", "SELECT x.* FROM tags x WHERE x.repository = $1 ORDER BY x.name"),
+    (
+        "packages",
+        "SELECT x.* FROM packages x JOIN repositories r ON r.publisher = x.publisher AND r.name = x.name WHERE r.id = $1",
+    ),
+    ("releases", "SELECT x.* FROM releases x WHERE x.repository = $1 ORDER BY x.id"),
+    (
+        "rejected",
+        "SELECT x.* FROM rejected x JOIN releases r ON r.id = x.release WHERE r.repository = $1 ORDER BY x.digest",
+    ),
+    (
+        "check_results",
+        "SELECT x.* FROM check_results x JOIN releases r ON r.id = x.release WHERE r.repository = $1 ORDER BY x.release, x.place",
+    ),
+    (
+        "reviews",
+        "SELECT x.* FROM reviews x JOIN releases r ON r.id = x.release WHERE r.repository = $1 ORDER BY x.id",
+    ),
+    (
+        "advisories",
+        "SELECT x.* FROM advisories x JOIN packages p ON p.id = x.package JOIN repositories r ON r.publisher = p.publisher \
+         AND r.name = p.name WHERE r.id = $1 ORDER BY x.id",
+    ),
+    (
+        "withheld_releases",
+        "SELECT x.* FROM withheld_releases x JOIN releases r ON r.id = x.release WHERE r.repository = $1 \
+         ORDER BY x.release, x.takedown",
+    ),
+];
+
+/// The rows that belong to no repository.
+const OF_HUB: [(&str, &str); 3] = [
+    ("takedowns", "SELECT x.* FROM takedowns x ORDER BY x.id"),
+    ("withheld", "SELECT x.* FROM withheld x ORDER BY x.digest, x.takedown"),
+    ("review_policies", "SELECT x.* FROM review_policies x ORDER BY x.scope, x.name"),
+];
+
+/// What lies beside the blobs.
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Record {
+    /// The version of the tables that its rows are of.
+    pub(super) schema: i64,
+    pub(super) rows: Vec<Line>,
+}
+
+impl Record {
+    /// What a record says now; none where its repository is gone, or it has nothing to say.
+    pub(super) async fn read(connection: &mut AnyConnection, name: &str) -> sqlx::Result<Option<Self>> {
+        let queries = if name == HUB { &OF_HUB[..] } else { &OF_REPOSITORY[..] };
+        let mut rows = Vec::new();
+        for (table, query) in queries {
+            let select = sqlx::query(*query);
+            let select = if name == HUB { select } else { select.bind(name) };
+            for row in select.fetch_all(&mut *connection).await? {
+                rows.push(Line { table: (*table).to_owned(), row: written(&row)? });
+            }
+        }
+        let is_there = rows.iter().any(|line| name == HUB || line.table == "repositories");
+        Ok(is_there.then(|| Self { schema: version(), rows }))
+    }
+
+    /// As it is written.
+    pub(super) fn bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a row has no keys but texts")
+    }
+}
