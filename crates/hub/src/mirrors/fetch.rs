@@ -132,6 +132,7 @@ impl Fetching<'_> {
         if let Some(bytes) = kept.as_ref().filter(|_| self.listed.contains(&digest.to_string())) {
             return read(digest, bytes);
         }
+        let is_kept = kept.is_some();
         let bytes = match kept {
             Some(bytes) => bytes,
             None => Bytes::from(self.source.document(self.package, digest).await?),
@@ -142,7 +143,11 @@ impl Fetching<'_> {
             let most = format!("{MAX_DOCUMENTS} manifests or {MAX_DOCUMENTS_BYTES} bytes of them");
             return Err(Unfetched::Unfit(format!("it has more than {most} with what refers to it")));
         }
-        self.keep(digest, bytes.clone()).await?;
+        self.touch(vec![(named(digest), bytes.len() as u64)]).await?;
+        if !is_kept {
+            self.hub.mirrors.fetched(bytes.len() as u64);
+            self.hub.storage.put(&named(digest), bytes.clone()).await?;
+        }
         let blobs: BTreeMap<Digest, u64> =
             names.config.iter().chain(&names.layers).map(|entry| (entry.digest, entry.size)).collect();
         self.blobs(&blobs).await?;
@@ -190,13 +195,6 @@ impl Fetching<'_> {
         let pieces: Vec<Bytes> = storage.read(&named, 0..size).await?.try_collect().await?;
         let bytes = pieces.concat();
         Ok((Digest::of(&bytes) == *digest).then(|| Bytes::from(bytes)))
-    }
-
-    async fn keep(&self, digest: &Digest, bytes: Bytes) -> Result<(), Unfetched> {
-        let named = named(digest);
-        self.touch(vec![(named.clone(), bytes.len() as u64)]).await?;
-        self.hub.mirrors.fetched(bytes.len() as u64);
-        Ok(self.hub.storage.put(&named, bytes).await?)
     }
 
     /// Has rows before objects, so that these are not removed while they are needed.

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! Mirrors: chosen packages of other hubs, or of exported folders, that this hub has as well, by an administrator's [`rule`].
 //!
-//! [`work`] carries out what is due, one hub at a time for each rule ([`lease`]). A [`run`] asks the [`source`] what there is,
+//! [`work()`] carries out what is due, one hub at a time for each rule ([`lease`]). A [`run`] asks the [`source`] what there is,
 //! fetches what is new into the storage, where nobody reaches it ([`fetch`]), holds it against the rule's trust policy and against
 //! what this hub takes, and lists it in the transaction that releases it ([`keep`]). What happens to it at the source later follows
 //! ([`follow`]). Bytes, digests, signatures and whatever else refers to a release stay as they are.
