@@ -89,7 +89,7 @@ impl Hub {
     pub async fn open(config: Config, clock: fn() -> Timestamp) -> Result<Arc<Self>, Unopened> {
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
-        let issuers = Issuers::read(&config.access.issuers)?;
+        let issuers = Issuers::read(&config.access)?;
         let access = Access::open(&config, issuers, Arc::clone(&database), clock)?;
         Ok(Arc::new(Self { config, database, storage, access, pulls: Pulls::default(), clock }))
     }
