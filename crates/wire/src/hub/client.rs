@@ -322,7 +322,7 @@ impl HubClient {
         Ok(self.request(method, path))
     }
 
-    fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
+    pub(super) fn request(&self, method: Method, path: &[&str]) -> RequestBuilder {
         let mut url = self.base.clone();
         url.path_segments_mut().expect("it is HTTP").pop_if_empty().extend(path);
         let request = self.client.request(method, url);
@@ -332,7 +332,7 @@ impl HubClient {
         }
     }
 
-    async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
+    pub(super) async fn read<T: DeserializeOwned>(&self, request: RequestBuilder) -> Result<T, HubError> {
         let answer = self.answer(request).await?;
         let status = answer.status();
         answer.json().await.map_err(|source| {
@@ -345,7 +345,7 @@ impl HubClient {
         })
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
         self.answer(request).await.map(drop)
     }
 

@@ -7,6 +7,7 @@ mod found;
 mod oauth;
 mod release;
 mod review;
+mod rules;
 mod state;
 
 pub use check::{CheckResult, Checks, Finding, Level};
@@ -19,4 +20,5 @@ pub use release::{
 pub use review::{
     Decision, Instance, NewReview, ReviewKey, ReviewPolicy, ReviewView, RootView, UnknownDecision, Waiting,
 };
+pub use rules::{NewPublishingRule, PublishingRule};
 pub use state::{State, UnknownState};
