@@ -25,7 +25,9 @@ pub struct OidcProvider {
 impl OidcProvider {
     /// What it calls its client, which is a hub.
     pub const CLIENT: &str = "hub";
-    /// The secret of that.
+    /// What it calls another, to which it gives no secret.
+    pub const PUBLIC_CLIENT: &str = "hub-without-a-secret";
+    /// The secret of the first.
     pub const SECRET: &str = "a secret of the story: 100% +";
 
     /// Starts a provider for a client that sends people back to these addresses.
@@ -35,13 +37,17 @@ impl OidcProvider {
     pub fn start(redirect_uris: &[String]) -> Result<Self> {
         let folder = repository().join("target/npm");
         ensure!(folder.join("node_modules").exists(), "there is no `target/npm`; `cargo xtask npm` makes it");
-        let clients = json!([{
+        let client = json!({
             "client_id": Self::CLIENT,
             "client_secret": Self::SECRET,
             "redirect_uris": redirect_uris,
             "response_types": ["code"],
             "grant_types": ["authorization_code"],
-        }]);
+        });
+        let mut public = client.clone();
+        public["client_id"] = json!(Self::PUBLIC_CLIENT);
+        public["token_endpoint_auth_method"] = json!("none");
+        let clients = json!([client, public]);
         // What comes in this way is looked up where it is started.
         let script = File::open(repository().join("it/npm/provider.mjs"))?;
         let mut child = Command::new("node")

@@ -14,6 +14,7 @@ pub(crate) mod maps;
 mod naming;
 pub(crate) mod new;
 pub(crate) mod publisher;
+pub(crate) mod publishing;
 mod shown;
 mod test;
 mod watching;

@@ -109,7 +109,7 @@ impl Hub {
         let mail = mail::Server::open(&config)?;
         let storage = Storage::open(&config)?;
         let database = Arc::new(Database::open(&config).await?);
-        let issuers = Issuers::read(&config.access.issuers)?;
+        let issuers = Issuers::read(&config.access)?;
         let access = Access::open(&config, issuers, Arc::clone(&database), clock)?;
         let (pulls, begun, mirrors) = (Pulls::default(), Begun::default(), Arc::default());
         Ok(Arc::new(Self { config, database, storage, access, pulls, begun, mirrors, mail, clock }))

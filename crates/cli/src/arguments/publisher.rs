@@ -10,6 +10,7 @@ use trust::{Pen, Role};
 use super::hub::Hub;
 use super::key::PassphraseFile;
 use super::logins::Logins;
+use super::publishing::{Distrust, Trust, Trusted};
 use crate::signing_key::{Reference, ReferenceParser};
 
 /// Say which keys speak for a publisher, in versions that the keys themselves sign (a TUF root)
@@ -37,6 +38,9 @@ pub(crate) enum Publisher {
     Certify(Certify),
     Attach(Attach),
     Register(Register),
+    Trust(Trust),
+    Trusted(Trusted),
+    Distrust(Distrust),
 }
 
 /// Where the versions are.

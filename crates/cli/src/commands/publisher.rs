@@ -3,6 +3,7 @@
 
 mod certify;
 mod folder;
+mod jobs;
 mod show;
 
 use std::path::{Path, PathBuf};
@@ -33,6 +34,9 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Certify(arguments) => certify::run(arguments, environment),
         Publisher::Attach(arguments) => attach(arguments),
         Publisher::Register(arguments) => register(arguments),
+        Publisher::Trust(arguments) => jobs::add(arguments),
+        Publisher::Trusted(arguments) => jobs::list(arguments),
+        Publisher::Distrust(arguments) => jobs::remove(arguments),
     }
 }
 

@@ -11,7 +11,7 @@ use wire::{IssuerClient, IssuerError, is_safe_issuer};
 use zeroize::Zeroizing;
 
 use super::names::{Handle, Role};
-use crate::config::{FirstLogin, FirstRole, IssuerConfig};
+use crate::config::{AccessConfig, FirstLogin, FirstRole, IssuerConfig};
 
 /// All issuers, in the order of the configuration.
 pub(crate) struct Issuers(Vec<Issuer>);
@@ -73,6 +73,9 @@ pub enum BadIssuer {
         /// Which.
         name: String,
     },
+    /// Nobody could log in.
+    #[error("`passwords = false` in `[access]` leaves nobody a way in: name an issuer that has a `client`")]
+    NoWay,
     /// A file of it cannot be read.
     #[error("cannot read `{}`", .path.display())]
     Unreadable {
@@ -91,8 +94,12 @@ impl Issuers {
     /// Reads what the configuration says, and the files that it names. Nobody is asked yet.
     ///
     /// # Errors
-    /// When one of them cannot be used.
-    pub(crate) fn read(configured: &[IssuerConfig]) -> Result<Self, BadIssuer> {
+    /// When one of them cannot be used, or nobody could log in.
+    pub(crate) fn read(config: &AccessConfig) -> Result<Self, BadIssuer> {
+        let configured = &config.issuers;
+        if !config.passwords && configured.iter().all(|issuer| issuer.client.is_none()) {
+            return Err(BadIssuer::NoWay);
+        }
         let mut seen = BTreeSet::new();
         for what in configured.iter().flat_map(|issuer| [&issuer.name, &issuer.url]) {
             if !seen.insert(what) {
@@ -170,8 +177,8 @@ mod tests {
     use super::*;
 
     fn read(text: &str) -> Result<Issuers, String> {
-        let config: crate::AccessConfig = toml::from_str(text).unwrap();
-        Issuers::read(&config.issuers).map_err(|bad| bad.to_string())
+        let config: AccessConfig = toml::from_str(text).unwrap();
+        Issuers::read(&config).map_err(|bad| bad.to_string())
     }
 
     #[test]
@@ -196,6 +203,7 @@ mod tests {
             (one.replace("'hub'", "'hub', scopes = ['profile']"), "lack `openid`"),
             (one.replace("'hub'", "'hub', secret_file = '/nowhere'"), "cannot read `/nowhere`"),
             (one.repeat(2), "two issuers `corp`"),
+            ("passwords = false\n".to_owned(), "leaves nobody a way in"),
             (format!("{one}{}", one.replace("corp", "other")), "two issuers `https://a.example`"),
         ] {
             let refused = read(&text).map(drop).unwrap_err();

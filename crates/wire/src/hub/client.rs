@@ -381,7 +381,7 @@ impl HubClient {
         serde_json::from_slice(&bytes).map_err(|_no_answer| HubError::NoHub { host, status })
     }
 
-    async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
+    pub(super) async fn send(&self, request: RequestBuilder) -> Result<(), HubError> {
         self.answer(request).await.map(drop)
     }
 

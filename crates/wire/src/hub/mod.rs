@@ -8,6 +8,7 @@ mod found;
 mod oauth;
 mod release;
 mod review;
+mod rules;
 mod source;
 mod state;
 
@@ -22,4 +23,5 @@ pub use release::{
 pub use review::{
     Decision, Instance, NewReview, ReviewKey, ReviewPolicy, ReviewView, RootView, UnknownDecision, Waiting,
 };
+pub use rules::{NewPublishingRule, PublishingRule};
 pub use state::{State, UnknownState};

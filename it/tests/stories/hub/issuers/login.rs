@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //! People who log in by an issuer, from the page of the hub to the page of the provider and back.
 
-use it::Browser;
+use it::{Browser, OidcProvider};
 use serde_json::{Value, json};
 
 use super::{OWN, Scene};
@@ -99,6 +99,23 @@ fn an_administrator_invites_by_what_the_issuer_calls_somebody_for_ever() {
     scene.call(&scene.admin, ("PATCH", "/api/v1/accounts/carol"), &close, 200);
     let refused = scene.log_in(&mut Browser::default(), "c-77", OWN);
     assert!(refused.reply.status == 403 && refused.reply.text().contains("the account was closed"));
+}
+
+#[test]
+fn a_hub_to_which_the_issuer_gives_no_secret_proves_itself_by_the_verifier() {
+    let mut scene = Scene::new();
+    let secret = scene.hub.settings.lines().find(|line| line.starts_with("secret_file")).unwrap().to_owned();
+    let client = format!("id = '{}'", OidcProvider::CLIENT);
+    let public = format!("id = '{}'", OidcProvider::PUBLIC_CLIENT);
+    scene.hub.settings = scene.hub.settings.replace(&secret, "").replace(&client, &public);
+    scene.hub.restart().unwrap();
+    let own = scene.log_in(&mut Browser::default(), "alice", OWN).reply;
+    assert_eq!(own.json().unwrap()["handle"], "alice");
+    // With the id of the one that has a secret, and without it, the provider gives nothing.
+    scene.hub.settings = scene.hub.settings.replace(&public, &client);
+    scene.hub.restart().unwrap();
+    let refused = scene.log_in(&mut Browser::default(), "alice", OWN).reply;
+    assert!(refused.status == 401 && refused.text().contains("invalid_client"), "{}", refused.text());
 }
 
 #[test]

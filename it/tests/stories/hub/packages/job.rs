@@ -22,13 +22,14 @@ fn a_job_publishes_with_what_its_service_gives_it() {
     let lines = format!("[[access.issuers]]\nname = 'ci'\nurl = '{issuer}'\npublishing = true\n");
     scene.hub.settings.push_str(&lines);
     scene.hub.restart().unwrap();
-    let rule = json!({
-        "name": "releases", "issuer": issuer, "claims": { "repository": "l3af/steady" },
-        "scopes": ["repository:l3af/steady:pull,push"],
-    });
-    let made =
-        scene.hub.call(&scene.token("anna"), "POST", "/api/v1/publishers/l3af/publishing-rules", Some(&rule));
-    assert_eq!(made.unwrap().status, 201);
+    let host = scene.host();
+    let about = ["--claim", "repository=l3af/steady", "--package", "steady", "--title", "releases"];
+    let trust = [&["publisher", "trust", "l3af", "--issuer", issuer, "--hub", &host], &about[..]].concat();
+    let rule = scene.l3af("anna", &trust).trim().to_owned();
+    let listed = scene.l3af("anna", &["publisher", "trusted", "l3af", "--hub", &host]);
+    assert!(listed.contains("releases") && listed.contains("repository=l3af/steady"), "{listed}");
+    let everybody = ["publisher", "trust", "l3af", "--issuer", issuer, "--claim", "ref=main", "--hub", &host];
+    assert!(scene.ran("anna", &everybody).success().is_err());
     let claims = json!({
         "iss": issuer, "aud": scene.hub.url(), "sub": "1", "repository": "l3af/steady", "exp": now() + 300,
     });
@@ -41,4 +42,6 @@ fn a_job_publishes_with_what_its_service_gives_it() {
     let elsewhere =
         scene.ran("job", &["push", &packages().path("sanity"), &scene.hub.reference("l3af/sanity")]);
     assert!(elsewhere.success().is_err());
+    scene.l3af("anna", &["publisher", "distrust", "l3af", &rule, "--hub", &host]);
+    assert!(scene.ran("job", &["push", &version("1.0.1"), &to]).success().is_err());
 }
