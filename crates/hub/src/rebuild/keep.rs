@@ -10,17 +10,17 @@ use bytes::Bytes;
 use futures_util::FutureExt as _;
 use sqlx::AnyConnection;
 
-use super::record::Record;
+use super::record::record;
 use crate::Hub;
 use crate::answer::whole;
 use crate::database::version;
 
 /// How often is looked for what is stale.
 const ROUND: Duration = Duration::from_secs(1);
-/// A record with more bytes is written less often.
-const LARGE_BYTES: usize = 1024 * 1024;
-/// How often at most.
-const LARGE_PERIOD: Duration = Duration::from_mins(1);
+/// A record that takes long is written again after so many times of that, so that others are not held up while many push.
+const SHARE: u32 = 50;
+/// But after no longer than this.
+const LONGEST_PAUSE: Duration = Duration::from_mins(1);
 /// How many records are read at a time.
 const AT_A_TIME: i64 = 64;
 
@@ -39,27 +39,25 @@ pub(crate) async fn keep(hub: Arc<Hub>) {
     }
 }
 
-/// When large records were written, which are not written again all the time while others push.
+/// When records that took long are written again.
 #[derive(Debug, Default)]
 struct Pace {
-    written: BTreeMap<String, Instant>,
+    due: BTreeMap<String, Instant>,
 }
 
 impl Pace {
     /// Whether a record is to be written now.
     fn is_due(&self, name: &str) -> bool {
-        match self.written.get(name) {
-            Some(before) if before.elapsed() < LARGE_PERIOD => false,
-            Some(_) | None => true,
-        }
+        self.due.get(name).is_none_or(|due| *due <= Instant::now())
     }
 
-    /// Notes that a record of so many bytes was written.
-    fn note(&mut self, name: &str, bytes: usize) {
-        if bytes > LARGE_BYTES {
-            self.written.insert(name.to_owned(), Instant::now());
+    /// Notes how long a record took.
+    fn note(&mut self, name: &str, took: Duration) {
+        let pause = took.saturating_mul(SHARE).min(LONGEST_PAUSE);
+        if pause > ROUND {
+            self.due.insert(name.to_owned(), Instant::now() + pause);
         } else {
-            self.written.remove(name);
+            self.due.remove(name);
         }
     }
 }
@@ -90,30 +88,27 @@ impl Hub {
             after.clone_from(last);
             for (name, changes) in stale.into_iter().filter(|(name, _)| pace.is_due(name)).collect::<Vec<_>>()
             {
-                let bytes = self.write_record(name.clone(), changes).await?;
-                pace.note(&name, bytes);
+                let begin = Instant::now();
+                self.write_record(name.clone(), changes).await?;
+                pace.note(&name, begin.elapsed());
             }
         }
     }
 
-    /// Writes one, as the database has it at one moment, and says how many bytes it has.
-    async fn write_record(&self, name: String, changes: i64) -> std::io::Result<usize> {
+    /// Writes one, as the database has it at one moment.
+    async fn write_record(&self, name: String, changes: i64) -> std::io::Result<()> {
         let mut moment = self.database.moment().await.map_err(std::io::Error::other)?;
-        let read = Record::read(&mut moment, &name).await.map_err(std::io::Error::other)?;
+        let bytes = record(&mut moment, &name).await.map_err(std::io::Error::other)?;
         drop(moment);
-        let is_there = read.is_some();
-        let bytes = read.map(|record| record.bytes()).unwrap_or_default();
-        let size = bytes.len();
-        if is_there {
-            self.storage.put_record(&name, Bytes::from(bytes)).await?;
-        } else {
-            self.storage.remove_record(&name).await?;
+        let is_there = bytes.is_some();
+        match bytes {
+            Some(bytes) => self.storage.put_record(&name, Bytes::from(bytes)).await?,
+            None => self.storage.remove_record(&name).await?,
         }
         let noted = self.database.write(move |connection| {
             async move { note(connection, (&name, changes), is_there).await }.boxed()
         });
-        noted.await.map_err(std::io::Error::other)?;
-        Ok(size)
+        noted.await.map_err(std::io::Error::other)
     }
 }
 

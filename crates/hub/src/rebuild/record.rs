@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //! A record: rows, as backups write them.
 
-use serde::{Deserialize, Serialize};
+use futures_util::TryStreamExt as _;
+use serde::Deserialize;
 use sqlx::AnyConnection;
 
 use super::HUB;
@@ -58,7 +59,7 @@ const OF_HUB: [(&str, &str); 3] = [
 ];
 
 /// What lies beside the blobs.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct Record {
     /// The version of the tables that its rows are of.
@@ -66,24 +67,25 @@ pub(super) struct Record {
     pub(super) rows: Vec<Line>,
 }
 
-impl Record {
-    /// What a record says now; none where its repository is gone, or it has nothing to say.
-    pub(super) async fn read(connection: &mut AnyConnection, name: &str) -> sqlx::Result<Option<Self>> {
-        let queries = if name == HUB { &OF_HUB[..] } else { &OF_REPOSITORY[..] };
-        let mut rows = Vec::new();
-        for (table, query) in queries {
-            let select = sqlx::query(*query);
-            let select = if name == HUB { select } else { select.bind(name) };
-            for row in select.fetch_all(&mut *connection).await? {
-                rows.push(Line { table: (*table).to_owned(), row: written(&row)? });
+/// What a record says now, as it is written; none where its repository is gone, or it has nothing to say. A row at a time, since
+/// there may be many.
+pub(super) async fn record(connection: &mut AnyConnection, name: &str) -> sqlx::Result<Option<Vec<u8>>> {
+    let queries = if name == HUB { &OF_HUB[..] } else { &OF_REPOSITORY[..] };
+    let mut text = format!("{{\"schema\":{},\"rows\":[", version()).into_bytes();
+    let (mut is_first, mut is_there) = (true, false);
+    for (table, query) in queries {
+        let select = sqlx::query(*query);
+        let select = if name == HUB { select } else { select.bind(name) };
+        let mut rows = select.fetch(&mut *connection);
+        while let Some(row) = rows.try_next().await? {
+            is_there |= name == HUB || *table == "repositories";
+            if !std::mem::take(&mut is_first) {
+                text.push(b',');
             }
+            let line = Line { table: (*table).to_owned(), row: written(&row)? };
+            serde_json::to_writer(&mut text, &line).expect("a row has no keys but texts");
         }
-        let is_there = rows.iter().any(|line| name == HUB || line.table == "repositories");
-        Ok(is_there.then(|| Self { schema: version(), rows }))
     }
-
-    /// As it is written.
-    pub(super) fn bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a row has no keys but texts")
-    }
+    text.extend_from_slice(b"]}");
+    Ok(is_there.then_some(text))
 }
