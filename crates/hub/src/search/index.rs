@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use sqlx::{AnyConnection, AssertSqlSafe};
-use wire::hub::Facts;
+use wire::hub::{Facts, State};
 
 use super::document::Document;
 use super::rank::rank;
@@ -69,9 +69,12 @@ async fn is_open(connection: &mut AnyConnection, repository: &str) -> sqlx::Resu
 
 /// Whether a package goes on as another one, which can be had.
 async fn is_superseded(connection: &mut AnyConnection, package: &str) -> sqlx::Result<bool> {
-    let select = "SELECT 1 FROM packages JOIN releases ON releases.package = packages.moved_to \
-                  WHERE packages.id = $1 AND releases.state = 'released'";
-    Ok(sqlx::query(select).bind(package).fetch_optional(connection).await?.is_some())
+    let select = sqlx::query_scalar("SELECT moved_to FROM packages WHERE id = $1").bind(package);
+    let next: Option<String> = select.fetch_one(&mut *connection).await?;
+    // Asked in two steps: in one, SQLite goes through all releases of the hub.
+    let Some(next) = next else { return Ok(false) };
+    let releases = Release::siblings(connection, &next).await?;
+    Ok(releases.iter().any(|release| release.state == State::Released))
 }
 
 /// Makes the index anew for all packages, some in each transaction. Searches go on meanwhile.

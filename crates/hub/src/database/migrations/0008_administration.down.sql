@@ -1,3 +1,4 @@
+DROP INDEX releases_of_package;
 DROP TABLE records;
 DROP TABLE mails;
 DROP TABLE addresses;

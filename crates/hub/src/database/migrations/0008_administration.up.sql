@@ -135,3 +135,6 @@ CREATE TABLE records (
 CREATE INDEX records_by_need ON records (name) WHERE changes <> recorded;
 INSERT INTO records (name, changes, recorded, tables) SELECT id, 1, 0, 0 FROM repositories;
 INSERT INTO records (name, changes, recorded, tables) VALUES ('hub', 1, 0, 0);
+
+-- What is asked of the releases of one package goes through these alone, and not through all that are released.
+CREATE INDEX releases_of_package ON releases (package, state);
