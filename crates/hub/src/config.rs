@@ -20,7 +20,7 @@ use thiserror::Error;
 
 pub use self::bucket::{BucketConfig, BucketKey};
 pub use self::issuers::{FirstLogin, FirstRole, IssuerClientConfig, IssuerConfig};
-pub use self::listen::{LimitsConfig, ProxyConfig, TlsConfig};
+pub use self::listen::{ForwardedHeader, LimitsConfig, ProxyConfig, TlsConfig};
 pub use self::mail::{MailConfig, MailTls};
 pub use self::mirrors::MirrorsConfig;
 pub use self::reports::ReportsConfig;

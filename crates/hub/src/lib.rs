@@ -41,9 +41,9 @@ pub use self::access::{Access, BadIssuer, BadRules, NotDone};
 pub use self::audit::Broken;
 pub use self::backup::{Backup, NotBackedUp, NotRestored};
 pub use self::config::{
-    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, FirstLogin, FirstRole, Instance,
-    IssuerClientConfig, IssuerConfig, LimitsConfig, MailConfig, MailTls, MirrorsConfig, OnFixed, ProxyConfig,
-    ReportsConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
+    AccessConfig, BadConfig, BucketConfig, BucketKey, Config, FirstLogin, FirstRole, ForwardedHeader,
+    Instance, IssuerClientConfig, IssuerConfig, LimitsConfig, MailConfig, MailTls, MirrorsConfig, OnFixed,
+    ProxyConfig, ReportsConfig, Review, SweepConfig, TlsConfig, WebhooksConfig,
 };
 pub use self::database::{Database, NoDatabase};
 pub use self::digest::{Algorithm, BadDigest, ContentDigest};

@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::{Extension, Request, State};
-use axum::http::{HeaderName, StatusCode};
+use axum::http::StatusCode;
 use axum::middleware::{Next, from_fn, from_fn_with_state};
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
@@ -36,8 +36,6 @@ use crate::{Hub, access, events, mail, mirrors, packages, rebuild, registry};
 const LOOK: Duration = Duration::from_secs(5);
 /// How long the end of a hub waits for what lies beside the blobs.
 const LAST_WORDS: Duration = Duration::from_secs(10);
-/// What proxies add of whom they heard a request from.
-const FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
 
 /// Where a request comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -186,8 +184,9 @@ async fn say_who(
     mut request: Request,
     next: Next,
 ) -> Response {
-    let forwarded = request.headers().get_all(FORWARDED_FOR).iter().filter_map(|value| value.to_str().ok());
-    let address = proxy.origin(peer.ip(), forwarded);
+    let forwarded = request.headers().get_all(proxy.header.name());
+    let forwarded: Vec<&str> = forwarded.iter().filter_map(|value| value.to_str().ok()).collect();
+    let address = proxy.origin(peer.ip(), &forwarded);
     request.extensions_mut().insert(Client { address });
     next.run(request).await
 }

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use std::num::{NonZeroU32, NonZeroUsize};
 use std::path::PathBuf;
 
+use axum::http::{HeaderName, header};
 use ipnet::IpNet;
 use serde::Deserialize;
 
@@ -40,8 +41,21 @@ pub struct LimitsConfig {
 #[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct ProxyConfig {
-    /// Their addresses or networks, `192.0.2.0/24`. What others say in `X-Forwarded-For` does not count. None.
+    /// Their addresses or networks, `192.0.2.0/24`. What others say of whom they heard does not count. None.
     pub trusted: Vec<IpNet>,
+    /// Where they say whom they heard; the other field anybody may have written. `x-forwarded-for`.
+    pub header: ForwardedHeader,
+}
+
+/// The field of a request in which proxies say whom they heard it from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum ForwardedHeader {
+    /// `X-Forwarded-For`: addresses.
+    #[default]
+    XForwardedFor,
+    /// `Forwarded` (RFC 7239): its `for`.
+    Forwarded,
 }
 
 impl Default for LimitsConfig {
@@ -57,23 +71,51 @@ impl Default for LimitsConfig {
     }
 }
 
-impl ProxyConfig {
-    /// From where a request comes that came over a connection from `peer`: of what `X-Forwarded-For` lists, each proxy
-    /// added whom it heard it from, so that the last one that is no trusted proxy is whom a trusted one heard.
-    pub(crate) fn origin<'a>(&self, peer: IpAddr, forwarded: impl Iterator<Item = &'a str>) -> IpAddr {
-        let peer = peer.to_canonical();
-        let is_trusted = |address: &IpAddr| self.trusted.iter().any(|net| net.contains(address));
-        if !is_trusted(&peer) {
-            return peer;
+impl ForwardedHeader {
+    /// Its name.
+    pub(crate) fn name(self) -> HeaderName {
+        match self {
+            Self::XForwardedFor => HeaderName::from_static("x-forwarded-for"),
+            Self::Forwarded => header::FORWARDED,
         }
-        let listed: Vec<&str> = forwarded.flat_map(|value| value.split(',')).collect();
-        let mut nearest = peer;
-        for text in listed.into_iter().rev() {
-            let Ok(address) = text.trim().parse::<IpAddr>() else { break };
-            nearest = address.to_canonical();
+    }
+
+    /// Whom the last proxies heard it from, the last one first, as far as they say so.
+    fn heard(self, values: &[&str]) -> Vec<IpAddr> {
+        let elements = values.iter().flat_map(|value| value.split(',')).map(str::trim).rev();
+        let address = |element: &str| match self {
+            Self::XForwardedFor => element.parse().ok(),
+            Self::Forwarded => heard_from(element),
+        };
+        elements.map_while(address).collect()
+    }
+}
+
+/// The address of `for` in an element of `Forwarded` (RFC 7239, sections 4 and 6); none where a proxy does not tell. No address has
+/// a comma or a semicolon, so quotes need not be looked at to split.
+fn heard_from(element: &str) -> Option<IpAddr> {
+    let mut pairs = element.split(';').filter_map(|pair| pair.split_once('='));
+    let (_, node) = pairs.find(|(name, _)| name.trim().eq_ignore_ascii_case("for"))?;
+    let node = node.trim().trim_matches('"');
+    if let Some(rest) = node.strip_prefix('[') {
+        let (address, _port) = rest.split_once(']')?;
+        return address.parse().map(IpAddr::V6).ok();
+    }
+    let address = node.split_once(':').map_or(node, |(address, _port)| address);
+    address.parse().map(IpAddr::V4).ok()
+}
+
+impl ProxyConfig {
+    /// From where a request comes that came over a connection from `peer`: of what the field lists, each proxy added whom it
+    /// heard it from, so that the last one that is no trusted proxy is whom a trusted one heard.
+    pub(crate) fn origin(&self, peer: IpAddr, forwarded: &[&str]) -> IpAddr {
+        let is_trusted = |address: &IpAddr| self.trusted.iter().any(|net| net.contains(address));
+        let mut nearest = peer.to_canonical();
+        for address in self.header.heard(forwarded) {
             if !is_trusted(&nearest) {
                 break;
             }
+            nearest = address.to_canonical();
         }
         nearest
     }
@@ -86,7 +128,7 @@ mod tests {
     #[test]
     fn only_trusted_proxies_say_where_a_request_comes_from() {
         let trusted = ["10.0.0.0/8", "2001:db8::/32"].map(|net| net.parse().unwrap()).to_vec();
-        let config = ProxyConfig { trusted };
+        let config = ProxyConfig { trusted, header: ForwardedHeader::XForwardedFor };
         for (peer, forwarded, origin) in [
             ("192.0.2.1", &["198.51.100.7"][..], "192.0.2.1"),
             ("10.0.0.1", &[], "10.0.0.1"),
@@ -97,8 +139,26 @@ mod tests {
             ("10.0.0.1", &["203.0.113.9, unknown"], "10.0.0.1"),
             ("2001:db8::1", &["2001:db9::1"], "2001:db9::1"),
         ] {
-            let found = config.origin(peer.parse().unwrap(), forwarded.iter().copied());
+            let found = config.origin(peer.parse().unwrap(), forwarded);
             assert_eq!(found, origin.parse::<IpAddr>().unwrap(), "{peer} {forwarded:?}");
+        }
+    }
+    #[test]
+    fn a_proxy_says_in_the_one_field_whom_it_heard() {
+        let trusted = ["10.0.0.0/8"].map(|net| net.parse().unwrap()).to_vec();
+        let config = ProxyConfig { trusted, header: ForwardedHeader::Forwarded };
+        for (forwarded, origin) in [
+            (&["for=198.51.100.7"][..], "198.51.100.7"),
+            (&["for=203.0.113.9, For=\"198.51.100.7:47011\";proto=https;by=10.0.0.1"], "198.51.100.7"),
+            (&["for=203.0.113.9", "proto=http; for=\"[2001:db8::17]:4711\""], "2001:db8::17"),
+            (&["for=\"[2001:db8::17]\"", "for=10.0.0.2"], "2001:db8::17"),
+            (&["for=203.0.113.9, for=_hidden"], "10.0.0.1"),
+            (&["for=203.0.113.9, for=unknown"], "10.0.0.1"),
+            (&["198.51.100.7"], "10.0.0.1"),
+            (&["for=\"2001:db8::17\""], "10.0.0.1"),
+        ] {
+            let found = config.origin("10.0.0.1".parse().unwrap(), forwarded);
+            assert_eq!(found, origin.parse::<IpAddr>().unwrap(), "{forwarded:?}");
         }
     }
 }
