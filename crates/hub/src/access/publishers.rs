@@ -24,6 +24,8 @@ pub(crate) struct Publisher {
     pub(crate) registry_only: bool,
     /// Whether its repositories are for its members only.
     pub(crate) private: bool,
+    /// Whether what it has comes from elsewhere, by a rule of this hub.
+    pub(crate) mirrored: bool,
     /// The most bytes that its repositories may hold, where that is not what the hub gives everybody.
     pub(crate) quota_bytes: Option<i64>,
     pub(crate) created_ms: i64,
@@ -74,15 +76,16 @@ pub(crate) struct Member {
     pub(crate) since_ms: i64,
 }
 
-type Row = (String, String, String, i64, i64, Option<i64>, i64);
+type Row = (String, String, String, i64, i64, Option<String>, Option<i64>, i64);
 
-const COLUMNS: &str = "name, kind, title, registry_only, private, quota_bytes, created_ms";
+const COLUMNS: &str = "name, kind, title, registry_only, private, mirror, quota_bytes, created_ms";
 
 fn publisher(row: Row) -> Result<Publisher, Refused> {
-    let (name, kind, title, registry_only, private, quota_bytes, created_ms) = row;
+    let (name, kind, title, registry_only, private, mirror, quota_bytes, created_ms) = row;
+    let name = name.parse()?;
     let kind = if kind == Kind::Person.name() { Kind::Person } else { Kind::Organisation };
-    let (registry_only, private) = (registry_only != 0, private != 0);
-    Ok(Publisher { name: name.parse()?, kind, title, registry_only, private, quota_bytes, created_ms })
+    let (registry_only, private, mirrored) = (registry_only != 0, private != 0, mirror.is_some());
+    Ok(Publisher { name, kind, title, registry_only, private, mirrored, quota_bytes, created_ms })
 }
 
 impl Kind {

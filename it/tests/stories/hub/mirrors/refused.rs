@@ -50,6 +50,7 @@ fn what_does_not_hold_against_the_policy_is_told_and_served_to_nobody() {
     });
     mirror.follow(&rule(&scene));
     mirror.wait(("steady", "1.0.0"), "mirrored");
+    assert_eq!(mirror.read("publishers/l3af")["mirrored"], true);
 }
 
 #[test]
