@@ -36,7 +36,7 @@ pub(crate) struct Part {
     #[serde(default)]
     pub(crate) after: String,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     pub(crate) limit: i64,
 }
@@ -49,7 +49,8 @@ pub(crate) struct Listed<T> {
     pub(crate) next: Option<String>,
 }
 
-fn hundred() -> i64 {
+/// How many are told where nobody says how many.
+pub(crate) fn usual() -> i64 {
     100
 }
 

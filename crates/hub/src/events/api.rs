@@ -16,7 +16,7 @@ use wire::Problem;
 use super::webhooks::{Delivery, NewWebhook, Webhook};
 use crate::Hub;
 use crate::access::{Action, Caller, Refused, Resource};
-use crate::given::{Asked, Body, Listed, Named, Part};
+use crate::given::{Asked, Body, Listed, Named, Part, usual};
 use crate::registry::PublisherName;
 
 /// The calls, with their description.
@@ -45,13 +45,9 @@ struct Of {
     #[serde(default)]
     after: String,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: i64,
-}
-
-fn hundred() -> i64 {
-    100
 }
 
 /// Lets through who looks after those packages.

@@ -19,7 +19,7 @@ use super::outbox::{self, Sent};
 use crate::Hub;
 use crate::access::{Action, Caller, Refused, Resource, Scope};
 use crate::audit::{self, Note};
-use crate::given::{Asked, Body, Listed, Named, Part};
+use crate::given::{Asked, Body, Listed, Named, Part, usual};
 
 /// The calls, with their description.
 pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
@@ -58,13 +58,9 @@ struct Of {
     #[serde(default)]
     after: String,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: i64,
-}
-
-fn hundred() -> i64 {
-    100
 }
 
 /// Where one is mailed

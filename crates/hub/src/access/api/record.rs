@@ -14,7 +14,7 @@ use super::super::caller::Caller;
 use super::super::refused::Refused;
 use crate::Hub;
 use crate::audit::{self, Entry};
-use crate::given::{Asked, Listed, Part};
+use crate::given::{Asked, Listed, Part, usual};
 
 /// Which entries are wanted.
 #[derive(Debug, Deserialize, IntoParams)]
@@ -26,13 +26,9 @@ pub(super) struct Entries {
     #[param(minimum = 0)]
     after: i64,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: i64,
-}
-
-fn hundred() -> i64 {
-    100
 }
 
 /// Who changed what, the oldest first

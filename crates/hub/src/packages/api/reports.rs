@@ -16,7 +16,7 @@ use super::known::{PackagePath, ReleasePath, release, releases};
 use super::refused::{Refused, invalid};
 use crate::Hub;
 use crate::access::{Action, Caller, Resource, Scope};
-use crate::given::{Asked, Body, Listed, Named, Part};
+use crate::given::{Asked, Body, Listed, Named, Part, usual};
 use crate::server::Client;
 
 /// What is wrong, and with what: `publisher` and `name`, with `version` for one release, and with `reviewer` for what somebody said
@@ -55,13 +55,9 @@ pub(super) struct Of {
     #[serde(default)]
     after: String,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: i64,
-}
-
-fn hundred() -> i64 {
-    100
 }
 
 /// Report something to the administrators

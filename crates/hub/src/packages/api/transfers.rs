@@ -16,7 +16,7 @@ use super::known::PackagePath;
 use super::refused::Refused;
 use crate::Hub;
 use crate::access::{Action, Caller, Resource};
-use crate::given::{Asked, Body, Listed, Named, Part};
+use crate::given::{Asked, Body, Listed, Named, Part, usual};
 use crate::registry::PublisherName;
 
 /// Whose transfers are wanted.
@@ -31,13 +31,9 @@ pub(super) struct Of {
     #[serde(default)]
     after: String,
     /// How many at most.
-    #[serde(default = "hundred")]
+    #[serde(default = "usual")]
     #[param(minimum = 1, maximum = 1000, default = 100)]
     limit: i64,
-}
-
-fn hundred() -> i64 {
-    100
 }
 
 fn owned(publisher: &str) -> Resource {
