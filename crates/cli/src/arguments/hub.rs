@@ -27,7 +27,7 @@ pub(crate) struct Hub {
 Examples:
   l3af login hub.example.org
   l3af login hub.example.org --device
-  l3af login hub.example.org --ci
+  l3af login hub.example.org --ci --publisher acme
   l3af login hub.example.org --user alice
   l3af login hub.example.org --user alice --scope 'repository:acme/*:pull,push' --password-file secret")]
 pub(crate) struct Login {
@@ -46,7 +46,7 @@ pub(crate) struct Login {
     /// Log in as the job of CI that this is, for some minutes, where a rule of a publisher lets it publish
     #[arg(long)]
     pub(crate) ci: bool,
-    /// Whose rules are asked with `--ci`; without it, those of all
+    /// Whose rules are asked with `--ci`; without it, those of all, of which one publisher's may fit
     #[arg(long, value_name = "NAME", requires = "ci")]
     pub(crate) publisher: Option<String>,
     #[command(flatten)]

@@ -70,7 +70,8 @@ impl From<NotExchanged> for NoGrant {
             NotExchanged::NoIssuer
             | NotExchanged::Bad(BadToken::Invalid(_))
             | NotExchanged::Replayed
-            | NotExchanged::NoRule { .. } => Self::Grant(refused.to_string()),
+            | NotExchanged::NoRule { .. }
+            | NotExchanged::Several => Self::Grant(refused.to_string()),
         }
     }
 }

@@ -72,6 +72,9 @@ impl Shown {
         let mut fitting = found.into_iter().filter(|(rule, ..)| matching::fits(&rule.claims, &self.claims));
         let no_rule = || NotExchanged::NoRule { subject: self.text("sub").chars().take(200).collect() };
         let (rule, publisher, account) = fitting.next().ok_or_else(no_rule)?;
+        if fitting.any(|(_, other, _)| other != publisher) {
+            return Err(NotExchanged::Several);
+        }
         self.give(connection, rule, (&publisher, &account), now_ms).await
     }
 

@@ -30,6 +30,11 @@ pub(super) enum NotExchanged {
     /// No rule is about it.
     #[error("no rule of a publisher is about a token whose `sub` is `{subject}`")]
     NoRule { subject: String },
+    /// Who is meant nobody said, and anybody may write a rule about any job.
+    #[error(
+        "rules of several publishers are about the token: say which is meant, as `audience` (`l3af login --ci --publisher NAME`)"
+    )]
+    Several,
     /// The hub fails, or refuses what the rule says.
     #[error(transparent)]
     Refused(#[from] Refused),

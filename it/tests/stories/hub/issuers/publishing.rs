@@ -82,6 +82,30 @@ fn a_job_whose_token_fits_a_rule_publishes_and_does_nothing_else() {
 }
 
 #[test]
+fn a_rule_of_somebody_else_about_the_same_job_takes_nothing_over() {
+    let (scene, anna) = scene();
+    let mallory = scene.hub.add_account(&scene.admin, "mallory", "contributor").unwrap();
+    let mallory = scene.hub.token(&mallory, &["api:read", "api:write", "repository:*:pull,push"]).unwrap();
+    scene.call(&mallory, ("POST", "/api/v1/publishers"), &json!({ "name": "evil" }), 201);
+    let mut theirs = rule(&scene);
+    theirs["scopes"] = json!(["repository:evil/guard:pull,push"]);
+    // The oldest of all.
+    scene.call(&mallory, ("POST", "/api/v1/publishers/evil/publishing-rules"), &theirs, 201);
+    scene.call(&anna, ("POST", RULES), &rule(&scene), 201);
+    let token = scene.provider.sign(&json!({ "claims": claims(&scene, "7") })).unwrap();
+    let told = exchange(&scene, &token, 400);
+    assert!(told["error_description"].as_str().unwrap().contains("--publisher"), "{told}");
+    // It was not used up by that.
+    let pairs = [
+        ("grant_type", EXCHANGE),
+        ("subject_token_type", ID_TOKEN),
+        ("subject_token", token.as_str()),
+        ("audience", "acme"),
+    ];
+    assert_eq!(scene.grant(&pairs, 200)["scope"], "repository:acme/guard:pull,push");
+}
+
+#[test]
 fn a_token_of_a_job_counts_once_however_often_it_is_shown() {
     let (scene, anna) = scene();
     counts_once(&scene, &anna);
