@@ -137,11 +137,11 @@ pub(super) async fn list(
     caller: Caller,
     Asked(of): Asked<Of>,
 ) -> Result<Json<Listed<Report>>, Refused> {
-    let (account, _) = caller.account_for(&Scope::ReadApi)?;
     let sees_all = hub.access.permit(&caller, Action::Administer, Resource::Hub).await.is_ok();
+    let own = if sees_all { None } else { Some(caller.account_for(&Scope::ReadApi)?.0) };
     let part = Part { after: of.after, limit: of.limit };
     let mut connection = hub.database.readers().acquire().await?;
-    let wanted = ((!sees_all).then_some(account), of.state.as_str());
+    let wanted = (own, of.state.as_str());
     let found = reports::after(&mut connection, wanted, (&part.after, part.read()?)).await?;
     Ok(Json(part.of(found, |report| report.id.clone())))
 }

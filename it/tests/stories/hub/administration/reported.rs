@@ -28,6 +28,8 @@ fn a_report_goes_through_the_queue_to_a_takedown() {
     let open = call(hub, &boss, ("GET", "reports?state=open"), &Value::Null, 200);
     assert_eq!(open["items"][0]["id"], filed["id"]);
     let second = hub.add_account(&boss, "second", "administrator").unwrap();
+    let only_admin = hub.token(&second, &["admin"]).unwrap();
+    assert_eq!(call(hub, &only_admin, ("GET", "reports?state=open"), &Value::Null, 200), open);
     let second = hub.token(&second, &["api:read", "api:write", "admin"]).unwrap();
     call(hub, &boss, ("POST", &format!("{path}/claim")), &Value::Null, 200);
     call(hub, &second, ("POST", &format!("{path}/claim")), &Value::Null, 409);
