@@ -42,9 +42,12 @@ pub enum NotExported {
         /// Which.
         folder: PathBuf,
     },
-    /// No package is meant.
-    #[error("no package that is released here is one of those that were asked for")]
-    Nothing,
+    /// No package is meant by one of the patterns.
+    #[error("no package that is released here is `{pattern}`")]
+    Unmatched {
+        /// Which.
+        pattern: Pattern,
+    },
     /// It cannot be read or written.
     #[error("cannot write `{}`", .path.display())]
     Unwritable {
@@ -81,16 +84,14 @@ impl Hub {
     /// # Errors
     /// When something cannot be read or written.
     pub async fn export(&self, folder: &Path, patterns: &[Pattern]) -> Result<Exported, NotExported> {
+        let meant = self.exportable(patterns).await?;
         let target = Target::open(folder).await?;
         let before = target.listed().await?;
         let mut listed: BTreeMap<(String, String), Digest> = before.clone();
         let mut exported = Exported::default();
-        for (publisher, name) in self.exportable(patterns).await? {
+        for (publisher, name) in meant {
             let document = self.export_package((&publisher, &name), &target, &mut exported).await?;
             listed.insert((publisher, name), document);
-        }
-        if exported.releases == 0 {
-            return Err(NotExported::Nothing);
         }
         exported.packages = listed.len() as u64;
         let packages = listed.iter().map(|((publisher, name), document)| ListedPackage {
@@ -113,12 +114,17 @@ impl Hub {
         Ok(exported)
     }
 
-    /// The packages that people have of those that are meant.
-    async fn exportable(&self, patterns: &[Pattern]) -> sqlx::Result<Vec<(String, String)>> {
+    /// The packages that people have of those that are meant, of each pattern some.
+    async fn exportable(&self, patterns: &[Pattern]) -> Result<Vec<(String, String)>, NotExported> {
         let select = "SELECT p.publisher, p.name FROM packages p WHERE EXISTS (SELECT 1 FROM releases r \
                       WHERE r.package = p.id AND r.state IN ('released', 'yanked')) ORDER BY p.publisher, p.name";
         let mut found: Vec<(String, String)> =
             sqlx::query_as(select).fetch_all(self.database.readers()).await?;
+        let is_unmatched =
+            |pattern: &&Pattern| !found.iter().any(|(publisher, name)| pattern.matches(publisher, name));
+        if let Some(pattern) = patterns.iter().find(is_unmatched) {
+            return Err(NotExported::Unmatched { pattern: pattern.clone() });
+        }
         found.retain(|(publisher, name)| patterns.iter().any(|pattern| pattern.matches(publisher, name)));
         Ok(found)
     }

@@ -55,6 +55,11 @@ fn packages_are_carried_to_where_no_network_leads() {
     scene.push(&packages().path("sanity"), "sanity");
     scene.push(&version("1.0.0"), "steady");
     let carried = Carried::new();
+    let folder = carried.text();
+    let refused =
+        scene.hub.administer(&["export", folder.as_str(), "--packages", "l3af/sanity", "acme/*"]).unwrap();
+    assert!(!refused.ok && refused.stderr.ends_with("error: no package that is released here is `acme/*`\n"));
+    assert!(!carried.path().exists(), "of an order that is half right nothing is done");
     let told = carried.export(&scene, &["l3af/sanity"]);
     assert!(told.starts_with("1 releases") && told.contains("1 packages are there"), "{told}");
     let mirror = carried.mirror();
