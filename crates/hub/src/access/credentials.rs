@@ -5,8 +5,8 @@ use axum::http::{HeaderMap, header};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 
+use super::cookie::SESSION;
 use super::secret::{PREFIX, Secret};
-use super::sessions;
 
 /// What a request shows.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -30,7 +30,7 @@ impl Shown {
     /// Reads the headers. What is in `Authorization` counts before a cookie.
     pub(super) fn read(headers: &HeaderMap) -> Self {
         let Some(value) = headers.get(header::AUTHORIZATION) else {
-            return sessions::shown(headers).map_or(Self::Nothing, Self::Session);
+            return SESSION.shown(headers).map_or(Self::Nothing, Self::Session);
         };
         let Some((scheme, rest)) = value.to_str().ok().and_then(|value| value.split_once(' ')) else {
             return Self::Unreadable("`Authorization` is neither `Basic` nor `Bearer`");

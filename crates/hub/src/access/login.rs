@@ -8,6 +8,7 @@ use futures_util::FutureExt as _;
 
 use super::attempts::{self, Subject};
 use super::caller::Caller;
+use super::cookie::SESSION;
 use super::denied::Denied;
 use super::names::Handle;
 use super::refused::Refused;
@@ -118,7 +119,7 @@ impl Access {
     /// # Errors
     /// Those of the database.
     pub(super) async fn browser(&self, headers: &HeaderMap) -> Result<Option<(String, String)>, Denied> {
-        let Some(session) = sessions::shown(headers) else { return Ok(None) };
+        let Some(session) = SESSION.shown(headers) else { return Ok(None) };
         let mut connection = self.database.readers().acquire().await?;
         match sessions::find(&mut connection, &session, self.now_ms()).await? {
             Some(Caller::Account { id, handle, .. }) => Ok(Some((id, handle))),

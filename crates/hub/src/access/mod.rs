@@ -12,6 +12,7 @@ mod attempts;
 mod by_machine;
 mod caller;
 mod closing;
+mod cookie;
 mod credentials;
 mod denied;
 mod issuers;

@@ -12,11 +12,11 @@ use axum::response::{Html, IntoResponse, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::cookie::SESSION;
 use super::denied::Denied;
 use super::names::Handle;
 use super::refused::Refused;
 use super::secret::Secret;
-use super::sessions;
 use crate::Hub;
 use crate::server::Client;
 
@@ -127,7 +127,7 @@ async fn log_in(
         Ok(session) => {
             let mut response = Redirect::to(inside(&next)).into_response();
             if let Some(session) = session {
-                let cookie = sessions::cookie(&session, hub.access.is_tls());
+                let cookie = SESSION.with(&session, hub.access.is_tls());
                 response.headers_mut().insert(header::SET_COOKIE, cookie);
             }
             response
@@ -140,13 +140,13 @@ async fn log_in(
 }
 
 async fn log_out(State(hub): State<Arc<Hub>>, headers: HeaderMap) -> Response {
-    if let Some(session) = sessions::shown(&headers)
+    if let Some(session) = SESSION.shown(&headers)
         && let Err(denied) = hub.access.end_session(session).await
     {
         let blank = LoginPage::of(&hub, String::new(), String::new());
         return refused_page(&denied, &blank.with(denied.to_string()));
     }
-    let cookie = sessions::no_cookie(hub.access.is_tls());
+    let cookie = SESSION.without(hub.access.is_tls());
     ([(header::SET_COOKIE, cookie)], Redirect::to("/login")).into_response()
 }
 

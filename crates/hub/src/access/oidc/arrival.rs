@@ -7,6 +7,7 @@ use serde::Deserialize;
 use sqlx::AnyConnection;
 use wire::{Code, IssuerError};
 
+use super::super::cookie::SESSION;
 use super::super::issuers::{Client, Issuer};
 use super::super::names::Role;
 use super::super::secret::Secret;
@@ -49,7 +50,7 @@ impl Access {
         let journey = Journey::shown(headers, &brought.state).ok_or(NotLoggedIn::Stray)?;
         let (next, journey) = self.end_journey(journey, &issuer.url).await?;
         let person = self.prove(name, (issuer, client), &journey, brought).await?;
-        let session = sessions::shown(headers);
+        let session = SESSION.shown(headers);
         let (now_ms, url, title) = (self.now_ms(), issuer.url.clone(), issuer.title.clone());
         let newcomers = client.newcomers;
         let arrived = self.database.write(move |connection| {

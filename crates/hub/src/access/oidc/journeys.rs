@@ -3,18 +3,13 @@
 //! the browser that was sent: it has a cookie besides. Neither can be read from the database.
 
 use aws_lc_rs::digest::{SHA256, digest};
-use axum::http::{HeaderMap, HeaderValue, header};
+use axum::http::{HeaderMap, HeaderValue};
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use sqlx::AnyConnection;
 
+use super::super::cookie::{AWAY_S, JOURNEY};
 use super::super::secret::Secret;
-
-/// For how long a browser may be away.
-const AWAY_S: i64 = 10 * 60;
-/// The names of the cookie, over HTTP and over TLS.
-const NAME: &str = "l3af_journey";
-const TLS_NAME: &str = "__Host-l3af_journey";
 
 /// What is known of a journey by whoever has both its state and the cookie.
 pub(super) struct Journey {
@@ -37,11 +32,7 @@ impl Journey {
 
     /// The journey that a browser is back from, by its cookie and by what it brings.
     pub(super) fn shown(headers: &HeaderMap, state: &str) -> Option<Self> {
-        let cookies = headers.get_all(header::COOKIE).iter().filter_map(|value| value.to_str().ok());
-        let pairs =
-            cookies.flat_map(|cookies| cookies.split(';')).filter_map(|pair| pair.trim().split_once('='));
-        let mut ours = pairs.filter(|(name, _)| [NAME, TLS_NAME].contains(name));
-        let browser = ours.next().and_then(|(_, value)| Secret::read(value))?;
+        let browser = JOURNEY.shown(headers)?;
         Some(Self { state: Secret::read(state)?, browser })
     }
 
@@ -63,20 +54,8 @@ impl Journey {
 
     /// What makes the browser show that it is the one.
     pub(super) fn cookie(&self, is_tls: bool) -> HeaderValue {
-        set(self.browser.reveal(), AWAY_S, is_tls)
+        JOURNEY.with(&self.browser, is_tls)
     }
-}
-
-/// What makes a browser forget.
-pub(super) fn no_cookie(is_tls: bool) -> HeaderValue {
-    set("", 0, is_tls)
-}
-
-/// `Lax`: the issuer leads the browser back from another site.
-fn set(value: &str, max_age_s: i64, is_tls: bool) -> HeaderValue {
-    let (name, secure) = if is_tls { (TLS_NAME, "; Secure") } else { (NAME, "") };
-    let text = format!("{name}={value}; Path=/; HttpOnly; SameSite=Lax; Max-Age={max_age_s}{secure}");
-    HeaderValue::try_from(text).expect("it is ASCII")
 }
 
 /// What a code is bound to, of what only its asker knows (RFC 7636, 4.2).
@@ -159,6 +138,8 @@ pub(super) async fn take(
 
 #[cfg(test)]
 mod tests {
+    use axum::http::header;
+
     use super::*;
 
     #[test]

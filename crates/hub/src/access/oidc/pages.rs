@@ -12,11 +12,11 @@ use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::{get, post};
 use serde::Deserialize;
 
+use super::super::cookie::{JOURNEY, SESSION};
 use super::super::pages::{LoginPage, Next, inside, page};
-use super::super::{refused::Refused, sessions};
+use super::super::refused::Refused;
 use super::NotLoggedIn;
 use super::arrival::{Arrived, Brought};
-use super::journeys;
 use crate::Hub;
 use crate::answer::whole;
 
@@ -70,8 +70,8 @@ async fn arrive(
         Ok(Arrived::In { session, next }) => {
             let mut response = Redirect::to(inside(&next)).into_response();
             let headers = response.headers_mut();
-            headers.append(header::SET_COOKIE, sessions::cookie(&session, is_tls));
-            headers.append(header::SET_COOKIE, journeys::no_cookie(is_tls));
+            headers.append(header::SET_COOKIE, SESSION.with(&session, is_tls));
+            headers.append(header::SET_COOKIE, JOURNEY.without(is_tls));
             headers.append(header::CACHE_CONTROL, header::HeaderValue::from_static("no-store"));
             response
         }
@@ -95,7 +95,7 @@ async fn link(
     let Ok(Form(Kept { kept })) = form else { return refuse(&hub, &NotLoggedIn::Stray) };
     match hub.access.link_login(&headers, &kept).await {
         Ok(next) => {
-            let cookie = journeys::no_cookie(hub.access.is_tls());
+            let cookie = JOURNEY.without(hub.access.is_tls());
             ([(header::SET_COOKIE, cookie)], Redirect::to(inside(&next))).into_response()
         }
         Err(refused) => refuse(&hub, &refused),
