@@ -62,7 +62,7 @@ impl Folder {
         self.blobs.join(digest.algorithm().name()).join(&hex[..2]).join(hex)
     }
 
-    pub(super) fn beside(&self) -> PathBuf {
+    fn beside(&self) -> PathBuf {
         self.uploads.join(Uuid::now_v7().simple().to_string())
     }
 
@@ -72,8 +72,12 @@ impl Folder {
     }
 
     pub(super) async fn put(&self, digest: &ContentDigest, bytes: Bytes) -> io::Result<()> {
+        self.write(self.place(digest), bytes).await
+    }
+
+    /// Writes a file whole or not at all, in place of the one that has its name.
+    pub(super) async fn write(&self, place: PathBuf, bytes: Bytes) -> io::Result<()> {
         let beside = self.beside();
-        let place = self.place(digest);
         blocking(move || {
             let mut file = File::create_new(&beside)?;
             file.write_all(&bytes)?;
@@ -210,7 +214,7 @@ fn join(parts: &[PathBuf], whole: &Path) -> io::Result<()> {
 }
 
 /// Gives a flushed file its name for good.
-pub(super) fn rename(from: &Path, to: &Path) -> io::Result<()> {
+fn rename(from: &Path, to: &Path) -> io::Result<()> {
     fs::rename(from, to)?;
     flush(to.parent().expect("the place of a blob is in a folder"))
 }

@@ -1,29 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //! What lies beside the blobs: `records/<name>.json`. Names are those that the hub gives: UUIDs, and words.
 
-use std::fs::{self, File};
-use std::io::{self, Write as _};
+use std::fs;
+use std::io;
 
 use bytes::Bytes;
 use futures_util::TryStreamExt as _;
 use object_store::{ObjectStore as _, ObjectStoreExt as _};
 
 use super::bucket::{self, Bucket};
-use super::folder::{Folder, blocking, rename, unless_missing};
+use super::folder::{Folder, blocking, unless_missing};
 
 /// What each ends with.
 const END: &str = ".json";
 
 impl Folder {
     pub(super) async fn put_record(&self, name: &str, bytes: Bytes) -> io::Result<()> {
-        let (beside, place) = (self.beside(), self.records.join(format!("{name}{END}")));
-        blocking(move || {
-            let mut file = File::create_new(&beside)?;
-            file.write_all(&bytes)?;
-            file.sync_all()?;
-            rename(&beside, &place)
-        })
-        .await
+        self.write(self.records.join(format!("{name}{END}")), bytes).await
     }
 
     pub(super) async fn read_record(&self, name: &str) -> io::Result<Bytes> {
