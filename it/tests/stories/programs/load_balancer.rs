@@ -212,32 +212,41 @@ fn datagrams_find_their_server_and_errors_about_answers_do_too() {
     let services: Vec<String> = VIPS.map(|vip| service(vip, 53, "udp")).to_vec();
     let backends: Vec<String> = farm.servers.iter().map(|server| server.backend("")).collect();
     farm.apply(&document(&services, &backends, "").unwrap()).unwrap();
-    for (turn, (vip, any)) in VIPS.iter().zip(["0.0.0.0:5000", "[::]:5000"]).enumerate() {
+    for (vip, any) in VIPS.iter().zip(["0.0.0.0:5000", "[::]:5000"]) {
         let at = SocketAddr::new(vip.parse().unwrap(), 53);
         let servers: Vec<UdpSocket> =
             farm.servers.iter().map(|server| udp(&server.side, at).unwrap()).collect();
         let client = udp(&farm.pair.left, any.parse().unwrap()).unwrap();
         client.connect(at).unwrap();
-        for _ in 0..5 {
-            client.send(b"question").unwrap();
-        }
-        // All of them come to one server.
+        let ask = || assert_eq!(client.send(b"question").unwrap(), 8);
         let receives = |server: &&UdpSocket| server.peek_from(&mut [0; 8]).is_ok();
-        farm.node.wait("a question arrives", || servers.iter().any(|server| receives(&server)));
-        let server = servers.iter().find(receives).unwrap();
+        farm.node.wait("a question arrives", || {
+            ask();
+            servers.iter().any(|server| receives(&server))
+        });
+        (0..5).for_each(|_| ask());
+        // All of them come to one server.
+        let (asked, others): (Vec<&UdpSocket>, Vec<&UdpSocket>) = servers.iter().partition(receives);
+        let [server] = asked[..] else { panic!("{asked:?} were asked") };
         server.set_nonblocking(false).unwrap();
         let mut from = None;
-        for _ in 0..5 {
+        for _ in 0..6 {
             from = Some(server.recv_from(&mut [0; 8]).unwrap().1);
         }
+        assert!(!others.iter().any(receives), "{others:?}");
         server.connect(from.unwrap()).unwrap();
         server.send(b"answer").unwrap();
         assert_eq!(client.recv(&mut [0; 8]).unwrap(), 6);
-        // Nobody takes the next answer: the error about it finds the server that gave it.
+        // Nobody takes the next answers: the error about one finds the server that gave it. The kernel may keep some errors
+        // to itself, as all of the machine share a limit of how many there are in a second.
         drop(client);
-        server.send(b"answer").unwrap();
-        assert_eq!(server.recv(&mut [0; 8]).unwrap_err().kind(), ErrorKind::ConnectionRefused);
-        assert_eq!(farm.outcome("error_forwarded").unwrap(), turn as u64 + 1);
+        server.set_nonblocking(true).unwrap();
+        let before = farm.outcome("error_forwarded").unwrap();
+        farm.node.wait("the server learns that nobody takes its answers", || {
+            let refused = server.send(b"answer").and_then(|_| server.recv(&mut [0; 8])).err();
+            refused.is_some_and(|error| error.kind() == ErrorKind::ConnectionRefused)
+        });
+        assert!(farm.outcome("error_forwarded").unwrap() > before);
     }
 }
 

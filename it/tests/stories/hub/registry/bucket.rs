@@ -20,8 +20,7 @@ fn objects(below: &Path) -> usize {
 #[test]
 fn an_upload_is_assembled_of_pieces_of_any_size_over_the_deaths_of_the_hub() {
     let bucket = S3::start().unwrap();
-    let sweep = "[sweep]\nevery_seconds = 1\ngrace_seconds = 1\n";
-    let mut hub = Hub::start_with(&format!("{}{sweep}", bucket.configuration())).unwrap();
+    let mut hub = Hub::start_with(&bucket.configuration()).unwrap();
     hub.add_registry("free").unwrap();
     // Parts are of 8 MiB: a piece ends in the middle of one, one has several, and some bytes are left.
     let ends = [5 * MIB + 1, 6 * MIB, 23 * MIB + 7];
@@ -46,6 +45,8 @@ fn an_upload_is_assembled_of_pieces_of_any_size_over_the_deaths_of_the_hub() {
         assert_eq!(part.send().unwrap().body, bytes[8_388_600..=8_388_620]);
         assert_eq!(here.delete(&format!("blobs/{whole}")).status, 202);
     }
+    let hasty = "[sweep]\nevery_seconds = 1\ngrace_seconds = 1\n";
+    hub.restart_with(&format!("{}{hasty}", bucket.configuration())).unwrap();
     let kept = bucket.objects().as_ref().join("hub");
     hub.wait("nothing is left of them", || objects(&kept) == 0);
 }

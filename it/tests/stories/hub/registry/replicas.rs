@@ -8,10 +8,17 @@ use serde_json::json;
 
 use super::{IMAGE, Repository, described, digest};
 
-/// Two hubs, which remove at once what nobody needs.
-fn both(database: &Postgres) -> (Hub, Hub) {
-    let sweep = "[sweep]\nevery_seconds = 1\ngrace_seconds = 2\nstrays_every_seconds = 0\n";
-    let one = Hub::start_with(&format!("database = '{}'\n{sweep}", database.url())).unwrap();
+/// What hubs are told that remove soon what nobody needs.
+const HASTY: &str = "[sweep]\nevery_seconds = 1\ngrace_seconds = 2\nstrays_every_seconds = 0\n";
+
+/// What a hub is told whose rows are in a database.
+fn settings(database: &Postgres, sweep: &str) -> String {
+    format!("database = '{}'\n{sweep}", database.url())
+}
+
+/// Two hubs that sweep so.
+fn both(database: &Postgres, sweep: &str) -> (Hub, Hub) {
+    let one = Hub::start_with(&settings(database, sweep)).unwrap();
     one.add_registry("free").unwrap();
     let other = one.replica().unwrap();
     (one, other)
@@ -20,7 +27,7 @@ fn both(database: &Postgres) -> (Hub, Hub) {
 #[test]
 fn what_one_hub_acknowledged_the_other_has_at_once() {
     let database = Postgres::start().unwrap();
-    let (one, other) = both(&database);
+    let (mut one, other) = both(&database, "");
     let (here, there) =
         (Repository { hub: &one, name: "free/a" }, Repository { hub: &other, name: "free/a" });
     let image = here.image("sha512", 1);
@@ -48,6 +55,7 @@ fn what_one_hub_acknowledged_the_other_has_at_once() {
     for gone in [&subject, &about] {
         assert_eq!(there.get(&format!("manifests/{gone}")).status, 404);
     }
+    one.restart_with(&settings(&database, HASTY)).unwrap();
     let catalog = || one.get("/v2/_catalog").unwrap().json().unwrap()["repositories"].clone();
     one.wait("repositories with nothing in them go", || catalog() == json!([]));
     one.administer(&["check"]).unwrap().success().unwrap();
@@ -57,7 +65,7 @@ fn what_one_hub_acknowledged_the_other_has_at_once() {
 fn hubs_that_race_for_tags_and_blobs_while_both_sweep_lose_nothing() {
     const ROUNDS: usize = 20;
     let database = Postgres::start().unwrap();
-    let (one, other) = both(&database);
+    let (one, other) = both(&database, HASTY);
     let images: Vec<String> = (0..4)
         .map(|seed| Repository { hub: &one, name: "free/race" }.image("sha256", seed).to_string())
         .collect();
