@@ -75,7 +75,12 @@ impl IntoResponse for Refused {
             Self::Unfound(
                 Unfound::TooManyWords | Unfound::Limit | Unfound::After { .. } | Unfound::Kernel(_),
             ) => (StatusCode::BAD_REQUEST, "invalid", "`/api/v1/openapi.json` says what is accepted"),
-            Self::Unresolved(_) => (
+            Self::Unresolved(Unresolved::TakenDown { .. }) => (
+                StatusCode::NOT_FOUND,
+                "unresolved",
+                "the advisories of the package say what to do where it runs; ask for another range to have another version",
+            ),
+            Self::Unresolved(Unresolved::Range { .. } | Unresolved::Unfit { .. }) => (
                 StatusCode::NOT_FOUND,
                 "unresolved",
                 "ask for another range, or for the channel `candidate`, which has pre-releases",
