@@ -114,10 +114,10 @@ impl Hub {
         Ok(exported)
     }
 
-    /// The packages that people have of those that are meant, of each pattern some.
+    /// The packages that people have, or had until they were taken down, of those that are meant, of each pattern some.
     async fn exportable(&self, patterns: &[Pattern]) -> Result<Vec<(String, String)>, NotExported> {
         let select = "SELECT p.publisher, p.name FROM packages p WHERE EXISTS (SELECT 1 FROM releases r \
-                      WHERE r.package = p.id AND r.state IN ('released', 'yanked')) ORDER BY p.publisher, p.name";
+                      WHERE r.package = p.id AND r.state IN ('released', 'yanked', 'taken-down') AND r.released_ms IS NOT NULL) ORDER BY p.publisher, p.name";
         let mut found: Vec<(String, String)> =
             sqlx::query_as(select).fetch_all(self.database.readers()).await?;
         let is_unmatched =

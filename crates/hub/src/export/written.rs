@@ -7,7 +7,7 @@ use package::Digest;
 use serde_json::{Value, json};
 use sqlx::any::AnyRow;
 use sqlx::{FromRow, Row as _};
-use wire::hub::{Channel, ExportedPackage, ExportedRelease, Referring};
+use wire::hub::{Channel, ExportedPackage, ExportedRelease, Referring, State};
 
 use super::folder::Target;
 use super::{Exported, NotExported};
@@ -50,7 +50,15 @@ impl Hub {
         let mut entries = BTreeMap::new();
         let all = Release::all(readers, publisher, name).await?;
         let package = all.first().map(|release| release.package.clone()).unwrap_or_default();
-        for release in all.into_iter().filter(|release| release.state.is_public()) {
+        // What people had is told of whatever became of it; what is taken down is given to nobody.
+        for release in all.into_iter().filter(|release| release.released_ms.is_some()) {
+            if release.state == State::TakenDown {
+                releases.push(described(&release, BTreeSet::new())?);
+                continue;
+            }
+            if !release.state.is_public() {
+                continue;
+            }
             let parts = self.parts(&release).await?;
             for part in &parts {
                 let digest: ContentDigest = part.digest.parse().map_err(undecodable)?;

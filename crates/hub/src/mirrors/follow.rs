@@ -15,7 +15,7 @@ use super::lease::Lease;
 use super::rows::Outcome;
 use super::rule::Deletions;
 use super::run::{Both, Run};
-use super::source::{Named, Offered};
+use super::source::{Named, Offered, Standing};
 use crate::packages::mirrored;
 use crate::packages::{Release, undecodable};
 
@@ -38,7 +38,11 @@ impl Run<'_> {
             let why = "it was deleted here".to_owned();
             return self.became(both, (&version, Some(digest)), Outcome::Removed, Some(why)).await;
         }
-        let problem = self.follow_referrers(both, &release).await?;
+        let problem = match offered.standing {
+            // Neither does it say any more what refers to it.
+            Standing::TakenDown(_) => None,
+            Standing::Released | Standing::Yanked(_) => self.follow_referrers(both, &release).await?,
+        };
         let was_yanked = both.known(&version).is_some_and(|known| known.yanked);
         let mut became = Became {
             package: both.named.clone(),
@@ -48,10 +52,10 @@ impl Run<'_> {
             problem,
             yanked: was_yanked,
         };
-        match (&offered.yanked, release.state) {
-            (Some(reason), State::Released) => {
+        match (offered.standing.warning(), release.state) {
+            (Some(warning), State::Released) => {
                 became.yanked = true;
-                self.yank(release, self.reason(reason), became).await
+                self.yank(release, self.reason(&warning), became).await
             }
             (None, State::Yanked) if was_yanked && both.offer().tells_yanks => {
                 became.yanked = false;
@@ -99,7 +103,7 @@ impl Run<'_> {
         while !said.is_char_boundary(end) {
             end -= 1;
         }
-        format!("yanked at {}: {}", self.lease.rule.source, &said[..end])
+        format!("at {} {}", self.lease.rule.source, &said[..end])
     }
 
     async fn yank(&self, release: Release, reason: String, became: Became) -> Result<(), Halted> {

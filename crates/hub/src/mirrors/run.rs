@@ -17,7 +17,7 @@ use super::fetch::Fetching;
 use super::keep::{self, Became, Halted, Unkept};
 use super::lease::Lease;
 use super::rows::{self, MirrorResult, Outcome};
-use super::source::{Named, Offer, Offered, Source, Unfetched};
+use super::source::{Named, Offer, Offered, Source, Standing, Unfetched};
 use crate::Hub;
 use crate::answer::whole;
 use crate::packages::mirrored::{self, Candidate, Terms};
@@ -116,7 +116,7 @@ impl Run<'_> {
         let is_ours = known.is_some_and(|known| known.outcome.is_here());
         let is_wanted = self.lease.rule.wants(&self.range, &offered.version);
         // Nobody is led to what is yanked, and so neither is this hub.
-        if !is_ours && (!is_wanted || offered.yanked.is_some()) {
+        if !is_ours && (!is_wanted || offered.standing != Standing::Released) {
             return Ok(());
         }
         let digest = match &offered.digest {

@@ -12,9 +12,9 @@ use serde::de::DeserializeOwned;
 use thiserror::Error;
 use tokio::sync::Mutex;
 use tokio::task::spawn_blocking;
-use wire::hub::{Export, ExportedPackage, ExportedRelease, State};
+use wire::hub::{Export, ExportedPackage, ExportedRelease};
 
-use super::{Named, Offer, Offered, Unfetched};
+use super::{Named, Offer, Offered, Standing, Unfetched};
 use crate::mirrors::pattern::Pattern;
 
 /// What says that a folder is whole.
@@ -105,13 +105,11 @@ impl Folder {
 
     pub(super) async fn offer(&self, package: &Named) -> Result<Offer, Unfetched> {
         let read = self.package(package).await?;
-        let offered = |release: &ExportedRelease| Offered {
-            version: release.version.clone(),
-            digest: Ok(release.digest),
-            yanked: (release.state == State::Yanked).then(|| release.reason.clone().unwrap_or_default()),
+        let offered = |release: &ExportedRelease| {
+            let standing = Standing::of(release.state, release.reason.clone())?;
+            Some(Offered { version: release.version.clone(), digest: Ok(release.digest), standing })
         };
-        let public = read.releases.iter().filter(|release| release.state.is_public());
-        let releases = public.map(offered).collect();
+        let releases = read.releases.iter().filter_map(offered).collect();
         Ok(Offer { releases, advisories: read.advisories.clone(), tells_yanks: true })
     }
 

@@ -11,7 +11,7 @@ use jiff::Timestamp;
 use package::{Digest, Version};
 use thiserror::Error;
 use wire::RegistryError;
-use wire::hub::{Advisory, HubError};
+use wire::hub::{Advisory, HubError, State};
 
 use self::folder::Folder;
 use self::online::Online;
@@ -50,8 +50,43 @@ pub(super) struct Offered {
     pub(super) version: Version,
     /// The digest of its index, or why it cannot be had.
     pub(super) digest: Result<Digest, String>,
-    /// Why it is yanked, where it is.
-    pub(super) yanked: Option<String>,
+    pub(super) standing: Standing,
+}
+
+/// What a source thinks of a release that people had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Standing {
+    Released,
+    /// It warns of it, for this reason.
+    Yanked(String),
+    /// It gives it to nobody any more, for this reason.
+    TakenDown(String),
+}
+
+impl Standing {
+    /// None where people never had it.
+    pub(super) fn of(state: State, reason: Option<String>) -> Option<Self> {
+        match state {
+            State::Released => Some(Self::Released),
+            State::Yanked => Some(Self::Yanked(reason.unwrap_or_default())),
+            State::TakenDown => Some(Self::TakenDown(reason.unwrap_or_default())),
+            State::Pending
+            | State::Checking
+            | State::Review
+            | State::ChangesAsked
+            | State::Rejected
+            | State::Deleted => None,
+        }
+    }
+
+    /// Why nobody should be led to it; none where people should.
+    pub(super) fn warning(&self) -> Option<String> {
+        match self {
+            Self::Released => None,
+            Self::Yanked(reason) => Some(format!("yanked: {reason}")),
+            Self::TakenDown(reason) => Some(format!("taken down ({reason})")),
+        }
+    }
 }
 
 /// Something cannot be fetched.

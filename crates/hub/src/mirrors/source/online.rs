@@ -7,10 +7,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use package::{Digest, Version};
-use wire::hub::{HubClient, ReleaseView, State, Wanted};
+use wire::hub::{HubClient, ReleaseView, Wanted};
 use wire::{Credentials, Patience, Reference, Registry, RegistryError, Repository};
 
-use super::{Named, Offer, Offered, Unfetched};
+use super::{Named, Offer, Offered, Standing, Unfetched};
 use crate::mirrors::pattern::Pattern;
 
 /// How long one waits for a source. What it asks for is waited for longer than people would: nobody sits before it.
@@ -89,8 +89,11 @@ impl Online {
         let Some(hub) = &self.hub else { return self.tagged(&repository).await };
         let releases = hub.versions(&repository).await?;
         let advisories = hub.advisories(&repository).await?;
-        let public = releases.into_iter().filter(|release| release.state.is_public());
-        Ok(Offer { releases: public.map(offered).collect(), advisories, tells_yanks: true })
+        Ok(Offer {
+            releases: releases.into_iter().filter_map(offered).collect(),
+            advisories,
+            tells_yanks: true,
+        })
     }
 
     /// What a registry has that is no hub.
@@ -111,7 +114,7 @@ impl Online {
                 }
                 Err(error) => return Err(error.into()),
             };
-            releases.push(Offered { version, digest, yanked: None });
+            releases.push(Offered { version, digest, standing: Standing::Released });
         }
         Ok(Offer { releases, advisories: Vec::new(), tells_yanks: false })
     }
@@ -138,8 +141,9 @@ impl Online {
     }
 }
 
-fn offered(release: ReleaseView) -> Offered {
-    let yanked = (release.state == State::Yanked).then(|| release.reason.unwrap_or_default());
+/// None where people never had it.
+fn offered(release: ReleaseView) -> Option<Offered> {
+    let standing = Standing::of(release.state, release.reason)?;
     let digest = release.digest.parse().map_err(|_bad| format!("`{}` is no SHA-256 digest", release.digest));
-    Offered { version: release.version, digest, yanked }
+    Some(Offered { version: release.version, digest, standing })
 }

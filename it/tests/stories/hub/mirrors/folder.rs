@@ -98,6 +98,19 @@ fn packages_are_carried_to_where_no_network_leads() {
     assert!(release["reason"].as_str().unwrap().contains("it is too sane"), "{release:#}");
     assert!(carried.export(&scene, &["l3af/*"]).starts_with("2 releases, 0 new blobs"), "all of it is there");
     assert!(files(&carried.path()).iter().all(|path| path.extension().is_none_or(|end| end != "new")));
+    // All of a package is given to nobody any more: that is carried too.
+    let down =
+        json!({ "publisher": "l3af", "name": "steady", "class": "malware", "reason": "it phones home" });
+    let taken = scene.hub.call(&scene.boss, "POST", "/api/v1/takedowns", Some(&down)).unwrap();
+    assert_eq!(taken.status, 201, "{}", taken.text());
+    assert!(carried.export(&scene, &["l3af/*"]).starts_with("1 releases, 0 new blobs"));
+    mirror.run();
+    let release = mirror.get("/api/v1/packages/l3af/steady/versions/1.0.0").json().unwrap();
+    assert_eq!(release["state"], "yanked", "{release:#}");
+    assert!(
+        release["reason"].as_str().unwrap().contains("taken down (malware: it phones home)"),
+        "{release:#}"
+    );
     mirror.hub.administer(&["check"]).unwrap().success().unwrap();
 }
 

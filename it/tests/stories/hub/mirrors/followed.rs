@@ -41,6 +41,22 @@ fn yanks_and_advisories_follow() {
     scene.l3af("anna", &["yank", &newest, "--undo"]);
     mirror.run();
     assert_eq!(state(&mirror, "1.1.0")["state"], "released");
+    // What is given to nobody there is warned of here, for as long as it is so.
+    let down = json!({ "publisher": "l3af", "name": "steady", "version": "1.1.0", "class": "malware", "reason": "it phones home" });
+    let taken =
+        scene.hub.call(&scene.boss, "POST", "/api/v1/takedowns", Some(&down)).unwrap().json().unwrap();
+    mirror.run();
+    let release = state(&mirror, "1.1.0");
+    assert_eq!(release["state"], "yanked", "{release:#}");
+    assert!(
+        release["reason"].as_str().unwrap().ends_with("taken down (malware: it phones home)"),
+        "{release:#}"
+    );
+    assert!(mirror.result("steady", "1.1.0")["problem"].is_null());
+    let path_down = format!("/api/v1/takedowns/{}", taken["id"].as_str().unwrap());
+    assert_eq!(scene.hub.call(&scene.boss, "DELETE", &path_down, None).unwrap().status, 200);
+    mirror.run();
+    assert_eq!(state(&mirror, "1.1.0")["state"], "released");
     // What somebody warns of here is not taken back from there.
     let yank = json!({ "reason": "not for us" });
     let path = "packages/l3af/steady/versions/1.0.0/yank";
