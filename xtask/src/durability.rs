@@ -153,7 +153,8 @@ impl Course {
     fn boot(&mut self) -> Result<Running> {
         self.boots += 1;
         let line = format!(
-            "echo; dmesg -n 1; modprobe virtio_blk && mkdir /disk && mount -o {} /dev/vda /disk && {}",
+            "echo; dmesg -n 1; echo; echo '{}'; modprobe virtio_blk && mkdir /disk && mount -o {} /dev/vda /disk && {}",
+            guest::UP,
             disk::MOUNT_OPTIONS,
             self.program()
         );

@@ -11,7 +11,7 @@ use package::Digest;
 use super::{Ask, Reply};
 
 /// The size of a piece of a blob; blobs have up to four.
-const PIECE_BYTES: usize = 200_000;
+const PIECE_BYTES: usize = 50_000;
 const IMAGE: &str = "application/vnd.oci.image.manifest.v1+json";
 /// How long to wait before a hub that is down is asked again.
 const PAUSE: Duration = Duration::from_millis(5);

@@ -5,12 +5,19 @@ use std::io::{BufRead, BufReader};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
 use super::fact::Fact;
+use crate::shell::say;
 
+/// What a guest says first, as a line.
+pub(super) const UP: &str = "The guest is up";
+/// How long it may take to say that. An emulated machine now and then stands still before it comes to its kernel.
+const PATIENCE_FOR_BOOTS: Duration = Duration::from_mins(2);
+/// How many boots are tried.
+const BOOTS: u32 = 3;
 /// How long a guest may say nothing.
 const PATIENCE: Duration = Duration::from_mins(5);
 
@@ -22,7 +29,23 @@ pub(super) struct Running {
 }
 
 impl Running {
+    /// Starts a guest, and once more where it does not boot.
     pub(super) fn start(mut qemu: Command) -> Result<Self> {
+        for _ in 1..BOOTS {
+            let mut running = Self::spawn(&mut qemu)?;
+            if running.is_up() {
+                return Ok(running);
+            }
+            say(&format!(
+                "the guest does not boot in {} s; once more. It says:\n{}",
+                PATIENCE_FOR_BOOTS.as_secs(),
+                running.said
+            ));
+        }
+        Self::spawn(&mut qemu)
+    }
+
+    fn spawn(qemu: &mut Command) -> Result<Self> {
         let mut qemu =
             qemu.stdin(Stdio::null()).stdout(Stdio::piped()).spawn().context("cannot start QEMU")?;
         let console = qemu.stdout.take().context("the output was piped")?;
@@ -34,6 +57,18 @@ impl Running {
             text.try_for_each(|line| sender.send(line))
         });
         Ok(Self { qemu, lines, said: String::new() })
+    }
+
+    /// Whether it says that it is up, soon.
+    fn is_up(&mut self) -> bool {
+        let end = Instant::now() + PATIENCE_FOR_BOOTS;
+        while let Ok(line) = self.lines.recv_timeout(end.saturating_duration_since(Instant::now())) {
+            if line == UP {
+                return true;
+            }
+            self.said.push_str(&(line + "\n"));
+        }
+        false
     }
 
     /// What it tells next. Whatever else it says is kept for the case that it tells nothing more.
