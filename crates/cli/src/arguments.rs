@@ -140,6 +140,7 @@ pub(crate) enum Command {
     Search(hub::Search),
     Resolve(hub::Resolve),
     Yank(hub::Yank),
+    Rate(hub::Rate),
     #[command(subcommand)]
     Review(hub::Review),
     Run(Run),

@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use jiff::Timestamp;
 use package::{KernelVersion, Platform};
 use wire::Reference;
-use wire::hub::Channel;
+use wire::hub::{Channel, Cost, Stars};
 
 use super::{Logins, SigningKeys};
 
@@ -102,7 +102,8 @@ pub(crate) struct AcceptNotice {
 #[command(after_help = "\
 Examples:
   l3af search rate limit --hub hub.example.org
-  l3af search firewall --hook xdp --kernel 5.15 --hub hub.example.org")]
+  l3af search firewall --hook xdp --kernel 5.15 --hub hub.example.org
+  l3af search firewall --facets --hub hub.example.org")]
 pub(crate) struct Search {
     /// Words; without any, all packages are listed
     pub(crate) words: Vec<String>,
@@ -138,6 +139,15 @@ pub(crate) struct Search {
     /// Word that it is tagged with
     #[arg(long, value_name = "WORD")]
     pub(crate) tag: Option<String>,
+    /// Whether something is asked for it: `free` or `paid`
+    #[arg(long, value_name = "COST")]
+    pub(crate) price: Option<Cost>,
+    /// How many stars people give it at least, 1 to 5
+    #[arg(long, value_name = "STARS")]
+    pub(crate) rating: Option<Stars>,
+    /// List what there is to choose from in what is found, instead of the packages
+    #[arg(long, conflicts_with_all = ["limit", "after"])]
+    pub(crate) facets: bool,
     /// How many are listed
     #[arg(long, value_name = "COUNT", default_value_t = 20, value_parser = clap::value_parser!(u32).range(1..=100))]
     pub(crate) limit: u32,
@@ -193,6 +203,25 @@ pub(crate) struct Yank {
     pub(crate) reason: Option<String>,
     /// Lead people to it again
     #[arg(long, conflicts_with = "reason")]
+    pub(crate) undo: bool,
+}
+
+/// Say how good a package is, in stars; what you said before is forgotten by that
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af rate hub.example.org/l3af/ratelimit 5
+  l3af rate hub.example.org/l3af/ratelimit --undo")]
+pub(crate) struct Rate {
+    /// Package: `host[:port]/publisher/name`
+    pub(crate) package: Reference,
+    /// 1, the worst, to 5, the best
+    #[arg(required_unless_present = "undo")]
+    pub(crate) stars: Option<Stars>,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// Say nothing of it any more
+    #[arg(long, conflicts_with = "stars")]
     pub(crate) undo: bool,
 }
 

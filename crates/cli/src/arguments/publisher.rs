@@ -6,6 +6,7 @@ use std::path::PathBuf;
 use clap::{Args, Subcommand};
 use package::PublisherName;
 use trust::{Pen, Role};
+use wire::hub::{Amount, Currency, Link, Period, Price};
 
 use super::hub::Hub;
 use super::key::PassphraseFile;
@@ -41,6 +42,7 @@ pub(crate) enum Publisher {
     Trust(Trust),
     Trusted(Trusted),
     Distrust(Distrust),
+    Price(SetPrice),
 }
 
 /// Where the versions are.
@@ -75,6 +77,49 @@ pub(crate) struct Register {
     pub(crate) folder: Folder,
     #[command(flatten)]
     pub(crate) hub: Hub,
+}
+
+/// Say at a hub what is asked for a package, for owners; the hub tells it and takes no money
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  l3af publisher price hub.example.org/acme/scrubber --amount 49.00 --currency EUR --per month \\
+      --link https://acme.example/scrubber
+  l3af publisher price hub.example.org/acme/scrubber --free")]
+pub(crate) struct SetPrice {
+    /// Package: `host[:port]/publisher/name`
+    pub(crate) package: wire::Reference,
+    #[command(flatten)]
+    pub(crate) logins: Logins,
+    /// How much
+    #[arg(long, value_name = "NUMBER", required_unless_present = "free", requires_all = ["currency", "per", "link"])]
+    pub(crate) amount: Option<Amount>,
+    /// Of what, as ISO 4217 calls it
+    #[arg(long, value_name = "CODE", requires = "amount")]
+    pub(crate) currency: Option<Currency>,
+    /// For how long: `once` for good, `month` or `year`
+    #[arg(long, value_name = "PERIOD", requires = "amount")]
+    pub(crate) per: Option<Period>,
+    /// Where it is sold
+    #[arg(long, value_name = "URL", requires = "amount")]
+    pub(crate) link: Option<Link>,
+    /// Ask nothing for it
+    #[arg(long, conflicts_with = "amount")]
+    pub(crate) free: bool,
+}
+
+impl SetPrice {
+    /// The price; none where it is to be free.
+    pub(crate) fn price(&self) -> Option<Price> {
+        let Self { amount, currency, per, link, .. } = self;
+        // Either all of them are there or none is.
+        Some(Price {
+            amount: amount.clone()?,
+            currency: currency.clone()?,
+            per: (*per)?,
+            link: link.clone()?,
+        })
+    }
 }
 
 /// Begin: make version 1

@@ -63,6 +63,7 @@ pub(crate) fn run(arguments: Arguments) -> Outcome {
         Command::Search(arguments) => search::search(&arguments),
         Command::Resolve(arguments) => search::resolve(&arguments),
         Command::Yank(arguments) => review::yank(&arguments),
+        Command::Rate(arguments) => search::rate(&arguments),
         Command::Review(command) => review::run(&command, passphrase.as_ref()),
         Command::Run(arguments) => run::run(&daemon, arguments),
         Command::Apply(arguments) => apply::run(&daemon, &arguments),

@@ -16,7 +16,7 @@ use self::folder::Folder;
 use super::hub::{client, wait};
 use super::key::signer;
 use crate::arguments::publisher::{
-    AddKey, Attach, Init, Making, Publisher, Register, RemoveKey, Rotate, SignRoot,
+    AddKey, Attach, Init, Making, Publisher, Register, RemoveKey, Rotate, SetPrice, SignRoot,
 };
 use crate::failure::{Failure, Outcome};
 use crate::output;
@@ -37,7 +37,14 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
         Publisher::Trust(arguments) => jobs::add(arguments),
         Publisher::Trusted(arguments) => jobs::list(arguments),
         Publisher::Distrust(arguments) => jobs::remove(arguments),
+        Publisher::Price(arguments) => price(arguments),
     }
+}
+
+fn price(arguments: &SetPrice) -> Outcome {
+    let repository = &arguments.package.repository;
+    let hub = client(repository.host(), &arguments.logins)?;
+    wait(hub.set_price(repository, arguments.price().as_ref()))
 }
 
 /// What goes with packages of a folder: all versions of the root, and certifications of them.

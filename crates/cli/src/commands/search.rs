@@ -1,15 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
-//! `l3af search` and `l3af resolve`: finding packages in a hub, and the release that somebody needs.
+//! `l3af search`, `l3af resolve` and `l3af rate`: finding packages in a hub, and the release that somebody needs, and saying how good
+//! they are.
 
-use wire::hub::{Found, FoundPackage, Wanted};
+use wire::hub::{FacetValue, Facets, Found, FoundPackage, OwnRating, Rating, Wanted};
 
 use super::hub::{client, wait};
-use crate::arguments::hub::{Resolve, Search};
+use crate::arguments::hub::{Rate, Resolve, Search};
 use crate::failure::Outcome;
 use crate::output;
 
 pub(crate) fn search(arguments: &Search) -> Outcome {
     let hub = client(&arguments.hub.hub, &arguments.hub.logins)?;
+    if arguments.facets {
+        let facets = wait(hub.facets(&wanted(arguments)))?;
+        if arguments.json {
+            return output::json(&facets);
+        }
+        tell(&facets);
+        return Ok(());
+    }
     let found = wait(hub.search(&wanted(arguments)))?;
     if arguments.json {
         return output::json(&found);
@@ -19,7 +28,7 @@ pub(crate) fn search(arguments: &Search) -> Outcome {
         output::note(&format!("no package has `{typed}`; looked for {}", taken.join(", ")));
     }
     output::data(&output::table(
-        &["package", "version", "shelf", "hooks", "pulls", "description"],
+        &["package", "version", "shelf", "hooks", "pulls", "stars", "price", "description"],
         packages.iter().map(row).collect(),
     ));
     if let Some(next) = next {
@@ -41,6 +50,8 @@ fn wanted(arguments: &Search) -> Wanted {
         publisher: arguments.publisher.clone(),
         signed_by: arguments.signed_by.clone(),
         tag: arguments.tag.clone(),
+        price: arguments.price,
+        rating: arguments.rating,
         limit: Some(arguments.limit),
         after: arguments.after.clone(),
     }
@@ -53,8 +64,40 @@ fn row(package: &FoundPackage) -> Vec<String> {
         package.shelf.clone(),
         package.hooks.join(","),
         package.pulls.to_string(),
+        package.rating.map(stars).unwrap_or_default(),
+        package.price.as_ref().map(ToString::to_string).unwrap_or_default(),
         package.description.clone(),
     ]
+}
+
+/// What people think of a package: the mean, and how many they are.
+fn stars(rating: Rating) -> String {
+    format!("{:.1} ({})", rating.stars, rating.people)
+}
+
+fn tell(facets: &Facets) {
+    let rows = facets.facets.iter().flat_map(|facet| {
+        let row =
+            |value: &FacetValue| vec![facet.name.clone(), value.name.clone(), value.packages.to_string()];
+        facet.values.iter().map(row)
+    });
+    output::data(&output::table(&["facet", "value", "packages"], rows.collect()));
+    if !facets.whole {
+        output::note(&format!("more are found: the best {} are counted", facets.packages));
+    }
+}
+
+pub(crate) fn rate(arguments: &Rate) -> Outcome {
+    let repository = &arguments.package.repository;
+    let hub = client(repository.host(), &arguments.logins)?;
+    match arguments.stars {
+        Some(own) => {
+            let rating = wait(hub.rate(repository, OwnRating { stars: own }))?;
+            output::note(&format!("it has {} now", stars(rating)));
+            Ok(())
+        }
+        None => wait(hub.unrate(repository)),
+    }
 }
 
 pub(crate) fn resolve(arguments: &Resolve) -> Outcome {

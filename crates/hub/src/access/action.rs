@@ -20,6 +20,8 @@ pub(crate) enum Action {
     Review,
     /// To warn of a release.
     Yank,
+    /// To say how good a package is.
+    Rate,
     /// To say who is a member of a publisher, and what it is told to be.
     Manage,
     /// To look at what there is: lists, and the members of a publisher.
@@ -50,7 +52,7 @@ pub(crate) enum Resource {
 
 impl Action {
     #[cfg(test)]
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Pull,
         Self::Inspect,
         Self::Push,
@@ -58,6 +60,7 @@ impl Action {
         Self::Publish,
         Self::Review,
         Self::Yank,
+        Self::Rate,
         Self::Manage,
         Self::Browse,
         Self::Found,
@@ -74,6 +77,7 @@ impl Action {
             Self::Publish => "publish",
             Self::Review => "review",
             Self::Yank => "yank",
+            Self::Rate => "rate",
             Self::Manage => "manage",
             Self::Browse => "browse",
             Self::Found => "found",

@@ -165,6 +165,7 @@ impl Access {
             | Action::Inspect
             | Action::Review
             | Action::Yank
+            | Action::Rate
             | Action::Manage
             | Action::Browse
             | Action::Found

@@ -211,7 +211,8 @@ mod tests {
             | Action::Delete
             | Action::Publish
             | Action::Review
-            | Action::Yank => repository(),
+            | Action::Yank
+            | Action::Rate => repository(),
         };
         let may = |action: &Action| rules.permit(question(role, member, *action, resource(*action))).is_ok();
         Action::ALL.into_iter().filter(may).map(Action::name).collect::<Vec<_>>().join(" ")
@@ -244,6 +245,24 @@ mod tests {
             |action| rules.permit(Question { public: true, ..question(None, None, action, repository()) });
         assert_eq!(ask(Action::Pull), Ok(()));
         assert_eq!(ask(Action::Push), Err(Why::Unpermitted));
+    }
+
+    #[test]
+    fn whoever_is_logged_in_rates_what_is_public_and_not_their_own() {
+        let rules = Rules::read(&[]).unwrap();
+        let rate = |role, member, public| {
+            rules.permit(Question { public, ..question(role, member, Action::Rate, repository()) })
+        };
+        let reader = Some(Role::Reader);
+        assert_eq!(rate(reader, None, true), Ok(()));
+        assert_eq!(rate(reader, Some(MemberRole::Reader), true), Ok(()));
+        for (role, member, public) in [(None, None, true), (reader, None, false)] {
+            assert_eq!(rate(role, member, public), Err(Why::Unpermitted));
+        }
+        for member in [MemberRole::Contributor, MemberRole::Reviewer, MemberRole::Owner] {
+            let own = Err(Why::Forbidden(vec!["own-rating".to_owned()]));
+            assert_eq!(rate(Some(Role::Administrator), Some(member), true), own);
+        }
     }
 
     #[test]

@@ -88,7 +88,9 @@ impl Scope {
             Action::Inspect => in_repository(Verb::Pull) || in_repository(Verb::Push),
             Action::Push | Action::Publish => in_repository(Verb::Push),
             Action::Delete => in_repository(Verb::Delete),
-            Action::Review | Action::Yank | Action::Manage | Action::Found => *self == Self::WriteApi,
+            Action::Review | Action::Yank | Action::Rate | Action::Manage | Action::Found => {
+                *self == Self::WriteApi
+            }
             // Without any scope, as who did not log in.
             Action::Browse => false,
             Action::Administer => *self == Self::Admin,

@@ -122,6 +122,12 @@ const CHANGES: &[Change] = &[
         up: Text::Same(include_str!("migrations/0008_administration.up.sql")),
         down: include_str!("migrations/0008_administration.down.sql"),
     },
+    Change {
+        name: "opinions",
+        tables: &["ratings"],
+        up: Text::Same(include_str!("migrations/0009_opinions.up.sql")),
+        down: include_str!("migrations/0009_opinions.down.sql"),
+    },
 ];
 
 /// The version of the tables that this program works with.

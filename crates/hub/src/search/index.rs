@@ -6,13 +6,13 @@ use std::collections::BTreeSet;
 
 use futures_util::FutureExt as _;
 use sqlx::{AnyConnection, AssertSqlSafe};
-use wire::hub::{Facts, State};
+use wire::hub::{Cost, Facts, State};
 
-use super::document::Document;
+use super::document::{Document, Opinions};
 use super::rank::rank;
 use super::words::{facet_word, variants};
 use crate::database::{AT_ONCE, Database, Kind, rows};
-use crate::packages::{Release, latest};
+use crate::packages::{Release, latest, ratings};
 
 /// How many packages are indexed in a transaction when all are.
 const PACKAGES_AT_ONCE: i64 = 200;
@@ -104,15 +104,18 @@ async fn put(
     (release, facts): (&Release, &Facts),
     known: Known,
 ) -> sqlx::Result<()> {
-    let document = Document::new(release, facts);
+    let (pulls, price): (i64, Option<String>) =
+        sqlx::query_as("SELECT pulls, price FROM packages WHERE id = $1")
+            .bind(&release.package)
+            .fetch_one(&mut *connection)
+            .await?;
+    let cost = if price.is_some() { Cost::Paid } else { Cost::Free };
+    let opinions = Opinions { cost, rating: ratings::of(connection, &release.package).await? };
+    let document = Document::new(release, facts, opinions);
     let serial = match known.serial {
         Some(serial) => serial,
         None => next_serial(connection).await?,
     };
-    let pulls: i64 = sqlx::query_scalar("SELECT pulls FROM packages WHERE id = $1")
-        .bind(&release.package)
-        .fetch_one(&mut *connection)
-        .await?;
     let released_ms = release.released_ms.unwrap_or(release.pushed_ms);
     let rank = rank(pulls, released_ms, release.signed_by.is_some(), serial);
     let words: BTreeSet<String> = document.words().into_iter().map(str::to_owned).collect();

@@ -13,21 +13,33 @@ mod rank;
 mod tests;
 mod words;
 
+use std::collections::BTreeMap;
+
 use sqlx::{AnyPool, Row as _};
 use thiserror::Error;
-use wire::hub::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
+use wire::hub::{Category, Facet, FacetValue, Facets, Found, FoundPackage, Wanted};
 
 pub(crate) use self::index::{index, rebuild};
 use self::query::Query;
 use self::words::{facet_word, words};
 use crate::database::{Database, Kind, places};
-use crate::packages::undecodable;
+use crate::packages::{prices, ratings, undecodable};
 
 /// More words nobody types.
 const MAX_WORDS: usize = 8;
 /// How many are told where nobody says it, and at most.
 const USUAL: u32 = 20;
 const MOST: u32 = 100;
+/// Of so many packages the facets are counted. Nobody chooses among more, and it takes milliseconds.
+const COUNTED: u32 = 1000;
+/// So many values are told of a facet.
+const VALUES: usize = 50;
+/// The facets to choose from.
+const CHOICES: [&str; 9] =
+    ["category", "hook", "program_type", "platform", "kernel", "license", "publisher", "price", "rating"];
+
+/// Words that no package has, with those that are taken for them.
+type Corrected = BTreeMap<String, Vec<String>>;
 
 /// A search is not made.
 #[derive(Debug, Error)]
@@ -52,20 +64,8 @@ pub(crate) enum Unfound {
 /// Finds packages.
 pub(crate) async fn find(database: &Database, wanted: &Wanted) -> Result<Found, Unfound> {
     let (kind, readers) = (database.kind(), database.readers());
-    let typed = words(&wanted.q);
-    if typed.len() > MAX_WORDS {
-        return Err(Unfound::TooManyWords);
-    }
-    let after = match &wanted.after {
-        None => i64::MIN / 2,
-        Some(given) => given.parse().map_err(|_no_number| Unfound::After { given: given.clone() })?,
-    };
-    let limit = wanted.limit.unwrap_or(USUAL);
-    if !(1..=MOST).contains(&limit) {
-        return Err(Unfound::Limit);
-    }
-    let (groups, corrected) = mend::mend(readers, &typed).await?;
-    let query = Query { words: groups, facets: facets(readers, wanted).await? };
+    let (after, limit) = page(wanted)?;
+    let (query, corrected) = query(readers, wanted).await?;
     let mut hits = Vec::new();
     for fit in query.fits() {
         let from = after.saturating_add(fit.advantage());
@@ -78,6 +78,26 @@ pub(crate) async fn find(database: &Database, wanted: &Wanted) -> Result<Found, 
     hits.truncate(page);
     let ranks: Vec<i64> = hits.into_iter().map(|(_, rank)| rank).collect();
     Ok(Found { packages: told(readers, &ranks).await?, next, corrected })
+}
+
+/// Behind which place, and how many.
+fn page(wanted: &Wanted) -> Result<(i64, u32), Unfound> {
+    let after = match &wanted.after {
+        None => i64::MIN / 2,
+        Some(given) => given.parse().map_err(|_no_number| Unfound::After { given: given.clone() })?,
+    };
+    let limit = wanted.limit.unwrap_or(USUAL);
+    if (1..=MOST).contains(&limit) { Ok((after, limit)) } else { Err(Unfound::Limit) }
+}
+
+/// What is looked for, and the words that were taken for others.
+async fn query(readers: &AnyPool, wanted: &Wanted) -> Result<(Query, Corrected), Unfound> {
+    let typed = words(&wanted.q);
+    if typed.len() > MAX_WORDS {
+        return Err(Unfound::TooManyWords);
+    }
+    let (groups, corrected) = mend::mend(readers, &typed).await?;
+    Ok((Query { words: groups, facets: facets(readers, wanted).await? }, corrected))
 }
 
 /// The ranks of documents behind a place, the best first.
@@ -113,6 +133,8 @@ async fn facets(readers: &AnyPool, wanted: &Wanted) -> Result<Vec<Vec<String>>, 
         ("publisher", &wanted.publisher),
         ("signed_by", &wanted.signed_by),
         ("tag", &wanted.tag),
+        ("price", &wanted.price.map(|cost| cost.as_str().to_owned())),
+        ("rating", &wanted.rating.map(|stars| u8::from(stars).to_string())),
     ];
     let asked = asked.into_iter().filter_map(|(facet, value)| Some(vec![facet_word(facet, value.as_ref()?)]));
     let mut groups: Vec<Vec<String>> = asked.collect();
@@ -146,8 +168,9 @@ async fn told(readers: &AnyPool, ranks: &[i64]) -> sqlx::Result<Vec<FoundPackage
         return Ok(Vec::new());
     }
     let select = format!(
-        "SELECT d.rank, p.publisher, p.name, r.version, r.facts, p.pulls FROM search_documents d \
+        "SELECT d.rank, p.publisher, p.name, r.version, r.facts, p.pulls, p.price, {} FROM search_documents d \
          JOIN packages p ON p.id = d.package JOIN releases r ON r.id = d.release WHERE d.rank IN ({})",
+        ratings::COLUMNS,
         places(1, ranks.len())
     );
     let query = ranks.iter().fold(sqlx::query(sqlx::AssertSqlSafe(select)), |query, rank| query.bind(*rank));
@@ -164,6 +187,8 @@ async fn told(readers: &AnyPool, ranks: &[i64]) -> sqlx::Result<Vec<FoundPackage
             license: facts.license,
             hooks: facts.hooks.into_iter().collect(),
             pulls: u64::try_from(row.try_get::<i64, _>(5)?).unwrap_or(0),
+            price: prices::read(row.try_get(6)?)?,
+            rating: ratings::mean(row.try_get(7)?, row.try_get(8)?),
         };
         found.push((row.try_get::<i64, _>(0)?, package));
     }
@@ -181,13 +206,66 @@ pub(crate) async fn values(readers: &AnyPool, facet: &str) -> sqlx::Result<Vec<F
     Ok(rows.into_iter().map(value).collect())
 }
 
-/// All facets with few enough values to choose from.
-pub(crate) async fn all_facets(readers: &AnyPool) -> sqlx::Result<Vec<Facet>> {
-    let mut facets = Vec::new();
-    for name in ["category", "hook", "program_type", "platform", "kernel", "license"] {
-        facets.push(Facet { name: name.to_owned(), values: values(readers, name).await? });
+/// The facets of all that is found.
+pub(crate) async fn all_facets(database: &Database, wanted: &Wanted) -> Result<Facets, Unfound> {
+    let readers = database.readers();
+    page(wanted)?;
+    if (Wanted { limit: None, after: None, ..wanted.clone() }) == Wanted::default() {
+        return Ok(of_all(readers).await?);
     }
-    Ok(facets)
+    let (query, _) = query(readers, wanted).await?;
+    let mut documents = Vec::new();
+    for fit in query.fits() {
+        documents.extend(facets_of(database, &query.expression(database.kind(), *fit)).await?);
+    }
+    let counted = usize::try_from(COUNTED).unwrap_or(usize::MAX);
+    let whole = documents.len() <= counted;
+    documents.truncate(counted);
+    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+    for pair in
+        documents.iter().flat_map(|document| document.split('\n')).filter_map(|pair| pair.split_once('='))
+    {
+        *counts.entry(pair).or_default() += 1;
+    }
+    let facet = |name: &str| {
+        let of_it = counts.iter().filter(|((facet, _), _)| *facet == name);
+        let values =
+            of_it.map(|((_, value), packages)| FacetValue { name: (*value).to_owned(), packages: *packages });
+        let mut values: Vec<FacetValue> = values.collect();
+        values.sort_by(|one, other| (other.packages, &one.name).cmp(&(one.packages, &other.name)));
+        values.truncate(VALUES);
+        Facet { name: name.to_owned(), values }
+    };
+    let facets = CHOICES.into_iter().map(facet).collect();
+    Ok(Facets { packages: documents.len() as u64, whole, facets })
+}
+
+/// The facets of all packages, which are counted already.
+async fn of_all(readers: &AnyPool) -> sqlx::Result<Facets> {
+    let mut facets = Vec::new();
+    for name in CHOICES {
+        let mut values = values(readers, name).await?;
+        values.truncate(VALUES);
+        facets.push(Facet { name: name.to_owned(), values });
+    }
+    let packages = values(readers, document::ANY.0).await?.first().map_or(0, |any| any.packages);
+    Ok(Facets { packages, whole: true, facets })
+}
+
+/// The facets of the best documents that match, and of one more than are counted.
+async fn facets_of(database: &Database, expression: &str) -> sqlx::Result<Vec<String>> {
+    let select = match database.kind() {
+        Kind::Sqlite => {
+            "SELECT d.facets FROM search_text CROSS JOIN search_documents d ON d.rank = search_text.rowid \
+             WHERE search_text MATCH $1 ORDER BY search_text.rowid LIMIT $2"
+        }
+        Kind::Postgres => {
+            "SELECT d.facets FROM search_text t JOIN search_documents d ON d.rank = t.rank \
+             WHERE t.document @@ $1::text::tsquery ORDER BY t.rank LIMIT $2"
+        }
+    };
+    let select = sqlx::query_scalar(select).bind(expression).bind(i64::from(COUNTED) + 1);
+    select.fetch_all(database.readers()).await
 }
 
 /// The shelves, and their parts.

@@ -2,9 +2,9 @@
 //! Searches over SQLite in a folder.
 
 use futures_util::FutureExt as _;
-use wire::hub::{Facts, State, Wanted};
+use wire::hub::{Cost, Facts, Stars, State, Wanted};
 
-use super::{find, index, values};
+use super::{all_facets, find, index, values};
 use crate::Hub;
 use crate::packages::tests::{TestHub, hub, release};
 
@@ -112,6 +112,71 @@ async fn facets_hold_together() {
     assert_eq!(found(&hub, Wanted { license, hook: Some("xdp".to_owned()), ..words("") }).await, ["two"]);
     let kernels = values(hub.database.readers(), "kernel").await.expect("a database");
     assert_eq!(kernels.iter().map(|value| value.packages).sum::<u64>(), 2);
+}
+
+#[tokio::test]
+async fn packages_are_found_by_what_they_cost_and_what_people_think() {
+    let hub = hub().await;
+    for (name, stars) in [("bad", "1"), ("good", "5"), ("new", "0")] {
+        put(&hub, name, 0, |_| ()).await;
+        if stars != "0" {
+            rate(&hub, name, stars).await;
+        }
+    }
+    change(&hub, "good", r#"UPDATE packages SET price = '{"amount":"1","currency":"EUR","per":"once","link":"https://a.example/"}' WHERE id = $1"#).await;
+    let rated = |stars: u8| Wanted { rating: Stars::try_from(stars).ok(), ..words("") };
+    assert_eq!(
+        (found(&hub, rated(1)).await.len(), found(&hub, rated(5)).await),
+        (2, vec!["good".to_owned()])
+    );
+    let costs = |price| Wanted { price: Some(price), ..words("limits") };
+    assert_eq!(found(&hub, costs(Cost::Free)).await.len(), 2);
+    let paid = find(&hub.database, &costs(Cost::Paid)).await.expect("a database").packages;
+    let told = (
+        paid[0].rating.map(|rating| (rating.stars, rating.people)),
+        paid[0].price.as_ref().map(ToString::to_string),
+    );
+    assert_eq!(told, (Some((5.0, 1)), Some("1 EUR".to_owned())));
+}
+
+async fn rate(hub: &Hub, package: &'static str, stars: &'static str) {
+    let done = hub.database.write(move |connection| {
+        async move {
+            let account = "INSERT INTO accounts (id, handle, name, role, created_ms) VALUES ('one', 'one', '', 'reader', 0) \
+                           ON CONFLICT (id) DO NOTHING";
+            sqlx::query(account).execute(&mut *connection).await?;
+            let insert = "INSERT INTO ratings (package, account, stars, rated_ms) VALUES ($1, 'one', $2, 0)";
+            let stars: i64 = stars.parse().expect("a number");
+            sqlx::query(insert).bind(package).bind(stars).execute(&mut *connection).await?;
+            index(connection, package).await
+        }
+        .boxed()
+    });
+    done.await.expect("a database");
+}
+
+#[tokio::test]
+async fn facets_are_counted_in_what_is_found() {
+    let hub = hub().await;
+    put(&hub, "limit-egress", 0, |facts| facts.license = "MIT".to_owned()).await;
+    put(&hub, "limit-ingress", 0, |facts| facts.license = "MIT".to_owned()).await;
+    put(&hub, "shaper", 0, |facts| facts.license = "GPL-2.0-only".to_owned()).await;
+    let licenses = |wanted: Wanted| {
+        let hub = &hub;
+        async move {
+            let facets = all_facets(&hub.database, &wanted).await.expect("a database");
+            let of_it = facets.facets.into_iter().find(|facet| facet.name == "license").expect("a choice");
+            let values = of_it.values.into_iter().map(|value| format!("{} {}", value.packages, value.name));
+            (facets.packages, facets.whole, values.collect::<Vec<_>>().join(", "))
+        }
+    };
+    let all = (3, true, "2 MIT, 1 GPL-2.0-only".to_owned());
+    assert_eq!(licenses(words("")).await, all);
+    let xdp = Wanted { hook: Some("xdp".to_owned()), ..words("") };
+    assert_eq!(licenses(xdp).await, all);
+    assert_eq!(licenses(words("limit")).await, (2, true, "2 MIT".to_owned()));
+    assert_eq!(licenses(words("shaepr")).await, (1, true, "1 GPL-2.0-only".to_owned()));
+    assert_eq!(licenses(words("nothinglikethat")).await, (0, true, String::new()));
 }
 
 #[tokio::test]

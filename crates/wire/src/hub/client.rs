@@ -10,8 +10,8 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 
 use super::{
-    Checks, Found, Instance, NewReview, ReleaseView, Resolved, ReviewKey, ReviewView, RootView, Waiting,
-    Wanted, Yank,
+    Checks, Facets, Found, Instance, NewReview, OwnRating, Price, Rating, ReleaseView, Resolved, ReviewKey,
+    ReviewView, RootView, Waiting, Wanted, Yank,
 };
 use crate::registry::retry_after;
 use crate::{Credentials, Patience, Problem, Repository};
@@ -240,6 +240,46 @@ impl HubClient {
     /// When they cannot be looked for.
     pub async fn search(&self, wanted: &Wanted) -> Result<Found, HubError> {
         self.read(self.request(Method::GET, &["packages"]).query(wanted)).await
+    }
+
+    /// What there is to choose from in what a search finds.
+    ///
+    /// # Errors
+    /// When it cannot be looked for.
+    pub async fn facets(&self, wanted: &Wanted) -> Result<Facets, HubError> {
+        self.read(self.request(Method::GET, &["facets"]).query(wanted)).await
+    }
+
+    /// Rates a package; answers with what all people think of it then.
+    ///
+    /// # Errors
+    /// When that may not be.
+    pub async fn rate(&self, repository: &Repository, own: OwnRating) -> Result<Rating, HubError> {
+        let (publisher, name) = named(repository)?;
+        let request = self.request(Method::PUT, &["packages", publisher, name, "rating"]);
+        self.read(request.json(&own)).await
+    }
+
+    /// Takes a rating back.
+    ///
+    /// # Errors
+    /// When that may not be.
+    pub async fn unrate(&self, repository: &Repository) -> Result<(), HubError> {
+        let (publisher, name) = named(repository)?;
+        self.send(self.request(Method::DELETE, &["packages", publisher, name, "rating"])).await
+    }
+
+    /// Says what is asked for a package; nothing, where there is no price.
+    ///
+    /// # Errors
+    /// When that may not be.
+    pub async fn set_price(&self, repository: &Repository, price: Option<&Price>) -> Result<(), HubError> {
+        let (publisher, name) = named(repository)?;
+        let path = ["packages", publisher, name, "price"];
+        match price {
+            Some(price) => self.send(self.request(Method::PUT, &path).json(price)).await,
+            None => self.send(self.request(Method::DELETE, &path)).await,
+        }
     }
 
     /// The release that fits what is asked for: pairs of `range`, `channel`, `kernel`, `platform`.

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use utoipa::{IntoParams, ToSchema};
 
+use super::market::{Cost, Price, Rating, Stars};
+
 /// What is looked for. Every facet that is named must hold.
 #[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize, IntoParams)]
 #[serde(default, deny_unknown_fields)]
@@ -44,6 +46,14 @@ pub struct Wanted {
     /// A word that it is tagged with.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub tag: Option<String>,
+    /// Whether something is asked for it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(inline)]
+    pub price: Option<Cost>,
+    /// How many stars people give it at least: 1 to 5.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<u8>, minimum = 1, maximum = 5)]
+    pub rating: Option<Stars>,
     /// How many are told: 1 to 100, and 20 where nothing is said.
     #[serde(skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 100)]
@@ -54,7 +64,7 @@ pub struct Wanted {
 }
 
 /// A page of what was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Found {
     /// The packages, the best first.
     pub packages: Vec<FoundPackage>,
@@ -67,7 +77,7 @@ pub struct Found {
 }
 
 /// A package that was found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct FoundPackage {
     /// Who publishes it.
     pub publisher: String,
@@ -85,6 +95,12 @@ pub struct FoundPackage {
     pub hooks: Vec<String>,
     /// How often it was pulled.
     pub pulls: u64,
+    /// What is asked for it; none where it is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// What people think of it; none where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<Rating>,
 }
 
 /// A shelf, and how many packages stand there.
@@ -98,12 +114,23 @@ pub struct Category {
     pub subcategories: Vec<FacetValue>,
 }
 
+/// The facets of what is found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct Facets {
+    /// How many packages are counted.
+    pub packages: u64,
+    /// Whether these are all that are found. Of very many only the best are counted.
+    pub whole: bool,
+    /// The facets.
+    pub facets: Vec<Facet>,
+}
+
 /// A facet, and its values by how many packages have them.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Facet {
     /// Its name, as a parameter of a search.
     pub name: String,
-    /// Its values, the most frequent first.
+    /// Its values, the most frequent first. Those of `rating` count what has at least so many stars.
     pub values: Vec<FacetValue>,
 }
 

@@ -5,6 +5,7 @@ mod check;
 mod client;
 mod export;
 mod found;
+mod market;
 mod oauth;
 mod release;
 mod review;
@@ -15,7 +16,8 @@ mod state;
 pub use check::{CheckResult, Checks, Finding, Level};
 pub use client::{HubClient, HubError, NewToken};
 pub use export::{Export, ExportedPackage, ExportedRelease, ListedPackage, Referring};
-pub use found::{Category, Facet, FacetValue, Found, FoundPackage, Wanted};
+pub use found::{Category, Facet, FacetValue, Facets, Found, FoundPackage, Wanted};
+pub use market::{Amount, BadOffer, Cost, Currency, Link, OwnRating, Period, Price, Rating, Stars};
 pub use oauth::{DeviceAnswer, DeviceLogin, TokenService, Wish};
 pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,

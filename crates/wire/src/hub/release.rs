@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use thiserror::Error;
 use utoipa::ToSchema;
 
-use super::State;
+use super::{Price, Rating, State};
 
 /// What a release says of itself, and what was found in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
@@ -84,7 +84,7 @@ pub struct ReleaseView {
 }
 
 /// A package: the release that most people want, and what is around it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct PackageView {
     /// Who publishes it.
     pub publisher: String,
@@ -103,6 +103,12 @@ pub struct PackageView {
     /// What it was before, as `publisher/name`: older versions are there.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub moved_from: Option<String>,
+    /// What is asked for it; none where it is free.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub price: Option<Price>,
+    /// What people think of it; none where nobody says.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub rating: Option<Rating>,
 }
 
 /// Which releases somebody takes.

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use axum::Json;
 use axum::extract::State;
 use wire::Problem;
-use wire::hub::{Category, Facet, FacetValue, Found, PackageView, Wanted};
+use wire::hub::{Category, FacetValue, Facets, Found, PackageView, Wanted};
 
 use super::known::PackagePath;
 use super::packages;
@@ -30,13 +30,19 @@ pub(super) async fn search(
 }
 
 /// What there is to choose from in a search
+///
+/// With the parameters of a search: in what it finds. `limit` and `after` change nothing.
 #[utoipa::path(
-    get, path = "/api/v1/facets", tag = "packages",
-    responses((status = 200, body = [Facet]), (status = "default", body = Problem))
+    get, path = "/api/v1/facets", tag = "packages", params(Wanted),
+    responses((status = 200, body = Facets), (status = "default", body = Problem))
 )]
-pub(super) async fn facets(State(hub): State<Arc<Hub>>, caller: Caller) -> Result<Json<Vec<Facet>>, Refused> {
+pub(super) async fn facets(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Asked(wanted): Asked<Wanted>,
+) -> Result<Json<Facets>, Refused> {
     hub.access.permit(&caller, Action::Browse, Resource::Hub).await?;
-    Ok(Json(search::all_facets(hub.database.readers()).await?))
+    Ok(Json(search::all_facets(&hub.database, &wanted).await?))
 }
 
 /// The shelves, and their parts

@@ -4,6 +4,7 @@
 mod find;
 mod instance;
 mod known;
+mod opinions;
 mod packages;
 mod publishers;
 mod refused;
@@ -33,6 +34,8 @@ pub(crate) fn routes() -> OpenApiRouter<Arc<Hub>> {
         .routes(routes!(packages::resolve))
         .routes(routes!(packages::related))
         .routes(routes!(packages::advisories, packages::advise))
+        .routes(routes!(opinions::set_price, opinions::remove_price))
+        .routes(routes!(opinions::own_rating, opinions::rate, opinions::unrate))
         .routes(routes!(releases::show, releases::delete))
         .routes(routes!(releases::checks, releases::check_again))
         .routes(routes!(releases::yank, releases::unyank))

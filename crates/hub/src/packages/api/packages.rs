@@ -11,13 +11,14 @@ use package::{KernelVersion, Platform};
 use semver::VersionReq;
 use serde::Deserialize;
 use serde_json::json;
+use sqlx::AssertSqlSafe;
 use utoipa::IntoParams;
 use wire::Problem;
 use wire::hub::{Advisory, Channel, Found, NewAdvisory, PackageView, ReleaseView, Resolved, Wanted};
 
 use super::super::advisories as advice;
-use super::super::line;
 use super::super::resolve::{self as resolving, Asked as Question, latest};
+use super::super::{line, prices, ratings};
 use super::known::{PackagePath, permit, releases, told};
 use super::refused::{Refused, invalid, missing};
 use crate::access::{Action, Caller};
@@ -55,16 +56,28 @@ pub(super) async fn show(
     let best = latest(&releases).or_else(|| releases.first()).cloned();
     let mut told = told(&hub, best.as_slice()).await?;
     let latest = told.pop().ok_or_else(|| missing("package", path.name.clone()))?;
-    let select = "SELECT pulls, counted_ms FROM packages WHERE publisher = $1 AND name = $2";
-    let (pulls, counted_ms): (i64, Option<i64>) = sqlx::query_as(select)
-        .bind(&path.publisher)
-        .bind(&path.name)
-        .fetch_one(hub.database.readers())
-        .await?;
+    let select = format!(
+        "SELECT p.pulls, p.counted_ms, p.price, {} FROM packages p WHERE p.publisher = $1 AND p.name = $2",
+        ratings::COLUMNS
+    );
+    let select = sqlx::query_as::<_, (i64, Option<i64>, Option<String>, i64, i64)>(AssertSqlSafe(select));
+    let found = select.bind(&path.publisher).bind(&path.name).fetch_one(hub.database.readers()).await?;
+    let (pulls, counted_ms, price, people, stars) = found;
+    let (price, rating) = (prices::read(price.as_deref())?, ratings::mean(people, stars));
     let (moved_to, moved_from) = moves(&hub, &path).await?;
     let (pulls, counted_until) = (u64::try_from(pulls).unwrap_or(0), counted_ms.map(rfc3339));
     let PackagePath { publisher, name } = path;
-    Ok(Json(PackageView { publisher, name, latest, pulls, counted_until, moved_to, moved_from }))
+    Ok(Json(PackageView {
+        publisher,
+        name,
+        latest,
+        pulls,
+        counted_until,
+        moved_to,
+        moved_from,
+        price,
+        rating,
+    }))
 }
 
 /// What became of a package, and what it was before.

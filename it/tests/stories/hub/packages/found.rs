@@ -2,7 +2,7 @@
 //! Searches.
 
 use it::Postgres;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::Scene;
 use crate::packages;
@@ -48,8 +48,11 @@ fn find_in(scene: &Scene) {
     let shown = scene.l3af("anna", &["search", "ratelimt", "--hub", &scene.host(), "--json"]);
     assert_eq!(serde_json::from_str::<Value>(&shown).unwrap()["packages"][0]["name"], "ratelimit");
     let facets = scene.read(None, "facets").1;
-    let hooks = facets.as_array().unwrap().iter().find(|facet| facet["name"] == "hook").unwrap();
+    let hooks = facets["facets"].as_array().unwrap().iter().find(|facet| facet["name"] == "hook").unwrap();
     assert!(hooks["values"].as_array().unwrap().iter().any(|value| value["name"] == "xdp"), "{facets:#}");
+    assert_eq!((&facets["packages"], &facets["whole"]), (&json!(2), &json!(true)));
+    let of_one = scene.l3af("anna", &["search", "ratelimt", "--facets", "--hub", &scene.host(), "--json"]);
+    assert_eq!(serde_json::from_str::<Value>(&of_one).unwrap()["packages"], 1);
     let categories = scene.read(None, "categories").1;
     let shelf = (&categories[0]["name"], &categories[0]["subcategories"][0]["name"]);
     let (category, part) = (shelf.0.as_str().unwrap(), shelf.1.as_str().unwrap());

@@ -1,0 +1,2 @@
+ALTER TABLE packages DROP COLUMN price;
+DROP TABLE ratings;
