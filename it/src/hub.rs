@@ -137,15 +137,6 @@ impl Hub {
         Ok(())
     }
 
-    /// Starts the hub again, with other lines of its configuration.
-    ///
-    /// # Errors
-    /// When it does not answer soon.
-    pub fn restart_with(&mut self, settings: &str) -> Result<()> {
-        settings.clone_into(&mut self.settings);
-        self.restart()
-    }
-
     /// Kills the hub in the middle of whatever it does.
     ///
     /// # Errors

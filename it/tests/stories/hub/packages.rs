@@ -3,6 +3,7 @@
 
 mod found;
 mod job;
+mod nodes;
 mod opinions;
 mod published;
 mod told;

@@ -30,6 +30,7 @@ pub(super) fn run(options: &Options) -> Result<()> {
         let searched = search::measure()?;
         told.insert("search_p50_ms".to_owned(), json!(searched.p50_ms));
         told.insert("search_p99_ms".to_owned(), json!(searched.p99_ms));
+        told.insert("facets_p99_ms".to_owned(), json!(searched.facets_p99_ms));
         told.insert("search_found_percent".to_owned(), json!(searched.found_percent));
         told.insert("search_rss_mib".to_owned(), json!(searched.rss_mib));
     }

@@ -48,6 +48,8 @@ const KERNELS: [&str; 5] = ["5.10", "5.15", "6.1", "6.6", "6.12"];
 pub(super) struct Measured {
     pub(super) p50_ms: f64,
     pub(super) p99_ms: f64,
+    /// Of counting the facets of what is found.
+    pub(super) facets_p99_ms: f64,
     /// Resident memory of the hub afterwards, in MiB.
     pub(super) rss_mib: f64,
     /// How many searches of a hundred found something.
@@ -80,20 +82,37 @@ pub(super) fn measure() -> Result<Measured> {
     fill(&hub, &packages)?;
     hub.administer(&["reindex"])?.success()?;
     hub.restart()?;
-    let (mut times, mut found) = (Vec::with_capacity(SEARCHES), 0);
-    for _ in 0..SEARCHES {
-        let path = search(&packages[dice.index(packages.len())], &language, &mut dice);
-        let begin = Instant::now();
-        let reply = hub.get(&path)?;
-        times.push(begin.elapsed());
-        ensure!(reply.status == 200, "`{path}` is answered with {}", reply.status);
-        let answer: Value = serde_json::from_slice(&reply.body)?;
+    let (mut times, mut facets, mut found) = (Vec::with_capacity(SEARCHES), Vec::new(), 0);
+    for number in 0..SEARCHES {
+        let asked = search(&packages[dice.index(packages.len())], &language, &mut dice);
+        let (time, answer) = ask(&hub, &format!("/api/v1/packages?{asked}"))?;
+        times.push(time);
         found += usize::from(answer["packages"].as_array().is_some_and(|packages| !packages.is_empty()));
+        // Some look at what there is to choose from, in what they found and on its whole shelf.
+        if number % 10 == 0 {
+            facets.push(ask(&hub, &format!("/api/v1/facets?{asked}"))?.0);
+            let shelf = CATEGORIES[dice.index(CATEGORIES.len())];
+            facets.push(ask(&hub, &format!("/api/v1/facets?category={shelf}"))?.0);
+        }
     }
-    times.sort_unstable();
-    let at = |part: usize| millis(times[times.len() * part / 100]);
     let (found_percent, rss_mib) = (found * 100 / SEARCHES, resident_mib(hub.process()?)?);
-    Ok(Measured { p50_ms: at(50), p99_ms: at(99), rss_mib, found_percent })
+    let (p50_ms, p99_ms) = (at(&mut times, 50), at(&mut times, 99));
+    Ok(Measured { p50_ms, p99_ms, facets_p99_ms: at(&mut facets, 99), rss_mib, found_percent })
+}
+
+/// Asks the hub, and tells how long that took.
+fn ask(hub: &Hub, path: &str) -> Result<(Duration, Value)> {
+    let begin = Instant::now();
+    let reply = hub.get(path)?;
+    let time = begin.elapsed();
+    ensure!(reply.status == 200, "`{path}` is answered with {}", reply.status);
+    Ok((time, serde_json::from_slice(&reply.body)?))
+}
+
+/// The time that so many of a hundred do not exceed.
+fn at(times: &mut [Duration], part: usize) -> f64 {
+    times.sort_unstable();
+    millis(times[times.len() * part / 100])
 }
 
 fn millis(time: Duration) -> f64 {
@@ -214,7 +233,7 @@ fn search(package: &Package, language: &Language, dice: &mut Dice) -> String {
         words[at] = mistaken(&words[at], dice);
     }
     let hook = package.facts.hooks.first().map(String::as_str).unwrap_or_default();
-    format!("/api/v1/packages?q={}&category={}&hook={hook}", words.join("+"), package.facts.category)
+    format!("q={}&category={}&hook={hook}", words.join("+"), package.facts.category)
 }
 
 /// A word with one mistake: a letter left out, doubled, replaced, or two swapped.

@@ -46,7 +46,8 @@ fn an_upload_is_assembled_of_pieces_of_any_size_over_the_deaths_of_the_hub() {
         assert_eq!(here.delete(&format!("blobs/{whole}")).status, 202);
     }
     let hasty = "[sweep]\nevery_seconds = 1\ngrace_seconds = 1\n";
-    hub.restart_with(&format!("{}{hasty}", bucket.configuration())).unwrap();
+    hub.settings = format!("{}{hasty}", bucket.configuration());
+    hub.restart().unwrap();
     let kept = bucket.objects().as_ref().join("hub");
     hub.wait("nothing is left of them", || objects(&kept) == 0);
 }

@@ -55,7 +55,8 @@ fn what_one_hub_acknowledged_the_other_has_at_once() {
     for gone in [&subject, &about] {
         assert_eq!(there.get(&format!("manifests/{gone}")).status, 404);
     }
-    one.restart_with(&settings(&database, HASTY)).unwrap();
+    one.settings = settings(&database, HASTY);
+    one.restart().unwrap();
     let catalog = || one.get("/v2/_catalog").unwrap().json().unwrap()["repositories"].clone();
     one.wait("repositories with nothing in them go", || catalog() == json!([]));
     one.administer(&["check"]).unwrap().success().unwrap();

@@ -44,7 +44,8 @@ fn what_nobody_needs_goes_and_what_somebody_needs_stays() {
     fs::write(&stray, "left by a crash").unwrap();
     assert_eq!(gone.delete(&format!("manifests/{other}")).status, 202);
     // Who is slow at all this lost nothing of it meanwhile.
-    hub.restart_with(HASTY).unwrap();
+    hub.settings = HASTY.to_owned();
+    hub.restart().unwrap();
     let here = Repository { hub: &hub, name: "free/kept" };
 
     let catalog = || hub.get("/v2/_catalog").unwrap().json().unwrap()["repositories"].clone();
@@ -61,7 +62,8 @@ fn what_nobody_needs_goes_and_what_somebody_needs_stays() {
     let layer = image["layers"][0]["digest"].as_str().unwrap();
     assert_eq!(here.get(&format!("blobs/{layer}")).body, some_bytes(1, 500));
     // What went can come again.
-    hub.restart_with("").unwrap();
+    hub.settings = String::new();
+    hub.restart().unwrap();
     let gone = Repository { hub: &hub, name: "free/gone" };
     gone.push_manifest("sha512", Some("again"), &gone.image("sha512", 1));
     hub.administer(&["check"]).unwrap().success().unwrap();
