@@ -242,6 +242,10 @@ pub(crate) enum Review {
     Comment(Comment),
     /// Register the key that you sign decisions with
     Key(AddKey),
+    /// List the keys that you sign decisions with
+    Keys(Waiting),
+    /// Take a key back, as when somebody else has it: decisions that it signs are not taken any more
+    RemoveKey(RemoveKey),
 }
 
 /// What waits.
@@ -290,6 +294,15 @@ pub(crate) struct Comment {
     /// What to say
     #[arg(long, value_name = "TEXT")]
     pub(crate) text: String,
+}
+
+/// A key that was registered.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveKey {
+    /// The key, as `l3af review keys` lists it, or how it begins
+    pub(crate) key: String,
+    #[command(flatten)]
+    pub(crate) hub: Hub,
 }
 
 /// A key.

@@ -7,10 +7,10 @@ use jiff::Timestamp;
 use package::Digest;
 use serde_json::json;
 use trust::{Envelope, PAYLOAD_TYPE, ReviewDecision, Sign, Statement};
-use wire::hub::{NewReview, ReviewView, Waiting as Waits};
+use wire::hub::{NewReview, ReviewKeyView, ReviewView, Waiting as Waits};
 
 use super::hub::{client, tell, version, wait};
-use crate::arguments::hub::{AddKey, Comment, Decided, Review, Shown, Waiting, Yank};
+use crate::arguments::hub::{AddKey, Comment, Decided, Hub, RemoveKey, Review, Shown, Waiting, Yank};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signing_key::{self, Passphrase};
@@ -24,6 +24,8 @@ pub(crate) fn run(command: &Review, environment: Option<&Passphrase>) -> Outcome
         Review::Changes(arguments) => decide(arguments, ReviewDecision::Changes, environment),
         Review::Comment(arguments) => comment(arguments),
         Review::Key(arguments) => add_key(arguments),
+        Review::Keys(arguments) => keys(arguments),
+        Review::RemoveKey(arguments) => remove_key(arguments),
     }
 }
 
@@ -106,6 +108,31 @@ fn add_key(arguments: &AddKey) -> Outcome {
         .map_err(|error| Failure::new(format!("cannot read `{}`: {error}", file.display())))?;
     wait(client(&arguments.hub.hub, &arguments.hub.logins)?.add_review_key(pem))?;
     output::note("the hub takes decisions that are signed with it");
+    Ok(())
+}
+
+fn keys(arguments: &Waiting) -> Outcome {
+    let keys = wait(client(&arguments.hub.hub, &arguments.hub.logins)?.review_keys())?;
+    if arguments.json {
+        return output::json(&keys);
+    }
+    let row = |key: &ReviewKeyView| vec![key.key.clone(), key.added.clone()];
+    output::data(&output::table(&["key", "added"], keys.iter().map(row).collect()));
+    Ok(())
+}
+
+fn remove_key(arguments: &RemoveKey) -> Outcome {
+    let RemoveKey { key, hub: Hub { hub, logins } } = arguments;
+    let client = client(hub, logins)?;
+    let keys = wait(client.review_keys())?;
+    let meant: Vec<&ReviewKeyView> =
+        keys.iter().filter(|known| known.key.starts_with(key.as_str())).collect();
+    let [meant] = meant[..] else {
+        let why = format!("{} of your {} keys at `{hub}` begin with `{key}`", meant.len(), keys.len());
+        return Err(Failure::new(why).with_hint(format!("`l3af review keys --hub {hub}` lists them")));
+    };
+    wait(client.remove_review_key(&meant.key))?;
+    output::note(&format!("the hub takes no decisions any more that `{}` signs", meant.key));
     Ok(())
 }
 

@@ -13,7 +13,7 @@ use sqlx::{AnyConnection, AnyPool};
 use thiserror::Error;
 use trust::{BadEnvelope, BadKey, Envelope, Quorum, Review, ReviewDecision, Signer, Statement};
 use uuid::Uuid;
-use wire::hub::{Decision, ReviewPolicy, ReviewView, State};
+use wire::hub::{Decision, ReviewKeyView, ReviewPolicy, ReviewView, State};
 
 use super::beside::Stored;
 use super::blobs::{RepositoryBlobs, Unread};
@@ -309,6 +309,30 @@ pub(super) async fn add_key(
                   ON CONFLICT (account, key_ids) DO NOTHING";
     let insert = sqlx::query(insert).bind(account).bind(ids.join(" ")).bind(signer.to_pem());
     insert.bind(now_ms).execute(connection).await.map(drop)
+}
+
+/// The keys by which somebody signs decisions, the oldest first.
+pub(super) async fn keys(connection: &mut AnyConnection, account: &str) -> sqlx::Result<Vec<ReviewKeyView>> {
+    let select =
+        "SELECT key_ids, pem, added_ms FROM review_keys WHERE account = $1 ORDER BY added_ms, key_ids";
+    let rows = sqlx::query_as::<_, (String, String, i64)>(select).bind(account).fetch_all(connection).await?;
+    let view = |(ids, pem, added_ms): (String, String, i64)| ReviewKeyView {
+        key: ids.replace(' ', "+"),
+        pem,
+        added: rfc3339(added_ms),
+    };
+    Ok(rows.into_iter().map(view).collect())
+}
+
+/// Takes a key back, and tells whether it was there. What was decided by it stays decided.
+pub(super) async fn remove_key(
+    connection: &mut AnyConnection,
+    account: &str,
+    key: &str,
+) -> sqlx::Result<bool> {
+    let delete = sqlx::query("DELETE FROM review_keys WHERE account = $1 AND key_ids = $2");
+    let delete = delete.bind(account).bind(key.replace('+', " ")).execute(connection);
+    Ok(delete.await?.rows_affected() == 1)
 }
 
 fn decision(decision: ReviewDecision) -> Decision {

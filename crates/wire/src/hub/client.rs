@@ -11,7 +11,7 @@ use thiserror::Error;
 
 use super::{
     Checks, Facets, Found, Instance, NewReview, OwnRating, Price, Rating, ReleaseView, Resolved, ReviewKey,
-    ReviewView, RootView, Waiting, Wanted, Yank,
+    ReviewKeyView, ReviewView, RootView, Waiting, Wanted, Yank,
 };
 use crate::registry::retry_after;
 use crate::{Credentials, Patience, Problem, Repository};
@@ -373,6 +373,22 @@ impl HubClient {
     /// When it is not taken.
     pub async fn add_review_key(&self, pem: String) -> Result<(), HubError> {
         self.send(self.request(Method::POST, &["reviews", "keys"]).json(&ReviewKey { pem })).await
+    }
+
+    /// One's own keys by which reviews are signed.
+    ///
+    /// # Errors
+    /// When they cannot be told.
+    pub async fn review_keys(&self) -> Result<Vec<ReviewKeyView>, HubError> {
+        self.read(self.request(Method::GET, &["reviews", "keys"])).await
+    }
+
+    /// Has the hub take no reviews any more that are signed by a key.
+    ///
+    /// # Errors
+    /// When it is none of one's own.
+    pub async fn remove_review_key(&self, key: &str) -> Result<(), HubError> {
+        self.send(self.request(Method::DELETE, &["reviews", "keys", key])).await
     }
 
     /// Registers a version of a publisher's root.

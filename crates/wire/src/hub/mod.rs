@@ -23,7 +23,8 @@ pub use release::{
     Advisory, Channel, Facts, NewAdvisory, PackageView, ReleaseView, Resolved, Severity, UnknownChannel, Yank,
 };
 pub use review::{
-    Decision, Instance, NewReview, ReviewKey, ReviewPolicy, ReviewView, RootView, UnknownDecision, Waiting,
+    Decision, Instance, NewReview, ReviewKey, ReviewKeyView, ReviewPolicy, ReviewView, RootView,
+    UnknownDecision, Waiting,
 };
 pub use rules::{NewPublishingRule, PublishingRule};
 pub use state::{State, UnknownState};

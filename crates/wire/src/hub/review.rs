@@ -87,6 +87,17 @@ pub struct ReviewKey {
     pub pem: String,
 }
 
+/// A key that the hub takes decisions by.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct ReviewKeyView {
+    /// The digest of the key; of a hybrid those of both, with `+` between.
+    pub key: String,
+    /// The public key, as PEM.
+    pub pem: String,
+    /// Since when (RFC 3339).
+    pub added: String,
+}
+
 /// A version of a publisher's root.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RootView {

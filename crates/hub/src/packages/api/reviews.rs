@@ -10,13 +10,13 @@ use futures_util::FutureExt as _;
 use serde_json::json;
 use trust::Signer;
 use wire::Problem;
-use wire::hub::{NewReview, ReviewKey, ReviewPolicy, ReviewView, Waiting};
+use wire::hub::{NewReview, ReviewKey, ReviewKeyView, ReviewPolicy, ReviewView, Waiting};
 
 use super::super::release::Release;
 use super::super::reviews::{self as reviewing, Reviewer};
 use super::super::{policies, release};
 use super::known::{ReleasePath, release as known_release, release_to};
-use super::refused::{Refused, invalid};
+use super::refused::{Refused, invalid, missing};
 use crate::Hub;
 use crate::access::{self, Action, Caller, Place, Resource, Scope};
 use crate::audit::{self, Note};
@@ -132,6 +132,49 @@ pub(super) async fn add_key(
     });
     added.await?;
     Ok(StatusCode::CREATED)
+}
+
+/// The keys by which the caller signs decisions
+#[utoipa::path(
+    get, path = "/api/v1/reviews/keys", tag = "reviews",
+    responses((status = 200, body = [ReviewKeyView]), (status = "default", body = Problem))
+)]
+pub(super) async fn keys(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+) -> Result<Json<Vec<ReviewKeyView>>, Refused> {
+    let (account, _) = caller.account_for(&Scope::ReadApi)?;
+    let mut connection = hub.database.readers().acquire().await?;
+    Ok(Json(reviewing::keys(&mut connection, account).await?))
+}
+
+/// Take no decisions any more that are signed by a key of the caller
+///
+/// What was decided by it stays decided: a node's policy says by whose keys a review counts there.
+#[utoipa::path(
+    delete, path = "/api/v1/reviews/keys/{key}", tag = "reviews", params(("key" = String, Path)),
+    responses((status = 204), (status = "default", body = Problem))
+)]
+pub(super) async fn remove_key(
+    State(hub): State<Arc<Hub>>,
+    caller: Caller,
+    Named(key): Named<String>,
+) -> Result<StatusCode, Refused> {
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
+    let (account, actor, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
+    let removed = hub.database.write(move |connection| {
+        async move {
+            let detail = json!({ "key": key });
+            let note = Note { now_ms, actor: &actor, action: "review.key.remove", subject: &actor, detail };
+            audit::note(connection, &note).await?;
+            if reviewing::remove_key(connection, &account, &key).await? {
+                return Ok(StatusCode::NO_CONTENT);
+            }
+            Err(missing("key", key))
+        }
+        .boxed()
+    });
+    removed.await
 }
 
 /// Say who must look at releases of a publisher or a category, for administrators

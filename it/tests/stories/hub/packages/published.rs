@@ -58,6 +58,28 @@ fn a_package_is_seen_by_others_once_it_was_reviewed() {
 }
 
 #[test]
+fn a_key_that_was_taken_back_decides_nothing() {
+    let scene = Scene::new("");
+    assert_eq!(scene.push(&packages().path("sanity"), "sanity")["state"], "review");
+    let from = scene.hub.reference("l3af/sanity:0.1.0");
+    let key = scene.reviewers_key();
+    let listed = scene.l3af("rita", &["review", "keys", "--hub", &scene.host(), "--json"]);
+    let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
+    let id = listed[0]["key"].as_str().unwrap();
+    let remove = |key: &str| scene.ran("rita", &["review", "remove-key", key, "--hub", &scene.host()]);
+    let other = remove("zz");
+    assert!(!other.ok && other.stderr.contains("0 of your 1 keys"), "{}", other.stderr);
+    remove(&id[..12]).success().unwrap();
+    let approve = || scene.ran("rita", &["review", "approve", &from, "--key", &key, "--text", "fine"]);
+    let refused = approve();
+    assert!(!refused.ok && refused.stderr.contains("none of the 0 keys"), "{}", refused.stderr);
+    let gone = scene.hub.call(&scene.token("rita"), "DELETE", &format!("/api/v1/reviews/keys/{id}"), None);
+    assert_eq!(gone.unwrap().status, 404);
+    scene.l3af("rita", &["review", "key", &format!("{key}.pub"), "--hub", &scene.host()]);
+    approve().success().unwrap();
+}
+
+#[test]
 fn what_is_not_signed_waits_for_its_signature() {
     let scene = Scene::without_reviewers();
     packages().build_one("sanity", "unsigned-for-hub").unwrap();
