@@ -8,6 +8,17 @@ CREATE TABLE ratings (
     rated_ms BIGINT NOT NULL,
     PRIMARY KEY (package, account)
 );
+CREATE INDEX ratings_by_account ON ratings (account);
+CREATE INDEX ratings_by_package ON ratings (package, stars);
 
 -- JSON: amount, currency, period and where it is sold; none where it is free.
 ALTER TABLE packages ADD COLUMN price TEXT;
+
+-- Both are found: how many people rate it, and the sum of their stars.
+ALTER TABLE search_documents ADD COLUMN people BIGINT NOT NULL DEFAULT 0;
+ALTER TABLE search_documents ADD COLUMN stars BIGINT NOT NULL DEFAULT 0;
+-- What documents are made of, which differs between versions of the hub.
+ALTER TABLE search_serial ADD COLUMN form BIGINT NOT NULL DEFAULT 0;
+
+-- Why it was as it was before it was taken down.
+ALTER TABLE withheld_releases ADD COLUMN reason TEXT;

@@ -33,14 +33,16 @@ pub(in crate::packages) async fn lift(
     }
     rebuild::stale_hub(connection).await?;
     show(connection, id).await?;
-    let select = "SELECT release, state FROM withheld_releases WHERE takedown = $1 ORDER BY release";
-    let releases: Vec<(String, String)> = sqlx::query_as(select).bind(id).fetch_all(&mut *connection).await?;
+    let select = "SELECT release, state, reason FROM withheld_releases WHERE takedown = $1 ORDER BY release";
+    let releases: Vec<(String, String, Option<String>)> =
+        sqlx::query_as(select).bind(id).fetch_all(&mut *connection).await?;
     let forget = sqlx::query("DELETE FROM withheld_releases WHERE takedown = $1").bind(id);
     forget.execute(&mut *connection).await?;
     let forget = sqlx::query("DELETE FROM advisories WHERE takedown = $1").bind(id);
     forget.execute(&mut *connection).await?;
-    for (release, state) in releases {
-        restore(connection, &release, state.parse().map_err(undecodable)?, now_ms).await?;
+    for (release, state, reason) in releases {
+        let before = (state.parse().map_err(undecodable)?, reason);
+        restore(connection, &release, before, now_ms).await?;
     }
     find(connection, id).await
 }
@@ -70,14 +72,14 @@ async fn show(connection: &mut AnyConnection, id: &str) -> sqlx::Result<()> {
 async fn restore(
     connection: &mut AnyConnection,
     release: &str,
-    before: State,
+    (before, reason): (State, Option<String>),
     now_ms: i64,
 ) -> sqlx::Result<()> {
     // What was being checked is checked again.
     let to = if before == State::Checking { State::Pending } else { before };
-    let set = "UPDATE releases SET state = $2, reason = NULL, changed_ms = $3 WHERE id = $1 AND state = 'taken-down' \
+    let set = "UPDATE releases SET state = $2, reason = $4, changed_ms = $3 WHERE id = $1 AND state = 'taken-down' \
                AND NOT EXISTS (SELECT 1 FROM withheld_releases WHERE release = $1)";
-    let set = sqlx::query(set).bind(release).bind(to.as_str()).bind(now_ms);
+    let set = sqlx::query(set).bind(release).bind(to.as_str()).bind(now_ms).bind(reason);
     if set.execute(&mut *connection).await?.rows_affected() == 0 {
         return Ok(());
     }

@@ -116,12 +116,12 @@ async fn withdraw(
     now_ms: i64,
 ) -> sqlx::Result<()> {
     // One that was taken down before stays as far as it was then.
-    let before = "SELECT state FROM withheld_releases WHERE release = $1 ORDER BY takedown LIMIT 1";
-    let before: Option<String> =
-        sqlx::query_scalar(before).bind(&release.id).fetch_optional(&mut *connection).await?;
-    let before = before.unwrap_or_else(|| release.state.to_string());
-    let insert = "INSERT INTO withheld_releases (release, takedown, state) VALUES ($1, $2, $3)";
-    let insert = sqlx::query(insert).bind(&release.id).bind(takedown).bind(before);
+    let before = "SELECT state, reason FROM withheld_releases WHERE release = $1 ORDER BY takedown LIMIT 1";
+    let before = sqlx::query_as(before).bind(&release.id).fetch_optional(&mut *connection).await?;
+    let (state, reason): (String, Option<String>) =
+        before.unwrap_or_else(|| (release.state.to_string(), release.reason.clone()));
+    let insert = "INSERT INTO withheld_releases (release, takedown, state, reason) VALUES ($1, $2, $3, $4)";
+    let insert = sqlx::query(insert).bind(&release.id).bind(takedown).bind(state).bind(reason);
     insert.execute(&mut *connection).await?;
     if state::go(connection, &release.id, State::TakenDown, Some(said), now_ms).await? {
         let queued = sqlx::query("DELETE FROM check_queue WHERE release = $1").bind(&release.id);

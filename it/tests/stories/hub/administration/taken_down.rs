@@ -61,6 +61,7 @@ fn two_takedowns_are_taken_back_one_by_one() {
     let scene = Scene::without_reviewers();
     let (hub, boss) = (&scene.hub, scene.boss.clone());
     scene.push(&version("1.0.0"), "steady");
+    scene.l3af("anna", &["yank", &hub.reference("l3af/steady:1.0.0"), "--reason", "too slow"]);
     let whole = json!({ "publisher": "l3af", "name": "steady", "class": "abuse", "reason": "spam" });
     let one = json!({ "publisher": "l3af", "name": "steady", "version": "1.0.0", "class": "malware", "reason": "it drops" });
     let ids = [&whole, &one].map(|wanted| call(hub, &boss, ("POST", "takedowns"), wanted, 201)["id"].clone());
@@ -81,6 +82,8 @@ fn two_takedowns_are_taken_back_one_by_one() {
     assert!(!pulled.ok && pulled.stderr.contains("taken down (malware): it drops"), "{}", pulled.stderr);
     lift(&ids[1]);
     assert_eq!(scene.manifest("steady:1.0.0"), 200);
+    let (_, release) = scene.read(None, "packages/l3af/steady/versions/1.0.0");
+    assert_eq!((&release["state"], &release["reason"]), (&json!("yanked"), &json!("too slow")));
     assert_eq!(scene.push(&version("1.1.0"), "steady")["state"], "released");
 }
 
