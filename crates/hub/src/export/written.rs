@@ -125,7 +125,8 @@ fn described(release: &Release, referrers: BTreeSet<Referring>) -> Result<Export
         reason: release.reason.clone(),
         channel,
         released: release.released_ms.map(crate::time::rfc3339),
-        facts: release.facts.clone(),
+        // What it says of itself may be why it was taken down.
+        facts: release.facts.clone().filter(|_| release.state != State::TakenDown),
         referrers: referrers.into_iter().collect(),
     })
 }

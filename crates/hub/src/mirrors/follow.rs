@@ -52,17 +52,23 @@ impl Run<'_> {
             problem,
             yanked: was_yanked,
         };
-        match (offered.standing.warning(), release.state) {
+        // The namespace may be one that another rule left.
+        if both.known(&became.version).is_none() && !self.adopt(became.clone()).await? {
+            return Ok(());
+        }
+        let warning = offered.standing.warning().map(|warning| self.reason(&warning));
+        match (warning, release.state) {
             (Some(warning), State::Released) => {
                 became.yanked = true;
-                self.yank(release, self.reason(&warning), became).await
+                self.yank(release, warning, became).await
+            }
+            (Some(warning), State::Yanked) if was_yanked && release.reason.as_ref() != Some(&warning) => {
+                self.restate(release, warning, became).await
             }
             (None, State::Yanked) if was_yanked && both.offer().tells_yanks => {
                 became.yanked = false;
                 self.unyank(release, became).await
             }
-            // The namespace may be one that another rule left.
-            _ if both.known(&became.version).is_none() => self.adopt(became).await,
             _ => self.write(both, became).await,
         }
     }
@@ -136,8 +142,24 @@ impl Run<'_> {
         .await
     }
 
-    /// Takes over a release that is here by a rule that is gone.
-    async fn adopt(&mut self, became: Became) -> Result<(), Halted> {
+    /// Says for another reason why nobody should be led to a release.
+    async fn restate(&self, release: Release, reason: String, became: Became) -> Result<(), Halted> {
+        let (lease, now_ms) = (self.lease.clone(), self.hub.now_ms());
+        keep::change(self.hub, self.lease, move |connection| {
+            async move {
+                let detail = json!({ "reason": reason });
+                keep::note(connection, (&lease, "release.yank"), (&release.title(), detail), now_ms).await?;
+                mirrored::restate(connection, &release, &reason, now_ms).await?;
+                keep::write(connection, &lease, &became, now_ms).await?;
+                Ok::<_, Halted>(())
+            }
+            .boxed()
+        })
+        .await
+    }
+
+    /// Takes over a release that is here by a rule that is gone, unless that cannot be.
+    async fn adopt(&mut self, became: Became) -> Result<bool, Halted> {
         let (lease, now_ms) = (self.lease.clone(), self.hub.now_ms());
         let adopted = keep::change(self.hub, self.lease, move |connection| {
             async move {
@@ -148,11 +170,11 @@ impl Run<'_> {
             .boxed()
         });
         match adopted.await {
-            Ok(()) => Ok(()),
+            Ok(()) => Ok(true),
             Err(Unkept::Halted(halted)) => Err(halted),
             Err(unkept @ (Unkept::Refused(_) | Unkept::Gone)) => {
                 self.tell(unkept.to_string());
-                Ok(())
+                Ok(false)
             }
         }
     }

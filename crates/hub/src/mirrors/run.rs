@@ -116,7 +116,8 @@ impl Run<'_> {
         let is_ours = known.is_some_and(|known| known.outcome.is_here());
         let is_wanted = self.lease.rule.wants(&self.range, &offered.version);
         // Nobody is led to what is yanked, and so neither is this hub.
-        if !is_ours && (!is_wanted || offered.standing != Standing::Released) {
+        let is_new = both.here(&version).is_none();
+        if !is_ours && (!is_wanted || (is_new && offered.standing != Standing::Released)) {
             return Ok(());
         }
         let digest = match &offered.digest {

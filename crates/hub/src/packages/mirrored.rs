@@ -24,7 +24,7 @@ use super::release::{Release, undecodable};
 use super::withdrawal::{self, Unwithdrawn};
 use super::{advisories, arrival, state};
 use crate::answer::whole;
-use crate::{ContentDigest, Hub, registry, search};
+use crate::{ContentDigest, Hub, rebuild, registry, search};
 
 /// The longest text of an advisory that is taken over, in bytes.
 const MAX_ADVISORY_BYTES: usize = 64 * 1024;
@@ -268,6 +268,22 @@ pub(crate) async fn yank(
     now_ms: i64,
 ) -> sqlx::Result<bool> {
     done(withdrawal::yank(connection, release, reason, now_ms).await)
+}
+
+/// Gives another reason for a release that is yanked.
+///
+/// # Errors
+/// When the database fails.
+pub(crate) async fn restate(
+    connection: &mut AnyConnection,
+    release: &Release,
+    reason: &str,
+    now_ms: i64,
+) -> sqlx::Result<()> {
+    let update = "UPDATE releases SET reason = $2, changed_ms = $3 WHERE id = $1 AND state = 'yanked'";
+    let update = sqlx::query(update).bind(&release.id).bind(reason).bind(now_ms);
+    update.execute(&mut *connection).await?;
+    rebuild::stale(connection, &release.repository).await
 }
 
 /// Leads people to a release again. Returns whether that is new.

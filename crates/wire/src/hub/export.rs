@@ -53,9 +53,9 @@ pub struct ExportedRelease {
     pub version: Version,
     /// The digest of its index.
     pub digest: Digest,
-    /// Whether it is released or yanked.
+    /// Whether it is released, yanked or taken down.
     pub state: State,
-    /// Why it was yanked.
+    /// Why it was yanked or taken down.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub reason: Option<String>,
     /// The narrowest channel that it is in.
