@@ -30,7 +30,7 @@ use self::metrics::{Metrics, counted};
 use self::tls::Identity;
 use crate::answer::{problem, refuse, whole};
 use crate::config::{LimitsConfig, ProxyConfig};
-use crate::{Hub, access, events, mail, mirrors, packages, rebuild, registry};
+use crate::{Hub, access, events, mail, mirrors, packages, rebuild, registry, search};
 
 /// How often files are looked at that may have changed.
 const LOOK: Duration = Duration::from_secs(5);
@@ -92,12 +92,19 @@ pub async fn serve(
 async fn work(hub: Arc<Hub>) {
     tokio::join!(
         packages::work(Arc::clone(&hub)),
+        renew(Arc::clone(&hub)),
         events::deliver(Arc::clone(&hub)),
         mirrors::work(Arc::clone(&hub)),
         mail::send(Arc::clone(&hub)),
         rebuild::keep(Arc::clone(&hub)),
         registry::sweep(hub)
     );
+}
+
+async fn renew(hub: Arc<Hub>) {
+    if let Err(error) = search::renew(&hub.database).await {
+        tracing::error!("the index of packages is not made anew, and searches may miss some: {error}");
+    }
 }
 
 fn router(hub: Arc<Hub>) -> Router {

@@ -29,7 +29,7 @@ pub(super) struct Running {
 }
 
 impl Running {
-    /// Starts a guest, and once more where it does not boot.
+    /// Starts a guest, and again where it does not boot.
     pub(super) fn start(mut qemu: Command) -> Result<Self> {
         for _ in 1..BOOTS {
             let mut running = Self::spawn(&mut qemu)?;
@@ -37,7 +37,7 @@ impl Running {
                 return Ok(running);
             }
             say(&format!(
-                "the guest does not boot in {} s; once more. It says:\n{}",
+                "the guest does not come up within {} s, or ends before; it is started again. It says:\n{}",
                 PATIENCE_FOR_BOOTS.as_secs(),
                 running.said
             ));

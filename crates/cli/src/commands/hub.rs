@@ -3,7 +3,7 @@
 
 use package::Version;
 use wire::hub::{CheckResult, Checks, HubClient, HubError, Level};
-use wire::{Credentials, Reference};
+use wire::{Credentials, Reference, Repository};
 
 use crate::arguments::Logins;
 use crate::arguments::hub::AcceptNotice;
@@ -31,6 +31,15 @@ pub(super) fn version(release: &Reference) -> Result<Version, Failure> {
     let tag = release.tag.as_ref().ok_or_else(named)?;
     let version = tag.to_string().replace('_', "+").parse();
     version.map_err(|_other| named().with_hint("put it behind a colon, as in `:1.2.0`"))
+}
+
+/// The package that a reference names, and not one of its versions.
+pub(super) fn package(reference: &Reference) -> Result<&Repository, Failure> {
+    if reference.tag.is_none() && reference.digest.is_none() {
+        return Ok(&reference.repository);
+    }
+    let why = format!("`{reference}` names a version, and this is about the package");
+    Err(Failure::new(why).with_hint("leave out what stands behind the name"))
 }
 
 /// Shows the notice of a hub, and accepts it.

@@ -13,7 +13,7 @@ use package::{Referrer, ReferrerKind};
 use trust::{BadEdit, BadRoot, Draft, Role, Root, Sign, Signer};
 
 use self::folder::Folder;
-use super::hub::{client, wait};
+use super::hub::{client, package, wait};
 use super::key::signer;
 use crate::arguments::publisher::{
     AddKey, Attach, Init, Making, Publisher, Register, RemoveKey, Rotate, SetPrice, SignRoot,
@@ -42,7 +42,7 @@ pub(crate) fn run(command: &Publisher, environment: Option<&Passphrase>) -> Outc
 }
 
 fn price(arguments: &SetPrice) -> Outcome {
-    let repository = &arguments.package.repository;
+    let repository = package(&arguments.package)?;
     let hub = client(repository.host(), &arguments.logins)?;
     wait(hub.set_price(repository, arguments.price().as_ref()))
 }

@@ -15,6 +15,9 @@ use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signing_key::{self, Passphrase};
 
+/// Fewer digits of a key somebody may have typed by mistake.
+const SHORTEST_KEY: usize = 8;
+
 pub(crate) fn run(command: &Review, environment: Option<&Passphrase>) -> Outcome {
     match command {
         Review::Waiting(arguments) => waiting(arguments),
@@ -123,6 +126,9 @@ fn keys(arguments: &Waiting) -> Outcome {
 
 fn remove_key(arguments: &RemoveKey) -> Outcome {
     let RemoveKey { key, hub: Hub { hub, logins } } = arguments;
+    if key.len() < SHORTEST_KEY {
+        return Err(Failure::new(format!("`{key}` may be many keys: give {SHORTEST_KEY} digits at least")));
+    }
     let client = client(hub, logins)?;
     let keys = wait(client.review_keys())?;
     let meant: Vec<&ReviewKeyView> =
@@ -132,7 +138,10 @@ fn remove_key(arguments: &RemoveKey) -> Outcome {
         return Err(Failure::new(why).with_hint(format!("`l3af review keys --hub {hub}` lists them")));
     };
     wait(client.remove_review_key(&meant.key))?;
-    output::note(&format!("the hub takes no decisions any more that `{}` signs", meant.key));
+    output::note(&format!(
+        "the hub takes no decisions any more that `{}` signs; what it decided stays: say `l3af review changes` of what waits and is not yours",
+        meant.key
+    ));
     Ok(())
 }
 

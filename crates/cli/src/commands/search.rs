@@ -2,9 +2,11 @@
 //! `l3af search`, `l3af resolve` and `l3af rate`: finding packages in a hub, and the release that somebody needs, and saying how good
 //! they are.
 
+use std::collections::BTreeMap;
+
 use wire::hub::{FacetValue, Facets, Found, FoundPackage, OwnRating, Rating, Wanted};
 
-use super::hub::{client, wait};
+use super::hub::{client, package, wait};
 use crate::arguments::hub::{Rate, Resolve, Search};
 use crate::failure::Outcome;
 use crate::output;
@@ -24,9 +26,7 @@ pub(crate) fn search(arguments: &Search) -> Outcome {
         return output::json(&found);
     }
     let Found { packages, next, corrected } = found;
-    for (typed, taken) in &corrected {
-        output::note(&format!("no package has `{typed}`; looked for {}", taken.join(", ")));
-    }
+    tell_corrected(&corrected);
     output::data(&output::table(
         &["package", "version", "shelf", "hooks", "pulls", "stars", "price", "description"],
         packages.iter().map(row).collect(),
@@ -70,12 +70,19 @@ fn row(package: &FoundPackage) -> Vec<String> {
     ]
 }
 
+fn tell_corrected(corrected: &BTreeMap<String, Vec<String>>) {
+    for (typed, taken) in corrected {
+        output::note(&format!("no package has `{typed}`; looked for {}", taken.join(", ")));
+    }
+}
+
 /// What people think of a package: the mean, and how many they are.
 fn stars(rating: Rating) -> String {
-    format!("{:.1} ({})", rating.stars, rating.people)
+    format!("{:.2} ({})", rating.stars, rating.people)
 }
 
 fn tell(facets: &Facets) {
+    tell_corrected(&facets.corrected);
     let rows = facets.facets.iter().flat_map(|facet| {
         let row =
             |value: &FacetValue| vec![facet.name.clone(), value.name.clone(), value.packages.to_string()];
@@ -88,7 +95,7 @@ fn tell(facets: &Facets) {
 }
 
 pub(crate) fn rate(arguments: &Rate) -> Outcome {
-    let repository = &arguments.package.repository;
+    let repository = package(&arguments.package)?;
     let hub = client(repository.host(), &arguments.logins)?;
     match arguments.stars {
         Some(own) => {

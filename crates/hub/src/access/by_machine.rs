@@ -51,8 +51,8 @@ impl Hub {
         let publishers =
             if ended.publishers.is_empty() { "no publisher".to_owned() } else { ended.publishers.join(", ") };
         Ok(format!(
-            "`{}` is closed: {} logins, {} tokens and {} keys of reviews ended, and memberships in {publishers}",
-            ended.account.handle, ended.sessions, ended.tokens, ended.review_keys
+            "`{}` is closed: {} logins, {} tokens, {} keys of reviews and {} ratings ended, and memberships in {publishers}",
+            ended.account.handle, ended.sessions, ended.tokens, ended.review_keys, ended.ratings
         ))
     }
 

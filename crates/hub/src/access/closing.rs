@@ -15,6 +15,7 @@ use super::publishers;
 use super::refused::Refused;
 use crate::audit::{self, Note};
 use crate::mail;
+use crate::packages::ratings;
 use crate::registry::PublisherName;
 
 /// The longest reason, in bytes.
@@ -44,6 +45,8 @@ pub(crate) struct Ended {
     pub(crate) tokens: u64,
     /// How many keys signed its reviews. What was signed stays.
     pub(crate) review_keys: u64,
+    /// How many packages it rated.
+    pub(crate) ratings: u64,
 }
 
 /// Closes an account.
@@ -115,9 +118,10 @@ pub(super) async fn end(
     let tokens = sqlx::query(tokens).bind(&id).bind(now_ms).execute(&mut *connection).await?.rows_affected();
     let keys = "DELETE FROM review_keys WHERE account = $1";
     let review_keys = sqlx::query(keys).bind(&id).execute(&mut *connection).await?.rows_affected();
+    let ratings = ratings::forget(connection, &id).await?;
     mail::forget(connection, &id).await?;
     unclaim(connection, &account).await?;
-    Ok(Ended { account, publishers, sessions, tokens, review_keys })
+    Ok(Ended { account, publishers, sessions, tokens, review_keys, ratings })
 }
 
 /// Puts back into the queue what an administrator looked into who leaves.

@@ -8,11 +8,13 @@ use wire::hub::{Rating, Stars};
 use crate::audit::{self, Note};
 use crate::search;
 
-/// How many people rate the package in `{}`, and their stars, as two columns of a query.
-pub(crate) const COLUMNS: &str = "(SELECT COUNT(*) FROM ratings WHERE ratings.package = p.id), \
-                                  (SELECT CAST(COALESCE(SUM(stars), 0) AS BIGINT) FROM ratings WHERE ratings.package = p.id)";
+/// How many people rate a package, and the sum of their stars.
+pub(crate) async fn count(connection: &mut AnyConnection, package: &str) -> sqlx::Result<(i64, i64)> {
+    let count = "SELECT COUNT(*), CAST(COALESCE(SUM(stars), 0) AS BIGINT) FROM ratings WHERE package = $1";
+    sqlx::query_as(count).bind(package).fetch_one(connection).await
+}
 
-/// What these columns say; none where nobody rates it.
+/// What so many people think of a package, by the sum of their stars; none where nobody rates it.
 pub(crate) fn mean(people: i64, stars: i64) -> Option<Rating> {
     let people = u64::try_from(people).ok().filter(|people| *people > 0)?;
     #[expect(clippy::cast_precision_loss, reason = "two digits are told")]
@@ -22,9 +24,7 @@ pub(crate) fn mean(people: i64, stars: i64) -> Option<Rating> {
 
 /// What people think of a package.
 pub(crate) async fn of(connection: &mut AnyConnection, package: &str) -> sqlx::Result<Option<Rating>> {
-    let select = format!("SELECT {COLUMNS} FROM packages p WHERE p.id = $1");
-    let select = sqlx::query_as(sqlx::AssertSqlSafe(select)).bind(package);
-    let (people, stars): (i64, i64) = select.fetch_one(connection).await?;
+    let (people, stars) = count(connection, package).await?;
     Ok(mean(people, stars))
 }
 
@@ -39,26 +39,59 @@ pub(super) async fn by(
     Ok(stars.and_then(|stars| Stars::try_from(u8::try_from(stars).ok()?).ok()))
 }
 
-/// Says what an account thinks of a package; nothing any more, where there are no stars.
+/// Says what an account thinks of a package.
 pub(super) async fn set(
     connection: &mut AnyConnection,
     (package, title): (&str, &str),
     (account, actor): (&str, &str),
-    stars: Option<Stars>,
+    stars: Stars,
     now_ms: i64,
-) -> sqlx::Result<Option<Rating>> {
-    let detail = stars.map_or(Value::Null, |stars| json!({ "stars": stars }));
-    let note = Note { now_ms, actor, action: "package.rate", subject: title, detail };
-    audit::note(connection, &note).await?;
-    let delete = sqlx::query("DELETE FROM ratings WHERE package = $1 AND account = $2");
-    delete.bind(package).bind(account).execute(&mut *connection).await?;
-    if let Some(stars) = stars {
-        let insert = "INSERT INTO ratings (package, account, stars, rated_ms) VALUES ($1, $2, $3, $4)";
-        let insert = sqlx::query(insert).bind(package).bind(account).bind(i64::from(u8::from(stars)));
-        insert.bind(now_ms).execute(&mut *connection).await?;
+) -> sqlx::Result<()> {
+    if by(connection, package, account).await? == Some(stars) {
+        return Ok(());
     }
-    search::index(connection, package).await?;
-    of(connection, package).await
+    let detail = json!({ "stars": stars });
+    audit::note(connection, &Note { now_ms, actor, action: "package.rate", subject: title, detail }).await?;
+    remove(connection, package, account).await?;
+    // It may have been closed meanwhile.
+    let insert = "INSERT INTO ratings (package, account, stars, rated_ms) \
+                  SELECT $1, id, $3, $4 FROM accounts WHERE id = $2 AND closed_ms IS NULL";
+    let insert = sqlx::query(insert).bind(package).bind(account).bind(i64::from(u8::from(stars)));
+    insert.bind(now_ms).execute(&mut *connection).await?;
+    search::index(connection, package).await
+}
+
+/// Says no more what an account thinks of a package.
+pub(super) async fn unset(
+    connection: &mut AnyConnection,
+    (package, title): (&str, &str),
+    (account, actor): (&str, &str),
+    now_ms: i64,
+) -> sqlx::Result<()> {
+    if by(connection, package, account).await?.is_none() {
+        return Ok(());
+    }
+    let detail = Value::Null;
+    audit::note(connection, &Note { now_ms, actor, action: "package.unrate", subject: title, detail })
+        .await?;
+    remove(connection, package, account).await?;
+    search::index(connection, package).await
+}
+
+async fn remove(connection: &mut AnyConnection, package: &str, account: &str) -> sqlx::Result<()> {
+    let delete = sqlx::query("DELETE FROM ratings WHERE package = $1 AND account = $2");
+    delete.bind(package).bind(account).execute(connection).await.map(drop)
+}
+
+/// Forgets what an account thought of packages, and tells of how many.
+pub(crate) async fn forget(connection: &mut AnyConnection, account: &str) -> sqlx::Result<u64> {
+    let delete = sqlx::query_scalar("DELETE FROM ratings WHERE account = $1 RETURNING package").bind(account);
+    let mut packages: Vec<String> = delete.fetch_all(&mut *connection).await?;
+    packages.sort_unstable();
+    for package in &packages {
+        search::index(connection, package).await?;
+    }
+    Ok(packages.len() as u64)
 }
 
 #[cfg(test)]

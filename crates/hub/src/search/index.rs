@@ -14,6 +14,8 @@ use super::words::{facet_word, variants};
 use crate::database::{AT_ONCE, Database, Kind, rows};
 use crate::packages::{Release, latest, ratings};
 
+/// What documents are made of: one more whenever that changes.
+const FORM: i64 = 1;
 /// How many packages are indexed in a transaction when all are.
 const PACKAGES_AT_ONCE: i64 = 200;
 
@@ -39,6 +41,11 @@ pub(crate) async fn index(connection: &mut AnyConnection, package: &str) -> sqlx
 }
 
 async fn index_one(connection: &mut AnyConnection, package: &str) -> sqlx::Result<()> {
+    if Kind::of(connection) == Kind::Postgres {
+        // Who else indexes it waits, and then sees what is known from here on.
+        let lock = sqlx::query("SELECT id FROM packages WHERE id = $1 FOR NO KEY UPDATE").bind(package);
+        lock.fetch_optional(&mut *connection).await?;
+    }
     let releases = Release::siblings(connection, package).await?;
     let mut best = latest(&releases).and_then(|release| Some((release, release.facts.as_ref()?)));
     if let Some((release, _)) = best
@@ -84,12 +91,32 @@ pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
         let select = sqlx::query_scalar("SELECT id FROM packages WHERE id > $1 ORDER BY id LIMIT $2");
         let page: Vec<String> =
             select.bind(&after).bind(PACKAGES_AT_ONCE).fetch_all(database.readers()).await?;
-        let Some(last) = page.last() else { return Ok(count) };
+        let Some(last) = page.last() else { break };
         after.clone_from(last);
         count += page.len() as u64;
         let indexed = database.write(move |connection| async move { all(connection, &page).await }.boxed());
         indexed.await?;
     }
+    let formed = database.write(|connection| {
+        async move {
+            let form = sqlx::query("UPDATE search_serial SET form = $1 WHERE only_one = 1").bind(FORM);
+            form.execute(connection).await.map(drop)
+        }
+        .boxed()
+    });
+    formed.await?;
+    Ok(count)
+}
+
+/// Makes the index anew where an earlier version made it, which knew other words and facets.
+pub(crate) async fn renew(database: &Database) -> sqlx::Result<()> {
+    let form: i64 =
+        sqlx::query_scalar("SELECT form FROM search_serial").fetch_one(database.readers()).await?;
+    if form < FORM {
+        let packages = rebuild(database).await?;
+        tracing::info!(packages, "the index is made anew, as an earlier version made it");
+    }
+    Ok(())
 }
 
 async fn all(connection: &mut AnyConnection, packages: &[String]) -> sqlx::Result<()> {
@@ -110,7 +137,8 @@ async fn put(
             .fetch_one(&mut *connection)
             .await?;
     let cost = if price.is_some() { Cost::Paid } else { Cost::Free };
-    let opinions = Opinions { cost, rating: ratings::of(connection, &release.package).await? };
+    let (people, stars) = ratings::count(connection, &release.package).await?;
+    let opinions = Opinions { cost, rating: ratings::mean(people, stars) };
     let document = Document::new(release, facts, opinions);
     let serial = match known.serial {
         Some(serial) => serial,
@@ -121,11 +149,12 @@ async fn put(
     let words: BTreeSet<String> = document.words().into_iter().map(str::to_owned).collect();
     let pairs: BTreeSet<String> =
         document.facets.iter().map(|(facet, value)| format!("{facet}={value}")).collect();
-    let insert = "INSERT INTO search_documents (package, serial, rank, release, words, facets) \
-                  VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (package) DO UPDATE SET rank = excluded.rank, \
-                  release = excluded.release, words = excluded.words, facets = excluded.facets";
+    let insert = "INSERT INTO search_documents (package, serial, rank, release, words, facets, people, stars) \
+                  VALUES ($1, $2, $3, $4, $5, $6, $7, $8) ON CONFLICT (package) DO UPDATE SET rank = excluded.rank, \
+                  release = excluded.release, words = excluded.words, facets = excluded.facets, \
+                  people = excluded.people, stars = excluded.stars";
     let insert = sqlx::query(insert).bind(&release.package).bind(serial).bind(rank).bind(&release.id);
-    let insert = insert.bind(joined(&words, " ")).bind(joined(&pairs, "\n"));
+    let insert = insert.bind(joined(&words, " ")).bind(joined(&pairs, "\n")).bind(people).bind(stars);
     insert.execute(&mut *connection).await?;
     text(connection, rank, &document).await?;
     count_words(connection, &known.words, &words).await?;

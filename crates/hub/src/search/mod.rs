@@ -19,7 +19,7 @@ use sqlx::{AnyPool, Row as _};
 use thiserror::Error;
 use wire::hub::{Category, Facet, FacetValue, Facets, Found, FoundPackage, Wanted};
 
-pub(crate) use self::index::{index, rebuild};
+pub(crate) use self::index::{index, rebuild, renew};
 use self::query::Query;
 use self::words::{facet_word, words};
 use crate::database::{Database, Kind, places};
@@ -97,7 +97,7 @@ async fn query(readers: &AnyPool, wanted: &Wanted) -> Result<(Query, Corrected),
         return Err(Unfound::TooManyWords);
     }
     let (groups, corrected) = mend::mend(readers, &typed).await?;
-    Ok((Query { words: groups, facets: facets(readers, wanted).await? }, corrected))
+    Ok((Query { words: groups, facets: asked(readers, wanted).await? }, corrected))
 }
 
 /// The ranks of documents behind a place, the best first.
@@ -118,12 +118,12 @@ async fn matches(
 }
 
 /// The words of the facets that are asked for.
-async fn facets(readers: &AnyPool, wanted: &Wanted) -> Result<Vec<Vec<String>>, Unfound> {
+async fn asked(readers: &AnyPool, wanted: &Wanted) -> Result<Vec<Vec<String>>, Unfound> {
     let shelf = match (&wanted.category, &wanted.subcategory) {
         (Some(category), Some(part)) => Some(format!("{category}/{part}")),
         (None, _) | (_, None) => None,
     };
-    let asked = [
+    let named = [
         ("category", &wanted.category),
         ("subcategory", &shelf),
         ("hook", &wanted.hook),
@@ -136,8 +136,8 @@ async fn facets(readers: &AnyPool, wanted: &Wanted) -> Result<Vec<Vec<String>>, 
         ("price", &wanted.price.map(|cost| cost.as_str().to_owned())),
         ("rating", &wanted.rating.map(|stars| u8::from(stars).to_string())),
     ];
-    let asked = asked.into_iter().filter_map(|(facet, value)| Some(vec![facet_word(facet, value.as_ref()?)]));
-    let mut groups: Vec<Vec<String>> = asked.collect();
+    let named = named.into_iter().filter_map(|(facet, value)| Some(vec![facet_word(facet, value.as_ref()?)]));
+    let mut groups: Vec<Vec<String>> = named.collect();
     if let Some(kernel) = &wanted.kernel {
         groups.push(kernels(readers, kernel.parse()?).await?);
     }
@@ -168,9 +168,8 @@ async fn told(readers: &AnyPool, ranks: &[i64]) -> sqlx::Result<Vec<FoundPackage
         return Ok(Vec::new());
     }
     let select = format!(
-        "SELECT d.rank, p.publisher, p.name, r.version, r.facts, p.pulls, p.price, {} FROM search_documents d \
+        "SELECT d.rank, p.publisher, p.name, r.version, r.facts, p.pulls, p.price, d.people, d.stars FROM search_documents d \
          JOIN packages p ON p.id = d.package JOIN releases r ON r.id = d.release WHERE d.rank IN ({})",
-        ratings::COLUMNS,
         places(1, ranks.len())
     );
     let query = ranks.iter().fold(sqlx::query(sqlx::AssertSqlSafe(select)), |query, rank| query.bind(*rank));
@@ -199,72 +198,82 @@ async fn told(readers: &AnyPool, ranks: &[i64]) -> sqlx::Result<Vec<FoundPackage
 
 /// The values of a facet, the most frequent first.
 pub(crate) async fn values(readers: &AnyPool, facet: &str) -> sqlx::Result<Vec<FacetValue>> {
+    frequent(readers, facet, usize::MAX).await
+}
+
+/// So many values of a facet, the most frequent first.
+async fn frequent(readers: &AnyPool, facet: &str, most: usize) -> sqlx::Result<Vec<FacetValue>> {
     let select = "SELECT value, packages FROM search_facets WHERE facet = $1 AND packages > 0 \
-                  ORDER BY packages DESC, value";
-    let rows = sqlx::query_as::<_, (String, i64)>(select).bind(facet).fetch_all(readers).await?;
+                  ORDER BY packages DESC, value LIMIT $2";
+    let select = sqlx::query_as::<_, (String, i64)>(select).bind(facet);
+    let rows = select.bind(i64::try_from(most).unwrap_or(i64::MAX)).fetch_all(readers).await?;
     let value = |(name, packages)| FacetValue { name, packages: u64::try_from(packages).unwrap_or(0) };
     Ok(rows.into_iter().map(value).collect())
 }
 
-/// The facets of all that is found.
-pub(crate) async fn all_facets(database: &Database, wanted: &Wanted) -> Result<Facets, Unfound> {
-    let readers = database.readers();
+/// The facets of what is found.
+pub(crate) async fn facets(database: &Database, wanted: &Wanted) -> Result<Facets, Unfound> {
     page(wanted)?;
     if (Wanted { limit: None, after: None, ..wanted.clone() }) == Wanted::default() {
-        return Ok(of_all(readers).await?);
+        return Ok(of_all(database.readers()).await?);
     }
-    let (query, _) = query(readers, wanted).await?;
+    counted(database, wanted, COUNTED).await
+}
+
+/// The facets of so many of the best that are found.
+async fn counted(database: &Database, wanted: &Wanted, most: u32) -> Result<Facets, Unfound> {
+    let (query, corrected) = query(database.readers(), wanted).await?;
     let mut documents = Vec::new();
     for fit in query.fits() {
-        documents.extend(facets_of(database, &query.expression(database.kind(), *fit)).await?);
+        let found = facets_of(database, &query.expression(database.kind(), *fit), most + 1).await?;
+        documents.extend(found.into_iter().map(|(rank, facets)| (rank - fit.advantage(), facets)));
     }
-    let counted = usize::try_from(COUNTED).unwrap_or(usize::MAX);
-    let whole = documents.len() <= counted;
-    documents.truncate(counted);
-    let mut counts: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-    for pair in
-        documents.iter().flat_map(|document| document.split('\n')).filter_map(|pair| pair.split_once('='))
-    {
-        *counts.entry(pair).or_default() += 1;
+    documents.sort_unstable();
+    let most = usize::try_from(most).unwrap_or(usize::MAX);
+    let whole = documents.len() <= most;
+    documents.truncate(most);
+    let mut counts: BTreeMap<&str, BTreeMap<&str, u64>> = BTreeMap::new();
+    let pairs = documents.iter().flat_map(|(_, facets)| facets.split('\n'));
+    for (facet, value) in pairs.filter_map(|pair| pair.split_once('=')) {
+        *counts.entry(facet).or_default().entry(value).or_default() += 1;
     }
     let facet = |name: &str| {
-        let of_it = counts.iter().filter(|((facet, _), _)| *facet == name);
+        let values = counts.get(name).into_iter().flatten();
         let values =
-            of_it.map(|((_, value), packages)| FacetValue { name: (*value).to_owned(), packages: *packages });
+            values.map(|(name, packages)| FacetValue { name: (*name).to_owned(), packages: *packages });
         let mut values: Vec<FacetValue> = values.collect();
         values.sort_by(|one, other| (other.packages, &one.name).cmp(&(one.packages, &other.name)));
         values.truncate(VALUES);
         Facet { name: name.to_owned(), values }
     };
     let facets = CHOICES.into_iter().map(facet).collect();
-    Ok(Facets { packages: documents.len() as u64, whole, facets })
+    Ok(Facets { packages: documents.len() as u64, whole, corrected, facets })
 }
 
 /// The facets of all packages, which are counted already.
 async fn of_all(readers: &AnyPool) -> sqlx::Result<Facets> {
     let mut facets = Vec::new();
     for name in CHOICES {
-        let mut values = values(readers, name).await?;
-        values.truncate(VALUES);
-        facets.push(Facet { name: name.to_owned(), values });
+        facets.push(Facet { name: name.to_owned(), values: frequent(readers, name, VALUES).await? });
     }
-    let packages = values(readers, document::ANY.0).await?.first().map_or(0, |any| any.packages);
-    Ok(Facets { packages, whole: true, facets })
+    let any = frequent(readers, document::ANY.0, 1).await?;
+    let packages = any.first().map_or(0, |any| any.packages);
+    Ok(Facets { packages, whole: true, corrected: Corrected::new(), facets })
 }
 
-/// The facets of the best documents that match, and of one more than are counted.
-async fn facets_of(database: &Database, expression: &str) -> sqlx::Result<Vec<String>> {
+/// The ranks and facets of the best documents that match.
+async fn facets_of(database: &Database, expression: &str, most: u32) -> sqlx::Result<Vec<(i64, String)>> {
     let select = match database.kind() {
         Kind::Sqlite => {
-            "SELECT d.facets FROM search_text CROSS JOIN search_documents d ON d.rank = search_text.rowid \
+            "SELECT d.rank, d.facets FROM search_text CROSS JOIN search_documents d ON d.rank = search_text.rowid \
              WHERE search_text MATCH $1 ORDER BY search_text.rowid LIMIT $2"
         }
         Kind::Postgres => {
-            "SELECT d.facets FROM search_text t JOIN search_documents d ON d.rank = t.rank \
+            "SELECT d.rank, d.facets FROM search_text t JOIN search_documents d ON d.rank = t.rank \
              WHERE t.document @@ $1::text::tsquery ORDER BY t.rank LIMIT $2"
         }
     };
-    let select = sqlx::query_scalar(select).bind(expression).bind(i64::from(COUNTED) + 1);
+    let select = sqlx::query_as(select).bind(expression).bind(i64::from(most));
     select.fetch_all(database.readers()).await
 }
 

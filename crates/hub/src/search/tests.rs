@@ -4,7 +4,7 @@
 use futures_util::FutureExt as _;
 use wire::hub::{Cost, Facts, Stars, State, Wanted};
 
-use super::{all_facets, find, index, values};
+use super::{counted, facets, find, index, renew, values};
 use crate::Hub;
 use crate::packages::tests::{TestHub, hub, release};
 
@@ -156,6 +156,24 @@ async fn rate(hub: &Hub, package: &'static str, stars: &'static str) {
 }
 
 #[tokio::test]
+async fn an_index_of_an_earlier_version_is_made_anew() {
+    let hub = hub().await;
+    put(&hub, "one", 0, |_| ()).await;
+    let forget = [
+        "UPDATE search_facets SET packages = 0",
+        "UPDATE search_documents SET facets = ''",
+        "UPDATE search_serial SET form = 0",
+    ];
+    for update in forget {
+        let done = hub.database.write(move |connection| sqlx::query(update).execute(connection).boxed());
+        done.await.expect("a database");
+    }
+    renew(&hub.database).await.expect("a database");
+    let free = values(hub.database.readers(), "price").await.expect("a database");
+    assert_eq!((free.len(), free[0].packages), (1, 1));
+}
+
+#[tokio::test]
 async fn facets_are_counted_in_what_is_found() {
     let hub = hub().await;
     put(&hub, "limit-egress", 0, |facts| facts.license = "MIT".to_owned()).await;
@@ -164,10 +182,10 @@ async fn facets_are_counted_in_what_is_found() {
     let licenses = |wanted: Wanted| {
         let hub = &hub;
         async move {
-            let facets = all_facets(&hub.database, &wanted).await.expect("a database");
-            let of_it = facets.facets.into_iter().find(|facet| facet.name == "license").expect("a choice");
+            let found = facets(&hub.database, &wanted).await.expect("a database");
+            let of_it = found.facets.into_iter().find(|facet| facet.name == "license").expect("a choice");
             let values = of_it.values.into_iter().map(|value| format!("{} {}", value.packages, value.name));
-            (facets.packages, facets.whole, values.collect::<Vec<_>>().join(", "))
+            (found.packages, found.whole, values.collect::<Vec<_>>().join(", "))
         }
     };
     let all = (3, true, "2 MIT, 1 GPL-2.0-only".to_owned());
@@ -177,6 +195,10 @@ async fn facets_are_counted_in_what_is_found() {
     assert_eq!(licenses(words("limit")).await, (2, true, "2 MIT".to_owned()));
     assert_eq!(licenses(words("shaepr")).await, (1, true, "1 GPL-2.0-only".to_owned()));
     assert_eq!(licenses(words("nothinglikethat")).await, (0, true, String::new()));
+    let best = counted(&hub.database, &words("limit"), 1).await.expect("a database");
+    assert_eq!((best.packages, best.whole), (1, false));
+    let mended = facets(&hub.database, &words("shaepr")).await.expect("a database");
+    assert_eq!(mended.corrected["shaepr"], ["shaper"]);
 }
 
 #[tokio::test]

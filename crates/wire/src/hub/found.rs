@@ -121,6 +121,9 @@ pub struct Facets {
     pub packages: u64,
     /// Whether these are all that are found. Of very many only the best are counted.
     pub whole: bool,
+    /// Words that no package has, with those that were looked for in their stead.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub corrected: BTreeMap<String, Vec<String>>,
     /// The facets.
     pub facets: Vec<Facet>,
 }
@@ -130,7 +133,8 @@ pub struct Facets {
 pub struct Facet {
     /// Its name, as a parameter of a search.
     pub name: String,
-    /// Its values, the most frequent first. Those of `rating` count what has at least so many stars.
+    /// Its values, the most frequent first. Those of `rating` count what has at least so many stars, and those of `kernel` what needs
+    /// just this one: a search for a kernel finds also what needs an older one.
     pub values: Vec<FacetValue>,
 }
 

@@ -104,7 +104,9 @@ pub enum BadOffer {
     #[error("`{0}` is no currency: ISO 4217 has three capital letters, as in `EUR`")]
     Currency(String),
     /// Nothing is sold there.
-    #[error("`{0}` is no address of HTTPS with at most {MAX_LINK_BYTES} bytes")]
+    #[error(
+        "`{0}` is no address that begins with `https://`, names nobody before the host, and has at most {MAX_LINK_BYTES} bytes"
+    )]
     Link(String),
     /// It is no period.
     #[error("`{0}` is no period: `once`, `month` or `year`")]
@@ -146,12 +148,12 @@ impl FromStr for Link {
     type Err = BadOffer;
 
     fn from_str(text: &str) -> Result<Self, BadOffer> {
-        let is_address =
-            text.parse().is_ok_and(|url: reqwest::Url| url.scheme() == "https" && url.has_host());
-        // What browsers and terminals make of other characters differs.
-        let is_one =
-            is_address && text.len() <= MAX_LINK_BYTES && text.bytes().all(|byte| byte.is_ascii_graphic());
-        if is_one { Ok(Self(text.to_owned())) } else { Err(BadOffer::Link(text.to_owned())) }
+        let bad = || BadOffer::Link(text.chars().take(100).collect());
+        let url: reqwest::Url = text.parse().map_err(|_no_address| bad())?;
+        // Who reads a name in front of an `@` takes it for the host.
+        let is_plain = text.starts_with("https://") && url.username().is_empty() && url.password().is_none();
+        let url = String::from(url);
+        if is_plain && url.len() <= MAX_LINK_BYTES { Ok(Self(url)) } else { Err(bad()) }
     }
 }
 
@@ -276,10 +278,23 @@ mod tests {
         takes::<Currency>(&["EUR", "XAU"], &["eur", "EURO", "E1R", "", "ÄU"]);
         takes::<Link>(
             &["https://example.org/buy?x=1"],
-            &["http://example.org/", "javascript:alert(1)", "https://", "/buy", "https://a.example/ b"],
+            &[
+                "http://a.example/",
+                "javascript:alert(1)",
+                "https://",
+                "/buy",
+                "https:a.example",
+                "https://b@a.example/",
+            ],
         );
         assert!(format!("https://a.example/{}", "x".repeat(2048)).parse::<Link>().is_err());
         takes::<Stars>(&["1", "5"], &["0", "6", "256", "4.5", ""]);
+    }
+
+    #[test]
+    fn a_link_is_kept_as_all_programs_read_it() {
+        let link: Link = "https://A.example/ä b?\"<".parse().unwrap();
+        assert_eq!(link.to_string(), "https://a.example/%C3%A4%20b?%22%3C");
     }
 
     #[test]

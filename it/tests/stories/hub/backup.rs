@@ -26,7 +26,8 @@ fn manifest(hub: &Hub) -> Reply {
 }
 
 fn found(hub: &Hub) -> Value {
-    hub.get("/api/v1/packages?q=sanity").unwrap().json().unwrap()["packages"][0]["name"].clone()
+    let found = hub.get("/api/v1/packages?q=sanity&rating=4").unwrap().json().unwrap();
+    json!([found["packages"][0]["name"], found["packages"][0]["rating"]["people"]])
 }
 
 #[test]
@@ -36,6 +37,7 @@ fn a_hub_moves_from_one_machine_to_postgresql_and_a_bucket_and_back() {
     scene.push(&packages().path("sanity"), "sanity");
     scene.hub.wait("it is released", || manifest(&scene.hub).status == 200);
     let released = manifest(&scene.hub).body;
+    scene.l3af("rita", &["rate", &scene.hub.reference("l3af/sanity"), "4"]);
     let backup = paths(&folder, "backup");
     // Beside the hub that runs, and again, which changes what came since.
     for _ in 0..2 {
@@ -46,7 +48,7 @@ fn a_hub_moves_from_one_machine_to_postgresql_and_a_bucket_and_back() {
     large.administer(&["restore", &backup]).unwrap().success().unwrap();
     large.restart().unwrap();
     assert_eq!(manifest(&large).body, released);
-    assert_eq!(found(&large), json!("sanity"), "what is searched is made of what was restored");
+    assert_eq!(found(&large), json!(["sanity", 1]), "what is searched is made of what was restored");
     large.administer(&["check"]).unwrap().success().unwrap();
     large.administer(&["audit", "verify"]).unwrap().success().unwrap();
     // Who had an account and a token has it still.
@@ -58,7 +60,7 @@ fn a_hub_moves_from_one_machine_to_postgresql_and_a_bucket_and_back() {
     let mut small = unused("");
     small.administer(&["restore", &again]).unwrap().success().unwrap();
     small.restart().unwrap();
-    assert_eq!((manifest(&small).body, found(&small)), (released, json!("sanity")));
+    assert_eq!((manifest(&small).body, found(&small)), (released, json!(["sanity", 1])));
     small.administer(&["check"]).unwrap().success().unwrap();
 }
 

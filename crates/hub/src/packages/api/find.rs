@@ -42,7 +42,7 @@ pub(super) async fn facets(
     Asked(wanted): Asked<Wanted>,
 ) -> Result<Json<Facets>, Refused> {
     hub.access.permit(&caller, Action::Browse, Resource::Hub).await?;
-    Ok(Json(search::all_facets(&hub.database, &wanted).await?))
+    Ok(Json(search::facets(&hub.database, &wanted).await?))
 }
 
 /// The shelves, and their parts

@@ -10,6 +10,7 @@ use futures_util::FutureExt as _;
 use wire::Problem;
 use wire::hub::{OwnRating, Price, Rating};
 
+use super::super::release::Release;
 use super::super::{prices, ratings};
 use super::known::{PackagePath, releases};
 use super::refused::{Refused, missing};
@@ -30,8 +31,13 @@ pub(super) async fn set_price(
     Named(path): Named<PackagePath>,
     Body(price): Body<Price>,
 ) -> Result<Json<Price>, Refused> {
-    put_price(&hub, &caller, &path, Some(price.clone())).await?;
-    Ok(Json(price))
+    let release = owned(&hub, &caller, &path).await?;
+    let (actor, now_ms, told) = (caller.to_string(), hub.now_ms(), price.clone());
+    let set = hub.database.write(move |connection| {
+        async move { prices::set(connection, &release, &price, (&actor, now_ms)).await }.boxed()
+    });
+    set.await?;
+    Ok(Json(told))
 }
 
 /// Say that a package is free, for owners of its publisher
@@ -44,24 +50,19 @@ pub(super) async fn remove_price(
     caller: Caller,
     Named(path): Named<PackagePath>,
 ) -> Result<StatusCode, Refused> {
-    put_price(&hub, &caller, &path, None).await?;
+    let release = owned(&hub, &caller, &path).await?;
+    let (actor, now_ms) = (caller.to_string(), hub.now_ms());
+    let set = hub.database.write(move |connection| {
+        async move { prices::unset(connection, &release, (&actor, now_ms)).await }.boxed()
+    });
+    set.await?;
     Ok(StatusCode::NO_CONTENT)
 }
 
-async fn put_price(
-    hub: &Arc<Hub>,
-    caller: &Caller,
-    path: &PackagePath,
-    price: Option<Price>,
-) -> Result<(), Refused> {
+/// A release of a package whose publisher the caller owns.
+async fn owned(hub: &Arc<Hub>, caller: &Caller, path: &PackagePath) -> Result<Release, Refused> {
     hub.access.permit(caller, Action::Manage, Resource::Publisher(path.publisher.clone())).await?;
-    let (package, title) = known(hub, caller, path).await?;
-    let (actor, now_ms) = (caller.to_string(), hub.now_ms());
-    let set = hub.database.write(move |connection| {
-        async move { prices::set(connection, (&package, &title), price.as_ref(), (&actor, now_ms)).await }
-            .boxed()
-    });
-    Ok(set.await?)
+    known(hub, caller, path).await
 }
 
 /// What whoever asks thinks of a package
@@ -75,13 +76,13 @@ pub(super) async fn own_rating(
     Named(path): Named<PackagePath>,
 ) -> Result<Json<OwnRating>, Refused> {
     let (account, _) = caller.account_for(&Scope::ReadApi)?;
-    let (package, title) = known(&hub, &caller, &path).await?;
+    let package = known(&hub, &caller, &path).await?.package;
     let mut connection = hub.database.readers().acquire().await?;
     let stars = ratings::by(&mut connection, &package, account).await?;
-    stars.map(|stars| Json(OwnRating { stars })).ok_or_else(|| missing("rating", title))
+    stars.map(|stars| Json(OwnRating { stars })).ok_or_else(|| missing("rating", path.place().to_string()))
 }
 
-/// Rate a package, for whoever is logged in and is no member of its publisher
+/// Rate a package, for whoever is logged in and neither contributes to its publisher nor reviews for it
 ///
 /// What was said before is forgotten by that. Answers with what all people think of it then.
 #[utoipa::path(
@@ -94,8 +95,19 @@ pub(super) async fn rate(
     Named(path): Named<PackagePath>,
     Body(own): Body<OwnRating>,
 ) -> Result<Json<Rating>, Refused> {
-    let rating = put_rating(&hub, &caller, &path, Some(own)).await?;
-    rating.map(Json).ok_or_else(|| missing("rating", path.place().to_string()))
+    let (account, handle) = caller.account_for(&Scope::WriteApi)?;
+    let (account, handle, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
+    hub.access.permit(&caller, Action::Rate, &path.place()).await?;
+    let (package, title) = (known(&hub, &caller, &path).await?.package, path.place().to_string());
+    let name = title.clone();
+    let set = hub.database.write(move |connection| {
+        async move {
+            ratings::set(connection, (&package, &title), (&account, &handle), own.stars, now_ms).await?;
+            ratings::of(connection, &package).await
+        }
+        .boxed()
+    });
+    set.await?.map(Json).ok_or_else(|| missing("account", name))
 }
 
 /// Take one's rating of a package back
@@ -108,38 +120,26 @@ pub(super) async fn unrate(
     caller: Caller,
     Named(path): Named<PackagePath>,
 ) -> Result<StatusCode, Refused> {
-    put_rating(&hub, &caller, &path, None).await?;
-    Ok(StatusCode::NO_CONTENT)
-}
-
-async fn put_rating(
-    hub: &Arc<Hub>,
-    caller: &Caller,
-    path: &PackagePath,
-    own: Option<OwnRating>,
-) -> Result<Option<Rating>, Refused> {
     let (account, handle) = caller.account_for(&Scope::WriteApi)?;
-    let who = (account.to_owned(), handle.to_owned());
-    // Whoever is a member may not say less of their own either.
-    if own.is_some() {
-        hub.access.permit(caller, Action::Rate, &path.place()).await?;
-    }
-    let (package, title) = known(hub, caller, path).await?;
-    let now_ms = hub.now_ms();
+    let (account, handle, now_ms) = (account.to_owned(), handle.to_owned(), hub.now_ms());
+    // Whoever rated it takes that back, also where the package is not for them any more.
     let set = hub.database.write(move |connection| {
         async move {
-            let (package, who) = ((package.as_str(), title.as_str()), (who.0.as_str(), who.1.as_str()));
-            ratings::set(connection, package, who, own.map(|own| own.stars), now_ms).await
+            let select = sqlx::query_scalar("SELECT id FROM packages WHERE publisher = $1 AND name = $2");
+            let select = select.bind(&path.publisher).bind(&path.name).fetch_optional(&mut *connection);
+            let package: Option<String> = select.await?;
+            let Some(package) = package else { return Ok(()) };
+            let title = path.place().to_string();
+            ratings::unset(connection, (&package, &title), (&account, &handle), now_ms).await
         }
         .boxed()
     });
-    Ok(set.await?)
+    set.await?;
+    Ok(StatusCode::NO_CONTENT)
 }
 
-/// The id and the name of a package that the caller may know of.
-async fn known(hub: &Arc<Hub>, caller: &Caller, path: &PackagePath) -> Result<(String, String), Refused> {
-    let title = path.place().to_string();
-    let releases = releases(hub, caller, path).await?;
-    let package = releases.first().map(|release| release.package.clone());
-    Ok((package.ok_or_else(|| missing("package", title.clone()))?, title))
+/// A release of a package that the caller may know of.
+async fn known(hub: &Arc<Hub>, caller: &Caller, path: &PackagePath) -> Result<Release, Refused> {
+    let mut releases = releases(hub, caller, path).await?;
+    releases.pop().ok_or_else(|| missing("package", path.place().to_string()))
 }

@@ -11,7 +11,6 @@ use package::{KernelVersion, Platform};
 use semver::VersionReq;
 use serde::Deserialize;
 use serde_json::json;
-use sqlx::AssertSqlSafe;
 use utoipa::IntoParams;
 use wire::Problem;
 use wire::hub::{Advisory, Channel, Found, NewAdvisory, PackageView, ReleaseView, Resolved, Wanted};
@@ -56,14 +55,13 @@ pub(super) async fn show(
     let best = latest(&releases).or_else(|| releases.first()).cloned();
     let mut told = told(&hub, best.as_slice()).await?;
     let latest = told.pop().ok_or_else(|| missing("package", path.name.clone()))?;
-    let select = format!(
-        "SELECT p.pulls, p.counted_ms, p.price, {} FROM packages p WHERE p.publisher = $1 AND p.name = $2",
-        ratings::COLUMNS
-    );
-    let select = sqlx::query_as::<_, (i64, Option<i64>, Option<String>, i64, i64)>(AssertSqlSafe(select));
-    let found = select.bind(&path.publisher).bind(&path.name).fetch_one(hub.database.readers()).await?;
-    let (pulls, counted_ms, price, people, stars) = found;
-    let (price, rating) = (prices::read(price.as_deref())?, ratings::mean(people, stars));
+    let mut connection = hub.database.readers().acquire().await?;
+    let select = "SELECT id, pulls, counted_ms, price FROM packages WHERE publisher = $1 AND name = $2";
+    let select = sqlx::query_as::<_, (String, i64, Option<i64>, Option<String>)>(select);
+    let found = select.bind(&path.publisher).bind(&path.name).fetch_one(&mut *connection).await?;
+    let (package, pulls, counted_ms, price) = found;
+    let (price, rating) = (prices::read(price.as_deref())?, ratings::of(&mut connection, &package).await?);
+    drop(connection);
     let (moved_to, moved_from) = moves(&hub, &path).await?;
     let (pulls, counted_until) = (u64::try_from(pulls).unwrap_or(0), counted_ms.map(rfc3339));
     let PackagePath { publisher, name } = path;

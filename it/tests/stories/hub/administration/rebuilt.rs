@@ -30,6 +30,9 @@ fn filled(settings: &str) -> Scene {
     }
     let down = json!({ "publisher": "l3af", "name": "steady", "version": "1.2.0", "class": "abuse", "reason": "it drops" });
     call(&scene.hub, &scene.boss, ("POST", "takedowns"), &down, 201);
+    let package = scene.hub.reference("l3af/steady");
+    let price = ["--amount", "5", "--currency", "EUR", "--per", "once", "--link", "https://a.example/"];
+    scene.l3af("anna", &[&["publisher", "price", &package], &price[..]].concat());
     scene.hub.add_registry("free").unwrap();
     let (blob, token) = (b"a blob of an ordinary registry".to_vec(), boss(&scene.hub));
     let digest = format!("sha256:{}", package::Digest::of(&blob).hex());
@@ -58,6 +61,7 @@ fn seen(hub: &Hub) -> Vec<(u16, String)> {
         "/v2/free/deep/app/manifests/latest".to_owned(),
         "/v2/_catalog".to_owned(),
         "/api/v1/packages/l3af/steady/versions".to_owned(),
+        "/api/v1/packages?price=paid".to_owned(),
         "/api/v1/packages/l3af/steady/versions/1.0.0/reviews".to_owned(),
         "/api/v1/packages?q=steady".to_owned(),
         "/api/v1/publishers/l3af/roots".to_owned(),

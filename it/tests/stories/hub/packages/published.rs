@@ -67,7 +67,7 @@ fn a_key_that_was_taken_back_decides_nothing() {
     let listed: serde_json::Value = serde_json::from_str(&listed).unwrap();
     let id = listed[0]["key"].as_str().unwrap();
     let remove = |key: &str| scene.ran("rita", &["review", "remove-key", key, "--hub", &scene.host()]);
-    let other = remove("zz");
+    let other = remove("zzzzzzzz");
     assert!(!other.ok && other.stderr.contains("0 of your 1 keys"), "{}", other.stderr);
     remove(&id[..12]).success().unwrap();
     let approve = || scene.ran("rita", &["review", "approve", &from, "--key", &key, "--text", "fine"]);
