@@ -15,6 +15,7 @@ use std::io::{BufRead as _, BufReader};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, Receiver};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -54,6 +55,12 @@ fn attach(node: &Node, since: (u16, u16), package: &str, probes: &[(&str, &str, 
     let is_told = words.iter().any(|word| applied.stderr.contains(word));
     assert!(applied.ok && is_new_enough || is_told, "{}", applied.stderr);
     applied.ok
+}
+
+/// Waits until no other story watches all of the machine, or does so much that a node which does misses something.
+fn alone() -> MutexGuard<'static, ()> {
+    static TURN: Mutex<()> = Mutex::new(());
+    TURN.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 /// The events of a probe, from the oldest that nobody read.

@@ -9,7 +9,8 @@ use it::unique;
 use tempfile::TempDir;
 
 use super::{
-    Events, assert_readable, assert_refused, attach, document, fill, inode, metric, package, wait_for_metric,
+    Events, alone, assert_readable, assert_refused, attach, document, fill, inode, metric, package,
+    wait_for_metric,
 };
 use crate::hooks::probes::Group;
 use crate::{is_emulated, scene};
@@ -48,6 +49,7 @@ fn watch(node: &it::Node, config: &str) -> bool {
 
 #[test]
 fn programs_are_told_when_they_start_and_when_they_end() {
+    let _turn = alone();
     let (_pair, node) = scene();
     let shell = Shell::new();
     if !watch(&node, &format!("command_prefix = \"{}\"", shell.name)) {
@@ -95,6 +97,7 @@ fn programs_are_told_when_they_start_and_when_they_end() {
 
 #[test]
 fn threads_do_not_end_a_program_but_the_last_of_them() {
+    let _turn = alone();
     let (_pair, node) = scene();
     let (folder, name) = (tempfile::tempdir().unwrap(), unique("t"));
     let path = folder.path().join(&name);
@@ -116,6 +119,7 @@ fn threads_do_not_end_a_program_but_the_last_of_them() {
 
 #[test]
 fn only_programs_of_a_user_or_a_control_group_are_watched_where_that_is_said() {
+    let _turn = alone();
     let (pair, node) = scene();
     let (shell, group) = (Shell::new(), Group::new());
     let name = &shell.name;
@@ -151,6 +155,7 @@ fn only_programs_of_a_user_or_a_control_group_are_watched_where_that_is_said() {
 
 #[test]
 fn what_has_no_room_is_counted() {
+    let _turn = alone();
     let (_pair, node) = scene();
     let shell = Shell::new();
     let other = shell.path.with_file_name(format!("{}2", shell.name));
@@ -178,6 +183,7 @@ fn starts_that_nobody_reads_are_counted() {
     if is_emulated() {
         return;
     }
+    let _turn = alone();
     let (_pair, node) = scene();
     let shell = Shell::new();
     if !watch(&node, &format!("command_prefix = \"{}\"", shell.name)) {

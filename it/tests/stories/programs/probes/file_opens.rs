@@ -6,7 +6,7 @@ use std::process::Command;
 
 use it::{Node, run};
 
-use super::{Events, assert_refused, attach, document, fill, metric, package};
+use super::{Events, alone, assert_refused, attach, document, fill, metric, package};
 use crate::scene;
 
 #[track_caller]
@@ -18,6 +18,7 @@ fn watch(node: &Node, config: &str) -> bool {
 
 #[test]
 fn opens_in_places_that_are_watched_are_told() {
+    let _turn = alone();
     let (_pair, node) = scene();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().display().to_string();
@@ -73,6 +74,7 @@ fn opens_in_places_that_are_watched_are_told() {
 
 #[test]
 fn opens_that_nobody_reads_are_counted_and_those_of_others_are_not_watched() {
+    let _turn = alone();
     let (_pair, node) = scene();
     let folder = tempfile::tempdir().unwrap();
     let place = folder.path().display().to_string();

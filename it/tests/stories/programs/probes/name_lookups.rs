@@ -5,7 +5,7 @@ use std::fs;
 
 use it::{Node, run};
 
-use super::{Events, assert_readable, assert_refused, attach, document, fill, metric, package};
+use super::{Events, alone, assert_readable, assert_refused, attach, document, fill, metric, package};
 use crate::{rounds, scene};
 
 /// The C library that programs of this machine use, as this one does.
@@ -36,6 +36,7 @@ fn look_up(name: &str) -> bool {
 
 #[test]
 fn names_are_told_with_what_came_of_them() {
+    let _turn = alone();
     let (_pair, node) = scene();
     if !watch(&node, "") {
         return;
@@ -66,6 +67,7 @@ fn names_are_told_with_what_came_of_them() {
 
 #[test]
 fn names_that_are_found_in_time_can_be_counted_only() {
+    let _turn = alone();
     let (_pair, node) = scene();
     if !watch(&node, "slow_us = 4294967295") {
         return;
@@ -81,6 +83,7 @@ fn names_that_are_found_in_time_can_be_counted_only() {
 
 #[test]
 fn answers_that_nobody_reads_are_counted() {
+    let _turn = alone();
     let (_pair, node) = scene();
     if !watch(&node, "") {
         return;
