@@ -13,6 +13,7 @@ use libbpf_rs::query::{LinkInfo, LinkInfoIter, LinkTypeInfo};
 use libbpf_rs::{Link, Program};
 use package::{Enforcement, ProceedSet, XdpMode};
 use plan::{Buffers, Hook};
+use rustix::io::Errno;
 
 use super::device::{Device, Xdp, devices, within};
 use super::pins::{Pins, remove_file, remove_tree};
@@ -87,9 +88,17 @@ pub(super) fn give_back(pins: &Pins, hook: &Hook) -> io::Result<()> {
     let folder = pins.incumbent(hook);
     let devices = devices(hook.interface.namespace.as_ref())?;
     if running(pins, hook, devices.get(&hook.interface.name))?.is_some() {
-        put(pins, hook, held(&folder)?.as_fd())?;
+        match put(pins, hook, held(&folder)?.as_fd()) {
+            Err(error) if is_gone(&error) => {}
+            put => put?,
+        }
     }
     remove_tree(&folder)
+}
+
+/// Whether the place was given up after it was looked at: whoever had it may attach again by themselves at any time.
+fn is_gone(error: &io::Error) -> bool {
+    error.kind() == io::ErrorKind::NotFound || Errno::from_io_error(error) == Some(Errno::NOLINK)
 }
 
 /// Gives the packets of the program that is held, or of the entry that has them in its place, to another program.
