@@ -60,10 +60,11 @@ impl Run<'_> {
         match (warning, release.state) {
             (Some(warning), State::Released) => {
                 became.yanked = true;
-                self.yank(release, warning, became).await
+                self.warn(release, warning, became).await
             }
+            // Somebody who yanked it here had a reason of their own.
             (Some(warning), State::Yanked) if was_yanked && release.reason.as_ref() != Some(&warning) => {
-                self.restate(release, warning, became).await
+                self.warn(release, warning, became).await
             }
             (None, State::Yanked) if was_yanked && both.offer().tells_yanks => {
                 became.yanked = false;
@@ -112,13 +113,13 @@ impl Run<'_> {
         format!("at {} {}", self.lease.rule.source, &said[..end])
     }
 
-    async fn yank(&self, release: Release, reason: String, became: Became) -> Result<(), Halted> {
+    async fn warn(&self, release: Release, reason: String, became: Became) -> Result<(), Halted> {
         let (lease, now_ms) = (self.lease.clone(), self.hub.now_ms());
         keep::change(self.hub, self.lease, move |connection| {
             async move {
                 let detail = json!({ "reason": reason });
                 keep::note(connection, (&lease, "release.yank"), (&release.title(), detail), now_ms).await?;
-                mirrored::yank(connection, &release, &reason, now_ms).await?;
+                mirrored::warn(connection, &release, &reason, now_ms).await?;
                 keep::write(connection, &lease, &became, now_ms).await?;
                 Ok::<_, Halted>(())
             }
@@ -134,22 +135,6 @@ impl Run<'_> {
                 let subject = (release.title(), serde_json::Value::Null);
                 keep::note(connection, (&lease, "release.unyank"), (&subject.0, subject.1), now_ms).await?;
                 mirrored::unyank(connection, &release, now_ms).await?;
-                keep::write(connection, &lease, &became, now_ms).await?;
-                Ok::<_, Halted>(())
-            }
-            .boxed()
-        })
-        .await
-    }
-
-    /// Says for another reason why nobody should be led to a release.
-    async fn restate(&self, release: Release, reason: String, became: Became) -> Result<(), Halted> {
-        let (lease, now_ms) = (self.lease.clone(), self.hub.now_ms());
-        keep::change(self.hub, self.lease, move |connection| {
-            async move {
-                let detail = json!({ "reason": reason });
-                keep::note(connection, (&lease, "release.yank"), (&release.title(), detail), now_ms).await?;
-                mirrored::restate(connection, &release, &reason, now_ms).await?;
                 keep::write(connection, &lease, &became, now_ms).await?;
                 Ok::<_, Halted>(())
             }

@@ -257,29 +257,19 @@ pub(crate) async fn release(
     Ok(search::index(connection, &package).await?)
 }
 
-/// Leads nobody to a release any more. Returns whether that is new.
+/// Leads nobody to a release any more, for a reason, which may be another one than before.
 ///
 /// # Errors
 /// When the database fails.
-pub(crate) async fn yank(
-    connection: &mut AnyConnection,
-    release: &Release,
-    reason: &str,
-    now_ms: i64,
-) -> sqlx::Result<bool> {
-    done(withdrawal::yank(connection, release, reason, now_ms).await)
-}
-
-/// Gives another reason for a release that is yanked.
-///
-/// # Errors
-/// When the database fails.
-pub(crate) async fn restate(
+pub(crate) async fn warn(
     connection: &mut AnyConnection,
     release: &Release,
     reason: &str,
     now_ms: i64,
 ) -> sqlx::Result<()> {
+    if done(withdrawal::yank(connection, release, reason, now_ms).await)? {
+        return Ok(());
+    }
     let update = "UPDATE releases SET reason = $2, changed_ms = $3 WHERE id = $1 AND state = 'yanked'";
     let update = sqlx::query(update).bind(&release.id).bind(reason).bind(now_ms);
     update.execute(&mut *connection).await?;

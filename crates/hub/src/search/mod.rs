@@ -213,6 +213,7 @@ async fn frequent(readers: &AnyPool, facet: &str, most: usize) -> sqlx::Result<V
 
 /// The facets of what is found.
 pub(crate) async fn facets(database: &Database, wanted: &Wanted) -> Result<Facets, Unfound> {
+    // A page changes nothing here, and is still one that a search would take.
     page(wanted)?;
     if (Wanted { limit: None, after: None, ..wanted.clone() }) == Wanted::default() {
         return Ok(of_all(database.readers()).await?);

@@ -39,6 +39,15 @@ impl Carried {
         Mirror::new(&format!("[mirrors]\nfolders = ['{}']\n", self.0.path().display()))
     }
 
+    /// What is told of a package of `l3af`.
+    fn document(&self, name: &str) -> Value {
+        let read = |path: PathBuf| -> Value { serde_json::from_slice(&fs::read(path).unwrap()).unwrap() };
+        let export = read(self.path().join("export.json"));
+        let listed = export["packages"].as_array().unwrap().iter().find(|package| package["name"] == name);
+        let digest = listed.unwrap()["document"].as_str().unwrap().trim_start_matches("sha256:");
+        read(self.path().join(format!("packages/l3af/{name}/blobs/sha256/{digest}")))
+    }
+
     fn rule(&self, scene: &Scene) -> Value {
         json!({ "source": { "folder": self.path() }, "packages": ["*/*"], "policy": policy(scene), "paused": true })
     }
@@ -104,6 +113,9 @@ fn packages_are_carried_to_where_no_network_leads() {
     let taken = scene.hub.call(&scene.boss, "POST", "/api/v1/takedowns", Some(&down)).unwrap();
     assert_eq!(taken.status, 201, "{}", taken.text());
     assert!(carried.export(&scene, &["l3af/*"]).starts_with("1 releases, 0 new blobs"));
+    let told = &carried.document("steady")["releases"][0];
+    assert_eq!(told["state"], "taken-down", "{told:#}");
+    assert!(told["facts"].is_null(), "what it says of itself may be why: {told:#}");
     mirror.run();
     let release = mirror.get("/api/v1/packages/l3af/steady/versions/1.0.0").json().unwrap();
     assert_eq!(release["state"], "yanked", "{release:#}");
