@@ -229,7 +229,7 @@ pub(crate) struct Rate {
 #[derive(Debug, Subcommand)]
 pub(crate) enum Review {
     /// List what waits for reviewers
-    Waiting(Waiting),
+    Waiting(Listed),
     /// Show what checks and reviewers found
     Show(Shown),
     /// Approve a release: state that it may be released, with your key
@@ -243,14 +243,14 @@ pub(crate) enum Review {
     /// Register the key that you sign decisions with
     Key(AddKey),
     /// List the keys that you sign decisions with
-    Keys(Waiting),
+    Keys(Listed),
     /// Take a key back, as when somebody else has it: decisions that it signs are not taken any more
     RemoveKey(RemoveKey),
 }
 
-/// What waits.
+/// Something that a hub lists.
 #[derive(Debug, Args)]
-pub(crate) struct Waiting {
+pub(crate) struct Listed {
     #[command(flatten)]
     pub(crate) hub: Hub,
     /// Print it as JSON

@@ -10,7 +10,7 @@ use trust::{Envelope, PAYLOAD_TYPE, ReviewDecision, Sign, Statement};
 use wire::hub::{NewReview, ReviewKeyView, ReviewView, Waiting as Waits};
 
 use super::hub::{client, tell, version, wait};
-use crate::arguments::hub::{AddKey, Comment, Decided, Hub, RemoveKey, Review, Shown, Waiting, Yank};
+use crate::arguments::hub::{AddKey, Comment, Decided, Hub, Listed, RemoveKey, Review, Shown, Yank};
 use crate::failure::{Failure, Outcome};
 use crate::output;
 use crate::signing_key::{self, Passphrase};
@@ -32,7 +32,7 @@ pub(crate) fn run(command: &Review, environment: Option<&Passphrase>) -> Outcome
     }
 }
 
-fn waiting(arguments: &Waiting) -> Outcome {
+fn waiting(arguments: &Listed) -> Outcome {
     let waits = wait(client(&arguments.hub.hub, &arguments.hub.logins)?.waiting())?;
     if arguments.json {
         return output::json(&waits);
@@ -114,7 +114,7 @@ fn add_key(arguments: &AddKey) -> Outcome {
     Ok(())
 }
 
-fn keys(arguments: &Waiting) -> Outcome {
+fn keys(arguments: &Listed) -> Outcome {
     let keys = wait(client(&arguments.hub.hub, &arguments.hub.logins)?.review_keys())?;
     if arguments.json {
         return output::json(&keys);
@@ -127,7 +127,8 @@ fn keys(arguments: &Waiting) -> Outcome {
 fn remove_key(arguments: &RemoveKey) -> Outcome {
     let RemoveKey { key, hub: Hub { hub, logins } } = arguments;
     if key.len() < SHORTEST_KEY {
-        return Err(Failure::new(format!("`{key}` may be many keys: give {SHORTEST_KEY} digits at least")));
+        return Err(Failure::new(format!("`{key}` may be many keys: give {SHORTEST_KEY} digits at least"))
+            .with_hint(format!("`l3af review keys --hub {hub}` lists them")));
     }
     let client = client(hub, logins)?;
     let keys = wait(client.review_keys())?;
