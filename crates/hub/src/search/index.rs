@@ -108,13 +108,17 @@ pub(crate) async fn rebuild(database: &Database) -> sqlx::Result<u64> {
     Ok(count)
 }
 
-/// Makes the index anew where an earlier version made it, which knew other words and facets.
+/// Makes the index anew where another version made it, which knew other words and facets.
 pub(crate) async fn renew(database: &Database) -> sqlx::Result<()> {
     let form: i64 =
         sqlx::query_scalar("SELECT form FROM search_serial").fetch_one(database.readers()).await?;
-    if form < FORM {
-        let packages = rebuild(database).await?;
-        tracing::info!(packages, "the index is made anew, as an earlier version made it");
+    if form == FORM {
+        return Ok(());
+    }
+    let packages = rebuild(database).await?;
+    // A new hub has none.
+    if packages > 0 {
+        tracing::info!(packages, "the index was of another version and is made anew");
     }
     Ok(())
 }
